@@ -1,0 +1,1 @@
+"""Clock, memory, gradients, attention, device: what is measured, and how."""

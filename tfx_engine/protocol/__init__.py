@@ -1,0 +1,1 @@
+"""What every process agrees on: configuration, cards, problems, messages, metrics. Standard library and msgspec only."""

@@ -1,0 +1,94 @@
+"""The catalogue as data: slots and techniques, generated from the technique files into `resources/catalogue.json`."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import msgspec
+
+from tfx_engine.protocol.options import OptionCard
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """A technique `requires` (or `excludes`) that `slot` is filled by one of `names`; `reason` is a sentence."""
+
+    slot: str
+    names: tuple[str, ...]
+    reason: str
+
+
+class Effect(msgspec.Struct, frozen=True, kw_only=True):
+    """What a technique is expected to change: `sign` is "+", "-" or "0" against the slot's plain alternative."""
+
+    quantity: str  # "parameters", "activations", "gradients", "optimizer", "flops", "time"
+    sign: str
+    formula: str
+
+
+class Guide(msgspec.Struct, frozen=True, kw_only=True):
+    """When to choose a technique, and when rather not."""
+
+    choose: str
+    avoid: str
+
+
+class TechniqueCard(msgspec.Struct, frozen=True, kw_only=True):
+    """One technique, as the window and `techniques --json` see it."""
+
+    name: str
+    slot: str
+    title: str
+    short: str  # the word on the toggle
+    summary: str
+    doc: str  # the module docstring: the user's page
+    paper: str
+    guide: Guide
+    options: tuple[OptionCard, ...] = ()
+    requires: tuple[Rule, ...] = ()
+    excludes: tuple[Rule, ...] = ()
+    effects: tuple[Effect, ...] = ()
+
+
+class SlotCard(msgspec.Struct, frozen=True, kw_only=True):
+    """One slot: a place in the transformer or its training that exactly one technique fills."""
+
+    name: str
+    title: str
+    group: str  # "Architecture", "Memory and speed", "Training"
+    summary: str
+    default: str  # the technique of format 1 where a configuration leaves the slot out
+
+
+class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
+    """All slots in the order of the window, all techniques in the order of their slot."""
+
+    format: int = 1
+    slots: tuple[SlotCard, ...] = ()
+    techniques: tuple[TechniqueCard, ...] = ()
+
+    def slot(self, name: str) -> SlotCard | None:
+        """The slot of that name, or None."""
+        return next((s for s in self.slots if s.name == name), None)
+
+    def in_slot(self, slot: str) -> tuple[TechniqueCard, ...]:
+        """The techniques that can fill a slot, the most common first."""
+        return tuple(t for t in self.techniques if t.slot == slot)
+
+    def find(self, slot: str, name: str) -> TechniqueCard | None:
+        """The technique `name` of `slot`, or None."""
+        return next((t for t in self.techniques if t.slot == slot and t.name == name), None)
+
+
+def resource(*parts: str) -> Path:
+    """Path of a file under `resources/`: inside the installed engine, or beside it in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "resources"
+    root = inside if inside.is_dir() else package.parent / "resources"
+    return root.joinpath(*parts)
+
+
+@functools.cache
+def load_catalogue() -> Catalogue:
+    """The catalogue that ships with this engine."""
+    return msgspec.json.decode(resource("catalogue.json").read_bytes(), type=Catalogue)

@@ -1,0 +1,34 @@
+"""JSON lines: one message a line, UTF-8; a line that cannot be read is a `Problem`, never a crash."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tfx_engine.protocol.problems import Problem
+
+_encoder = msgspec.json.Encoder()
+MAX_LINE = 16 * 2**20  # bytes; a longer line is refused, so that a runaway sender cannot fill the memory
+
+
+def encode_line(message: Any) -> bytes:
+    """The message as one line, newline included."""
+    return _encoder.encode(message) + b"\n"
+
+
+def decode_line(line: bytes, kind: Any) -> Any:
+    """The message in a line. Raises `msgspec.DecodeError` (or its `ValidationError`) where it is none of `kind`."""
+    if len(line) > MAX_LINE:
+        raise msgspec.DecodeError(f"a line of {len(line)} bytes is longer than {MAX_LINE}")
+    return msgspec.json.decode(line, type=kind)
+
+
+def problem_to_data(problem: Problem) -> dict[str, Any]:
+    """A problem as JSON-able data."""
+    return msgspec.to_builtins(problem)  # type: ignore[no-any-return]
+
+
+def problem_from_data(data: dict[str, Any]) -> Problem:
+    """The problem that `problem_to_data` made."""
+    return msgspec.convert(data, Problem)

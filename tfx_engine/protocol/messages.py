@@ -1,0 +1,94 @@
+"""What client, service and worker say to each other: one JSON object a line, tagged by `do` or `say`.
+
+Requests carry an `id` that their `Reply` repeats; a `Notice` comes unasked. Run data never travels here: it is in the
+run file.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+PROTOCOL = 1
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="do"):
+    """What a client asks of the service."""
+
+    id: int
+
+
+class Hello(Request, tag="hello"):
+    """First line of every client. `store` is where runs go unless a configuration says otherwise."""
+
+    protocol: int = PROTOCOL
+    pid: int = 0
+    store: str = ""
+    on_disconnect: Literal["finish", "stop"] = "finish"
+    warm: bool = True  # keep a worker with torch imported ready
+
+
+class Submit(Request, tag="submit"):
+    """Queue these configurations (as written, partial is fine) in order. Refused whole when one is wrong.
+
+    The reply's `result` is {"runs": [path, ...]}.
+    """
+
+    configs: list[dict[str, Any]]
+    toml: list[str] = []  # as the user wrote them, where they came from files; parallel to `configs`
+    comparison: str = ""
+
+
+class Validate(Request, tag="validate"):
+    """Every problem of a configuration. `deep`: also ask the warm worker (techniques' own checks, data, device)."""
+
+    config: dict[str, Any]
+    deep: bool = True
+
+
+class Queue(Request, tag="queue"):
+    """Change the queue: `remove` a queued run, `adopt` the queued runs that a dead service left in the store."""
+
+    action: Literal["remove", "adopt", "list"]
+    run: str = ""
+
+
+class Doctor(Request, tag="doctor"):
+    """What works on this machine; the warm worker answers for torch and the devices."""
+
+
+class Shutdown(Request, tag="shutdown"):
+    """End: `stop` ends the runs too, else they and the queue are finished first."""
+
+    stop: bool = False
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True, tag_field="say", tag="reply"):
+    """The answer to the request of that id."""
+
+    id: int
+    ok: bool
+    result: dict[str, Any] = {}
+    problems: list[dict[str, Any]] = []  # Problem as data: code, path, template, hint_template, args
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True, tag_field="say", tag="notice"):
+    """Something happened. `kind`: started, ended, queue, warm, log."""
+
+    kind: str
+    run: str = ""
+    detail: dict[str, Any] = {}
+
+
+AnyRequest = Hello | Submit | Validate | Queue | Doctor | Shutdown
+FromService = Reply | Notice
+
+
+class Control(msgspec.Struct, frozen=True, kw_only=True):
+    """One line in a run's mailbox. `id` is unique (a UUID); the worker acknowledges it with an event in the run file."""
+
+    id: str
+    action: Literal["pause", "resume", "stop", "probe"]
+    layer: int | None = None  # probe: full resolution of this head
+    head: int | None = None

@@ -1,0 +1,141 @@
+"""How a technique declares its options: a frozen dataclass whose fields carry label, unit, limits and help.
+
+`option()` makes such a field; `option_cards()` turns the dataclass into cards, from which the form, the validation and
+the documentation are made; `check_value()` refuses a bad value with a `Problem`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any, Literal
+
+import msgspec
+
+from tfx_engine.protocol.problems import Problem, nearest
+
+Kind = Literal["bool", "int", "float", "choice", "set", "str"]
+
+
+class OptionCard(msgspec.Struct, frozen=True, kw_only=True):
+    """One option of a technique as data. `optional` means that null ("automatic") is legal."""
+
+    name: str
+    kind: Kind
+    default: Any
+    label: str
+    help: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    unit: str = ""
+    optional: bool = False
+    automatic: str = ""  # what null means, in words
+
+
+def option(
+    default: Any,
+    *,
+    kind: Kind,
+    label: str,
+    help: str,  # noqa: A002  the field's standard name, also in the JSON contract
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+    unit: str = "",
+    automatic: str = "",
+) -> Any:
+    """A dataclass field that carries its own card. A default of None makes the option optional."""
+    card = {
+        "kind": kind, "label": label, "help": help, "low": low, "high": high, "choices": choices, "unit": unit,
+        "automatic": automatic,
+    }
+    return dataclasses.field(default=default, metadata={"option": card})
+
+
+def option_cards(options: type) -> tuple[OptionCard, ...]:
+    """The cards of a technique's `Options` dataclass, in the order of its fields."""
+    return tuple(
+        OptionCard(name=f.name, default=f.default, optional=f.default is None, **f.metadata["option"])
+        for f in dataclasses.fields(options)
+    )
+
+
+def check_value(card: OptionCard, value: Any, path: str) -> tuple[Any, Problem | None]:
+    """The value in its proper type, and a Problem where it is not legal."""
+    if value is None:
+        if card.optional:
+            return None, None
+        return card.default, _wrong_type(card, value, path)
+    match card.kind:
+        case "bool":
+            return (value, None) if isinstance(value, bool) else (card.default, _wrong_type(card, value, path))
+        case "int" | "float":
+            return _check_number(card, value, path)
+        case "choice":
+            if isinstance(value, str) and value in card.choices:
+                return value, None
+            return card.default, _unknown_choice(card, value, path)
+        case "set":
+            return _check_set(card, value, path)
+        case "str":
+            return (value, None) if isinstance(value, str) else (card.default, _wrong_type(card, value, path))
+
+
+def _check_number(card: OptionCard, value: Any, path: str) -> tuple[Any, Problem | None]:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or (card.kind == "int" and value != int(value) if number and math.isfinite(value) else not number):
+        return card.default, _wrong_type(card, value, path)
+    if not math.isfinite(value):
+        return card.default, _out_of_range(card, value, path)
+    if (card.low is not None and value < card.low) or (card.high is not None and value > card.high):
+        return card.default, _out_of_range(card, value, path)
+    return (int(value) if card.kind == "int" else float(value)), None
+
+
+def _check_set(card: OptionCard, value: Any, path: str) -> tuple[Any, Problem | None]:
+    names = (value,) if isinstance(value, str) else value
+    if not isinstance(names, (list, tuple)) or not names:
+        return card.default, _wrong_type(card, value, path)
+    for name in names:
+        if name not in card.choices:
+            return card.default, _unknown_choice(card, name, path)
+    return tuple(c for c in card.choices if c in names), None
+
+
+_TYPE_WORDS = {
+    "bool": "true or false", "int": "a whole number", "float": "a number", "choice": "one of its choices",
+    "set": "a list of names", "str": "a text",
+}
+
+
+def _wrong_type(card: OptionCard, value: Any, path: str) -> Problem:
+    return Problem(
+        code="wrong-type", path=path, template="must be {wanted}, not {value!r}.",
+        hint_template="The default is {default!r}.",
+        args={"wanted": _TYPE_WORDS[card.kind], "value": value, "default": card.default},
+    )
+
+
+def _out_of_range(card: OptionCard, value: Any, path: str) -> Problem:
+    low = "any" if card.low is None else f"{card.low:g}"
+    high = "any" if card.high is None else f"{card.high:g}"
+    closest = card.default
+    if card.low is not None and value < card.low:
+        closest = card.low
+    elif card.high is not None and value > card.high:
+        closest = card.high
+    return Problem(
+        code="out-of-range", path=path, template="is {value}, but must lie between {low} and {high}.",
+        hint_template="The nearest legal value is {closest:g}.",
+        args={"value": value, "low": low, "high": high, "closest": closest},
+    )
+
+
+def _unknown_choice(card: OptionCard, value: Any, path: str) -> Problem:
+    near = nearest(str(value), card.choices)
+    return Problem(
+        code="unknown-choice", path=path, template="does not know {value!r}.",
+        hint_template=("Did you mean {near!r}? " if near else "") + "Choices: {choices}.",
+        args={"value": value, "near": near, "choices": ", ".join(card.choices)},
+    )

@@ -1,0 +1,56 @@
+"""A `Problem` says what is wrong, where, and what to do: code, template and arguments, so that it can be translated."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is wrong with what the user gave.
+
+    `path` is the key path ("techniques.adapter.rank") or a file path; `template` and `hint_template` are English
+    `str.format` templates over `args`.
+    """
+
+    code: str
+    path: str
+    template: str
+    hint_template: str = ""
+    args: dict[str, Any] = {}
+
+    @property
+    def message(self) -> str:
+        """What is wrong, in English."""
+        return self.template.format_map(self.args)
+
+    @property
+    def hint(self) -> str:
+        """What to do about it, in English; empty where the message says it."""
+        return self.hint_template.format_map(self.args)
+
+    def sentence(self) -> str:
+        """One line for a terminal: where, what, what to do."""
+        where = f"{self.path}: " if self.path else ""
+        return f"{where}{self.message} {self.hint}".rstrip()
+
+    def as_dict(self) -> dict[str, str]:
+        """The form that `check --json` prints."""
+        return {"path": self.path, "code": self.code, "message": self.message, "hint": self.hint}
+
+
+class ConfigError(ValueError):
+    """A request that was wrong; carries every `Problem` found."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(p.sentence() for p in self.problems))
+
+
+def nearest(word: str, choices: Iterable[str]) -> str | None:
+    """The choice most like `word`, or None where nothing is alike."""
+    found = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.5)
+    return found[0] if found else None

@@ -1,0 +1,95 @@
+"""Configurations as TOML text: reading with every fault as a `Problem`, writing one line per technique."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tfx_engine.protocol.problems import ConfigError, Problem
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """The table in a TOML file. Raises `ConfigError` where it cannot be read or is not TOML."""
+    path = Path(path)
+    try:
+        return loads(path.read_bytes().decode("utf-8"), str(path))
+    except FileNotFoundError:
+        raise ConfigError([_file_problem(path, "no-such-file", "there is no such file.", "Check the path.")]) from None
+    except IsADirectoryError:
+        raise ConfigError([_file_problem(path, "not-a-file", "is a folder.", "Name a configuration file in it.")]) from None
+    except UnicodeDecodeError:
+        raise ConfigError([_file_problem(path, "not-text", "is not a text file in UTF-8.", "A configuration is a TOML file.")]) from None
+    except OSError as error:
+        raise ConfigError([_file_problem(path, "unreadable", "cannot be read: {error}.", "", error=error.strerror or str(error))]) from None
+
+
+def loads(text: str, origin: str = "configuration") -> dict[str, Any]:
+    """The table in a TOML text. Raises `ConfigError` with line and column where it is not TOML."""
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError([_file_problem(Path(origin), "not-toml", "is not valid TOML: {error}.", "Mend that line.", error=str(error))]) from None
+
+
+def _file_problem(path: Path, code: str, template: str, hint: str, **args: Any) -> Problem:
+    return Problem(code=code, path=str(path), template=template, hint_template=hint, args=args)
+
+
+def dumps(data: Mapping[str, Any]) -> str:
+    """TOML text of a configuration dict; null values are left out, as TOML has none."""
+    plain = [f"{_key(k)} = {_value(v)}" for k, v in data.items() if v is not None and not isinstance(v, Mapping)]
+    tables = [_section(k, v) for k, v in data.items() if isinstance(v, Mapping)]
+    return "\n\n".join(filter(None, ["\n".join(plain), *tables])) + "\n"
+
+
+def _section(name: str, table: Mapping[str, Any]) -> str:
+    return "\n".join([f"[{_key(name)}]", *(f"{_key(k)} = {_value(v)}" for k, v in table.items() if v is not None)])
+
+
+def _key(key: str) -> str:
+    bare = key.isascii() and key.replace("_", "").replace("-", "").isalnum()
+    return key if bare else json.dumps(key)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items() if v is not None) + " }"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_value(v) for v in value) + "]"
+    if isinstance(value, str):
+        # JSON's escapes are TOML's, but for DEL, which TOML wants escaped and JSON does not.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return repr(value)
+
+
+def apply_settings(data: dict[str, Any], settings: list[str]) -> dict[str, Any]:
+    """`--set a.b=v`: a copy of `data` with each dotted key set; the value is TOML, or a bare word taken as text."""
+    result = json.loads(json.dumps(data))
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError([Problem(code="bad-setting", path="--set", template="{setting!r} is not of the form key=value.",
+                                       hint_template="Example: --set model.layers=2", args={"setting": setting})])
+        try:
+            value = tomllib.loads(f"v = {text.strip()}")["v"]
+        except tomllib.TOMLDecodeError:
+            value = text.strip()
+        _put(result, key.strip().split("."), value, setting)
+    return result
+
+
+def _put(table: dict[str, Any], path: list[str], value: Any, setting: str) -> None:
+    for i, part in enumerate(path[:-1]):
+        inner = table.setdefault(part, {})
+        if isinstance(inner, str) and path[0] == "techniques" and i == 1:
+            inner = table[part] = {"use": inner}
+        if not isinstance(inner, dict):
+            raise ConfigError([Problem(code="bad-setting", path="--set", template="{setting!r}: {part!r} is a value, not a table.",
+                                       args={"setting": setting, "part": part})])
+        table = inner
+    table[path[-1]] = value

@@ -1,0 +1,108 @@
+-- TFX Workbench run file, schema 1. One file is one run. Open it with sqlite3, DuckDB or pandas.
+-- Units are in the names. A reading that could not be had is NULL and has its reason in `missing`; 0 means zero.
+PRAGMA application_id = 1413892657;  -- "TFX1"
+PRAGMA user_version = 1;
+
+CREATE TABLE run (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  run_id TEXT NOT NULL,               -- UUID
+  name TEXT NOT NULL,
+  status TEXT NOT NULL CHECK (status IN ('queued','running','finished','failed','stopped','interrupted')),
+  reason TEXT NOT NULL DEFAULT '',    -- the outcome in words
+  created_at TEXT NOT NULL,           -- ISO 8601, UTC
+  started_at TEXT, ended_at TEXT,
+  queue_position REAL NOT NULL DEFAULT 0,
+  comparison TEXT NOT NULL DEFAULT '',
+  config_toml TEXT NOT NULL,          -- as the user wrote it
+  config_json TEXT NOT NULL,          -- resolved: every slot, every option
+  pid INTEGER, pid_started REAL,      -- writer process and its start time (seconds since the epoch)
+  boot_id TEXT,
+  engine_version TEXT NOT NULL,
+  engine_revision TEXT                -- git revision of the engine, where there is one
+);
+
+-- key/value facts (value is JSON): device, driver, torch, clocks, corpus sha256, layer names, params, flops ...
+CREATE TABLE fact (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE missing (key TEXT PRIMARY KEY, reason TEXT NOT NULL) WITHOUT ROWID;
+-- figures that were predicted, beside those measured
+CREATE TABLE prediction (key TEXT PRIMARY KEY, value REAL, level TEXT NOT NULL) WITHOUT ROWID;
+
+-- one wide row per optimiser step
+CREATE TABLE step (
+  seq INTEGER PRIMARY KEY,            -- order of writing
+  step INTEGER NOT NULL,              -- 1 is the first optimiser update of the run
+  process INTEGER NOT NULL DEFAULT 0, -- which worker process of the run
+  rank INTEGER NOT NULL DEFAULT 0,
+  round INTEGER NOT NULL DEFAULT 0,   -- of an interleaved comparison
+  block INTEGER NOT NULL DEFAULT 0,
+  phase TEXT NOT NULL,
+  taint TEXT,                         -- why this step does not count in time statistics
+  t_ms REAL NOT NULL,                 -- end of the step, since the worker took the run
+  loss REAL,
+  step_ms REAL,
+  tokens INTEGER,
+  tokens_per_s REAL GENERATED ALWAYS AS (tokens * 1000.0 / step_ms) VIRTUAL,
+  learning_rate REAL,
+  grad_norm REAL,
+  update_ratio REAL,
+  allocated_bytes INTEGER,            -- maximum within the step
+  reserved_bytes INTEGER,
+  device_bytes INTEGER,
+  rss_bytes INTEGER,
+  layer_grad_norm BLOB,               -- array blob [layers]; names in fact 'layer_names'
+  layer_update_ratio BLOB
+);
+
+-- min/max/sum/count over 16^level steps; data is an array blob float64 [columns, 4], columns in fact 'rollup_columns'
+CREATE TABLE rollup (
+  level INTEGER NOT NULL, bucket INTEGER NOT NULL,
+  first_step INTEGER NOT NULL, last_step INTEGER NOT NULL, t_ms REAL NOT NULL,
+  data BLOB NOT NULL,
+  layer_grad_norm BLOB,               -- array blob float32 [2, layers]: maximum and mean over the bucket
+  layer_update_ratio BLOB,
+  PRIMARY KEY (level, bucket)
+) WITHOUT ROWID;
+
+-- the split of one step's memory into categories (a probe step)
+CREATE TABLE memory_probe (
+  seq INTEGER PRIMARY KEY,
+  step INTEGER NOT NULL, phase TEXT NOT NULL, t_ms REAL NOT NULL,
+  peak_bytes INTEGER NOT NULL,        -- allocated, at its maximum within the step
+  parameters INTEGER NOT NULL, gradients INTEGER NOT NULL, optimizer INTEGER NOT NULL, activations INTEGER NOT NULL,
+  adapters INTEGER NOT NULL, temporary INTEGER NOT NULL, other INTEGER NOT NULL,  -- at the peak; they add up to it
+  category_peak BLOB NOT NULL,        -- array blob int64 [7]: each category's own maximum
+  timeline_ms BLOB NOT NULL,          -- array blob float64 [n]: time within the step
+  timeline BLOB NOT NULL,             -- array blob int64 [n, 7]: bytes by category; every local peak is kept
+  phases TEXT NOT NULL                -- JSON [[name, start_ms, end_ms], ...]: forward, backward, optimizer
+);
+
+-- attention maps of one sample, one row per layer
+CREATE TABLE attention (
+  capture INTEGER NOT NULL, layer INTEGER NOT NULL,
+  step INTEGER NOT NULL, t_ms REAL NOT NULL,
+  pool INTEGER NOT NULL DEFAULT 1,    -- side of the square of weights that one stored number is the mean of
+  head INTEGER,                       -- NULL: all heads; else this head alone, at full resolution
+  weights BLOB NOT NULL,              -- array blob float16 [heads, queries, keys], compressed
+  tokens BLOB,                        -- array blob int32 [T]: the sample's token ids, on the first row of a capture
+  PRIMARY KEY (capture, layer)
+) WITHOUT ROWID;
+
+CREATE TABLE evaluation (
+  seq INTEGER PRIMARY KEY, step INTEGER NOT NULL, t_ms REAL NOT NULL,
+  held_out_loss REAL, tokens INTEGER NOT NULL
+);
+
+CREATE TABLE device_sample (
+  seq INTEGER PRIMARY KEY, t_ms REAL NOT NULL,
+  cpu_percent REAL, ram_used_bytes INTEGER, rss_bytes INTEGER,
+  utilisation_percent REAL, memory_used_bytes INTEGER, temperature_c REAL, power_w REAL, sm_clock_mhz REAL
+);
+
+-- what happened, in order; args is JSON for the template
+CREATE TABLE event (
+  seq INTEGER PRIMARY KEY, t_ms REAL NOT NULL, at TEXT NOT NULL,
+  kind TEXT NOT NULL,                 -- phase, control, warning, problem, state
+  code TEXT NOT NULL, template TEXT NOT NULL, args TEXT NOT NULL DEFAULT '{}'
+);
+
+CREATE TABLE log (seq INTEGER PRIMARY KEY, t_ms REAL NOT NULL, stream TEXT NOT NULL, text TEXT NOT NULL);
