@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from tfx_engine.protocol.messages import Request
 from tfx_engine.protocol.problems import Problem
 
 _encoder = msgspec.json.Encoder()
@@ -22,6 +23,11 @@ def decode_line(line: bytes, kind: Any) -> Any:
     if len(line) > MAX_LINE:
         raise msgspec.DecodeError(f"a line of {len(line)} bytes is longer than {MAX_LINE}")
     return msgspec.json.decode(line, type=kind)
+
+
+def numbered(request: Request, number: int) -> Request:
+    """The same request with another `id`."""
+    return msgspec.structs.replace(request, id=number)
 
 
 def problem_to_data(problem: Problem) -> dict[str, Any]:

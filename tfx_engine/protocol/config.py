@@ -130,7 +130,7 @@ def parse_config(data: Mapping[str, Any], catalogue: Catalogue | None = None) ->
             problems.append(_unknown_key(key, key, _TOP_KEYS))
     problems += _check_format(data.get("format", FORMAT))
     sections = {name: _section(kind, data.get(name, {}), name, problems) for name, kind in SECTIONS.items()}
-    name_card, seed_card = _TOP_CARDS
+    name_card, seed_card = TOP_CARDS
     name, wrong_name = check_value(name_card, data.get("name", name_card.default), "name")
     seed, wrong_seed = check_value(seed_card, data.get("seed", seed_card.default), "seed")
     problems += [p for p in (wrong_name, wrong_seed) if p]
@@ -141,7 +141,7 @@ def parse_config(data: Mapping[str, Any], catalogue: Catalogue | None = None) ->
     return config, tuple(problems)
 
 
-_TOP_CARDS = (
+TOP_CARDS = (
     OptionCard(name="name", kind="str", default="untitled", label="name", help="What this configuration is called."),
     OptionCard(name="seed", kind="int", default=0, low=0, high=2**63 - 1, label="seed",
                help="Weights come from (seed, parameter name), data from (seed, step)."),

@@ -1,1 +1,12 @@
-"""The run file: one SQLite file per run, written by one writer, read by everybody."""
+"""The run file: one SQLite file per run, written by one process, read by anyone. Standard library, numpy, protocol.
+
+| module | what it holds |
+| --- | --- |
+| `store` | where run files live, their names, the files beside them |
+| `create`, `edit` | a new queued run; a new name or place in the queue |
+| `writer` | everything that a running worker records |
+| `reader` | everything that anyone may want to know, live or years later |
+| `lock`, `seal` | who is writing; closing a file that nobody writes any more |
+| `mailbox` | pause, resume, stop, probe |
+| `arrays`, `rollup`, `tables`, `rows` | array blobs, minimum and maximum over many steps, columns, what a reader returns |
+"""

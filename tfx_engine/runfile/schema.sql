@@ -1,5 +1,8 @@
 -- TFX Workbench run file, schema 1. One file is one run. Open it with sqlite3, DuckDB or pandas.
 -- Units are in the names. A reading that could not be had is NULL and has its reason in `missing`; 0 means zero.
+-- SQLite has no NaN: a loss that is not a number is NULL too, and an event names its step.
+-- An array blob is b"TA", flags (1: zlib), dimensions, dtype as numpy writes it in 4 bytes ("<f4"), the shape as
+-- int64, then the numbers; all little endian (arrays.py).
 PRAGMA application_id = 1413892657;  -- "TFX1"
 PRAGMA user_version = 1;
 
@@ -53,12 +56,14 @@ CREATE TABLE step (
   layer_update_ratio BLOB
 );
 
--- min/max/sum/count over 16^level steps; data is an array blob float64 [columns, 4], columns in fact 'rollup_columns'
+-- min/max/sum/count over 16^level rows of `step`: bucket b holds seq b * 16^level + 1 ... (b + 1) * 16^level, and is
+-- written when it is complete, in the transaction of its last step. data is an array blob float64 [columns, 4], columns
+-- in fact 'rollup_columns'; minimum and maximum of a column without a reading are NaN.
 CREATE TABLE rollup (
   level INTEGER NOT NULL, bucket INTEGER NOT NULL,
   first_step INTEGER NOT NULL, last_step INTEGER NOT NULL, t_ms REAL NOT NULL,
   data BLOB NOT NULL,
-  layer_grad_norm BLOB,               -- array blob float32 [2, layers]: maximum and mean over the bucket
+  layer_grad_norm BLOB,               -- array blob float64 [3, layers]: maximum, sum and count over the bucket
   layer_update_ratio BLOB,
   PRIMARY KEY (level, bucket)
 ) WITHOUT ROWID;
@@ -82,10 +87,11 @@ CREATE TABLE attention (
   step INTEGER NOT NULL, t_ms REAL NOT NULL,
   pool INTEGER NOT NULL DEFAULT 1,    -- side of the square of weights that one stored number is the mean of
   head INTEGER,                       -- NULL: all heads; else this head alone, at full resolution
+  heads INTEGER NOT NULL, queries INTEGER NOT NULL, keys INTEGER NOT NULL,  -- shape of `weights`
   weights BLOB NOT NULL,              -- array blob float16 [heads, queries, keys], compressed
   tokens BLOB,                        -- array blob int32 [T]: the sample's token ids, on the first row of a capture
   PRIMARY KEY (capture, layer)
-) WITHOUT ROWID;
+);
 
 CREATE TABLE evaluation (
   seq INTEGER PRIMARY KEY, step INTEGER NOT NULL, t_ms REAL NOT NULL,

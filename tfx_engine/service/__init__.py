@@ -1,1 +1,1 @@
-"""The engine service: JSON lines over stdio, the queue of runs, the launching of workers. No torch."""
+"""The engine service: a queue of runs, one worker process at a time, JSON lines over stdio. Never imports torch."""

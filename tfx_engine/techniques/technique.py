@@ -13,14 +13,21 @@ from typing import Any
 
 from tfx_engine.protocol.cards import Effect, Guide, Rule, TechniqueCard
 from tfx_engine.protocol.config import Config
-from tfx_engine.protocol.options import option_cards
+from tfx_engine.protocol.options import check_value, option_cards
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.slots import SLOTS
+
+_QUANTITIES = frozenset({"parameters", "activations", "gradients", "optimizer", "flops", "time"})
 
 
 def no_problems(options: Any, config: Config) -> Iterable[Problem]:
     """The `check` of a technique that fits everywhere."""
     return ()
+
+
+def no_parameters(options: Any, config: Config) -> int:
+    """The `params` of a technique that brings none."""
+    return 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +37,16 @@ class NoOptions:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Technique:
-    """One technique. `build` and `reference` have the signature that the slot's contract in `slots.py` states."""
+    """One technique. `build` and `reference` have the signature that the slot's contract in `slots.py` states.
 
+    `module` is the file's `__name__`: its last part is the technique's name, its docstring the user's page.
+    `order` is the place within the slot, the plainest first. `params` is the closed form, over options and
+    configuration, of the parameters that the technique brings to the whole model; the contract test counts them.
+    """
+
+    module: str
     slot: str
+    order: int
     title: str
     short: str
     summary: str
@@ -45,20 +59,30 @@ class Technique:
     requires: tuple[Rule, ...] = ()
     excludes: tuple[Rule, ...] = ()
     effects: tuple[Effect, ...] = ()
-    # Extra parameters of the whole model, as a closed form over the configuration; the contract test counts them.
-    params: Callable[[Any, Config], int] | None = None
-    module: str = dataclasses.field(default="", init=True)
+    params: Callable[[Any, Config], int] = no_parameters
 
     def __post_init__(self) -> None:
-        frame = sys._getframe(2)  # the technique file: __post_init__ < generated __init__ < file
-        object.__setattr__(self, "module", self.module or frame.f_globals["__name__"])
+        for fault in self._faults():
+            raise ValueError(f"{self.module}: {fault}")
+
+    def _faults(self) -> Iterable[str]:
         if self.slot not in SLOTS:
-            raise ValueError(f"{self.module}: there is no slot {self.slot!r}")
-        if not (self.doc and self.title and self.summary):
-            raise ValueError(f"{self.module}: a technique needs a module docstring, a title and a summary")
+            yield f"there is no slot {self.slot!r}"
+        if not self.doc and sys.flags.optimize < 2:  # -OO strips docstrings, which is no fault of the file
+            yield "a technique needs a module docstring: it is the user's page"
+        for field in ("title", "short", "summary", "paper"):
+            if not getattr(self, field):
+                yield f"a technique needs a {field}"
         params = getattr(self.options, "__dataclass_params__", None)
         if params is None or not params.frozen:
-            raise ValueError(f"{self.module}: Options must be a frozen dataclass")
+            yield "Options must be a frozen dataclass"
+            return
+        for card in option_cards(self.options):
+            if check_value(card, card.default, card.name)[1] is not None:
+                yield f"the default of option {card.name!r} is not a legal value of it"
+        for effect in self.effects:
+            if effect.quantity not in _QUANTITIES or effect.sign not in ("+", "-", "0"):
+                yield f"the effect on {effect.quantity!r} ({effect.sign}) is not of a known kind"
 
     @property
     def name(self) -> str:

@@ -1,0 +1,57 @@
+"""Every test runs in a home of its own, without a display, and without a network."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+HOME = Path(tempfile.mkdtemp(prefix="tfx-tests-"))
+OWN_FOLDERS = {  # where platformdirs and Qt look for settings, data and caches
+    "TFX_HOME": "tfx",
+    "XDG_CONFIG_HOME": "config",
+    "XDG_DATA_HOME": "data",
+    "XDG_STATE_HOME": "state",
+    "XDG_CACHE_HOME": "cache",
+    "XDG_RUNTIME_DIR": "runtime",
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Point the whole process, and all processes it starts, at the test home."""
+    for variable, folder in OWN_FOLDERS.items():
+        (HOME / folder).mkdir(mode=0o700, exist_ok=True)
+        os.environ[variable] = str(HOME / folder)
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    os.environ.setdefault("PYTHONFAULTHANDLER", "1")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Take the test home away again."""
+    shutil.rmtree(HOME, ignore_errors=True)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what lies in tests/gpu, and skip it where there is no accelerator."""
+    for item in items:
+        if "gpu" in item.path.parts:
+            item.add_marker("gpu")
+    need_gpu = [item for item in items if item.get_closest_marker("gpu")]
+    if need_gpu and not _has_accelerator():
+        for item in need_gpu:
+            item.add_marker(pytest.mark.skip(reason="torch sees no CUDA device here"))
+
+
+def _has_accelerator() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+@pytest.fixture(scope="session")
+def repo() -> Path:
+    """The root of the source tree."""
+    return Path(__file__).resolve().parent.parent

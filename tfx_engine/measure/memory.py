@@ -1,0 +1,124 @@
+"""Bytes in use at each step: by torch's allocator, by the device, by the process; and why a figure is missing."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import Any, Protocol
+
+import psutil
+import torch
+
+from tfx_engine.protocol.marker import tr_mark
+
+DEVICE_BYTES_EVERY_S = 0.1  # the driver is asked this often at most: the call costs more than a short step
+
+
+@dataclasses.dataclass(frozen=True)
+class StepMemory:
+    """Bytes of one step; None where a figure cannot be had. `allocated_bytes` is the maximum within the step."""
+
+    allocated_bytes: int | None = None
+    reserved_bytes: int | None = None
+    device_bytes: int | None = None
+    rss_bytes: int | None = None
+
+
+class MemoryMeter(Protocol):
+    """Reads memory around a step. `missing`: why a figure is not read, by its name."""
+
+    missing: dict[str, str]
+
+    def start(self) -> None:
+        """A step begins."""
+
+    def stop(self) -> StepMemory:
+        """It has been handed to the device."""
+
+    def capacity_bytes(self) -> int | None:
+        """Bytes that the device has in all."""
+
+
+class HostMemory:
+    """On the CPU the allocator keeps no count; the resident set of the process is what there is at every step."""
+
+    def __init__(self) -> None:
+        self._process = psutil.Process()
+        self.missing = {
+            "allocated_bytes": tr_mark("torch's CPU allocator counts only while it is profiled: known for the steps of the memory split."),
+            "reserved_bytes": tr_mark("torch's CPU allocator holds no reserve."),
+            "device_bytes": tr_mark("The CPU has no memory of its own; see process memory and RAM."),
+        }
+
+    def start(self) -> None:
+        """Nothing to reset."""
+
+    def stop(self) -> StepMemory:
+        return StepMemory(rss_bytes=self._process.memory_info().rss)
+
+    def capacity_bytes(self) -> int | None:
+        return int(psutil.virtual_memory().total)
+
+
+class AllocatorMemory:
+    """A device whose allocator in torch keeps statistics (CUDA, XPU). The allocator works on the host: no waiting."""
+
+    def __init__(self, module: Any, device: torch.device) -> None:
+        self._module, self._device = module, device
+        self._process = psutil.Process()
+        self._device_bytes: int | None = None
+        self._asked_at = 0.0
+        self.missing: dict[str, str] = {}
+
+    def start(self) -> None:
+        self._module.reset_peak_memory_stats(self._device)
+
+    def stop(self) -> StepMemory:
+        return StepMemory(
+            allocated_bytes=self._module.max_memory_allocated(self._device),
+            reserved_bytes=self._module.memory_reserved(self._device),
+            device_bytes=self._in_use(),
+            rss_bytes=self._process.memory_info().rss,
+        )
+
+    def _in_use(self) -> int | None:
+        now = time.monotonic()
+        if "device_bytes" not in self.missing and now - self._asked_at >= DEVICE_BYTES_EVERY_S:
+            self._asked_at = now
+            try:
+                free, total = self._module.mem_get_info(self._device)
+                self._device_bytes = total - free
+            except (RuntimeError, AttributeError) as error:
+                self.missing["device_bytes"] = f"The driver does not say: {error}"
+        return self._device_bytes
+
+    def capacity_bytes(self) -> int | None:
+        return int(self._module.get_device_properties(self._device).total_memory)
+
+
+class MpsMemory:
+    """Apple's GPU: it shares the machine's memory, and torch knows what is in use now, not the maximum."""
+
+    def __init__(self) -> None:
+        self._process = psutil.Process()
+        self.missing = {"allocated_bytes": tr_mark("torch keeps no maximum for this device: known for the steps of the memory split.")}
+
+    def start(self) -> None:
+        """Nothing to reset."""
+
+    def stop(self) -> StepMemory:
+        driver = int(torch.mps.driver_allocated_memory())
+        return StepMemory(reserved_bytes=driver, device_bytes=driver, rss_bytes=self._process.memory_info().rss)
+
+    def capacity_bytes(self) -> int | None:
+        return int(torch.mps.recommended_max_memory())
+
+
+def make_meter(device: torch.device) -> MemoryMeter:
+    """The meter for a device."""
+    match device.type:
+        case "cuda" | "xpu":
+            return AllocatorMemory(getattr(torch, device.type), device)
+        case "mps":
+            return MpsMemory()
+    return HostMemory()

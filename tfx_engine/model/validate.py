@@ -1,0 +1,81 @@
+"""What only the engine can judge about a configuration: techniques' own checks, data, device."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import torch
+
+from tfx_engine import data
+from tfx_engine.protocol.config import Config
+from tfx_engine.protocol.problems import ConfigError, Problem, nearest
+from tfx_engine.techniques.catalogue import technique_for
+
+_KINDS = ("cuda", "xpu", "mps", "cpu")  # as `auto` tries them
+
+
+def validate(config: Config) -> list[Problem]:
+    """Every problem that the techniques, the data and the devices of this machine have with a configuration."""
+    problems: list[Problem] = []
+    for slot, choice in config.techniques.items():
+        technique, options = technique_for(slot, choice)
+        problems += technique.check(options, config)
+    problems += data.check(config)
+    problems += _check_device(config.run.device)
+    return problems
+
+
+def pick_device(name: str) -> torch.device:
+    """The device that a configuration names; `auto` takes the first there is of cuda, xpu, mps, cpu.
+
+    Raises ConfigError where there is none of that name.
+    """
+    problems = list(_check_device(name))
+    if problems:
+        raise ConfigError(problems)
+    if name == "auto":
+        return torch.device(next(kind for kind in _KINDS if count_devices(kind)))
+    return torch.device(name)
+
+
+def count_devices(kind: str) -> int:
+    """How many devices of a kind torch can use here."""
+    match kind:
+        case "cuda":
+            return torch.cuda.device_count() if torch.cuda.is_available() else 0
+        case "xpu":
+            return torch.xpu.device_count() if torch.xpu.is_available() else 0
+        case "mps":
+            return int(torch.backends.mps.is_available())
+        case "cpu":
+            return 1
+        case _:
+            return 0
+
+
+def _check_device(name: str) -> Iterator[Problem]:
+    """Refuse what is not the name of a device, and a device that is not there."""
+    if name == "auto":
+        return
+    found = re.fullmatch(r"([a-z]+)(?::(\d{1,4}))?", name)
+    kind, number = (found[1], int(found[2] or 0)) if found else (name, 0)
+    if found is None or kind not in _KINDS:
+        near = nearest(kind, ("auto", *_KINDS))
+        yield Problem(
+            code="unknown-device", path="run.device", template="does not know a device {name!r}.",
+            hint_template=("Did you mean {near!r}? " if near else "") + "Choices: auto, cpu, cuda, cuda:1, mps, xpu.",
+            args={"name": name, "near": near},
+        )
+    elif number >= count_devices(kind):
+        there = ", ".join(_device_names())
+        yield Problem(
+            code="no-such-device", path="run.device", template="is {name!r}, but torch finds only: {there}.",
+            hint_template="Choose one of these, or 'auto'.", args={"name": name, "there": there},
+        )
+
+
+def _device_names() -> Iterator[str]:
+    for kind in _KINDS:
+        count = count_devices(kind)
+        yield from ([kind] if count == 1 else [f"{kind}:{i}" for i in range(count)])

@@ -1,0 +1,80 @@
+"""How one process of the program starts another: the argument list, the environment, and ending with the parent.
+
+A frozen program understands `-m MODULE` as Python does, so that the same argument list starts a child in both.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+PARENT = "TFX_PARENT_PID"  # who started this process, for `end_with_parent`
+_PR_SET_PDEATHSIG = 1
+
+
+def module_argv(module: str, *arguments: str) -> list[str]:
+    """The argument list that runs a module of this program in a process of its own."""
+    return [sys.executable, "-m", module, *arguments]
+
+
+def child_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of a child: ours, without what a window or a frozen program needs for itself alone."""
+    environment = dict(os.environ if base is None else base)
+    for name in [n for n in environment if n.startswith(("QT_", "QML"))]:
+        del environment[name]
+    if getattr(sys, "frozen", False):
+        _leave_the_frozen_program(environment)
+    else:
+        _find_this_package(environment)
+    environment["PYTHONUNBUFFERED"] = "1"
+    environment["PYTHONSAFEPATH"] = "1"  # a file `random.py` in the folder one works in must not become the engine's
+    environment["PYTHONIOENCODING"] = "utf-8"
+    environment.setdefault("KINETO_LOG_LEVEL", "5")  # torch's profiler: nothing
+    environment[PARENT] = str(os.getpid())
+    return environment
+
+
+def _leave_the_frozen_program(environment: dict[str, str]) -> None:
+    for name in ("PYTHONHOME", "PYTHONPATH"):
+        environment.pop(name, None)
+    for name in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"):
+        original = environment.pop(name + "_ORIG", None)  # where the frozen program's start-up saved it
+        if original:
+            environment[name] = original
+        else:
+            environment.pop(name, None)
+
+
+def _find_this_package(environment: dict[str, str]) -> None:
+    """In a checkout the package is not installed: the child must find it all the same, from any folder."""
+    root = Path(__file__).resolve().parent.parent.parent
+    if root.name not in ("site-packages", "dist-packages"):
+        inherited = environment.get("PYTHONPATH")
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root), inherited]))
+
+
+def own_session() -> dict[str, Any]:
+    """The arguments of `Popen` that put a child out of reach of the terminal's Ctrl-C."""
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+    return {"start_new_session": True}
+
+
+def end_with_parent(number: int = signal.SIGTERM) -> None:
+    """Back-up of end-of-file on stdin: let the kernel send signal `number` when the starting *thread* ends (Linux only).
+
+    Where the parent died before this was set, the signal is raised at once.
+    """
+    if sys.platform != "linux":
+        return
+    import ctypes  # only here: a client that starts a child does not need it
+
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+    parent = os.environ.get(PARENT)
+    if parent is not None and os.getppid() != int(parent):
+        os.kill(os.getpid(), number)

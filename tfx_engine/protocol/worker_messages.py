@@ -1,0 +1,64 @@
+"""What service and worker say to each other: one JSON object a line, tagged by `do` (to) or `say` (from the worker).
+
+A worker says `ready` once torch is imported. It then answers checks, one after the other, until it is given a run; it
+does that one run, says `ended` and exits. End-of-file on its stdin ends it, a run under way as `interrupted`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tfx_engine.protocol.messages import Reply
+from tfx_engine.protocol.status import Status
+
+
+class ToDo(msgspec.Struct, frozen=True, kw_only=True, tag_field="do"):
+    """What the service asks of a worker."""
+
+
+class RunFile(ToDo, tag="run"):
+    """Take this queued run file and do its run; the last thing that a worker is asked."""
+
+    path: str
+
+
+class Check(ToDo, tag="validate"):
+    """Every problem of a configuration, techniques' own checks, data and device included."""
+
+    id: int
+    config: dict[str, Any]
+
+
+class Examine(ToDo, tag="doctor"):
+    """What torch and the devices of this machine can do."""
+
+    id: int
+
+
+class Said(msgspec.Struct, frozen=True, kw_only=True, tag_field="say"):
+    """What a worker says unasked."""
+
+
+class Ready(Said, tag="ready"):
+    """Torch is imported, nothing is allocated."""
+
+    torch: str = ""
+
+
+class WarmedUp(Said, tag="warmed-up"):
+    """The run's warm-up phase is over. `device` is the kind it runs on: beside "cpu" nothing else should be busy."""
+
+    device: str = ""
+
+
+class Ended(Said, tag="ended"):
+    """The run is over and its file says so."""
+
+    status: Status
+    reason: str = ""
+
+
+ToWorker = RunFile | Check | Examine
+FromWorker = Ready | Reply | WarmedUp | Ended

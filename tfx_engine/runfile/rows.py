@@ -1,0 +1,114 @@
+"""What a reader returns, one class for each kind of row."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclasses.dataclass(frozen=True)
+class RunInfo:
+    """A run in a few words. Times are ISO 8601, UTC."""
+
+    path: Path
+    run_id: str
+    name: str
+    status: str  # effective: "interrupted" where the file says "running" and nobody writes it any more
+    recorded_status: str
+    reason: str  # the outcome in words
+    created_at: str
+    started_at: str | None
+    ended_at: str | None
+    queue_position: float
+    comparison: str
+    config: dict[str, Any]  # resolved: every slot, every option
+    config_toml: str  # as the user wrote it
+    pid: int | None
+    engine_version: str
+    is_locked: bool  # a process holds it now
+
+
+@dataclasses.dataclass(frozen=True)
+class MemoryProbe:
+    """The split of one step's memory; bytes, by category in the order of `protocol.metrics.CATEGORIES`."""
+
+    seq: int
+    step: int
+    phase: str
+    t_ms: float
+    peak_bytes: int
+    composition: dict[str, int]  # at the peak; adds up to it
+    category_peak: dict[str, int]  # each category's own maximum
+    timeline_ms: NDArray[np.float64]  # [n], within the step
+    timeline: NDArray[np.int64]  # [n, categories]
+    phases: tuple[tuple[str, float, float], ...]  # name, start_ms, end_ms within the step
+
+
+@dataclasses.dataclass(frozen=True)
+class AttentionCapture:
+    """The attention maps of one sample at one step."""
+
+    capture: int
+    step: int
+    t_ms: float
+    layers: tuple[int, ...]
+    heads: int
+    pool: int  # side of the square of weights that one stored number is the mean of
+    head: int | None  # this head alone, at full resolution; None: all
+    queries: int = 0
+    keys: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """One evaluation on held-out data."""
+
+    seq: int
+    step: int
+    t_ms: float
+    held_out_loss: float  # NaN where it was not a number
+    tokens: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Event:
+    """Something that happened: kind is phase, control, warning, problem or state."""
+
+    seq: int
+    t_ms: float
+    at: str
+    kind: str
+    code: str
+    template: str
+    args: dict[str, Any]
+
+    @property
+    def message(self) -> str:
+        """The event in English."""
+        try:
+            return self.template.format_map(self.args)
+        except (KeyError, ValueError, IndexError, AttributeError, TypeError):
+            return self.template  # a damaged or foreign file; better the bare template than nothing
+
+
+@dataclasses.dataclass(frozen=True)
+class LogLine:
+    """One line that the worker printed."""
+
+    seq: int
+    t_ms: float
+    stream: str
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """A figure that was predicted before the run; `level` is instant or traced."""
+
+    key: str
+    value: float | None
+    level: str

@@ -1,0 +1,43 @@
+"""How the end of a worker process reads in words."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable
+
+from tfx_engine.protocol.marker import tr_mark
+
+_KILLED = tr_mark("The worker was killed ({signal}). The system does that when memory runs out; or somebody ended it.")
+_CRASHED = tr_mark("The worker crashed ({signal}) in native code.")
+_SIGNALLED = tr_mark("The worker was ended by the signal {signal}.")
+_EXITED = tr_mark("The worker ended early with exit code {code}.")
+_SILENT = tr_mark("The worker ended early without saying why.")
+_LAST_LINES = tr_mark("Its last lines: {lines}")
+_CRASH_SIGNALS = ("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT", "SIGTRAP")
+_TAIL_CHARACTERS = 600
+
+
+def describe_exit(exit_code: int, last_lines: Iterable[str] = ()) -> str:
+    """The end of a worker that did not say `ended`: what ended it, and its last lines on stderr.
+
+    `exit_code` is as `subprocess` gives it: minus the number of a signal where one ended the process.
+    """
+    if exit_code < 0:
+        name = signal_name(-exit_code)
+        template = _KILLED if name == "SIGKILL" else _CRASHED if name in _CRASH_SIGNALS else _SIGNALLED
+        words = template.format(signal=name)
+    elif exit_code:
+        # Windows reports an access violation and its like as a number above 2**31, known by its hexadecimal form.
+        words = _EXITED.format(code=exit_code if exit_code < 2**31 else hex(exit_code))
+    else:
+        words = _SILENT
+    tail = "\n".join(line for line in last_lines if line.strip())[-_TAIL_CHARACTERS:]
+    return f"{words} {_LAST_LINES.format(lines=tail)}" if tail else words
+
+
+def signal_name(number: int) -> str:
+    """SIGKILL for 9; "signal 99" for one without a name here."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,53 @@
+"""What the service refuses, in words."""
+
+from __future__ import annotations
+
+from tfx_engine.protocol.marker import tr_mark
+from tfx_engine.protocol.messages import PROTOCOL
+from tfx_engine.protocol.problems import Problem
+
+
+def malformed(why: str) -> Problem:
+    """A line that is no request."""
+    return Problem(code="malformed-message", path="", template=tr_mark("The engine cannot read this message: {why}."),
+                   hint_template=tr_mark("Window and engine may be of different versions."), args={"why": why})
+
+
+def protocol(theirs: int) -> Problem:
+    """A client that speaks another version."""
+    return Problem(code="protocol-version", path="",
+                   template=tr_mark("This engine speaks version {ours} of its protocol, the program that started it version {theirs}."),
+                   hint_template=tr_mark("Install the same version of TFX Workbench on both sides."),
+                   args={"ours": PROTOCOL, "theirs": theirs})
+
+
+def hello_first() -> Problem:
+    """A request before `hello`."""
+    return Problem(code="hello-first", path="", template=tr_mark("The first message must be hello."))
+
+
+def ending() -> Problem:
+    """A request to a service that is about to end."""
+    return Problem(code="engine-ending", path="", template=tr_mark("The engine is ending and takes no more requests."),
+                   hint_template=tr_mark("Start another one."))
+
+
+def is_running(run: str) -> Problem:
+    """Removing from the queue what has left it."""
+    return Problem(code="is-running", path=run, template=tr_mark("is running, no longer queued."), hint_template=tr_mark("Stop it instead."))
+
+
+def not_queued(run: str) -> Problem:
+    """Removing from the queue what is not in it."""
+    return Problem(code="not-queued", path=run, template=tr_mark("is not in this engine's queue."))
+
+
+def not_checked(reason: str) -> Problem:
+    """A configuration that could not be checked, because no worker starts or the check itself crashed."""
+    return Problem(code="not-checked", path="", template=tr_mark("The configuration could not be checked. {reason}"),
+                   hint_template=tr_mark("`tfx-workbench doctor` says what works on this machine."), args={"reason": reason})
+
+
+def no_configuration() -> Problem:
+    """An empty submission."""
+    return Problem(code="no-configuration", path="", template=tr_mark("There is nothing to run."))

@@ -1,0 +1,109 @@
+"""One submission: several configurations checked in depth, then queued together or refused together."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from tfx_engine.protocol.codec import problem_from_data
+from tfx_engine.protocol.config import Config, parse_config
+from tfx_engine.protocol.messages import Reply, Submit
+from tfx_engine.protocol.problems import Problem
+from tfx_engine.protocol.toml import dumps
+from tfx_engine.runfile.errors import RunFileError
+from tfx_engine.service import refusals
+from tfx_engine.service.outbox import Outbox
+from tfx_engine.service.questions import Questions
+from tfx_engine.service.runs import Queued, RunQueue
+
+
+class Submission:
+    """`begin()` checks; the reply and the queued run files follow at once, or when the worker has checked too.
+
+    Without `questions` the worker is not asked.
+    """
+
+    def __init__(self, request: Submit, queue: RunQueue, questions: Questions | None, outbox: Outbox) -> None:
+        self._request = request
+        self._queue = queue
+        self._questions = questions
+        self._outbox = outbox
+        self._configs: list[Config] = []
+        self._problems: list[Problem] = []
+        self._unanswered = 0
+
+    def begin(self) -> None:
+        """Check everything; end at once where nothing is left to be asked."""
+        if not self._request.configs:
+            self._problems.append(refusals.no_configuration())
+        for index, data in enumerate(self._request.configs):
+            config, problems = parse_config(data)
+            self._configs.append(_independent_of_folder(config))
+            self._found(index, problems)
+        if self._problems or self._questions is None:
+            self._end()
+            return
+        self._unanswered = len(self._configs)
+        for index, config in enumerate(self._configs):
+            self._ask(self._questions, index, config)
+
+    def _ask(self, questions: Questions, index: int, config: Config) -> None:
+        def answer(reply: Reply | None, reason: str) -> None:
+            if reply is None:
+                self._found(index, [refusals.not_checked(reason)])
+            else:
+                self._found(index, [problem_from_data(p) for p in reply.problems])
+            self._unanswered -= 1
+            if not self._unanswered:
+                self._end()
+
+        questions.check(config.as_dict(), answer)
+
+    def _found(self, index: int, problems: list[Problem] | tuple[Problem, ...]) -> None:
+        """Of several configurations the path says which one is meant."""
+        for problem in problems:
+            if len(self._request.configs) > 1:
+                where = f"configs[{index}].{problem.path}".rstrip(".")
+                problem = Problem(code=problem.code, path=where, template=problem.template,
+                                  hint_template=problem.hint_template, args=problem.args)
+            self._problems.append(problem)
+
+    def _end(self) -> None:
+        if not self._problems:
+            try:
+                runs = self._create()
+            except RunFileError as error:
+                self._problems.append(error.problem)
+            else:
+                self._queue.add(runs)
+                self._outbox.reply(self._request.id, runs=[str(run.path) for run in runs])
+                return
+        self._outbox.refuse(self._request.id, self._problems)
+
+    def _create(self) -> list[Queued]:
+        """All run files, or none: where one cannot be made, those before it are taken back."""
+        runs: list[Queued] = []
+        try:
+            for index, config in enumerate(self._configs):
+                given = self._request.toml[index] if index < len(self._request.toml) else ""
+                toml = given or dumps(self._request.configs[index])
+                runs.append(self._queue.create(config, toml, self._request.comparison))
+        except RunFileError:
+            for run in runs:
+                run.discard()
+            raise
+        return runs
+
+
+def _independent_of_folder(config: Config) -> Config:
+    """A queued run may be done by a later service, started elsewhere: its paths must not depend on where."""
+    data, run = config.data, config.run
+    if data.path is not None:
+        data = dataclasses.replace(data, path=_absolute(data.path))
+    if run.store is not None:
+        run = dataclasses.replace(run, store=_absolute(run.store))
+    return dataclasses.replace(config, data=data, run=run)
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().absolute())

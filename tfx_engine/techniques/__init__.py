@@ -1,0 +1,1 @@
+"""The catalogue: one folder per slot, one file per technique."""

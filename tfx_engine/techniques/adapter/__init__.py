@@ -1,0 +1,27 @@
+"""Slot `adapter`: which small set of weights is trained instead of the whole model."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import nn
+
+PREFIX = "adapter_"  # every parameter that an adapter adds begins so; the memory split tells them apart by it
+
+
+class Adapter(Protocol):
+    """What an adapter does to an assembled model."""
+
+    def apply(self, model: nn.Module) -> None:
+        """Add the adapter's weights and freeze what it does not train."""
+
+    def merge(self, model: nn.Module) -> None:
+        """Put what was learnt into the base weights: from here on the adapter costs nothing."""
+
+    def unmerge(self, model: nn.Module) -> None:
+        """The exact opposite of `merge`."""
+
+
+def is_adapter(parameter_name: str) -> bool:
+    """Whether a parameter of that name was added by an adapter."""
+    return parameter_name.rpartition(".")[2].startswith(PREFIX)

@@ -1,0 +1,60 @@
+"""No adapter: every weight of the model is trained.
+
+What it is: ordinary training. Every weight has a gradient and optimizer state.
+
+Formula: W ← W + ΔW, all of it
+
+What it costs: with AdamW in float32, 16 bytes per weight: weight, gradient and two moments, 4 each.
+
+Paper: the baseline of Hu and others, "LoRA" (2021), arXiv:2106.09685.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from tfx_engine.protocol.cards import Effect, Guide
+from tfx_engine.protocol.config import Config
+from tfx_engine.techniques.adapter import Adapter
+from tfx_engine.techniques.technique import NoOptions, Technique
+
+
+class NoAdapter:
+    """Leaves the model as it is."""
+
+    def apply(self, model: nn.Module) -> None:
+        """Nothing to add."""
+
+    def merge(self, model: nn.Module) -> None:
+        """Nothing to merge."""
+
+    def unmerge(self, model: nn.Module) -> None:
+        """Nothing to undo."""
+
+
+def build(options: NoOptions, config: Config) -> Adapter:
+    """The adapter that does nothing."""
+    return NoAdapter()
+
+
+def reference(layer: nn.Linear, x: Tensor) -> Tensor:
+    """The layer itself."""
+    return layer(x)
+
+
+TECHNIQUE = Technique(
+    module=__name__,
+    slot="adapter",
+    order=0,
+    title="Train everything",
+    short="none",
+    summary="Every weight of the model is trained.",
+    paper="Hu et al. 2021, arXiv:2106.09685 (the baseline)",
+    guide=Guide(
+        choose="you train from scratch, or memory allows full fine-tuning.",
+        avoid="the model is trained already, and gradients and optimizer state do not fit.",
+    ),
+    build=build,
+    reference=reference,
+    effects=(Effect(quantity="parameters", sign="0", formula="0"),),
+)

@@ -1,0 +1,1 @@
+"""Slot `attention`: a module (x_BTD, mask) -> x_BTD through which tokens exchange information."""

@@ -1,0 +1,88 @@
+"""Token embedding: every token of the vocabulary has a trained vector.
+
+What it is: a table of V rows; a token's vector is its row. With sinusoidal positions the row is multiplied by sqrt(d),
+as in the original transformer, because the rows begin small (normal, 0.02) beside the encoding, whose numbers have a
+size of about 0.7: at width 256 the scaled rows begin at 0.32. The rows themselves begin the same whether they are
+scaled or not, so that switching the positions leaves every other weight as it was.
+
+Formula: x = W[token] (· sqrt(d) where scaled); dropout falls on the sum of x and the positions.
+
+What it costs: V · d parameters, and no FLOPs: it is a look-up. The same table serves the head where that is tied.
+
+Paper: Vaswani and others, "Attention Is All You Need" (2017), section 3.4, arXiv:1706.03762.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tfx_engine.protocol.cards import Effect, Guide
+from tfx_engine.protocol.config import Config
+from tfx_engine.protocol.options import option
+from tfx_engine.techniques.technique import Technique
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What can be chosen."""
+
+    scale: bool | None = option(
+        None, kind="bool", label="scale", automatic="on with sinusoidal positions",
+        help="Multiply the token vectors by sqrt(width) before positions are added.",
+    )
+    dropout: float = option(
+        0.0, kind="float", label="dropout", low=0.0, high=0.9,
+        help="Share of the sum of token vectors and positions that is set to zero in training.",
+    )
+
+
+class TokenEmbedding(nn.Module):
+    """tokens_BT -> x_BTD. The skeleton applies `dropout` after the positions."""
+
+    def __init__(self, vocab: int, width: int, scale: float, dropout: float) -> None:
+        super().__init__()
+        self.scale, self.dropout = scale, dropout
+        self.weight = nn.Parameter(torch.empty(vocab, width))
+
+    def forward(self, tokens_BT: Tensor) -> Tensor:
+        """The rows of the tokens."""
+        x_BTD = F.embedding(tokens_BT, self.weight)
+        return x_BTD if self.scale == 1.0 else x_BTD * self.scale
+
+
+def build(options: Options, config: Config) -> nn.Module:
+    """A table for the model's vocabulary and width."""
+    scaled = config.use("position") == "sinusoidal" if options.scale is None else options.scale
+    scale = math.sqrt(config.model.width) if scaled else 1.0
+    return TokenEmbedding(config.vocab, config.model.width, scale, options.dropout)
+
+
+def reference(module: TokenEmbedding, tokens_BT: Tensor) -> Tensor:
+    """A one-hot vector times the table."""
+    one_hot_BTV = F.one_hot(tokens_BT, module.weight.shape[0]).to(module.weight.dtype)
+    return one_hot_BTV @ module.weight * module.scale
+
+
+TECHNIQUE = Technique(
+    module=__name__,
+    slot="embedding",
+    order=0,
+    title="Token embedding",
+    short="token",
+    summary="Every token of the vocabulary has a trained vector.",
+    paper="Vaswani et al. 2017, arXiv:1706.03762",
+    guide=Guide(
+        choose="the input is made of tokens from a fixed vocabulary.",
+        avoid="the vocabulary is much larger than the rest of the model: the table then holds most weights.",
+    ),
+    build=build,
+    reference=reference,
+    options=Options,
+    params=lambda options, config: config.vocab * config.model.width,
+    effects=(Effect(quantity="parameters", sign="+", formula="vocabulary × width"),),
+)

@@ -1,0 +1,69 @@
+"""Tied head: the embedding table is also the output layer.
+
+What it is: the score of a token is the dot product of the last vector with that token's row in the embedding table. One
+table is trained from both ends.
+
+Formula: z = x · Wᵀ, W the embedding; with a soft cap c: z = c · tanh(z / c)
+
+What it costs: no parameters of its own; 2 · V · d FLOPs per token. The logits are V numbers per token: with a large
+vocabulary they are the largest activation.
+
+Paper: Press, Wolf, "Using the Output Embedding to Improve Language Models" (2016), arXiv:1608.05859. Soft cap: Gemma
+2 (2024), arXiv:2408.00118.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tfx_engine.protocol.cards import Effect, Guide
+from tfx_engine.protocol.config import Config
+from tfx_engine.techniques.head import HeadOptions, soft_cap
+from tfx_engine.techniques.technique import Technique
+
+
+class TiedHead(nn.Module):
+    """x_BTD -> logits_BTV with the embedding's own weight."""
+
+    def __init__(self, embedding: nn.Module, softcap: float | None) -> None:
+        super().__init__()
+        self.softcap = softcap
+        self.weight = embedding.weight
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """Scores of all tokens of the vocabulary."""
+        return soft_cap(F.linear(x_BTD, self.weight), self.softcap)
+
+
+def build(options: HeadOptions, config: Config, embedding: nn.Module) -> nn.Module:
+    """A head that shares the embedding's table."""
+    return TiedHead(embedding, options.softcap)
+
+
+def reference(module: TiedHead, x_BTD: Tensor) -> Tensor:
+    """The dot product with every row."""
+    logits_BTV = (x_BTD.unsqueeze(2) * module.weight).sum(dim=-1)
+    return logits_BTV if module.softcap is None else module.softcap * (logits_BTV / module.softcap).tanh()
+
+
+TECHNIQUE = Technique(
+    module=__name__,
+    slot="head",
+    order=0,
+    title="Tied head",
+    short="tied",
+    summary="The embedding table is also the output layer.",
+    paper="Press & Wolf 2016, arXiv:1608.05859",
+    guide=Guide(
+        choose="the model is small or the vocabulary large: it saves a whole table.",
+        avoid="the model is large enough that input and output want different vectors.",
+    ),
+    build=build,
+    reference=reference,
+    options=HeadOptions,
+    effects=(
+        Effect(quantity="parameters", sign="-", formula="vocabulary × width fewer than untied"),
+        Effect(quantity="flops", sign="0", formula="2 · vocabulary · width per token, as untied"),
+    ),
+)

@@ -1,0 +1,71 @@
+"""Untied head: an output layer with weights of its own.
+
+What it is: a linear layer without bias from the last vector to the scores of all tokens, trained apart from the
+embedding.
+
+Formula: z = W x; with a soft cap c: z = c · tanh(z / c)
+
+What it costs: V · d parameters with gradients and optimizer state, and 2 · V · d FLOPs per token, as many as tied.
+
+Paper: the alternative to Press, Wolf, "Using the Output Embedding to Improve Language Models" (2016),
+arXiv:1608.05859; used by Llama (2023), arXiv:2302.13971. Soft cap: Gemma 2 (2024), arXiv:2408.00118.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tfx_engine.protocol.cards import Effect, Guide
+from tfx_engine.protocol.config import Config
+from tfx_engine.techniques.head import HeadOptions, soft_cap
+from tfx_engine.techniques.technique import Technique
+
+
+class UntiedHead(nn.Module):
+    """x_BTD -> logits_BTV."""
+
+    def __init__(self, vocab: int, width: int, softcap: float | None) -> None:
+        super().__init__()
+        self.softcap = softcap
+        self.weight = nn.Parameter(torch.empty(vocab, width))
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """Scores of all tokens of the vocabulary."""
+        return soft_cap(F.linear(x_BTD, self.weight), self.softcap)
+
+
+def build(options: HeadOptions, config: Config, embedding: nn.Module) -> nn.Module:
+    """A head of its own."""
+    return UntiedHead(config.vocab, config.model.width, options.softcap)
+
+
+def reference(module: UntiedHead, x_BTD: Tensor) -> Tensor:
+    """The dot product with every row."""
+    logits_BTV = (x_BTD.unsqueeze(2) * module.weight).sum(dim=-1)
+    return logits_BTV if module.softcap is None else module.softcap * (logits_BTV / module.softcap).tanh()
+
+
+TECHNIQUE = Technique(
+    module=__name__,
+    slot="head",
+    order=1,
+    title="Untied head",
+    short="untied",
+    summary="An output layer with weights of its own.",
+    paper="Press & Wolf 2016, arXiv:1608.05859 (the alternative)",
+    guide=Guide(
+        choose="the table is small beside the blocks, as in large models.",
+        avoid="memory is short: it is one more table of vocabulary × width, times four with AdamW.",
+    ),
+    build=build,
+    reference=reference,
+    options=HeadOptions,
+    params=lambda options, config: config.vocab * config.model.width,
+    effects=(
+        Effect(quantity="parameters", sign="+", formula="vocabulary × width"),
+        Effect(quantity="gradients", sign="+", formula="vocabulary × width × 4 bytes"),
+        Effect(quantity="optimizer", sign="+", formula="vocabulary × width × 8 bytes with AdamW"),
+    ),
+)

@@ -1,0 +1,74 @@
+"""Bidirectional mask: every token looks at every token.
+
+What it is: no mask at all, as in encoders. A token's vector can depend on what follows it. That makes next-token
+prediction pointless: the answer stands in the input, so tasks of that kind are refused.
+
+Formula: query i may look at every key j.
+
+What it costs: the full T × T attention, about twice the useful work of the causal mask.
+
+Paper: Vaswani and others, "Attention Is All You Need" (2017), arXiv:1706.03762 (the encoder); Devlin and others,
+"BERT" (2018), arXiv:1810.04805.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from tfx_engine.protocol.cards import Effect, Guide
+from tfx_engine.protocol.config import Config
+from tfx_engine.protocol.problems import Problem
+from tfx_engine.techniques.mask import Mask
+from tfx_engine.techniques.technique import NoOptions, Technique
+
+NEXT_TOKEN_TASKS = ("text", "copy")
+
+
+class BidirectionalMask(Mask):
+    """The whole square."""
+
+    def allowed(self, tokens: int, device: torch.device | str = "cpu") -> Tensor:
+        """bool [T, T]: everything."""
+        return torch.ones(tokens, tokens, dtype=torch.bool, device=device)
+
+
+def check(options: NoOptions, config: Config) -> Iterator[Problem]:
+    """Refuse tasks whose answer is the next token of the input."""
+    if config.data.task in NEXT_TOKEN_TASKS:
+        yield Problem(
+            code="answer-leaks", path="techniques.mask.use",
+            template="'bidirectional' lets every token see the next one, which is the answer of the task {task!r}.",
+            hint_template="Choose the mask 'causal', or the task 'recall'.", args={"task": config.data.task},
+        )
+
+
+def build(options: NoOptions, config: Config) -> Mask:
+    """The mask."""
+    return BidirectionalMask(is_causal=False)
+
+
+def reference(tokens: int) -> Tensor:
+    """bool [T, T], entry by entry."""
+    return torch.tensor([[True for _ in range(tokens)] for _ in range(tokens)])
+
+
+TECHNIQUE = Technique(
+    module=__name__,
+    slot="mask",
+    order=1,
+    title="Bidirectional",
+    short="bidirectional",
+    summary="Every token looks at every token, also at those that follow it.",
+    paper="Devlin et al. 2018, arXiv:1810.04805",
+    guide=Guide(
+        choose="the whole input is known: classification, retrieval, filling gaps.",
+        avoid="the model predicts the next token: it would read the answer off its input.",
+    ),
+    build=build,
+    reference=reference,
+    check=check,
+    effects=(Effect(quantity="time", sign="+", formula="no score is skipped"),),
+)

@@ -1,0 +1,96 @@
+"""SGD: a step against the gradient, with momentum.
+
+What it is: a running sum u of the gradients, and a step against it. All weights share one learning rate, whatever the
+size of their gradients. Weight decay is added to the gradient of matrices; biases and norms do not decay.
+
+Formula:
+    g ← g + λ W        u ← μ u + g        W ← W - η u
+    with Nesterov: W ← W - η (g + μ u)
+
+What it costs: one float32 number per trained weight with momentum, 4 bytes; none without.
+
+Paper: Robbins, Monro, "A Stochastic Approximation Method" (1951); Sutskever and others, "On the importance of
+initialization and momentum in deep learning" (2013).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from tfx_engine.protocol.cards import Effect, Guide
+from tfx_engine.protocol.config import Config
+from tfx_engine.protocol.options import option
+from tfx_engine.protocol.problems import Problem
+from tfx_engine.techniques.optimizer import decay_groups, fused_where_possible
+from tfx_engine.techniques.technique import Technique
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What can be chosen."""
+
+    learning_rate: float = option(
+        0.1, kind="float", label="learning rate", low=0.0, high=100.0, help="Size of a step, η, per unit of gradient."
+    )
+    momentum: float = option(
+        0.9, kind="float", label="momentum", low=0.0, high=0.9999, help="Share of the last step that is kept, μ."
+    )
+    nesterov: bool = option(
+        False, kind="bool", label="Nesterov", help="Look one step of momentum ahead before the gradient is followed."
+    )
+    weight_decay: float = option(
+        0.0, kind="float", label="weight decay", low=0.0, high=10.0, help="Share of a matrix that is added to its gradient, λ."
+    )
+
+
+def check(options: Options, config: Config) -> Iterator[Problem]:
+    """Nesterov's step is a step of momentum."""
+    if options.nesterov and options.momentum == 0:
+        yield Problem(
+            code="does-not-fit", path="techniques.optimizer.nesterov", template="needs momentum, but momentum is 0.",
+            hint_template="Set momentum = 0.9, or nesterov = false.",
+        )
+
+
+def build(options: Options, params: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """The optimiser over the trainable ones of these parameters."""
+    groups = decay_groups(params, options.weight_decay)
+    return torch.optim.SGD(
+        groups, lr=options.learning_rate, momentum=options.momentum, nesterov=options.nesterov,
+        fused=fused_where_possible(groups),
+    )
+
+
+def reference(options: Options, weight: Tensor, gradients: Sequence[Tensor]) -> Tensor:
+    """The weight after these gradients, by the formula."""
+    decay = options.weight_decay if weight.dim() >= 2 else 0.0
+    u = torch.zeros_like(weight)
+    for gradient in gradients:
+        g = gradient + decay * weight
+        u = options.momentum * u + g
+        weight = weight - options.learning_rate * (g + options.momentum * u if options.nesterov else u)
+    return weight
+
+
+TECHNIQUE = Technique(
+    module=__name__,
+    slot="optimizer",
+    order=1,
+    title="SGD with momentum",
+    short="SGD",
+    summary="A step against the gradient, with momentum.",
+    paper="Robbins & Monro 1951; Sutskever et al. 2013",
+    guide=Guide(
+        choose="you want the least optimizer memory, or to see why transformers want Adam.",
+        avoid="you want a transformer to learn quickly: one learning rate rarely fits all its weights.",
+    ),
+    build=build,
+    reference=reference,
+    options=Options,
+    check=check,
+    effects=(Effect(quantity="optimizer", sign="-", formula="4 bytes per trained weight with momentum, 0 without"),),
+)

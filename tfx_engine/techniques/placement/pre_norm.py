@@ -1,0 +1,82 @@
+"""Pre-norm: the norm stands before attention and feed-forward, inside the branch.
+
+What it is: the residual stream itself is never normalised, so there is a straight path from the loss to the first
+block and gradients reach every depth. Its size grows with depth instead, and one more norm stands before the head.
+
+Formula, per block:
+    x = x + Attention(Norm(x))
+    x = x + FeedForward(Norm(x))
+
+What it costs: two norms per block and one at the end. At initialisation the gradient of the last feed-forward shrinks
+with depth L like 1 / sqrt(L), which is why it trains without warm-up.
+
+Paper: Xiong and others, "On Layer Normalization in the Transformer Architecture" (2020), arXiv:2002.04745; GPT-2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from tfx_engine.protocol.cards import Effect, Guide
+from tfx_engine.protocol.config import Config
+from tfx_engine.techniques.mask import Mask
+from tfx_engine.techniques.technique import NoOptions, Technique
+
+
+class PreNormBlock(nn.Module):
+    """(x_BTD, mask) -> x_BTD."""
+
+    def __init__(self, attention: nn.Module, feedforward: nn.Module, make_norm: Callable[[], nn.Module]) -> None:
+        super().__init__()
+        self.attention_norm = make_norm()
+        self.attention = attention
+        self.feedforward_norm = make_norm()
+        self.feedforward = feedforward
+
+    def forward(self, x_BTD: Tensor, mask: Mask) -> Tensor:
+        """Two residual branches, each normalised at its beginning."""
+        x_BTD = x_BTD + self.attention(self.attention_norm(x_BTD), mask)
+        return x_BTD + self.feedforward(self.feedforward_norm(x_BTD))
+
+
+class PreNorm:
+    """The placement: a final norm brings the residual stream to scale before the head."""
+
+    final_norm = True
+    block = PreNormBlock
+
+
+def build(options: NoOptions, config: Config) -> PreNorm:
+    """The placement."""
+    return PreNorm()
+
+
+def reference(block: PreNormBlock, x_BTD: Tensor, mask: Mask) -> Tensor:
+    """Step by step."""
+    normed_BTD = block.attention_norm(x_BTD)
+    after_attention_BTD = block.attention(normed_BTD, mask).add(x_BTD)
+    normed_BTD = block.feedforward_norm(after_attention_BTD)
+    return block.feedforward(normed_BTD).add(after_attention_BTD)
+
+
+TECHNIQUE = Technique(
+    module=__name__,
+    slot="placement",
+    order=0,
+    title="Pre-norm",
+    short="pre-norm",
+    summary="The norm stands inside the branch, before attention and feed-forward; the residual path stays free.",
+    paper="Xiong et al. 2020, arXiv:2002.04745",
+    guide=Guide(
+        choose="you want training that is stable from the first step, also when deep.",
+        avoid="very deep models where the growing residual stream drowns the late blocks.",
+    ),
+    build=build,
+    reference=reference,
+    effects=(
+        Effect(quantity="parameters", sign="+", formula="one final norm: 2 · width"),
+        Effect(quantity="gradients", sign="0", formula="norm of the last block's gradient falls like 1 / sqrt(layers)"),
+    ),
+)

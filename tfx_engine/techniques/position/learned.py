@@ -1,0 +1,73 @@
+"""Learned positions: every position has a vector of its own, trained like any other weight.
+
+What it is: a table with one row per position of the context, added to the token vectors. The model finds out by itself
+what a position should look like; it knows nothing of positions it was not trained on, and there is no row beyond the
+context.
+
+Formula: y = x + W[p]
+
+What it costs: context × width parameters, with their gradients and optimizer state.
+
+Paper: Gehring and others, "Convolutional Sequence to Sequence Learning" (2017), arXiv:1705.03122; used by BERT
+(arXiv:1810.04805) and GPT-2.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from tfx_engine.protocol.cards import Effect, Guide
+from tfx_engine.protocol.config import Config
+from tfx_engine.techniques.technique import NoOptions, Technique
+
+
+class LearnedPosition(nn.Module):
+    """Adds row p of `weight` [context, D] to the token at position p."""
+
+    def __init__(self, width: int, context: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(context, width))
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """The input plus its positions. Raises ValueError beyond the context."""
+        tokens, context = x_BTD.shape[1], self.weight.shape[0]
+        if tokens == context:  # a slice would cost a table of zeros in the backward pass
+            return x_BTD + self.weight
+        if tokens > context:
+            raise ValueError(f"learned positions end at {context} tokens, but the input has {tokens}")
+        return x_BTD + self.weight[:tokens]
+
+
+def build(options: NoOptions, config: Config) -> nn.Module:
+    """A table for the model's context."""
+    return LearnedPosition(config.model.width, config.model.context)
+
+
+def reference(module: LearnedPosition, x_BTD: Tensor) -> Tensor:
+    """Row by row."""
+    rows_TD = torch.stack([module.weight[p] for p in range(x_BTD.shape[1])])
+    return torch.stack([x_TD + rows_TD for x_TD in x_BTD])
+
+
+TECHNIQUE = Technique(
+    module=__name__,
+    slot="position",
+    order=2,
+    title="Learned positions",
+    short="learned",
+    summary="Every position of the context has a trained vector of its own.",
+    paper="Gehring et al. 2017, arXiv:1705.03122",
+    guide=Guide(
+        choose="all inputs have about the same length, as in GPT-2 and BERT.",
+        avoid="inputs may be longer than the context, or training is too short to teach every row.",
+    ),
+    build=build,
+    reference=reference,
+    params=lambda options, config: config.model.context * config.model.width,
+    effects=(
+        Effect(quantity="parameters", sign="+", formula="context × width"),
+        Effect(quantity="gradients", sign="+", formula="context × width × 4 bytes"),
+        Effect(quantity="optimizer", sign="+", formula="context × width × 8 bytes with AdamW"),
+    ),
+)

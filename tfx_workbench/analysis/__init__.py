@@ -1,0 +1,1 @@
+"""Effects with intervals between runs. No Qt, no torch."""

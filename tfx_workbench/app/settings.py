@@ -1,0 +1,146 @@
+"""What the window remembers: its geometry, docks, theme, the draft, ticked runs. An ini file and a JSON file.
+
+Whatever cannot be read, or was written by a version that arranged things differently, is left out without a word: a
+window must always come up.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QByteArray, QSaveFile, QSettings
+
+LAYOUT_VERSION = 1  # of docks and splitters; an older arrangement is not restored
+_log = logging.getLogger(__name__)
+
+
+def settings_folder() -> Path:
+    """Where settings live: `$TFX_HOME`, else the system's place for settings."""
+    home = os.environ.get("TFX_HOME")
+    if home:
+        return Path(home)
+    import platformdirs  # only where it is needed: the window must be up fast
+
+    return Path(platformdirs.user_config_dir("tfx-workbench", appauthor=False))
+
+
+class Settings:
+    """Typed access to everything that is remembered. Nothing here raises: what cannot be kept is logged."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or settings_folder()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            _log.warning("settings cannot be kept in %s: %s", self.folder, error)
+        self._ini = QSettings(str(self.folder / "window.ini"), QSettings.Format.IniFormat)
+        self._ini.setFallbacksEnabled(False)
+
+    # ------------------------------------------------------------------ plain values
+
+    @property
+    def theme(self) -> str:
+        """auto, light or dark."""
+        return self._text("theme", "auto")
+
+    @theme.setter
+    def theme(self, name: str) -> None:
+        self._ini.setValue("theme", name)
+
+    @property
+    def on_disconnect(self) -> str:
+        """What happens to runs when the window goes: `finish` or `stop`."""
+        value = self._text("on_disconnect", "finish")
+        return value if value in ("finish", "stop") else "finish"
+
+    @on_disconnect.setter
+    def on_disconnect(self, value: str) -> None:
+        self._ini.setValue("on_disconnect", value)
+
+    @property
+    def ticked(self) -> list[str]:
+        """The run files that were shown together."""
+        return self._strings("runs/ticked")
+
+    @ticked.setter
+    def ticked(self, keys: list[str]) -> None:
+        self._ini.setValue("runs/ticked", json.dumps(keys))
+
+    @property
+    def baseline(self) -> str:
+        """The run that others were compared with."""
+        return self._text("runs/baseline", "")
+
+    @baseline.setter
+    def baseline(self, key: str) -> None:
+        self._ini.setValue("runs/baseline", key)
+
+    def _text(self, key: str, default: str) -> str:
+        value = self._ini.value(key, default)
+        return value if isinstance(value, str) else default
+
+    def _strings(self, key: str) -> list[str]:
+        value = _json(self._text(key, "[]"))
+        return [v for v in value if isinstance(v, str)] if isinstance(value, list) else []
+
+    # ------------------------------------------------------------------ the window
+
+    def layout(self, name: str) -> QByteArray | None:
+        """A state or geometry of Qt's, where this version of the layout wrote it."""
+        if self._ini.value("layout/version") not in (LAYOUT_VERSION, str(LAYOUT_VERSION)):
+            return None
+        value = self._ini.value(f"layout/{name}")
+        return value if isinstance(value, QByteArray) and not value.isEmpty() else None
+
+    def keep_layout(self, name: str, state: QByteArray) -> None:
+        """Remember a state or geometry of Qt's."""
+        self._ini.setValue("layout/version", LAYOUT_VERSION)
+        self._ini.setValue(f"layout/{name}", state)
+
+    def forget_layout(self) -> None:
+        """Back to the arrangement that the window starts with."""
+        self._ini.remove("layout")
+
+    def panel_choices(self, panel: str) -> dict[str, str]:
+        """What was chosen in a panel."""
+        value = _json(self._text(f"panels/{panel}", "{}"))
+        return {str(k): str(v) for k, v in value.items()} if isinstance(value, dict) else {}
+
+    def keep_panel_choices(self, panel: str, choices: dict[str, str]) -> None:
+        """Remember what is chosen in a panel."""
+        self._ini.setValue(f"panels/{panel}", json.dumps(choices))
+
+    # ------------------------------------------------------------------ the draft
+
+    def draft(self) -> dict[str, Any]:
+        """The form as it was left; empty where there is none."""
+        try:
+            value = _json((self.folder / "draft.json").read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError):
+            return {}
+        return value if isinstance(value, dict) else {}
+
+    def keep_draft(self, state: dict[str, Any]) -> None:
+        """Remember the form. The file is replaced whole, so that a crash leaves the old one or the new one."""
+        file = QSaveFile(str(self.folder / "draft.json"))
+        if not file.open(QSaveFile.OpenModeFlag.WriteOnly):
+            _log.warning("the form cannot be kept: %s", file.errorString())
+            return
+        file.write(json.dumps(state).encode())
+        if not file.commit():
+            _log.warning("the form cannot be kept: %s", file.errorString())
+
+    def sync(self) -> None:
+        """Write everything now."""
+        self._ini.sync()
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None

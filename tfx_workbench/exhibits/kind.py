@@ -1,0 +1,74 @@
+"""The declaration of an exhibit, and the catalogue of all of them found in this folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from tfx_workbench.exhibits.exhibit import Exhibit
+from tfx_workbench.exhibits.runview import RunView
+
+Choices = Mapping[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """Something that can be chosen about an exhibit: `options` are (key, title) pairs, the first is the default."""
+
+    name: str
+    title: str
+    options: tuple[tuple[str, str], ...]
+
+    @property
+    def default(self) -> str:
+        """The key of the first option."""
+        return self.options[0][0]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExhibitType:
+    """One exhibit: a pure function `(runs, choices) -> Exhibit` with what menus and docks need to know about it.
+
+    `needs` names the parts of a run (as `RunData.refresh` does) whose change asks for a new exhibit.
+    """
+
+    name: str
+    title: str
+    function: Callable[[Sequence[RunView], Choices], Exhibit]
+    order: int
+    shortcut: str = ""
+    needs: frozenset[str] = frozenset({"info"})
+    choices: tuple[Choice, ...] = ()
+
+    def choose(self, choices: Choices) -> dict[str, str]:
+        """`choices` with defaults where nothing, or nothing that exists, was chosen; other keys are kept."""
+        chosen = dict(choices)
+        for choice in self.choices:
+            if chosen.get(choice.name) not in dict(choice.options):
+                chosen[choice.name] = choice.default
+        return chosen
+
+    def make(self, runs: Sequence[RunView], choices: Choices) -> Exhibit:
+        """The exhibit of these runs."""
+        return self.function(runs, self.choose(choices))
+
+
+@functools.cache
+def all_exhibits() -> tuple[ExhibitType, ...]:
+    """Every `EXHIBIT` declared in a file of this folder, in the order of the window."""
+    package = __name__.rpartition(".")[0]
+    modules = (importlib.import_module(f"{package}.{m.name}") for m in pkgutil.iter_modules([str(Path(__file__).parent)]))
+    found = [m.EXHIBIT for m in modules if hasattr(m, "EXHIBIT")]
+    names = [e.name for e in found]
+    if len(set(names)) != len(names):
+        raise ValueError(f"two exhibits have the same name: {sorted(names)}")
+    return tuple(sorted(found, key=lambda e: (e.order, e.name)))
+
+
+def exhibit_type(name: str) -> ExhibitType:
+    """The exhibit of that name; KeyError where there is none."""
+    return {e.name: e for e in all_exhibits()}[name]

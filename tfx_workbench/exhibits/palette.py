@@ -1,0 +1,63 @@
+"""The colours of the window, the plots and the report, by name; one palette for dark and one for light."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+
+@dataclasses.dataclass(frozen=True)
+class Palette:
+    """Colours as "#rrggbb". `runs` are told apart by people who do not see red and green alike, too."""
+
+    name: str
+    dark: bool
+    background: str
+    card: str
+    raised: str
+    line: str
+    text: str
+    muted: str
+    accent: str
+    on_accent: str  # text upon the accent
+    better: str
+    worse: str
+    warning: str
+    runs: tuple[str, ...]
+    categories: Mapping[str, str]
+
+    def colour(self, name: str) -> str:
+        """The colour behind a name: "run:2", "category:activations", or a field such as "muted"."""
+        kind, _, key = name.partition(":")
+        if kind == "run":
+            return self.runs[int(key) % len(self.runs)]
+        if kind == "category":
+            return self.categories.get(key, self.muted)
+        value = getattr(self, kind)
+        if not isinstance(value, str):
+            raise KeyError(name)
+        return value
+
+
+_CATEGORIES = {
+    "parameters": "#5B8DEF", "gradients": "#48B8A0", "optimizer": "#A78BDA", "activations": "#F0A35E",
+    "adapters": "#E377A8", "temporary": "#7D8799", "other": "#B9A16B",
+}
+
+DARK = Palette(
+    name="dark", dark=True,
+    background="#14171C", card="#1B1F26", raised="#232832", line="#2C333E",
+    text="#E7EAF0", muted="#98A2B3", accent="#6AA5FF", on_accent="#0B1220",
+    better="#4CC38A", worse="#FF7A70", warning="#F5B84B",
+    runs=("#5B9DFF", "#F2994A", "#3FBF8F", "#C77DFF", "#E5C04A", "#F26D9B", "#4FC6E0", "#A9B665"),
+    categories=_CATEGORIES,
+)
+LIGHT = Palette(
+    name="light", dark=False,
+    background="#F3F5F8", card="#FFFFFF", raised="#F1F3F7", line="#DCE1E8",
+    text="#1A1F29", muted="#5B6678", accent="#2463D6", on_accent="#FFFFFF",
+    better="#177A4C", worse="#C0362C", warning="#9A6700",
+    runs=("#2463D6", "#B85600", "#128060", "#8A3FC7", "#8A6D00", "#B8265F", "#0E7490", "#5B6B12"),
+    categories=_CATEGORIES,
+)
+PALETTES = {p.name: p for p in (DARK, LIGHT)}

@@ -1,0 +1,1 @@
+"""The library of run files, and one run's measurements as numpy columns. No Qt, no torch."""

@@ -1,0 +1,65 @@
+"""Which run somebody means: a path, a file name, a name, the beginning of an identity."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tfx_engine.protocol.problems import ConfigError, Problem, nearest
+from tfx_workbench.runs.library import SUFFIX, Library, RunRow
+
+SHOWN = 5  # candidates in a sentence
+
+
+def find_run(text: str, library: Library) -> Path:
+    """The run file that `text` means. Raises `ConfigError` where there is none, or more than one.
+
+    `text` may be the path of a run file, its file name with or without suffix, the run's name where no other run of
+    the store bears it, or the beginning of its file name or identity.
+    """
+    path = Path(text).expanduser()
+    if path.is_file():
+        return path
+    if path.is_dir():
+        raise ConfigError([Problem(code="not-a-file", path=text, template="is a folder, not a run.",
+                                   hint_template="Name a run file in it.")])
+    rows = library.scan()
+    for matching in (_by_file_name, _by_name, _by_beginning):
+        found = [row for row in rows if matching(row, text)]
+        if len(found) == 1:
+            return found[0].path
+        if found:
+            raise ConfigError([_ambiguous(text, found)])
+    unreadable = library.store / (text if text.endswith(SUFFIX) else text + SUFFIX)
+    if unreadable.is_file():
+        return unreadable  # whoever opens it says what is wrong with it
+    raise ConfigError([_unknown(text, rows, library.store)])
+
+
+def _by_file_name(row: RunRow, text: str) -> bool:
+    return text in (row.path.name, row.path.stem)
+
+
+def _by_name(row: RunRow, text: str) -> bool:
+    return text == row.name
+
+
+def _by_beginning(row: RunRow, text: str) -> bool:
+    return bool(text) and (row.run_id.startswith(text) or row.path.stem.startswith(text))
+
+
+def _ambiguous(text: str, rows: list[RunRow]) -> Problem:
+    names = ", ".join(row.path.stem for row in rows[-SHOWN:])
+    more = len(rows) - SHOWN
+    return Problem(
+        code="ambiguous-run", path=text, template="could be any of {count} runs.",
+        hint_template="Say which: {names} and {more} older ones." if more > 0 else "Say which: {names}.",
+        args={"count": len(rows), "names": names, "more": more},
+    )
+
+
+def _unknown(text: str, rows: list[RunRow], store: Path) -> Problem:
+    names = {row.name for row in rows} | {row.path.stem for row in rows}
+    near = nearest(text, sorted(names))
+    hint = "Did you mean {near!r}?" if near else "`tfx-workbench list` shows the runs there are."
+    return Problem(code="no-such-run", path=text, template="is no run in {store}.", hint_template=hint,
+                   args={"near": near, "store": str(store)})

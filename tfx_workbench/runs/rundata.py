@@ -1,0 +1,202 @@
+"""`RunData`: one run file as its readers see it, live or ended, in bounded memory.
+
+`refresh()` reads what was added since the last call and names what changed; everything else answers from memory, but for
+attention maps, which are read when they are asked for and remembered for a while. Not for several threads at once.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfx_engine.protocol.status import ENDED
+from tfx_engine.runfile.reader import AttentionCapture, Evaluation, Event, LogLine, MemoryProbe, RunInfo, RunReader
+from tfx_workbench.runs.devicecolumns import DeviceColumns
+from tfx_workbench.runs.layercolumns import LayerColumns
+from tfx_workbench.runs.progress import Progress, progress_of
+from tfx_workbench.runs.series import Floats, Series
+from tfx_workbench.runs.stepcolumns import StepColumns, X
+from tfx_workbench.runs.summary import summarise
+
+LAYER_COLUMNS = ("layer_grad_norm", "layer_update_ratio")
+MOST_PROBES = 240
+MOST_ROWS = 4000  # of events, evaluations, lines of the log
+MAPS_KEPT = 64  # attention maps, one layer of one capture each
+INFO_EVERY_S = 0.25
+SUMMARY_EVERY_S = 1.0
+
+
+class RunData:
+    """One run file. Raises `RunFileError` where it is none or cannot be read."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._reader = RunReader(self.path)
+        self.info: RunInfo = self._reader.info()
+        self.facts: dict[str, Any] = {}
+        self.missing: dict[str, str] = {}
+        self.predictions: dict[str, Any] = {}
+        self.steps = StepColumns()
+        self.steps.warmup_steps = int(self.info.config["run"]["warmup_steps"])
+        self._layers = {name: LayerColumns(name) for name in LAYER_COLUMNS}
+        self._device = DeviceColumns()
+        self.memory_probes: list[MemoryProbe] = []
+        self.attention_captures: list[AttentionCapture] = []
+        self.evaluations: deque[Evaluation] = deque(maxlen=MOST_ROWS)
+        self.events: deque[Event] = deque(maxlen=MOST_ROWS)
+        self.logs: deque[LogLine] = deque(maxlen=MOST_ROWS)
+        self._after = dict.fromkeys(("memory", "evaluations", "events", "logs"), 0)
+        self._is_settled = False  # ended and read to its end
+        self._info_at = self._summary_at = -1.0
+        self._summary: dict[str, Any] | None = None
+        self.attention = functools.lru_cache(MAPS_KEPT)(self._read_attention)
+        self.attention_tokens = functools.lru_cache(MAPS_KEPT)(self._read_attention_tokens)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._reader.close()
+
+    @property
+    def status(self) -> str:
+        """The run's state; `interrupted` where its writer is gone without a word."""
+        return self.info.status
+
+    @property
+    def is_live(self) -> bool:
+        """Whether there may be more to come."""
+        return self.info.status not in ENDED
+
+    def refresh(self) -> frozenset[str]:
+        """Read what was added, at most about 20,000 steps a call; the names of what changed.
+
+        Names: info, steps, memory, attention, device, evaluations, events, logs. An empty set from an ended run means
+        that everything was read.
+        """
+        if self._is_settled:
+            return frozenset()
+        # The state first: when it says that the run ended, nothing comes after what is read below.
+        changed = {"info"} if self._refresh_info() else set()
+        readers = {
+            "steps": self._refresh_steps, "memory": self._refresh_memory, "attention": self._refresh_attention,
+            "device": self._refresh_device, "evaluations": self._refresh_evaluations, "events": self._refresh_events,
+            "logs": self._refresh_logs,
+        }
+        changed |= {name for name, read in readers.items() if read()}
+        self._is_settled = not self.is_live and not changed
+        return frozenset(changed)
+
+    def load(self) -> RunData:
+        """Read everything that is there now, and return the run itself."""
+        steps_now = self._reader.count_steps()
+        self.refresh()
+        while len(self.steps) < steps_now:
+            self.refresh()
+        return self
+
+    # ------------------------------------------------------------------------------------ what it answers
+
+    def series(self, column: str, x: X = "step", points: int = 2000) -> Series:
+        """One column of the steps over the whole run as at most about `points` points, every spike exact.
+
+        `x` is "step" (number of the optimiser update) or "t_s" (seconds since the worker took the run).
+        """
+        return self.steps.series(column, x, points)
+
+    def layers(self, column: str, columns_max: int = 600) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """An array by layer over the run: steps [n] and values [n, layers], n <= `columns_max`.
+
+        Where steps are put together, a value is the largest of them. Names of the layers: fact `layer_names`.
+        """
+        return self._layers[column].columns(columns_max)
+
+    def device(self, column: str, points: int = 2000) -> Series:
+        """One column of the device's samples over seconds."""
+        return self._device.series(column, points)
+
+    def measured(self, column: str) -> Floats:
+        """Values of a column at the steps that count in statistics, in order: the newest 8,192 steps hold them."""
+        return self.steps.measured(column)
+
+    def progress(self) -> Progress:
+        """How far the run is, and how long it will take."""
+        return progress_of(self)
+
+    def summary(self) -> dict[str, Any]:
+        """The figures of the run under the keys of `show --json`; while it is live, at most one second old."""
+        now = time.monotonic()
+        if self._summary is None or (not self._is_settled and now - self._summary_at >= SUMMARY_EVERY_S):
+            self._summary, self._summary_at = summarise(self), now
+        return self._summary
+
+    # ------------------------------------------------------------------------------------ reading
+
+    def _refresh_info(self) -> bool:
+        now = time.monotonic()
+        if now - self._info_at < INFO_EVERY_S:
+            return False
+        self._info_at = now
+        before = (self.info, self.facts, self.missing, self.predictions)
+        self.info = self._reader.info()
+        self.facts, self.missing = self._reader.facts(), self._reader.missing()
+        self.predictions = self._reader.predictions()
+        return before != (self.info, self.facts, self.missing, self.predictions)
+
+    def _refresh_steps(self) -> bool:
+        if not self.steps.refresh(self._reader):
+            return False
+        for layers in self._layers.values():
+            layers.refresh(self._reader, self.steps.seq)
+        return True
+
+    def _refresh_memory(self) -> bool:
+        fresh = self._reader.memory_probes(after_seq=self._after["memory"])
+        if not fresh:
+            return False
+        self._after["memory"] = fresh[-1].seq
+        self.memory_probes = thinned_probes([*self.memory_probes, *fresh])
+        return True
+
+    def _refresh_attention(self) -> bool:
+        captures = self._reader.attention_captures()
+        changed = len(captures) != len(self.attention_captures)
+        self.attention_captures = captures
+        return changed
+
+    def _refresh_device(self) -> bool:
+        return self._device.extend(self._reader.device_samples(after_seq=self._device.seq))
+
+    def _refresh_evaluations(self) -> bool:
+        return self._extend("evaluations", self.evaluations, self._reader.evaluations(self._after["evaluations"]))
+
+    def _refresh_events(self) -> bool:
+        return self._extend("events", self.events, self._reader.events(self._after["events"]))
+
+    def _refresh_logs(self) -> bool:
+        return self._extend("logs", self.logs, self._reader.logs(self._after["logs"]))
+
+    def _extend(self, name: str, held: deque[Any], fresh: list[Any]) -> bool:
+        if fresh:
+            self._after[name] = fresh[-1].seq
+            held.extend(fresh)
+        return bool(fresh)
+
+    def _read_attention(self, capture: int, layer: int) -> NDArray[np.float16]:
+        """Attention weights of one layer of one capture, [heads, queries, keys]."""
+        return self._reader.attention(capture, layer)
+
+    def _read_attention_tokens(self, capture: int) -> NDArray[np.int32]:
+        """Token ids [T] of the sample of one capture."""
+        return self._reader.attention_tokens(capture)
+
+
+def thinned_probes(probes: list[MemoryProbe]) -> list[MemoryProbe]:
+    """At most `MOST_PROBES` of them: of two neighbours the one with the higher peak stays."""
+    while len(probes) > MOST_PROBES:
+        probes = [max(probes[i : i + 2], key=lambda probe: probe.peak_bytes) for i in range(0, len(probes), 2)]
+    return probes

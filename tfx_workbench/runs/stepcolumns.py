@@ -1,0 +1,158 @@
+"""The steps of one run in bounded memory: the newest as they were measured, all of them in rollups.
+
+The run file holds rollups of 16, 256, 4096, ... steps beside the steps. Kept here are the newest `CAPACITY` rows of the
+steps and of each level of rollups. Charts take the finest level that still reaches back to the first step, continued
+by finer ones where its newest bucket is not complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfx_engine.runfile.reader import RunReader
+from tfx_workbench.runs.ring import Ring
+from tfx_workbench.runs.series import Floats, Rows, Series, joined, single_steps, thinned
+
+CAPACITY = 8192  # rows
+ROWS_A_CALL = 20_000
+FACTOR = 16  # steps in a bucket of the first level, and buckets of one level in a bucket of the next
+COLUMNS = (
+    "loss", "step_ms", "tokens_per_s", "learning_rate", "grad_norm", "update_ratio",
+    "allocated_bytes", "reserved_bytes", "device_bytes", "rss_bytes",
+)
+X = Literal["step", "t_s"]
+
+
+class Level:
+    """The newest buckets of one level of rollups."""
+
+    def __init__(self, number: int, columns: tuple[str, ...]) -> None:
+        self.number = number
+        self.columns = columns
+        self.bucket = Ring(CAPACITY, dtype=np.int64)
+        self.last_step = Ring(CAPACITY)
+        self.t_ms = Ring(CAPACITY)
+        self.data = Ring(CAPACITY, (len(columns), 4))  # minimum, maximum, sum, count
+
+    @property
+    def steps_per_bucket(self) -> int:
+        """How many steps a complete bucket stands for."""
+        return int(FACTOR**self.number)
+
+    @property
+    def newest(self) -> int:
+        """Number of the newest bucket; -1 where there is none."""
+        return int(self.bucket.values[-1]) if len(self.bucket) else -1
+
+    @property
+    def reaches_back(self) -> bool:
+        """Whether the first bucket of the run is still held."""
+        return len(self.bucket) > 0 and int(self.bucket.values[0]) == 0
+
+    def extend(self, rows: Mapping[str, Any]) -> None:
+        """Append complete buckets as `RunReader.rollup` gives them."""
+        self.bucket.extend(rows["bucket"])
+        self.last_step.extend(rows["last_step"])
+        self.t_ms.extend(rows["t_ms"])
+        self.data.extend(rows["data"])
+
+    def rows(self, column: str, x: X, first_bucket: int, warmup_steps: int) -> Rows:
+        """The buckets from `first_bucket` on as rows of a series."""
+        chosen = slice(int(np.searchsorted(self.bucket.values, first_bucket)), None)
+        last_step = self.last_step.values[chosen]
+        if column not in self.columns:
+            nothing = np.full(len(last_step), np.nan)
+            low, high, total, count = nothing, nothing, np.zeros_like(nothing), np.zeros_like(nothing)
+        else:
+            low, high, total, count = self.data.values[chosen, self.columns.index(column)].T
+        where = last_step if x == "step" else self.t_ms.values[chosen] / 1000
+        return Rows(where, total, low, high, count, last_step - self.steps_per_bucket >= warmup_steps)
+
+
+class StepColumns:
+    """Everything that is recorded once per step, but the arrays by layer."""
+
+    def __init__(self) -> None:
+        self.seq = 0  # of the newest step read
+        self.warmup_steps = 0
+        self._raw = {name: Ring(CAPACITY) for name in (*COLUMNS, "step", "t_ms")}
+        self._raw_seq = Ring(CAPACITY, dtype=np.int64)
+        self._measured = Ring(CAPACITY, dtype=np.bool_)
+        self._levels: list[Level] = []
+        self.tainted = 0  # measured steps read that something disturbed
+        self.newest_phase = ""
+        self.first_loss: float | None = None
+
+    def __len__(self) -> int:
+        """Steps of the run up to the newest read."""
+        return self.seq
+
+    def refresh(self, reader: RunReader) -> bool:
+        """Read what is new, at most about `ROWS_A_CALL` rows; whether there was any."""
+        if self.seq == 0:
+            # Of a long run only the end is read step by step: the rollups know the rest.
+            self.seq = max(0, reader.count_steps() - CAPACITY)
+            first = reader.steps(after_seq=0, limit=1)["loss"]
+            self.first_loss = float(first[0]) if len(first) else None
+        rows = reader.steps(after_seq=self.seq, limit=ROWS_A_CALL)
+        count = len(rows["seq"])
+        if count == 0:
+            return False
+        for name, ring in self._raw.items():
+            ring.extend(rows[name])
+        self._raw_seq.extend(rows["seq"])
+        counts = counts_in_statistics(rows)
+        self._measured.extend(counts)
+        self.tainted += int(np.count_nonzero(rows["phase"] == "measure") - np.count_nonzero(counts))
+        self.newest_phase = str(rows["phase"][-1])
+        self.seq = int(rows["seq"][-1])
+        self._refresh_levels(reader)
+        return True
+
+    def _refresh_levels(self, reader: RunReader) -> None:
+        number = 1
+        while self.seq > CAPACITY and self.seq >= FACTOR**number:
+            if number > len(self._levels):
+                self._levels.append(Level(number, tuple(reader.rollup_columns())))
+            level = self._levels[number - 1]
+            # As with the steps: of a level that is too long to be held from its start, only the end is wanted.
+            skip = level.newest if len(level.bucket) else self.seq // FACTOR**number - CAPACITY - 1
+            level.extend(reader.rollup(number, after_bucket=max(-1, skip)))
+            number += 1
+
+    def raw(self, column: str) -> NDArray[Any]:
+        """The newest steps of one column [n <= CAPACITY]."""
+        return self._raw[column].values
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every step of the run is held."""
+        return len(self._raw_seq) == self.seq
+
+    def measured(self, column: str) -> Floats:
+        """The newest values of a column that count in statistics."""
+        return self._raw[column].values[self._measured.values]
+
+    def series(self, column: str, x: X, points: int) -> Series:
+        """One column over the whole run; see `RunData.series`."""
+        start = 0
+        parts: list[Rows] = []
+        coarsest = next((level for level in self._levels if level.reaches_back), None)
+        if not self.is_whole and coarsest is not None:
+            for level in reversed(self._levels[: coarsest.number]):
+                parts.append(level.rows(column, x, -(-start // level.steps_per_bucket), self.warmup_steps))
+                start = max(start, (level.newest + 1) * level.steps_per_bucket)
+        newest = slice(int(np.searchsorted(self._raw_seq.values, start, side="right")), None)
+        where = self.raw("step")[newest] if x == "step" else self.raw("t_ms")[newest] / 1000
+        parts.append(single_steps(where, self.raw(column)[newest], self._measured.values[newest]))
+        return thinned(joined(parts), points, coarsest.steps_per_bucket if len(parts) > 1 and coarsest else 1)
+
+
+def counts_in_statistics(rows: Mapping[str, Any]) -> NDArray[np.bool_]:
+    """Which of these steps count: those of the phase `measure` that nothing disturbed."""
+    untainted = np.array([not taint for taint in rows["taint"]], dtype=np.bool_)
+    return (rows["phase"] == "measure") & untainted

@@ -1,0 +1,174 @@
+"""The figures of one run under the keys of `show --json`.
+
+A figure that is not known is None and has its reason under its dotted key in `missing`; 0 means zero.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfx_engine.protocol.marker import tr_mark
+from tfx_engine.protocol.metrics import CATEGORIES
+from tfx_engine.protocol.status import ENDED
+from tfx_workbench.runs.interval import Interval, median_interval
+
+if TYPE_CHECKING:
+    from tfx_engine.runfile.reader import MemoryProbe
+    from tfx_workbench.runs.rundata import RunData
+
+SCHEMA = 1
+NO_STEPS = tr_mark("no step was measured")
+NO_SPLIT = tr_mark("the memory was not split into categories")
+NOT_YET = tr_mark("the run has not ended")
+# Where a run file gives the reason of a missing reading under the name of its column.
+COLUMN_OF = {
+    "memory_bytes.peak": "allocated_bytes", "memory_bytes.reserved": "reserved_bytes",
+    "memory_bytes.device": "device_bytes", "memory_bytes.rss": "rss_bytes",
+}
+
+
+class _Figures:
+    """Collects figures; a None takes along its reason."""
+
+    def __init__(self, recorded: Mapping[str, str]) -> None:
+        self.recorded = recorded
+        self.missing: dict[str, str] = {}
+
+    def known(self, key: str, value: Any, reason: str) -> Any:
+        """`value`; where it is None or not finite, None, with the recorded reason or else `reason`."""
+        if isinstance(value, float) and not math.isfinite(value):
+            value = None
+        if value is None:
+            recorded = self.recorded
+            self.missing[key] = recorded.get(key) or recorded.get(COLUMN_OF.get(key, "")) or reason
+        return value
+
+    def group(self, key: str, values: Mapping[str, Any], reason: str) -> dict[str, Any]:
+        """`known` for every entry."""
+        return {name: self.known(f"{key}.{name}", value, reason) for name, value in values.items()}
+
+
+def summarise(run: RunData) -> dict[str, Any]:
+    """The summary of a run; keys as in the command line's contract, and a few more."""
+    info, facts, figures = run.info, run.facts, _Figures(run.missing)
+    step_ms = median_interval(run.measured("step_ms"))
+    result = {
+        "schema": SCHEMA, "run": str(run.path), "run_id": info.run_id, "name": info.name, "status": info.status,
+        "reason": info.reason, "pid": figures.known("pid", info.pid, tr_mark("no worker has taken the run")),
+        "created_at": info.created_at, "comparison": info.comparison, "steps": len(run.steps),
+        "measured_steps": step_ms.count, "left_out_steps": run.steps.tainted,
+        "device": facts.get("device"),
+        "params": figures.group("params", _pick(facts, "params", ("total", "trainable")), NO_STEPS),
+        "tokens_per_s": _interval(figures, "tokens_per_s", _throughput(run, step_ms)),
+        "step_ms": _interval(figures, "step_ms", step_ms),
+        "memory_bytes": _memory(run, figures), "category_peak_bytes": _category_peaks(run, figures),
+        "predicted": figures.known("predicted", _nested(run.predictions), tr_mark("nothing was predicted")),
+        "loss": _losses(run, figures),
+        "flops_per_token": figures.group(
+            "flops_per_token", _pick(facts, "flops_per_token", ("model", "hardware")), tr_mark("not counted")
+        ),
+        "mfu": figures.known("mfu", facts.get("mfu"), tr_mark("the device's peak was not measured")),
+        "overhead_percent": figures.known(
+            "overhead_percent", facts.get("overhead_percent"), tr_mark("the cost of measuring was not measured")
+        ),
+        "audit": facts.get("audit", []),
+    }
+    if "audit" not in facts:
+        figures.missing["audit"] = run.missing.get("audit", tr_mark("the run was not audited"))
+    return {**result, "missing": figures.missing}
+
+
+def _pick(facts: Mapping[str, Any], fact: str, names: tuple[str, ...]) -> dict[str, Any]:
+    values = facts.get(fact) or {}
+    return {name: values.get(name) for name in names}
+
+
+def _interval(figures: _Figures, key: str, interval: Interval) -> dict[str, Any]:
+    values = interval.as_dict()
+    reason = NO_STEPS if interval.count == 0 else tr_mark("one measured step has no interval")
+    return {name: figures.known(f"{key}.{name}", value, reason) for name, value in values.items()}
+
+
+def _throughput(run: RunData, step_ms: Interval) -> Interval:
+    """Tokens/s; its interval is that of the step time turned over, as every step has the same number of tokens."""
+    values = run.measured("tokens_per_s")
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return Interval(math.nan, math.nan, math.nan, 0)
+    median = float(np.median(values))
+    tokens_ms = median * step_ms.median
+    return Interval(median, _ratio(tokens_ms, step_ms.high), _ratio(tokens_ms, step_ms.low), step_ms.count)
+
+
+def _ratio(above: float, below: float) -> float:
+    return above / below if below > 0 else math.nan
+
+
+def _memory(run: RunData, figures: _Figures) -> dict[str, Any]:
+    """The highest peak that was split, with its composition, beside what else was read at measured steps.
+
+    `step_peak` is the highest peak of all measured steps, also of those that were not split.
+    """
+    probe = highest_probe(run.memory_probes)
+    values: dict[str, Any] = {
+        "peak": probe.peak_bytes if probe else None,
+        "reserved": _highest(run, "reserved_bytes"), "device": _highest(run, "device_bytes"),
+        "rss": _highest(run, "rss_bytes"), "step_peak": _highest(run, "allocated_bytes"),
+        **{name: getattr(probe, name) if probe else None for name in CATEGORIES},
+    }
+    return figures.group("memory_bytes", values, _memory_reason(run))
+
+
+def highest_probe(probes: list[MemoryProbe]) -> MemoryProbe | None:
+    """The probe with the highest peak, among those of measured steps where there are any."""
+    measured = [probe for probe in probes if probe.phase in ("measure", "probe")]
+    return max(measured or probes, key=lambda probe: probe.peak_bytes, default=None)
+
+
+def _memory_reason(run: RunData) -> str:
+    if run.memory_probes:
+        return tr_mark("this device does not report it")
+    return NO_SPLIT if run.info.status in ENDED else NOT_YET
+
+
+def _highest(run: RunData, column: str) -> int | None:
+    values = run.measured(column)
+    values = values[np.isfinite(values)]
+    return int(values.max()) if len(values) else None
+
+
+def _category_peaks(run: RunData, figures: _Figures) -> dict[str, Any]:
+    """Each category's own highest value over all probes."""
+    probes = run.memory_probes
+    highest = np.max([probe.category_peak for probe in probes], axis=0) if probes else [None] * len(CATEGORIES)
+    values = {name: None if value is None else int(value) for name, value in zip(CATEGORIES, highest, strict=True)}
+    return figures.group("category_peak_bytes", values, _memory_reason(run))
+
+
+def _losses(run: RunData, figures: _Figures) -> dict[str, Any]:
+    losses = run.steps.raw("loss")
+    held_out = run.evaluations[-1].held_out_loss if run.evaluations else None
+    values = {"first": run.steps.first_loss, "final": float(losses[-1]) if len(losses) else None}
+    reason = NO_STEPS if not len(losses) else tr_mark("the loss was not a number")
+    return {
+        **figures.group("loss", values, reason),
+        "held_out": figures.known("loss.held_out", held_out, tr_mark("no evaluation on the held-out data")),
+    }
+
+
+def _nested(predictions: Mapping[str, Any]) -> dict[str, Any] | None:
+    """`{"memory_bytes.peak": p, ...}` as nested tables; None where there is nothing."""
+    result: dict[str, Any] = {}
+    for key, prediction in predictions.items():
+        *tables, name = key.split(".")
+        table = result
+        for part in tables:
+            table = table.setdefault(part, {})
+        table[name] = prediction.value
+        result["level"] = prediction.level
+    return result or None
+

@@ -1,0 +1,1 @@
+"""Reusable widgets; they know no session and no engine service."""

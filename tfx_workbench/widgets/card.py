@@ -1,0 +1,184 @@
+"""A quiet card's head: title left, choices beside it, and right of them the one sentence that matters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QRect, QSize, Qt, Signal
+from PySide6.QtGui import QAction, QActionGroup, QFontMetrics, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtWidgets import QLabel, QMenu, QSizePolicy, QToolButton, QWidget
+
+from tfx_workbench.exhibits.kind import Choice
+from tfx_workbench.widgets.words import plain_tip, shown
+
+_GAP = 8  # px between the parts of a line
+_WIDER = 24  # px of room to spare before a sentence returns to the title's line
+
+
+class ElidedLabel(QWidget):
+    """One line of plain text, cut with "…" where there is no room; the whole of it is then the tool tip."""
+
+    def __init__(self, parent: QWidget | None = None, align: Qt.AlignmentFlag = Qt.AlignmentFlag.AlignLeft) -> None:
+        super().__init__(parent)
+        self._text = ""
+        self._align = align
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+
+    def text(self) -> str:
+        """All of the text."""
+        return self._text
+
+    def set_text(self, text: str) -> bool:
+        """Show a text; returns whether its width differs from what was there."""
+        if text == self._text:
+            return False
+        before = self.natural_width()
+        self._text = text
+        self.setAccessibleName(text)
+        self._set_tip()
+        self.update()
+        return self.natural_width() != before
+
+    def natural_width(self) -> int:
+        """Pixels that the whole text takes."""
+        return self.fontMetrics().horizontalAdvance(self._text) + 1
+
+    def sizeHint(self) -> QSize:  # noqa: N802  Qt's name
+        return QSize(self.natural_width(), self.fontMetrics().height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        self._set_tip()
+        super().resizeEvent(event)
+
+    def _set_tip(self) -> None:
+        self.setToolTip(plain_tip(self._text) if self.natural_width() > self.width() else "")
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+        painter = QPainter(self)
+        painter.setPen(self.palette().windowText().color())
+        metrics = QFontMetrics(self.font())
+        text = metrics.elidedText(self._text, Qt.TextElideMode.ElideRight, self.width())
+        painter.drawText(self.rect(), self._align | Qt.AlignmentFlag.AlignVCenter | Qt.TextFlag.TextSingleLine, text)
+        painter.end()
+
+
+class ChoiceButton(QToolButton):
+    """A flat button that names what is chosen and opens a menu of what else there is."""
+
+    chosen = Signal(str, str)  # name of the choice, key of the option
+
+    def __init__(self, choice: Choice, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._choice = choice
+        self.setObjectName("choice")
+        self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        menu = QMenu(self)
+        group = QActionGroup(menu)
+        self._actions: dict[str, QAction] = {}
+        for key, title in choice.options:
+            action = group.addAction(shown(title))
+            action.setCheckable(True)
+            action.triggered.connect(lambda _=False, k=key: self._pick(k))
+            menu.addAction(action)
+            self._actions[key] = action
+        self.setMenu(menu)
+        self.show_option(choice.default)
+
+    def show_option(self, key: str) -> None:
+        """Name `key` as what is chosen, without a signal."""
+        title = shown(dict(self._choice.options)[key])
+        self._actions[key].setChecked(True)
+        self.setText(f"{title} ▾")
+        self.setAccessibleName(f"{shown(self._choice.title)}: {title}")
+        self.setToolTip(plain_tip(shown(self._choice.title)))
+
+    def _pick(self, key: str) -> None:
+        self.show_option(key)
+        self.chosen.emit(self._choice.name, key)
+
+
+class CardHeader(QWidget):
+    """Title, choices and sentence in one line; the sentence takes a second line where there is no room for it."""
+
+    chosen = Signal(str, str)
+
+    def __init__(self, title: str, choices: Sequence[Choice] = (), parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._title = QLabel(title, self)
+        self._title.setObjectName("cardTitle")
+        self._title.setTextFormat(Qt.TextFormat.PlainText)
+        self._buttons = {c.name: ChoiceButton(c, self) for c in choices}
+        for button in self._buttons.values():
+            button.chosen.connect(self.chosen)
+        self._sentence = ElidedLabel(self, Qt.AlignmentFlag.AlignRight)
+        self._sentence.setObjectName("muted")
+        self._two_lines = False
+        policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        policy.setHeightForWidth(True)
+        self.setSizePolicy(policy)
+
+    def set_sentence(self, text: str) -> None:
+        """The one sentence that matters."""
+        if self._sentence.set_text(text):
+            self._lay_out()
+
+    def sentence(self) -> str:
+        """What the sentence says."""
+        return self._sentence.text()
+
+    def set_definitions(self, paragraphs: Sequence[str]) -> None:
+        """What hovering over the title explains."""
+        self._title.setToolTip(plain_tip(*paragraphs))
+
+    def show_choices(self, choices: dict[str, str]) -> None:
+        """Name what is chosen."""
+        for name, button in self._buttons.items():
+            button.show_option(choices[name])
+        self._lay_out()
+
+    # ------------------------------------------------------------------ layout
+
+    def _line_height(self) -> int:
+        return max([self._title.sizeHint().height(), *(b.sizeHint().height() for b in self._buttons.values())])
+
+    def _left_width(self) -> int:
+        return self._title.sizeHint().width() + sum(b.sizeHint().width() + _GAP // 2 for b in self._buttons.values())
+
+    def _needs_two_lines(self, width: int) -> bool:
+        if not self._sentence.text():
+            return False
+        room = width - self._left_width() - _GAP - (_WIDER if self._two_lines else 0)
+        return self._sentence.natural_width() > room
+
+    def hasHeightForWidth(self) -> bool:  # noqa: N802  Qt's name
+        return True
+
+    def heightForWidth(self, width: int) -> int:  # noqa: N802
+        return self._line_height() + (self._sentence.sizeHint().height() if self._needs_two_lines(width) else 0)
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        return QSize(self._left_width() + 160, self.heightForWidth(max(self.width(), 1)))
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        return QSize(self._left_width(), self._line_height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        self._lay_out()
+        super().resizeEvent(event)
+
+    def _lay_out(self) -> None:
+        before, self._two_lines = self._two_lines, self._needs_two_lines(self.width())
+        if before != self._two_lines:
+            self.updateGeometry()
+        line = self._line_height()
+        x = 0
+        for widget in (self._title, *self._buttons.values()):
+            hint = widget.sizeHint()
+            widget.setGeometry(QRect(x, (line - hint.height()) // 2, hint.width(), hint.height()))
+            x += hint.width() + _GAP // 2
+        if self._two_lines:
+            self._sentence.setGeometry(0, line, self.width(), self._sentence.sizeHint().height())
+        else:
+            x += _GAP // 2
+            self._sentence.setGeometry(x, 0, max(0, self.width() - x), line)

@@ -1,0 +1,121 @@
+"""How the cells of the runs table are painted: tick and colour, progress, differences that are better or worse."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QAbstractItemModel, QEvent, QModelIndex, QObject, QPersistentModelIndex, QPointF, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QPainter, QPen
+from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
+
+from tfx_workbench.exhibits.palette import LIGHT, Palette
+from tfx_workbench.widgets.run_model import LINE_ROLE, Column, Difference, RunLine
+
+ROW_HEIGHT = 26
+_BAR_WIDTH = 90
+_BAR_HEIGHT = 5
+_CHECK = (QPointF(-3, 0), QPointF(-0.8, 2.4), QPointF(3.2, -2.6))  # a tick about its middle
+Index = QModelIndex | QPersistentModelIndex
+
+
+class RunDelegate(QStyledItemDelegate):
+    """Paints every cell itself, so that colours come from the palette of runs and nothing but it."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.palette: Palette = LIGHT
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:  # noqa: N802  Qt's name
+        return QSize(super().sizeHint(option, index).width() + 12, ROW_HEIGHT)
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        line: RunLine = index.data(LINE_ROLE)
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        self._paint_background(painter, option, index)
+        rect = QRectF(option.rect).adjusted(8, 0, -8, 0)  # type: ignore[attr-defined]
+        column = Column(index.column())
+        if column == Column.TICK:
+            self._paint_tick(painter, QRectF(option.rect), line)  # type: ignore[attr-defined]
+        elif column == Column.STATUS and line.status == "running" and line.progress is not None:
+            self._paint_progress(painter, rect, line, str(index.data() or ""))
+        else:
+            painter.setPen(QColor(self._ink(column, line)))
+            flags = Qt.AlignmentFlag(index.data(Qt.ItemDataRole.TextAlignmentRole))
+            text = painter.fontMetrics().elidedText(str(index.data() or ""), Qt.TextElideMode.ElideRight, int(rect.width()))
+            painter.drawText(rect, flags, text)
+        painter.restore()
+
+    def _paint_background(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        state = option.state  # type: ignore[attr-defined]
+        selected = bool(state & QStyle.StateFlag.State_Selected)
+        hovered = bool(state & QStyle.StateFlag.State_MouseOver)
+        if selected:
+            colour = QColor(self.palette.accent)
+            colour.setAlphaF(0.16)
+            painter.fillRect(option.rect, colour)  # type: ignore[attr-defined]
+        elif hovered:
+            painter.fillRect(option.rect, QColor(self.palette.raised))  # type: ignore[attr-defined]
+        if state & QStyle.StateFlag.State_HasFocus and index.column() == Column.NAME:
+            painter.setPen(QPen(QColor(self.palette.accent), 1))
+            painter.drawRoundedRect(QRectF(option.rect).adjusted(1.5, 2.5, -1.5, -2.5), 4, 4)  # type: ignore[attr-defined]
+
+    def _ink(self, column: Column, line: RunLine) -> str:
+        """The name of a colour is decided by what the figure means."""
+        look = self.palette
+        if column == Column.SPEED_EFFECT:
+            return effect_colour(look, line.speed_effect, higher_is_better=True)
+        if column == Column.MEMORY_EFFECT:
+            return effect_colour(look, line.memory_effect, higher_is_better=False)
+        if column == Column.STATUS:
+            return {"failed": look.worse, "interrupted": look.warning, "finished": look.text}.get(line.status, look.muted)
+        if column == Column.NAME and not line.ticked:
+            return look.muted
+        return look.text
+
+    def _paint_tick(self, painter: QPainter, rect: QRectF, line: RunLine) -> None:
+        """A square in the run's colour where it is shown, an outline where it is not; a ring marks the baseline."""
+        side = 12.0
+        box = QRectF(rect.center().x() - side / 2, rect.center().y() - side / 2, side, side)
+        colour = QColor(self.palette.runs[line.colour % len(self.palette.runs)]) if line.ticked else QColor(self.palette.muted)
+        painter.setPen(QPen(colour, 1.4))
+        painter.setBrush(colour if line.ticked else Qt.BrushStyle.NoBrush)
+        painter.drawRoundedRect(box, 3, 3)
+        if line.ticked:
+            painter.setPen(QPen(QColor(self.palette.card), 1.6))
+            middle = box.center()
+            painter.drawPolyline([middle + p for p in _CHECK])
+        if line.is_baseline:
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.setPen(QPen(colour, 1.2))
+            painter.drawRoundedRect(box.adjusted(-3, -3, 3, 3), 5, 5)
+
+    def _paint_progress(self, painter: QPainter, rect: QRectF, line: RunLine, words: str) -> None:
+        width = min(_BAR_WIDTH, rect.width() * 0.4)
+        groove = QRectF(rect.left(), rect.center().y() - _BAR_HEIGHT / 2, width, _BAR_HEIGHT)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(self.palette.line))
+        painter.drawRoundedRect(groove, _BAR_HEIGHT / 2, _BAR_HEIGHT / 2)
+        done = max(float(_BAR_HEIGHT), width * min(1.0, line.progress or 0.0))
+        painter.setBrush(QColor(self.palette.warning if line.paused else self.palette.accent))
+        painter.drawRoundedRect(QRectF(groove.topLeft(), groove.size()).adjusted(0, 0, done - width, 0), 2.5, 2.5)
+        painter.setPen(QColor(self.palette.muted))
+        text_rect = rect.adjusted(width + 8, 0, 0, 0)
+        text = painter.fontMetrics().elidedText(words, Qt.TextElideMode.ElideRight, int(text_rect.width()))
+        painter.drawText(text_rect, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, text)
+
+    def editorEvent(self, event: QEvent, model: QAbstractItemModel, option: QStyleOptionViewItem, index: Index) -> bool:  # noqa: N802
+        """A click on the tick column ticks, wherever in the cell it lands."""
+        if index.column() == Column.TICK and event.type() == QEvent.Type.MouseButtonRelease:
+            line: RunLine = index.data(LINE_ROLE)
+            state = Qt.CheckState.Unchecked if line.ticked else Qt.CheckState.Checked
+            return model.setData(index, state, Qt.ItemDataRole.CheckStateRole)  # type: ignore[arg-type]
+        if index.column() == Column.TICK and event.type() == QEvent.Type.MouseButtonDblClick:
+            return True
+        return super().editorEvent(event, model, option, index)
+
+
+def effect_colour(palette: Palette, effect: Difference | None, *, higher_is_better: bool) -> str:
+    """Better and worse have their colours; what cannot be told apart is muted."""
+    if effect is None or not effect.distinguishable or abs(effect.percent) < 0.05:
+        return palette.muted
+    return palette.better if (effect.percent > 0) == higher_is_better else palette.worse
+

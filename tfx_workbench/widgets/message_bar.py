@@ -1,0 +1,80 @@
+"""One quiet line for what the program has to say. It waits for nobody, and a bad message stays until it is put away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QWidget
+
+INFO, WARNING, BAD = "info", "warning", "bad"
+_SHOWN_MS = 8000
+_KEPT = 200
+
+
+class MessageBar(QFrame):
+    """Shows the newest message with at most one thing to do about it; keeps the last ones for the log."""
+
+    said = Signal(str, str)  # level, text
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("messageBar")
+        self.setAccessibleName(self.tr("Messages"))
+        self.history: list[tuple[str, str]] = []
+        self._act: Callable[[], None] | None = None
+        self._label = QLabel()
+        self._label.setObjectName("message")
+        self._label.setTextFormat(Qt.TextFormat.PlainText)
+        self._label.setWordWrap(True)
+        self._label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._action = QPushButton()
+        self._action.setObjectName("disclosure")
+        self._action.clicked.connect(self._do)
+        self._dismiss = QPushButton(self.tr("Dismiss"))
+        self._dismiss.setObjectName("disclosure")
+        self._dismiss.clicked.connect(self.clear)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(12, 3, 6, 3)
+        row.addWidget(self._label, 1)
+        row.addWidget(self._action)
+        row.addWidget(self._dismiss)
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self.clear)
+        self.hide()
+
+    def say(self, text: str, level: str = INFO, action: str = "", act: Callable[[], None] | None = None) -> None:
+        """Show a message. Information goes by itself after a while; warnings and worse stay."""
+        self.history = [*self.history[-_KEPT:], (level, text)]
+        self._label.setText(text)
+        self._act = act
+        self._action.setText(action)
+        self._action.setVisible(act is not None)
+        if self.property("level") != level:
+            self.setProperty("level", level)
+            for widget in (self, self._label):
+                widget.style().unpolish(widget)
+                widget.style().polish(widget)
+        self._timer.stop()
+        if level == INFO:
+            self._timer.start(_SHOWN_MS)
+        self.show()
+        self.said.emit(level, text)
+
+    @property
+    def text(self) -> str:
+        """What is shown now; empty where nothing is."""
+        return self._label.text() if not self.isHidden() else ""
+
+    def clear(self) -> None:
+        """Put the message away."""
+        self._timer.stop()
+        self._act = None
+        self.hide()
+
+    def _do(self) -> None:
+        act = self._act
+        self.clear()
+        if act:
+            act()

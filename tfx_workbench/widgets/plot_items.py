@@ -1,0 +1,198 @@
+"""What is drawn inside a plot's axes: curves with their band, stacks, heat maps. Imports pyqtgraph: import late.
+
+Every item is drawn in one `paint` with pens of width 1 and no antialiasing (width 2 with antialiasing is two orders of
+magnitude slower), from polygons that are made when the data changes, not when the picture does.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import QRectF, Qt
+from PySide6.QtGui import QBrush, QColor, QPainter, QPen, QPolygonF
+from pyqtgraph.functions import arrayToQPolygonF
+
+from tfx_workbench.exhibits.colour_maps import colour_table, indices
+from tfx_workbench.exhibits.exhibit import Curve, HeatMap, Stack
+from tfx_workbench.exhibits.palette import Palette
+
+_BAND_ALPHA = 56
+_MOST_POINTS = 4096  # of one curve on screen
+_STYLES = {"solid": Qt.PenStyle.SolidLine, "dashed": Qt.PenStyle.DashLine, "dotted": Qt.PenStyle.DotLine}
+
+
+@functools.lru_cache(maxsize=256)
+def pen(colour: str, style: str = "solid", width: int = 1) -> QPen:
+    """A cosmetic pen; making one for every frame costs more than drawing with it."""
+    result = QPen(QColor(colour), width, _STYLES[style])
+    result.setCosmetic(True)
+    return result
+
+
+@functools.lru_cache(maxsize=256)
+def brush(colour: str, alpha: int = 255) -> QBrush:
+    """A filling, see-through where `alpha` is below 255."""
+    shade = QColor(colour)
+    shade.setAlpha(alpha)
+    return QBrush(shade)
+
+
+def _runs_of(known: np.ndarray) -> list[slice]:
+    """The stretches in which `known` [n] is true."""
+    if known.all():
+        return [slice(0, len(known))] if len(known) else []
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], known, [False]]).astype(np.int8)))
+    return [slice(a, b) for a, b in edges.reshape(-1, 2)]
+
+
+def _as_steps(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.repeat(x, 2)[1:], np.repeat(y, 2)[:-1]
+
+
+def _outline(x: np.ndarray, low: np.ndarray, high: np.ndarray) -> QPolygonF:
+    return arrayToQPolygonF(np.concatenate([x, x[::-1]]), np.concatenate([high, low[::-1]]))
+
+
+class _Item(pg.GraphicsObject):
+    """An item that is as large as its data."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bounds = QRectF()
+
+    def boundingRect(self) -> QRectF:  # noqa: N802  Qt's name
+        return self._bounds
+
+    def _set_bounds(self, x: np.ndarray, low: float, high: float) -> None:
+        self.prepareGeometryChange()
+        if not len(x) or not (np.isfinite(low) and np.isfinite(high)):
+            self._bounds = QRectF()
+            return
+        width, height = float(x[-1] - x[0]), high - low
+        # A rectangle without height or width would never be painted.
+        dx, dy = 0.01 * width or 0.5, 0.01 * height or 0.5
+        self._bounds = QRectF(float(x[0]) - dx, low - dy, width + 2 * dx, height + 2 * dy)
+
+
+class CurveItem(_Item):
+    """A curve, its band, and points where they are few."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: list[QPolygonF] = []
+        self._bands: list[QPolygonF] = []
+        self._dots = QPolygonF()
+        self._pen = self._dot_pen = QPen()
+        self._brush = QBrush()
+
+    def show_layer(self, curve: Curve, log: bool, palette: Palette) -> None:
+        """Take on new data; `log`: the plot shows the logarithm of y."""
+        arrays = [np.asarray(a, dtype=np.float64) for a in (curve.x, curve.y)]
+        band = [np.asarray(a, dtype=np.float64) for a in (curve.low, curve.high) if a is not None]
+        x, y, *band = (a[-_MOST_POINTS:] for a in (*arrays, *band))
+        if log:
+            y, *band = (_log10(a) for a in (y, *band))
+        known = np.isfinite(y) & np.isfinite(x)
+        runs = _runs_of(known)
+        paths = [_as_steps(x[r], y[r]) if curve.steps else (x[r], y[r]) for r in runs]
+        self._lines = [arrayToQPolygonF(px, py) for px, py in paths]
+        self._bands = self._make_bands(x, band)
+        # A single value between gaps has no line to be seen by.
+        lone = [r.start for r in runs if r.stop - r.start == 1]
+        dots = np.flatnonzero(known) if curve.points else np.array(lone, dtype=np.intp)
+        self._dots = arrayToQPolygonF(x[dots], y[dots])
+        everything = [a[np.isfinite(a)] for a in (y, *band)]
+        low = min((float(a.min()) for a in everything if a.size), default=np.nan)
+        high = max((float(a.max()) for a in everything if a.size), default=np.nan)
+        self._set_bounds(x[known], low, high)
+        colour = palette.colour(curve.colour)
+        self._pen, self._dot_pen, self._brush = pen(colour, curve.style), pen(colour, "solid", 4), brush(colour, _BAND_ALPHA)
+        self.update()
+
+    @staticmethod
+    def _make_bands(x: np.ndarray, band: list[np.ndarray]) -> list[QPolygonF]:
+        if len(band) != 2 or not np.any(band[1] > band[0]):
+            return []
+        runs = _runs_of(np.isfinite(band[0]) & np.isfinite(band[1]))
+        return [_outline(x[r], band[0][r], band[1][r]) for r in runs if r.stop - r.start > 1]
+
+    def paint(self, painter: QPainter, *_: Any) -> None:
+        if self._bands:
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(self._brush)
+            for polygon in self._bands:
+                painter.drawPolygon(polygon)
+        painter.setPen(self._pen)
+        for polygon in self._lines:
+            painter.drawPolyline(polygon)
+        if not self._dots.isEmpty():
+            painter.setPen(self._dot_pen)
+            painter.drawPoints(self._dots)
+
+
+class StackItem(_Item):
+    """Bands on top of each other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._areas: list[tuple[QPolygonF, QBrush]] = []
+
+    def show_layer(self, stack: Stack, log: bool, palette: Palette) -> None:
+        """Take on new data; a stack has no meaning on a log axis, so `log` changes nothing."""
+        x = np.asarray(stack.x, dtype=np.float64)
+        tops = np.cumsum(np.nan_to_num(np.asarray(stack.values, dtype=np.float64)), axis=1)
+        below = np.zeros(len(x))
+        self._areas = []
+        for i, area in enumerate(stack.areas):
+            top = tops[:, i]
+            if len(x) > 1 and np.any(top > below):
+                px, high = _as_steps(x, top) if stack.steps else (x, top)
+                _, low = _as_steps(x, below) if stack.steps else (x, below)
+                self._areas.append((_outline(px, low, high), brush(palette.colour(area.colour))))
+            below = top
+        self._set_bounds(x, 0.0, float(tops.max(initial=0.0)))
+        self.update()
+
+    def paint(self, painter: QPainter, *_: Any) -> None:
+        painter.setPen(Qt.PenStyle.NoPen)
+        for polygon, filling in self._areas:
+            painter.setBrush(filling)
+            painter.drawPolygon(polygon)
+
+
+class HeatMapItem(pg.ImageItem):
+    """A heat map: 8-bit indices into 256 colours, the fast path of ImageItem."""
+
+    def __init__(self) -> None:
+        super().__init__(axisOrder="row-major")
+
+    def show_layer(self, heat: HeatMap, log: bool, palette: Palette) -> None:
+        """Take on new data; the heat map has a log scale of its own, so `log` changes nothing."""
+        values = _log10(heat.values) if heat.log else np.asarray(heat.values, dtype=np.float64)
+        low, high = limits(heat)
+        table = colour_table(heat.colour_map, palette.dark)
+        alpha = np.full((256, 1), 255, dtype=np.uint8)
+        self.setImage(indices(values, low, high), levels=(0, 255), lut=np.hstack([table, alpha]), autoLevels=False)
+        rows = max(1, len(heat.values))
+        self.setRect(QRectF(heat.x_low, -0.5, max(heat.x_high - heat.x_low, 1e-9), rows))
+
+
+def limits(heat: HeatMap) -> tuple[float, float]:
+    """The values (log10 where the scale is) that the ends of the colour scale stand for."""
+    values = _log10(heat.values) if heat.log else np.asarray(heat.values, dtype=np.float64)
+    known = values[np.isfinite(values)]
+    if not known.size:
+        return 0.0, 1.0
+    if heat.colour_map == "diverging":
+        most = float(np.abs(known).max()) or 1.0
+        return -most, most
+    low, high = float(known.min()), float(known.max())
+    return (low, high) if high > low else (low - 0.5, low + 0.5)
+
+
+def _log10(values: np.ndarray) -> np.ndarray:
+    values = np.asarray(values, dtype=np.float64)
+    return np.log10(values, out=np.full(values.shape, np.nan), where=values > 0)

@@ -1,0 +1,175 @@
+"""The table of runs: tick to overlay, sort, select several, and do with them what the context menu offers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QItemSelectionModel, QModelIndex, QPoint, QSortFilterProxyModel, Qt, Signal
+from PySide6.QtGui import QContextMenuEvent, QKeyEvent
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLabel, QStackedLayout, QTableView, QWidget
+
+from tfx_workbench.exhibits.palette import Palette
+from tfx_workbench.widgets.delegates import ROW_HEIGHT, RunDelegate
+from tfx_workbench.widgets.run_model import SORT_ROLE, Column, RunLine, RunModel
+
+_WIDTHS = {
+    Column.TICK: 40, Column.STATUS: 210, Column.SPEED: 140, Column.SPEED_EFFECT: 170, Column.MEMORY: 110,
+    Column.MEMORY_EFFECT: 80, Column.LOSS: 72, Column.TRAINABLE: 80,
+}
+# Left out first where the window is narrow.
+_SPARE = (Column.TRAINABLE, Column.LOSS, Column.MEMORY_EFFECT)
+_NAME_WIDTH = 180
+
+
+class RunTable(QWidget):
+    """Emits what the user asks for: `ticked(key, on)`, `renamed(key, name)`, `focused(key)`, `menu_asked(keys, pos)`."""
+
+    ticked = Signal(str, bool)
+    renamed = Signal(str, str)
+    focused = Signal(str)
+    menu_asked = Signal(list, QPoint)
+    delete_asked = Signal(list)
+    opened = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.model = RunModel(self)
+        self.model.ticked.connect(self.ticked)
+        self.model.renamed.connect(self.renamed)
+        self._proxy = QSortFilterProxyModel(self)
+        self._proxy.setSourceModel(self.model)
+        self._proxy.setSortRole(SORT_ROLE)
+        self._proxy.setDynamicSortFilter(True)
+        self.view = _View(self)
+        self._delegate = RunDelegate(self.view)
+        self._dress_view()
+        self._empty = QLabel(self.tr("No runs yet. Choose a preset, press Run (F5), and watch it here."))
+        self._empty.setObjectName("empty")
+        self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._empty.setWordWrap(True)
+        self._stack = QStackedLayout(self)
+        self._stack.addWidget(self._empty)
+        self._stack.addWidget(self.view)
+
+    def _dress_view(self) -> None:
+        view = self.view
+        view.setModel(self._proxy)
+        view.setItemDelegate(self._delegate)
+        view.setAccessibleName(self.tr("Runs"))
+        view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        view.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        view.setEditTriggers(QAbstractItemView.EditTrigger.EditKeyPressed)
+        view.setShowGrid(False)
+        view.setSortingEnabled(True)
+        view.setMouseTracking(True)
+        view.setTabKeyNavigation(False)
+        view.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        view.verticalHeader().hide()
+        view.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
+        header = view.horizontalHeader()
+        header.setHighlightSections(False)
+        header.setSortIndicatorClearable(True)
+        header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
+        header.setMinimumSectionSize(32)
+        for column, width in _WIDTHS.items():
+            view.setColumnWidth(column, width)
+        header.setSectionResizeMode(Column.NAME, QHeaderView.ResizeMode.Stretch)
+        view.selectionModel().currentRowChanged.connect(self._on_current)
+        view.menu_asked.connect(lambda position: self.menu_asked.emit(self.selected_keys(), position))
+        view.delete_asked.connect(lambda: self.delete_asked.emit(self.selected_keys()))
+        view.tick_asked.connect(self._toggle_selected)
+        view.resized.connect(self._fit_columns)
+        view.doubleClicked.connect(lambda index: self.opened.emit(self._key(index)))
+
+    # ------------------------------------------------------------------ showing
+
+    def set_lines(self, lines: Sequence[RunLine]) -> None:
+        """Show these runs; selection, sorting and scroll position stay where the rows do."""
+        keys, current = self.selected_keys(), self._key(self.view.currentIndex())
+        before = self.model.rowCount()
+        self.model.set_lines(lines)
+        self._stack.setCurrentWidget(self.view if lines else self._empty)
+        if keys and not self.selected_keys() and before:
+            self.select(keys, current)
+
+    def set_palette(self, palette: Palette) -> None:
+        """Paint in these colours."""
+        self._delegate.palette = palette
+        self.view.viewport().update()
+
+    def selected_keys(self) -> list[str]:
+        """The keys of the selected rows, from top to bottom."""
+        rows = sorted(self.view.selectionModel().selectedRows(), key=lambda index: index.row())
+        return [self._key(index) for index in rows]
+
+    def select(self, keys: Sequence[str], current: str = "") -> None:
+        """Select these runs and nothing else."""
+        selection = self.view.selectionModel()
+        selection.clearSelection()
+        flags = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
+        for key in keys:
+            row = self.model.row_of(key)
+            if row is not None:
+                index = self._proxy.mapFromSource(self.model.index(row, Column.NAME))
+                selection.select(index, flags)
+                if key == (current or keys[0]):
+                    selection.setCurrentIndex(index, QItemSelectionModel.SelectionFlag.NoUpdate)
+
+    def edit_name(self, key: str) -> None:
+        """Start renaming a run in its row."""
+        row = self.model.row_of(key)
+        if row is not None:
+            index = self._proxy.mapFromSource(self.model.index(row, Column.NAME))
+            self.view.setCurrentIndex(index)
+            self.view.edit(index)
+
+    def _key(self, index: QModelIndex) -> str:
+        return self.model.line(self._proxy.mapToSource(index).row()).key if index.isValid() else ""
+
+    def _on_current(self, current: QModelIndex, _previous: QModelIndex) -> None:
+        if current.isValid():
+            self.focused.emit(self._key(current))
+
+    def _toggle_selected(self) -> None:
+        lines = [self.model.line(row) for key in self.selected_keys() if (row := self.model.row_of(key)) is not None]
+        on = not all(line.ticked for line in lines)
+        for line in lines:
+            self.ticked.emit(line.key, on)
+
+    def _fit_columns(self, width: int) -> None:
+        """Hide spare columns where the name would not be readable otherwise."""
+        scale = self.fontMetrics().height() / 15
+        needed = _NAME_WIDTH * scale + sum(_WIDTHS.values())
+        for column in _SPARE:
+            hide = needed > width
+            self.view.setColumnHidden(column, hide)
+            if hide:
+                needed -= _WIDTHS[column]
+
+
+class _View(QTableView):
+    """A table view that tells apart keys and clicks the table cares about."""
+
+    menu_asked = Signal(QPoint)
+    delete_asked = Signal()
+    tick_asked = Signal()
+    resized = Signal(int)
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:  # noqa: N802  Qt's name
+        if self.selectionModel().hasSelection():
+            self.menu_asked.emit(event.globalPos())
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
+        match event.key():
+            case Qt.Key.Key_Space:
+                self.tick_asked.emit()
+            case Qt.Key.Key_Delete | Qt.Key.Key_Backspace:
+                self.delete_asked.emit()
+            case _:
+                super().keyPressEvent(event)
+
+    def resizeEvent(self, event) -> None:  # type: ignore[no-untyped-def]  # noqa: N802
+        super().resizeEvent(event)
+        self.resized.emit(self.viewport().width())
+
+

@@ -1,0 +1,28 @@
+"""Texts as the window shows them: translated, and with every character literal. Numbers: `exhibits.format`."""
+
+from __future__ import annotations
+
+import html
+
+from PySide6.QtCore import QCoreApplication
+
+from tfx_engine.protocol.problems import Problem
+
+
+def shown(text: str) -> str:
+    """A text that was marked with `tr_mark` elsewhere (catalogue, metrics), in the user's language."""
+    return QCoreApplication.translate("engine", text) if text else ""
+
+
+def problem_words(problem: Problem) -> str:
+    """What is wrong and what to do about it, in the user's language, as one or two sentences."""
+    message = shown(problem.template).format_map(problem.args)
+    hint = shown(problem.hint_template).format_map(problem.args)
+    sentence = f"{message} {hint}".strip()
+    return sentence[:1].upper() + sentence[1:]
+
+
+def plain_tip(*paragraphs: str) -> str:
+    """A tool tip of these paragraphs that shows every character literally and wraps at a readable width."""
+    inner = "".join(f"<p style='margin:2px 0'>{html.escape(p)}</p>" for p in paragraphs if p)
+    return f"<qt>{inner}</qt>" if inner else ""
