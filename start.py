@@ -26,6 +26,8 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+sys.path.insert(0, str(Path(__file__).resolve().parent / "packaging"))
+
 from set_up import system_libraries, torch_build
 from set_up.explain import DISK_FULL, explain
 from set_up.progress import CommandFailed, Refusal, Steps, child_environment, say

@@ -61,6 +61,11 @@ class _Block:
     category: str = "temporary"
 
 
+def can_split(device: torch.device) -> bool:
+    """Whether torch's allocator for a device tells the profiler what it does."""
+    return device.type in ("cpu", "cuda", "xpu")
+
+
 def known_storages(model: nn.Module, optimizer: Optimizer | None, batch: Iterable[Tensor], device: torch.device) -> Storages:
     """The storages that the training holds on the device now, each once: the first owner in this order has it."""
     storages: Storages = {}
@@ -190,8 +195,7 @@ def _replay(blocks: Sequence[_Block], ranges: Sequence[Range], uncounted: int) -
         change[row, number] = size
     bytes_NC = change.cumsum(axis=0)
     zero_ns = min([r.start_ns for r in ranges] + [t for t, _, _ in events], default=0)
-    time_ms = np.array([zero_ns] + [t for t, _, _ in events], np.float64)
-    time_ms = (time_ms - zero_ns) / 1e6
+    time_ms = np.array([0] + [t - zero_ns for t, _, _ in events], np.int64) / 1e6
     return _summary(bytes_NC, time_ms, [(r.name, (r.start_ns - zero_ns) / 1e6, (r.end_ns - zero_ns) / 1e6) for r in ranges])
 
 

@@ -16,7 +16,7 @@ def layer_names(model: Transformer) -> list[str]:
 
 
 def layer_index(model: Transformer) -> dict[str, int]:
-    """Number of the layer, within `layer_names`, by the name of the parameter. A tied head's belongs to the embedding."""
+    """Place in `layer_names` of each parameter's layer, by the parameter's name. A tied head is the embedding's."""
     return {name: _layer(name, len(model.blocks)) for name, _ in model.named_parameters()}
 
 

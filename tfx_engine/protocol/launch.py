@@ -66,7 +66,7 @@ def own_session() -> dict[str, Any]:
 
 
 def end_with_parent(number: int = signal.SIGTERM) -> None:
-    """Back-up of end-of-file on stdin: let the kernel send signal `number` when the starting *thread* ends (Linux only).
+    """Back-up of end-of-file on stdin: the kernel sends signal `number` when the starting *thread* ends (Linux only).
 
     Where the parent died before this was set, the signal is raised at once.
     """

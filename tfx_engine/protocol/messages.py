@@ -19,7 +19,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="do"):
     id: int
 
 
-class Hello(Request, tag="hello"):
+class Hello(Request, frozen=True, kw_only=True, tag="hello"):
     """First line of every client. `store` is where runs go unless a configuration says otherwise."""
 
     protocol: int = PROTOCOL
@@ -29,7 +29,7 @@ class Hello(Request, tag="hello"):
     warm: bool = True  # keep a worker with torch imported ready
 
 
-class Submit(Request, tag="submit"):
+class Submit(Request, frozen=True, kw_only=True, tag="submit"):
     """Queue these configurations (as written, partial is fine) in order. Refused whole when one is wrong.
 
     The reply's `result` is {"runs": [path, ...]}.
@@ -40,25 +40,25 @@ class Submit(Request, tag="submit"):
     comparison: str = ""
 
 
-class Validate(Request, tag="validate"):
+class Validate(Request, frozen=True, kw_only=True, tag="validate"):
     """Every problem of a configuration. `deep`: also ask the warm worker (techniques' own checks, data, device)."""
 
     config: dict[str, Any]
     deep: bool = True
 
 
-class Queue(Request, tag="queue"):
+class Queue(Request, frozen=True, kw_only=True, tag="queue"):
     """Change the queue: `remove` a queued run, `adopt` the queued runs that a dead service left in the store."""
 
     action: Literal["remove", "adopt", "list"]
     run: str = ""
 
 
-class Doctor(Request, tag="doctor"):
+class Doctor(Request, frozen=True, kw_only=True, tag="doctor"):
     """What works on this machine; the warm worker answers for torch and the devices."""
 
 
-class Shutdown(Request, tag="shutdown"):
+class Shutdown(Request, frozen=True, kw_only=True, tag="shutdown"):
     """End: `stop` ends the runs too, else they and the queue are finished first."""
 
     stop: bool = False

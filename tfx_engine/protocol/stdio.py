@@ -1,8 +1,8 @@
 """A process that speaks JSON lines over its own stdin and stdout, safe from stray prints.
 
-`take_stdio()` is the first act of the service and of the worker: the real stdin and stdout move to private descriptors,
-descriptor 1 is pointed at stderr and descriptor 0 at nothing. After that a `print` in Python, a `printf` in C or a child
-that inherits the descriptors lands in the log and can never break the protocol.
+`take_stdio()` is the first act of the service and of the worker: the real stdin and stdout move to private
+descriptors, descriptor 1 is pointed at stderr and descriptor 0 at nothing. After that a `print` in Python, a `printf`
+in C or a child that inherits the descriptors lands in the log and can never break the protocol.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Lines:
                 rest = rest[self._writer.write(rest):]
 
     def receive(self) -> Iterator[bytes]:
-        """Every line until end-of-file. Of a line above `MAX_LINE` only its beginning comes, which `decode_line` refuses."""
+        """Every line until end-of-file; of one above `MAX_LINE` only its beginning, which `decode_line` refuses."""
         return read_lines(self._reader)
 
     def close(self) -> None:
@@ -47,7 +47,7 @@ class Lines:
 
 
 def read_lines(reader: BinaryIO) -> Iterator[bytes]:
-    """Every line until end-of-file, without blank ones; an endless line costs at most `MAX_LINE` + 1 bytes of memory."""
+    """Every line until end-of-file, without blank ones; an endless line costs at most twice `MAX_LINE` of memory."""
     while line := reader.readline(MAX_LINE + 1):
         rest = line
         while len(rest) > MAX_LINE and not rest.endswith(b"\n"):

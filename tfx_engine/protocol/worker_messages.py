@@ -18,20 +18,20 @@ class ToDo(msgspec.Struct, frozen=True, kw_only=True, tag_field="do"):
     """What the service asks of a worker."""
 
 
-class RunFile(ToDo, tag="run"):
+class RunFile(ToDo, frozen=True, kw_only=True, tag="run"):
     """Take this queued run file and do its run; the last thing that a worker is asked."""
 
     path: str
 
 
-class Check(ToDo, tag="validate"):
+class Check(ToDo, frozen=True, kw_only=True, tag="validate"):
     """Every problem of a configuration, techniques' own checks, data and device included."""
 
     id: int
     config: dict[str, Any]
 
 
-class Examine(ToDo, tag="doctor"):
+class Examine(ToDo, frozen=True, kw_only=True, tag="doctor"):
     """What torch and the devices of this machine can do."""
 
     id: int
@@ -41,19 +41,19 @@ class Said(msgspec.Struct, frozen=True, kw_only=True, tag_field="say"):
     """What a worker says unasked."""
 
 
-class Ready(Said, tag="ready"):
+class Ready(Said, frozen=True, kw_only=True, tag="ready"):
     """Torch is imported, nothing is allocated."""
 
     torch: str = ""
 
 
-class WarmedUp(Said, tag="warmed-up"):
+class WarmedUp(Said, frozen=True, kw_only=True, tag="warmed-up"):
     """The run's warm-up phase is over. `device` is the kind it runs on: beside "cpu" nothing else should be busy."""
 
     device: str = ""
 
 
-class Ended(Said, tag="ended"):
+class Ended(Said, frozen=True, kw_only=True, tag="ended"):
     """The run is over and its file says so."""
 
     status: Status

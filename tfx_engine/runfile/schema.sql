@@ -3,7 +3,7 @@
 -- SQLite has no NaN: a loss that is not a number is NULL too, and an event names its step.
 -- An array blob is b"TA", flags (1: zlib), dimensions, dtype as numpy writes it in 4 bytes ("<f4"), the shape as
 -- int64, then the numbers; all little endian (arrays.py).
-PRAGMA application_id = 1413892657;  -- "TFX1"
+PRAGMA application_id = 1413896241;  -- 0x54465831, "TFX1"
 PRAGMA user_version = 1;
 
 CREATE TABLE run (

@@ -16,7 +16,8 @@ def malformed(why: str) -> Problem:
 def protocol(theirs: int) -> Problem:
     """A client that speaks another version."""
     return Problem(code="protocol-version", path="",
-                   template=tr_mark("This engine speaks version {ours} of its protocol, the program that started it version {theirs}."),
+                   template=tr_mark("Engine and program do not fit: the engine speaks version {ours} of the protocol, "
+                                    "the program that started it version {theirs}."),
                    hint_template=tr_mark("Install the same version of TFX Workbench on both sides."),
                    args={"ours": PROTOCOL, "theirs": theirs})
 
@@ -34,7 +35,8 @@ def ending() -> Problem:
 
 def is_running(run: str) -> Problem:
     """Removing from the queue what has left it."""
-    return Problem(code="is-running", path=run, template=tr_mark("is running, no longer queued."), hint_template=tr_mark("Stop it instead."))
+    return Problem(code="is-running", path=run, template=tr_mark("is running, no longer queued."),
+                   hint_template=tr_mark("Stop it instead."))
 
 
 def not_queued(run: str) -> Problem:
@@ -44,8 +46,9 @@ def not_queued(run: str) -> Problem:
 
 def not_checked(reason: str) -> Problem:
     """A configuration that could not be checked, because no worker starts or the check itself crashed."""
-    return Problem(code="not-checked", path="", template=tr_mark("The configuration could not be checked. {reason}"),
-                   hint_template=tr_mark("`tfx-workbench doctor` says what works on this machine."), args={"reason": reason})
+    return Problem(code="not-checked", path="", args={"reason": reason},
+                   template=tr_mark("The configuration could not be checked. {reason}"),
+                   hint_template=tr_mark("`tfx-workbench doctor` says what works on this machine."))
 
 
 def no_configuration() -> Problem:

@@ -9,7 +9,8 @@ from tfx_engine.protocol.config import parse_config
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.messages import Doctor, Queue, Reply, Submit, Validate
 from tfx_engine.runfile.errors import RunFileError
-from tfx_engine.service import doctor, refusals
+from tfx_engine.service import refusals
+from tfx_engine.service.doctor import examine
 from tfx_engine.service.events import Events
 from tfx_engine.service.outbox import Outbox
 from tfx_engine.service.questions import Questions
@@ -75,7 +76,7 @@ class Requests:
     def examine(self, request: Doctor) -> None:
         """What works on this machine."""
         def answer(reply: Reply | None, reason: str) -> None:
-            result = doctor.examine(self._queue.home)
+            result = examine(self._queue.home)
             if reply is None:
                 result["missing"] = {"torch": reason}
             else:

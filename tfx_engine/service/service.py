@@ -27,6 +27,7 @@ from tfx_engine.protocol.messages import (
     Submit,
     Validate,
 )
+from tfx_engine.protocol.status import Status
 from tfx_engine.protocol.stdio import Lines
 from tfx_engine.protocol.worker_messages import Ended, FromWorker, Ready, WarmedUp
 from tfx_engine.runfile.errors import RunFileError
@@ -151,18 +152,19 @@ class Service:
             return
         self._hello = hello
         self._queue.store = Path(hello.store) if hello.store else None
-        self._outbox.reply(hello.id, engine=__version__, protocol=PROTOCOL, pid=os.getpid(), store=str(self._queue.home))
+        store = str(self._queue.home)
+        self._outbox.reply(hello.id, engine=__version__, protocol=PROTOCOL, pid=os.getpid(), store=store)
         if hello.on_disconnect == "finish":  # a window; a command runs what it was given and no more
             self._queue.look_for_orphans(self.events)
 
     def _worker_said(self, worker: WorkerProcess, message: FromWorker) -> None:
         match message:
-            case Ready(torch):
+            case Ready(torch=torch):
                 worker.ready_at = time.monotonic()
                 self._outbox.notice("warm", state="ready", pid=worker.pid, torch=torch)
             case Reply():
                 self._questions.answered(worker, message)
-            case WarmedUp(device):
+            case WarmedUp(device=device):
                 # On the CPU importing torch for the next run would slow this one's measured steps.
                 self._warm_beside_run = device != "cpu"
             case Ended():
@@ -273,7 +275,7 @@ class Service:
             self._drop_queue("interrupted", _NEVER_STARTED)
         self._workers.end_all(END_GRACE_S)
 
-    def _drop_queue(self, status: str, reason: str) -> None:
+    def _drop_queue(self, status: Status, reason: str) -> None:
         for run in self._queue.paths:
             try:
                 self._queue.drop(run, status, reason)

@@ -52,7 +52,7 @@ def _built_in() -> Iterator[Technique]:
             module = importlib.import_module(f"{folder.__name__}.{file.name}")
             technique = getattr(module, "TECHNIQUE", None)
             if not isinstance(technique, Technique) or technique.slot != slot or technique.name != file.name:
-                raise ValueError(f"{module.__name__}: TECHNIQUE must be a Technique of the slot {slot!r} named {file.name!r}")
+                raise ValueError(f"{module.__name__}: TECHNIQUE must be a Technique {file.name!r} of the slot {slot!r}")
             yield technique
 
 
@@ -64,9 +64,20 @@ def _outside() -> Iterator[Technique]:
         yield technique
 
 
+@functools.cache
+def _in_use() -> dict[tuple[str, str], Technique]:
+    return dict(discover())
+
+
+def use_outside() -> Catalogue:
+    """From here on this process uses the techniques of other packages too. Returns the catalogue with them in it."""
+    _in_use().update(discover(outside=True))
+    return catalogue(outside=True)
+
+
 def technique_for(slot: str, choice: Choice) -> tuple[Technique, Any]:
     """The technique that fills a slot, and its options. Raises KeyError where there is none of that name."""
-    technique = discover()[slot, choice.use]
+    technique = _in_use()[slot, choice.use]
     names = {field.name for field in dataclasses.fields(technique.options)}
     return technique, technique.options(**{k: v for k, v in choice.options.items() if k in names})
 

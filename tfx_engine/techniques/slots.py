@@ -1,22 +1,40 @@
 """The slots of a transformer and its training, and what a technique of each must provide.
 
-`build` and `reference` by slot (shapes: B batch, T tokens, D width, H heads, K head width, V vocabulary):
+Shapes: B batch, T tokens, D width, H heads, K head width, V vocabulary. Where nothing else is said, the technique has
+`build(options, config)`, which gives:
 
-| slot | build(options, config) gives | reference(...) |
-| --- | --- | --- |
-| embedding | nn.Module: tokens_BT -> x_BTD, `.weight` [V, D] | (module, tokens_BT) -> x_BTD |
-| position | nn.Module: x_BTD -> x_BTD | (module, x_BTD) -> x_BTD |
-| attention | nn.Module: (x_BTD, mask) -> x_BTD; records q, k for probes | (module, x_BTD, mask) -> x_BTD |
-| mask | Mask: `.is_causal`, `.allowed(T, device)` -> bool [T, T] | (T) -> bool [T, T] |
-| feedforward | nn.Module: x_BTD -> x_BTD | (module, x_BTD) -> x_BTD |
-| norm | nn.Module: x_BTD -> x_BTD | (module, x_BTD) -> x_BTD |
-| placement | Placement: `.block(attention, feedforward, make_norm)` -> nn.Module (x_BTD, mask) -> x_BTD; `.final_norm` bool | (block, x_BTD, mask) -> x_BTD |
-| head | nn.Module made by build(options, config, embedding): x_BTD -> logits_BTV | (module, x_BTD) -> logits_BTV |
-| recompute | Recompute: `(index, block, x_BTD, mask)` -> x_BTD | (block, x_BTD, mask) -> x_BTD |
-| adapter | Adapter: `.apply(model)`, `.merge(model)`, `.unmerge(model)` | (layer, x) -> y |
-| precision | Precision: `.context(device_type)` -> context manager | (fn, *inputs) -> float32 result; `tolerance` |
-| optimizer | build(options, params) -> torch.optim.Optimizer | (options, weight, gradients) -> weight after them |
-| schedule | build(options, total_steps) -> step (from 0) -> factor on the learning rate | (options, total_steps, step) -> factor |
+| slot | build gives |
+| --- | --- |
+| embedding | nn.Module: tokens_BT -> x_BTD, with `.weight` [V, D]; `.dropout` falls on the sum with the positions |
+| position | nn.Module: x_BTD -> x_BTD |
+| attention | nn.Module: (x_BTD, mask) -> x_BTD; records q, k for probes under its `.label` |
+| mask | Mask: `.is_causal`, `.allowed(T, device)` -> bool [T, T], `.bias(T, device)` for the fused kernels |
+| feedforward | nn.Module: x_BTD -> x_BTD |
+| norm | nn.Module: x_BTD -> x_BTD |
+| placement | Placement: `.final_norm`, `.block(attention, feedforward, make_norm)`: (x_BTD, mask) -> x_BTD |
+| head | `build(options, config, embedding)`: nn.Module x_BTD -> logits_BTV |
+| recompute | Recompute: (index, block, x_BTD, mask) -> x_BTD |
+| adapter | Adapter: `.apply(model)`, `.merge(model)`, `.unmerge(model)` |
+| precision | Precision: `.context(device_type)` -> context manager, `.tolerance` |
+| optimizer | `build(options, params)`: torch.optim.Optimizer over the trainable ones |
+| schedule | `build(options, total_steps)`: step (from 0) -> factor on the learning rate |
+
+`reference` is the slow and obvious form that the contract test compares with, outputs and gradients:
+
+| slot | reference |
+| --- | --- |
+| embedding | (module, tokens_BT) -> x_BTD |
+| position, feedforward, norm | (module, x_BTD) -> x_BTD |
+| attention | (module, x_BTD, mask) -> x_BTD |
+| mask | (T) -> bool [T, T] |
+| placement, recompute | (block, x_BTD, mask) -> x_BTD |
+| head | (module, x_BTD) -> logits_BTV |
+| adapter | (layer, x) -> y |
+| precision | (function, *inputs) -> float32 result |
+| optimizer | (options, weight, gradients) -> weight after them |
+| schedule | (options, total_steps, step) -> factor |
+
+A module whose parameters begin otherwise than `initial.py` says has `initialise_parameter(name, parameter, generator)`.
 """
 
 from __future__ import annotations

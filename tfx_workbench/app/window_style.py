@@ -25,4 +25,5 @@ QMenuBar { background: transparent; color: @muted; }
 QMenuBar::item { background: transparent; padding: 4px 7px; border-radius: 6px; }
 QMenuBar::item:selected { background: @raised; color: @text; }
 QSplitter::handle:hover { background: @line; }
+QFrame#dockedCard { background: transparent; border: none; }
 """

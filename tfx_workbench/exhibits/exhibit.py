@@ -46,7 +46,9 @@ class Curve:
     high: Floats | None = None
     style: LineStyle = "solid"
     points: bool = False  # mark each value: for few of them
+    line: bool = True  # False: points alone
     steps: bool = False  # a value holds until the next x
+    sets_range: bool = True  # False: may lie outside of what the axes show
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

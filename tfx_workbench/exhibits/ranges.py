@@ -46,6 +46,25 @@ def horizon(reached: float, planned: float) -> float:
     return max(min(rounded, planned), reached) if planned > 0 else rounded
 
 
+def log10(values: np.ndarray) -> np.ndarray:
+    """The logarithm as float64; NaN where there is none."""
+    values = np.asarray(values, dtype=np.float64)
+    return np.log10(values, out=np.full(values.shape, np.nan), where=values > 0)
+
+
+def colour_limits(heat: HeatMap) -> tuple[float, float]:
+    """What the ends of a heat map's colour scale stand for; log10 values where its scale is logarithmic."""
+    values = log10(heat.values) if heat.log else np.asarray(heat.values, dtype=np.float64)
+    known = values[np.isfinite(values)]
+    if not known.size:
+        return 0.0, 1.0
+    if heat.colour_map == "diverging":
+        most = float(np.abs(known).max()) or 1.0
+        return -most, most
+    low, high = float(known.min()), float(known.max())
+    return (low, high) if high > low else (low - 0.5, low + 0.5)
+
+
 def ranges(plot: Plot, before: tuple[Range, Range] | None = None) -> tuple[Range, Range]:
     """The x and the y range to show, given those shown before."""
     x = _one_range(plot.x, _x_values(plot), before[0] if before else None, tight=True)
@@ -120,7 +139,7 @@ def _x_values(plot: Plot) -> Iterator[np.ndarray]:
 def _y_values(plot: Plot) -> Iterator[np.ndarray]:
     for layer in plot.layers:
         match layer:
-            case Curve():
+            case Curve() if layer.sets_range:
                 yield from (a for a in (layer.y, layer.low, layer.high) if a is not None)
             case Stack():
                 yield layer.values.sum(axis=1)

@@ -7,13 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from tfx_engine.runfile.tables import DEVICE_READINGS
 from tfx_workbench.runs.series import Rows, Series, halved, joined, single_steps, thinned
 
 CAPACITY = 4096  # rows
-COLUMNS = (
-    "cpu_percent", "ram_used_bytes", "rss_bytes", "utilisation_percent", "memory_used_bytes", "temperature_c",
-    "power_w", "sm_clock_mhz",
-)
 
 
 class DeviceColumns:
@@ -30,7 +27,7 @@ class DeviceColumns:
         self.seq = int(samples["seq"][-1])
         seconds = np.asarray(samples["t_ms"], np.float64) / 1000
         always = np.ones(len(seconds), np.bool_)
-        for name in COLUMNS:
+        for name in DEVICE_READINGS:
             rows = single_steps(seconds, np.asarray(samples[name], np.float64), always)
             if name in self._rows:
                 rows = joined([self._rows[name], rows])
@@ -41,7 +38,7 @@ class DeviceColumns:
 
     def series(self, column: str, points: int) -> Series:
         """One column over seconds since the run was taken up; without points where nothing was sampled."""
-        if column not in COLUMNS:
+        if column not in DEVICE_READINGS:
             raise KeyError(column)
         return thinned(self._rows.get(column, _EMPTY), points)
 

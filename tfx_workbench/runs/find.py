@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tfx_engine.protocol.problems import ConfigError, Problem, nearest
-from tfx_workbench.runs.library import SUFFIX, Library, RunRow
+from tfx_engine.runfile.tables import SUFFIX
+from tfx_workbench.runs.library import Library, RunRow
 
 SHOWN = 5  # candidates in a sentence
 

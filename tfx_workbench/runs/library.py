@@ -12,9 +12,8 @@ from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.lock import is_locked
 from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.seal import seal
+from tfx_engine.runfile.store import run_files, side_files
 
-SUFFIX = ".tfx"
-BESIDE = ("-wal", "-shm", ".lock", ".mail")  # what may lie beside a run file and belongs to it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,17 +48,11 @@ class Library:
 
     def scan(self) -> list[RunRow]:
         """All runs, the oldest first. Unchanged files are not opened again; abandoned ones are sealed."""
-        seen = {path: self._look(path) for path in self._files()}
+        seen = {path: self._look(path) for path in run_files(self.store)}
         self._seen = seen
         self.problems = tuple(found for _, found in seen.values() if isinstance(found, Problem))
         rows = [found for _, found in seen.values() if isinstance(found, RunRow)]
         return sorted(rows, key=lambda row: (row.created_at, row.path.name))
-
-    def _files(self) -> list[Path]:
-        try:
-            return sorted(path for path in self.store.iterdir() if path.suffix == SUFFIX)
-        except (FileNotFoundError, NotADirectoryError):
-            return []
 
     def _look(self, path: Path) -> tuple[Any, RunRow | Problem]:
         mark = _mark(path)
@@ -80,8 +73,8 @@ class Library:
         self._refuse_locked(path)
         try:
             path.unlink()
-            for ending in BESIDE:
-                path.with_name(path.name + ending).unlink(missing_ok=True)
+            for beside in side_files(path):
+                beside.unlink(missing_ok=True)
         except OSError as error:
             raise RunFileError(_failed(path, error)) from error
         self._seen.pop(path, None)

@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfx_engine.protocol.status import ENDED
-from tfx_engine.runfile.reader import AttentionCapture, Evaluation, Event, LogLine, MemoryProbe, RunInfo, RunReader
+from tfx_engine.runfile.reader import RunReader
+from tfx_engine.runfile.rows import AttentionCapture, Evaluation, Event, LogLine, MemoryProbe, RunInfo
+from tfx_engine.runfile.tables import LAYER_COLUMNS
 from tfx_workbench.runs.devicecolumns import DeviceColumns
 from tfx_workbench.runs.layercolumns import LayerColumns
 from tfx_workbench.runs.progress import Progress, progress_of
@@ -24,7 +26,6 @@ from tfx_workbench.runs.series import Floats, Series
 from tfx_workbench.runs.stepcolumns import StepColumns, X
 from tfx_workbench.runs.summary import summarise
 
-LAYER_COLUMNS = ("layer_grad_norm", "layer_update_ratio")
 MOST_PROBES = 240
 MOST_ROWS = 4000  # of events, evaluations, lines of the log
 MAPS_KEPT = 64  # attention maps, one layer of one capture each

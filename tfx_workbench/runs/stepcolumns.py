@@ -14,29 +14,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfx_engine.runfile.reader import RunReader
+from tfx_engine.runfile.tables import ROLLUP_COLUMNS
 from tfx_workbench.runs.ring import Ring
 from tfx_workbench.runs.series import Floats, Rows, Series, joined, single_steps, thinned
 
 CAPACITY = 8192  # rows
 ROWS_A_CALL = 20_000
 FACTOR = 16  # steps in a bucket of the first level, and buckets of one level in a bucket of the next
-COLUMNS = (
-    "loss", "step_ms", "tokens_per_s", "learning_rate", "grad_norm", "update_ratio",
-    "allocated_bytes", "reserved_bytes", "device_bytes", "rss_bytes",
-)
 X = Literal["step", "t_s"]
 
 
 class Level:
     """The newest buckets of one level of rollups."""
 
-    def __init__(self, number: int, columns: tuple[str, ...]) -> None:
+    def __init__(self, number: int) -> None:
         self.number = number
-        self.columns = columns
         self.bucket = Ring(CAPACITY, dtype=np.int64)
         self.last_step = Ring(CAPACITY)
         self.t_ms = Ring(CAPACITY)
-        self.data = Ring(CAPACITY, (len(columns), 4))  # minimum, maximum, sum, count
+        self.data = Ring(CAPACITY, (len(ROLLUP_COLUMNS), 4))  # minimum, maximum, sum, count
 
     @property
     def steps_per_bucket(self) -> int:
@@ -64,11 +60,7 @@ class Level:
         """The buckets from `first_bucket` on as rows of a series."""
         chosen = slice(int(np.searchsorted(self.bucket.values, first_bucket)), None)
         last_step = self.last_step.values[chosen]
-        if column not in self.columns:
-            nothing = np.full(len(last_step), np.nan)
-            low, high, total, count = nothing, nothing, np.zeros_like(nothing), np.zeros_like(nothing)
-        else:
-            low, high, total, count = self.data.values[chosen, self.columns.index(column)].T
+        low, high, total, count = self.data.values[chosen, ROLLUP_COLUMNS.index(column)].T
         where = last_step if x == "step" else self.t_ms.values[chosen] / 1000
         return Rows(where, total, low, high, count, last_step - self.steps_per_bucket >= warmup_steps)
 
@@ -79,7 +71,7 @@ class StepColumns:
     def __init__(self) -> None:
         self.seq = 0  # of the newest step read
         self.warmup_steps = 0
-        self._raw = {name: Ring(CAPACITY) for name in (*COLUMNS, "step", "t_ms")}
+        self._raw = {name: Ring(CAPACITY) for name in (*ROLLUP_COLUMNS, "step", "t_ms")}
         self._raw_seq = Ring(CAPACITY, dtype=np.int64)
         self._measured = Ring(CAPACITY, dtype=np.bool_)
         self._levels: list[Level] = []
@@ -117,7 +109,7 @@ class StepColumns:
         number = 1
         while self.seq > CAPACITY and self.seq >= FACTOR**number:
             if number > len(self._levels):
-                self._levels.append(Level(number, tuple(reader.rollup_columns())))
+                self._levels.append(Level(number))
             level = self._levels[number - 1]
             # As with the steps: of a level that is too long to be held from its start, only the end is wanted.
             skip = level.newest if len(level.bucket) else self.seq // FACTOR**number - CAPACITY - 1

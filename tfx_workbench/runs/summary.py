@@ -118,7 +118,7 @@ def _memory(run: RunData, figures: _Figures) -> dict[str, Any]:
         "peak": probe.peak_bytes if probe else None,
         "reserved": _highest(run, "reserved_bytes"), "device": _highest(run, "device_bytes"),
         "rss": _highest(run, "rss_bytes"), "step_peak": _highest(run, "allocated_bytes"),
-        **{name: getattr(probe, name) if probe else None for name in CATEGORIES},
+        **{name: probe.composition[name] if probe else None for name in CATEGORIES},
     }
     return figures.group("memory_bytes", values, _memory_reason(run))
 
@@ -144,8 +144,7 @@ def _highest(run: RunData, column: str) -> int | None:
 def _category_peaks(run: RunData, figures: _Figures) -> dict[str, Any]:
     """Each category's own highest value over all probes."""
     probes = run.memory_probes
-    highest = np.max([probe.category_peak for probe in probes], axis=0) if probes else [None] * len(CATEGORIES)
-    values = {name: None if value is None else int(value) for name, value in zip(CATEGORIES, highest, strict=True)}
+    values = {name: max((probe.category_peak[name] for probe in probes), default=None) for name in CATEGORIES}
     return figures.group("category_peak_bytes", values, _memory_reason(run))
 
 

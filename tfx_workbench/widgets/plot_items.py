@@ -18,6 +18,7 @@ from pyqtgraph.functions import arrayToQPolygonF
 from tfx_workbench.exhibits.colour_maps import colour_table, indices
 from tfx_workbench.exhibits.exhibit import Curve, HeatMap, Stack
 from tfx_workbench.exhibits.palette import Palette
+from tfx_workbench.exhibits.ranges import colour_limits, log10
 
 _BAND_ALPHA = 56
 _MOST_POINTS = 4096  # of one curve on screen
@@ -94,11 +95,11 @@ class CurveItem(_Item):
         band = [np.asarray(a, dtype=np.float64) for a in (curve.low, curve.high) if a is not None]
         x, y, *band = (a[-_MOST_POINTS:] for a in (*arrays, *band))
         if log:
-            y, *band = (_log10(a) for a in (y, *band))
+            y, *band = (log10(a) for a in (y, *band))
         known = np.isfinite(y) & np.isfinite(x)
         runs = _runs_of(known)
         paths = [_as_steps(x[r], y[r]) if curve.steps else (x[r], y[r]) for r in runs]
-        self._lines = [arrayToQPolygonF(px, py) for px, py in paths]
+        self._lines = [arrayToQPolygonF(px, py) for px, py in paths] if curve.line else []
         self._bands = self._make_bands(x, band)
         # A single value between gaps has no line to be seen by.
         lone = [r.start for r in runs if r.stop - r.start == 1]
@@ -164,35 +165,16 @@ class StackItem(_Item):
 
 
 class HeatMapItem(pg.ImageItem):
-    """A heat map: 8-bit indices into 256 colours, the fast path of ImageItem."""
+    """A heat map as ready colours (8 bit, RGBA): nothing is looked up again when it is painted; NaN is see-through."""
 
     def __init__(self) -> None:
         super().__init__(axisOrder="row-major")
 
     def show_layer(self, heat: HeatMap, log: bool, palette: Palette) -> None:
         """Take on new data; the heat map has a log scale of its own, so `log` changes nothing."""
-        values = _log10(heat.values) if heat.log else np.asarray(heat.values, dtype=np.float64)
-        low, high = limits(heat)
+        values = log10(heat.values) if heat.log else np.asarray(heat.values, dtype=np.float64)
         table = colour_table(heat.colour_map, palette.dark)
-        alpha = np.full((256, 1), 255, dtype=np.uint8)
-        self.setImage(indices(values, low, high), levels=(0, 255), lut=np.hstack([table, alpha]), autoLevels=False)
-        rows = max(1, len(heat.values))
-        self.setRect(QRectF(heat.x_low, -0.5, max(heat.x_high - heat.x_low, 1e-9), rows))
-
-
-def limits(heat: HeatMap) -> tuple[float, float]:
-    """The values (log10 where the scale is) that the ends of the colour scale stand for."""
-    values = _log10(heat.values) if heat.log else np.asarray(heat.values, dtype=np.float64)
-    known = values[np.isfinite(values)]
-    if not known.size:
-        return 0.0, 1.0
-    if heat.colour_map == "diverging":
-        most = float(np.abs(known).max()) or 1.0
-        return -most, most
-    low, high = float(known.min()), float(known.max())
-    return (low, high) if high > low else (low - 0.5, low + 0.5)
-
-
-def _log10(values: np.ndarray) -> np.ndarray:
-    values = np.asarray(values, dtype=np.float64)
-    return np.log10(values, out=np.full(values.shape, np.nan), where=values > 0)
+        alpha = np.where(np.isfinite(values), 255, 0).astype(np.uint8)
+        image = np.dstack([table[indices(values, *colour_limits(heat))], alpha])
+        self.setImage(np.ascontiguousarray(image), autoLevels=False, levels=None, lut=None)
+        self.setRect(QRectF(heat.x_low, -0.5, max(heat.x_high - heat.x_low, 1e-9), max(1, len(values))))

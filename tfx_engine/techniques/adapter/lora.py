@@ -45,7 +45,8 @@ class Options:
         16.0, kind="float", label="alpha", low=0.001, high=100_000.0, help="The detour is multiplied by alpha / rank."
     )
     dropout: float = option(
-        0.0, kind="float", label="dropout", low=0.0, high=0.9, help="Share of the detour's input set to zero in training."
+        0.0, kind="float", label="dropout", low=0.0, high=0.9,
+        help="Share of the detour's input set to zero in training.",
     )
     targets: tuple[str, ...] = option(
         TARGETS, kind="set", label="adapted layers", choices=TARGETS,
@@ -157,8 +158,8 @@ def params(options: Options, config: Config) -> int:
     """r (m + n) per adapted layer."""
     d, inner = config.model.width, config.model.heads * config.head_width
     feedforward = config.techniques["feedforward"].options.get("width") or 4 * d
-    sides = {"query": d + inner, "key": d + inner, "value": d + inner, "output": d + inner, "feedforward": 2 * (d + feedforward)}
-    return config.model.layers * options.rank * sum(sides[target] for target in options.targets)
+    sides = sum(2 * (d + feedforward) if target == "feedforward" else d + inner for target in options.targets)
+    return config.model.layers * options.rank * sides
 
 
 TECHNIQUE = Technique(
@@ -178,7 +179,7 @@ TECHNIQUE = Technique(
     options=Options,
     params=params,
     effects=(
-        Effect(quantity="parameters", sign="+", formula="rank · (inputs + outputs) per adapted layer; all others are frozen"),
+        Effect(quantity="parameters", sign="+", formula="rank · (inputs + outputs) per adapted layer; others frozen"),
         Effect(quantity="gradients", sign="-", formula="only the adapters have gradients"),
         Effect(quantity="optimizer", sign="-", formula="only the adapters have optimizer state"),
         Effect(quantity="flops", sign="-", formula="no weight gradients of frozen layers: about a third less"),

@@ -115,7 +115,10 @@ TECHNIQUE = Technique(
     params=params,
     effects=(
         Effect(quantity="parameters", sign="+", formula="layers × (4 · width · heads · head width + biases)"),
-        Effect(quantity="flops", sign="+", formula="per token and layer: 8 · width · heads · head width + 4 · T · heads · head width"),
+        Effect(
+            quantity="flops", sign="+",
+            formula="per token and layer: 8 · width · heads · head width + 4 · T · heads · head width",
+        ),
         Effect(quantity="activations", sign="+", formula="per token and layer: x, q, k, v, output, 4 bytes each"),
     ),
 )

@@ -40,7 +40,8 @@ class Options:
         0.9, kind="float", label="β₁", low=0.0, high=0.9999, help="How slowly the mean of the gradients follows them."
     )
     beta2: float = option(
-        0.95, kind="float", label="β₂", low=0.0, high=0.999999, help="How slowly the mean of their squares follows them."
+        0.95, kind="float", label="β₂", low=0.0, high=0.999999,
+        help="How slowly the mean of their squares follows them.",
     )
     epsilon: float = option(
         1e-8, kind="float", label="ε", low=1e-16, high=1.0, help="Keeps the division away from zero."

@@ -43,7 +43,8 @@ class Options:
         False, kind="bool", label="Nesterov", help="Look one step of momentum ahead before the gradient is followed."
     )
     weight_decay: float = option(
-        0.0, kind="float", label="weight decay", low=0.0, high=10.0, help="Share of a matrix that is added to its gradient, λ."
+        0.0, kind="float", label="weight decay", low=0.0, high=10.0,
+        help="Share of a matrix that is added to its gradient, λ.",
     )
 
 

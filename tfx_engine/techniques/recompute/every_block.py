@@ -104,8 +104,14 @@ TECHNIQUE = Technique(
     reference=reference,
     options=Options,
     effects=(
-        Effect(quantity="activations", sign="-", formula="layers / every inputs + one block + the blocks that are not recomputed"),
-        Effect(quantity="flops", sign="+", formula="forward of the recomputed blocks, less each last matrix product (pre-norm)"),
+        Effect(
+            quantity="activations", sign="-",
+            formula="layers / every inputs + one block + the blocks that are not recomputed",
+        ),
+        Effect(
+            quantity="flops", sign="+",
+            formula="forward of the recomputed blocks, less each last matrix product (pre-norm)",
+        ),
         Effect(quantity="time", sign="+", formula="as the FLOPs"),
         Effect(quantity="parameters", sign="0", formula="0"),
     ),

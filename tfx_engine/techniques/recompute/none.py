@@ -1,6 +1,7 @@
 """No recompute: every activation that the backward pass needs is kept.
 
-What it is: what torch does by itself. Each operation keeps what its gradient needs, until the backward pass has used it.
+What it is: what torch does by itself. Each operation keeps what its gradient needs, until the backward pass has used
+it.
 
 Formula: kept memory grows with layers × batch × tokens × width.
 

@@ -32,7 +32,8 @@ class Options:
     """What can be chosen."""
 
     warmup_steps: int | None = option(
-        None, kind="int", label="rising steps", low=0, high=1_000_000_000, unit="steps", automatic="a tenth of all steps",
+        None, kind="int", label="rising steps", low=0, high=1_000_000_000, unit="steps",
+        automatic="a tenth of all steps",
         help="Steps over which the learning rate rises, counted from the first step of the run.",
     )
     final: float = option(

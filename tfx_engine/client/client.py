@@ -1,28 +1,21 @@
-"""The one way to the engine, for the window and the command line alike: starts a service as a child and talks to it.
-
-    with Client(store, on_disconnect="stop", on_notice=print) as client:
-        runs = client.submit([{"name": "tiny", "model": {"width": 16}}])
-
-No Qt and no torch. Callbacks come on a thread of the client; the blocking methods must not be called from them.
-"""
+"""`Client`: the conversation with a service, in requests, replies and notices."""
 
 from __future__ import annotations
 
-import collections
-import io
-import queue
-import subprocess
+import os
 import sys
 import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import Any, BinaryIO, Literal, cast
+from typing import Any, Literal
 
+from tfx_engine.client.connection import ENDED, Connection, ServiceGone
 from tfx_engine.protocol.codec import decode_line, encode_line, numbered, problem_from_data, problem_to_data
-from tfx_engine.protocol.launch import child_environment, module_argv, own_session
+from tfx_engine.protocol.launch import module_argv
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.messages import (
     Control,
@@ -38,33 +31,22 @@ from tfx_engine.protocol.messages import (
     Validate,
 )
 from tfx_engine.protocol.problems import ConfigError, Problem
-from tfx_engine.protocol.stdio import read_lines
 from tfx_engine.runfile.mailbox import post
 
 OnReply = Callable[[Reply], None]
 OnNotice = Callable[[Notice], None]
 
-_STDERR_LINES = 40
 _POLL_S = 0.5  # how long Ctrl-C may go unheard on Windows, where a wait without an end cannot be interrupted
 _CLOSE_S = {"finish": 0.5, "stop": 8.0}  # an idle service is gone at once; one with runs to stop needs its 5 s
-
-
-class ServiceGone(RuntimeError):
-    """The service ended, or could not be started. `last_lines` is what it last wrote to stderr."""
-
-    def __init__(self, message: str, exit_code: int | None = None, last_lines: Sequence[str] = ()) -> None:
-        self.exit_code = exit_code
-        self.last_lines = tuple(last_lines)
-        super().__init__("\n".join([message, *self.last_lines]))
 
 
 class Client:
     """A service of one's own and the conversation with it.
 
-    `store` is the folder of the run files (None: the user's library). `on_disconnect` is what becomes of runs when this
-    client goes away: "finish" or "stop". `warm` keeps a worker with torch imported ready. `on_notice` gets every
-    `Notice`; one of kind "gone" is the last, where the service ends unasked. `argv` starts another service, for instance
-    over ssh. A service that is gone is not started again: make a new client for that.
+    `store` is the folder of the run files (None: the user's library). `on_disconnect` is what becomes of runs when
+    this client goes away: "finish" or "stop". `warm` keeps a worker with torch imported ready. `on_notice` gets every
+    `Notice`; one of kind "gone" is the last, where the service ends unasked. `argv` starts another service, for
+    instance over ssh. A service that is gone is not started again: make a new client for that.
     """
 
     def __init__(
@@ -75,19 +57,17 @@ class Client:
         on_notice: OnNotice | None = None,
         argv: Sequence[str] | None = None,
     ) -> None:
-        self._greeting = Hello(id=0, store=str(Path(store).absolute()) if store else "", on_disconnect=on_disconnect, warm=warm)
+        home = str(Path(store).expanduser().absolute()) if store else ""
+        self._greeting = Hello(id=0, pid=os.getpid(), store=home, on_disconnect=on_disconnect, warm=warm)
         self._on_notice: OnNotice = on_notice or (lambda notice: None)
         self._argv = list(argv) if argv is not None else module_argv("tfx_engine", "serve")
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._connection: Connection | None = None
         self._gone: ServiceGone | None = None
         self._closing = False
         self._numbers = 0
         self._waiting: dict[int, OnReply] = {}
-        self._outgoing: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._welcome: queue.SimpleQueue[Reply] = queue.SimpleQueue()
-        self._last_lines: collections.deque[str] = collections.deque(maxlen=_STDERR_LINES)
-        self._threads: list[threading.Thread] = []
+        self._welcome: SimpleQueue[Reply] = SimpleQueue()
 
     # ------------------------------------------------------------------------------------------ the conversation
 
@@ -97,26 +77,14 @@ class Client:
         Every request does so where it was not done yet. Raises `ServiceGone` where it cannot be started.
         """
         with self._lock:
-            if self._process is not None:
-                return
-            try:
-                process = subprocess.Popen(self._argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                           bufsize=0, env=child_environment(), **own_session())
-            except OSError as error:
-                raise ServiceGone(_CANNOT_START.format(reason=error)) from error
-            self._process = process
-            self._threads = [
-                threading.Thread(target=target, args=(process,), name=f"engine {process.pid} {name}", daemon=True)
-                for name, target in (("stdin", self._write), ("stderr", self._drain), ("stdout", self._read))
-            ]
-            for thread in self._threads:
-                thread.start()
-        self.request(self._greeting, self._welcome.put)
+            if self._connection is None:
+                self._connection = Connection(self._argv, self._take, self._log, self._end)
+                self._send(self._connection, self._greeting, self._welcome.put)
 
     @property
     def pid(self) -> int | None:
         """The process id of the service; None before `start`."""
-        return self._process.pid if self._process else None
+        return self._connection.pid if self._connection else None
 
     def hello(self, timeout_s: float | None = None) -> dict[str, Any]:
         """Wait until the service has answered the greeting: {"engine": version, "protocol", "pid", "store"}.
@@ -136,26 +104,30 @@ class Client:
         """
         self.start()
         with self._lock:
-            if self._gone is not None:
-                raise self._gone
-            self._numbers += 1
-            number = self._numbers
-            self._waiting[number] = on_reply
-            self._outgoing.put(encode_line(numbered(message, number)))
-        return number
+            if self._gone is not None or self._connection is None:
+                raise self._gone or ServiceGone(ENDED.format(code=None))
+            return self._send(self._connection, message, on_reply)
+
+    def _send(self, connection: Connection, message: Request, on_reply: OnReply) -> int:
+        self._numbers += 1
+        self._waiting[self._numbers] = on_reply
+        connection.send(encode_line(numbered(message, self._numbers)))
+        return self._numbers
 
     def call(self, message: Request, timeout_s: float | None = None) -> Reply:
         """Send a request and wait for the reply. Raises `ServiceGone`, `TimeoutError`."""
-        if threading.current_thread() in self._threads:
+        if self._connection is not None and self._connection.is_own_thread():
             raise RuntimeError("a blocking request from a callback of the client would wait for itself")
-        replies: queue.SimpleQueue[Reply] = queue.SimpleQueue()
+        replies: SimpleQueue[Reply] = SimpleQueue()
         self.request(message, replies.put)
         return self._await(replies, timeout_s)
 
     # ------------------------------------------------------------------------------------------ requests
 
-    def submit(self, configs: Sequence[Mapping[str, Any]], toml: Sequence[str] = (), comparison: str = "") -> list[Path]:
-        """Queue runs in order and return their run files. Raises `ConfigError` with every problem; then none is queued."""
+    def submit(
+        self, configs: Sequence[Mapping[str, Any]], toml: Sequence[str] = (), comparison: str = ""
+    ) -> list[Path]:
+        """Queue runs in order and return their run files; all, or none and `ConfigError` with every problem."""
         reply = self.call(Submit(id=0, configs=[dict(c) for c in configs], toml=list(toml), comparison=comparison))
         return [Path(run) for run in self._result(reply)["runs"]]
 
@@ -172,35 +144,36 @@ class Client:
         return self._result(self.call(Doctor(id=0)))
 
     def shutdown(self, stop: bool = False) -> None:
-        """Tell the service to end: after what is queued, or (`stop`) with the run under way stopped and the queue dropped."""
+        """Tell the service to end: after what is queued, or (`stop`) at once, with its runs and its queue stopped."""
         self._closing = True
         self.call(Shutdown(id=0, stop=stop))
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait for the service to end; whether it did."""
-        for thread in self._threads:
-            thread.join(timeout_s)
-        return not any(thread.is_alive() for thread in self._threads)
+        return self._connection is None or self._connection.wait(timeout_s)
 
     def close(self, timeout_s: float | None = None) -> None:
-        """Disconnect: the service does what `on_disconnect` says. Waits for its end, but for no longer than `timeout_s`.
+        """Disconnect: the service does what `on_disconnect` says. Waits for its end, at most `timeout_s`.
 
         A service that is to stop and does not in time is killed; its workers see that and end by themselves.
         """
         self._closing = True
-        self._outgoing.put(None)
-        deadline = time.monotonic() + (_CLOSE_S[self._greeting.on_disconnect] if timeout_s is None else timeout_s)
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
-        if self._process is not None and self._process.poll() is None and self._greeting.on_disconnect == "stop":
-            self._process.kill()
-            self.wait(1.0)
+        if self._connection is None:
+            return
+        self._connection.close_input()
+        on_disconnect = self._greeting.on_disconnect
+        ended = self._connection.wait(_CLOSE_S[on_disconnect] if timeout_s is None else timeout_s)
+        if not ended and on_disconnect == "stop":
+            self._connection.kill()
+            self._connection.wait(1.0)
 
     def __enter__(self) -> Client:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     # ------------------------------------------------------------------------------------------ inside
@@ -210,13 +183,13 @@ class Client:
             raise ConfigError(_problems(reply))
         return reply.result
 
-    def _await(self, replies: queue.SimpleQueue[Reply], timeout_s: float | None) -> Reply:
+    def _await(self, replies: SimpleQueue[Reply], timeout_s: float | None) -> Reply:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
             left = _POLL_S if deadline is None else min(_POLL_S, deadline - time.monotonic())
             try:
                 reply = replies.get(timeout=max(0.0, left))
-            except queue.Empty:
+            except Empty:
                 if deadline is not None and time.monotonic() >= deadline:
                     raise TimeoutError(f"the engine did not answer within {timeout_s:g} s") from None
                 continue
@@ -224,37 +197,11 @@ class Client:
                 raise self._gone
             return reply
 
-    def _write(self, process: subprocess.Popen[bytes]) -> None:
-        with cast(BinaryIO, process.stdin) as stdin:
-            while (line := self._outgoing.get()) is not None:
-                rest = memoryview(line)
-                try:
-                    while rest:
-                        rest = rest[stdin.write(rest):]
-                except OSError:
-                    return  # the service is gone; `_read` sees that too, and says so
-
-    def _drain(self, process: subprocess.Popen[bytes]) -> None:
-        with io.BufferedReader(cast(io.RawIOBase, process.stderr)) as stderr:
-            for line in read_lines(stderr):
-                text = line.decode("utf-8", "replace").rstrip()
-                self._last_lines.append(text)
-                _call_back(self._on_notice, Notice(kind="log", detail={"stream": "engine", "text": text}))
-
-    def _read(self, process: subprocess.Popen[bytes]) -> None:
-        with io.BufferedReader(cast(io.RawIOBase, process.stdout)) as stdout:
-            for line in read_lines(stdout):
-                self._take(line)
-        exit_code = process.wait()
-        self._outgoing.put(None)  # ends the writer
-        self._threads[1].join(1.0)  # the last words
-        self._end(ServiceGone(_ENDED.format(code=exit_code), exit_code, self._last_lines))
-
     def _take(self, line: bytes) -> None:
         try:
             message = decode_line(line, FromService)
         except ValueError as error:  # msgspec's errors are that
-            _call_back(self._on_notice, Notice(kind="log", detail={"stream": "engine", "text": f"{error}: {line[:200]!r}"}))
+            self._log(f"{error}: {line[:200]!r}")
             return
         if isinstance(message, Notice):
             _call_back(self._on_notice, message)
@@ -264,12 +211,15 @@ class Client:
         if on_reply is not None:
             _call_back(on_reply, message)
 
+    def _log(self, text: str) -> None:
+        _call_back(self._on_notice, Notice(kind="log", detail={"stream": "engine", "text": text}))
+
     def _end(self, gone: ServiceGone) -> None:
         with self._lock:
             self._gone = gone
             waiting, self._waiting = self._waiting, {}
-        problem = Problem(code="engine-gone", path="", template=_ENDED, args={"code": gone.exit_code},
-                          hint_template=tr_mark("What was measured is in the run files. Queued runs are still there."))
+        args = {"code": gone.exit_code}
+        problem = Problem(code="engine-gone", path="", template=ENDED, hint_template=_HINT, args=args)
         for number, on_reply in waiting.items():
             _call_back(on_reply, Reply(id=number, ok=False, problems=[problem_to_data(problem)]))
         if not self._closing:
@@ -277,8 +227,7 @@ class Client:
             _call_back(self._on_notice, Notice(kind="gone", detail=detail))
 
 
-_ENDED = tr_mark("The engine ended (exit code {code}).")
-_CANNOT_START = tr_mark("The engine cannot be started: {reason}")
+_HINT = tr_mark("What was measured is in the run files. Queued runs are still there.")
 
 
 def _call_back(callback: Callable[[Any], None], argument: Any) -> None:
@@ -296,7 +245,8 @@ def _problems(reply: Reply) -> tuple[Problem, ...]:
 
 
 def control(
-    run: str | Path, action: Literal["pause", "resume", "stop", "probe"], *, layer: int | None = None, head: int | None = None
+    run: str | Path, action: Literal["pause", "resume", "stop", "probe"], *, layer: int | None = None,
+    head: int | None = None,
 ) -> str:
     """Put an order into the mailbox of a run, whoever started it; the id under which its run file acknowledges it.
 

@@ -1,0 +1,136 @@
+"""Every technique declares itself completely, and the catalogue says what the files say."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import subprocess
+import sys
+import types
+
+import msgspec
+import pytest
+
+from tfx_engine.protocol.cards import load_catalogue, resource
+from tfx_engine.protocol.options import option
+from tfx_engine.techniques import catalogue as catalogue_module
+from tfx_engine.techniques.catalogue import catalogue, discover, generate_catalogue
+from tfx_engine.techniques.slots import SLOTS
+from tfx_engine.techniques.technique import Technique
+
+TECHNIQUES = list(discover().values())
+every_technique = pytest.mark.parametrize("technique", TECHNIQUES, ids=lambda t: f"{t.slot}.{t.name}")
+
+
+def test_the_catalogue_in_the_repository_is_up_to_date() -> None:
+    hint = "run python -m tfx_engine.techniques.catalogue --write"
+    assert resource("catalogue.json").read_bytes() == generate_catalogue(), hint
+
+
+def test_the_command_that_writes_the_catalogue_finds_it_up_to_date() -> None:
+    done = subprocess.run([sys.executable, "-m", "tfx_engine.techniques.catalogue"], capture_output=True, text=True)
+    assert done.returncode == 0 and "up to date" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_catalogue_comes_back_from_json_as_it_was() -> None:
+    assert msgspec.json.decode(generate_catalogue(), type=type(catalogue())) == load_catalogue()
+
+
+def test_every_slot_has_its_default_and_an_order_without_doubt() -> None:
+    for slot in SLOTS.values():
+        inside = [t for t in TECHNIQUES if t.slot == slot.name]
+        assert slot.default in {t.name for t in inside}
+        assert len({t.order for t in inside}) == len(inside), f"two techniques of {slot.name} share an order"
+
+
+@every_technique
+def test_its_page_says_what_it_is_what_it_costs_and_where_it_comes_from(technique: Technique) -> None:
+    for heading in ("What it is: ", "Formula", "What it costs", "Paper: "):
+        assert f"\n{heading}" in technique.doc, f"the docstring lacks {heading!r}"
+    assert technique.title and technique.short and technique.paper
+    assert technique.summary.endswith(".") and "\n" not in technique.summary
+    assert len(technique.short) <= 14, "the word on the toggle must be short"
+
+
+@every_technique
+def test_its_guide_and_effects_are_filled_in(technique: Technique) -> None:
+    assert technique.guide.choose.endswith(".") and technique.guide.avoid.endswith(".")
+    assert technique.effects, "say what it is expected to change"
+    assert all(effect.formula for effect in technique.effects)
+
+
+@every_technique
+def test_its_options_all_have_label_and_help(technique: Technique) -> None:
+    for card in technique.card().options:
+        assert card.label and card.help.endswith("."), card.name
+        assert bool(card.automatic) == card.optional, f"{card.name}: say what null means"
+        assert bool(card.choices) == (card.kind in ("choice", "set")), card.name
+
+
+@every_technique
+def test_its_rules_name_slots_and_techniques_that_exist(technique: Technique) -> None:
+    for rule in (*technique.requires, *technique.excludes):
+        assert rule.slot in SLOTS and rule.reason.endswith(".")
+        assert all((rule.slot, name) in discover() for name in rule.names)
+
+
+@dataclasses.dataclass
+class NotFrozen:
+    pass
+
+
+@dataclasses.dataclass(frozen=True)
+class BadDefault:
+    rank: int = option(0, kind="int", label="rank", low=1, help="Rank.")
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"slot": "colour"}, "no slot 'colour'"),
+        ({"title": ""}, "needs a title"),
+        ({"paper": ""}, "needs a paper"),
+        ({"options": NotFrozen}, "frozen dataclass"),
+        ({"options": dict}, "frozen dataclass"),
+        ({"options": BadDefault}, "default of option 'rank'"),
+    ],
+)
+def test_a_wrong_declaration_is_refused_when_it_is_made(change: dict, fault: str) -> None:
+    with pytest.raises(ValueError, match=fault):
+        dataclasses.replace(TECHNIQUES[0], **change)
+
+
+def test_a_file_without_a_docstring_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "bare_technique", types.ModuleType("bare_technique"))
+    with pytest.raises(ValueError, match="needs a module docstring"):
+        dataclasses.replace(TECHNIQUES[0], module="bare_technique")
+
+
+@pytest.fixture
+def outside_package(tmp_path, monkeypatch):
+    """A package beside ours that declares a technique through the entry point."""
+    source = (
+        '"""Outside: a technique of somebody else."""\n'
+        "from tfx_engine.techniques.catalogue import discover\n"
+        "import dataclasses\n"
+        'TECHNIQUE = dataclasses.replace(discover()["mask", "causal"], module=__name__, order=9)\n'
+    )
+    (tmp_path / "outside_mask.py").write_text(source)
+    information = tmp_path / "outside_mask-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: outside-mask\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text("[tfx.techniques]\nouter = outside_mask:TECHNIQUE\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    caches = (catalogue_module.discover, catalogue_module._in_use)
+    yield
+    sys.modules.pop("outside_mask", None)
+    for cache in caches:
+        cache.cache_clear()
+
+
+def test_techniques_of_other_packages_are_loaded_only_when_asked_for(outside_package) -> None:
+    assert any(e.value == "outside_mask:TECHNIQUE" for e in importlib.metadata.entry_points(group="tfx.techniques"))
+    assert ("mask", "outside_mask") not in discover()
+    assert "outside_mask" not in sys.modules
+    names = [t.name for t in catalogue_module.use_outside().in_slot("mask")]
+    assert names == ["causal", "bidirectional", "outside_mask"]

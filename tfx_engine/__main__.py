@@ -1,0 +1,144 @@
+"""`python -m tfx_engine`: the engine without a window.
+
+    serve                           speak JSON lines over stdin and stdout (what a client starts)
+    run CONFIG... [--store DIR]     do the runs here, one after the other, in this process
+    check CONFIG                    every problem of a configuration
+    estimate CONFIG                 parameters and FLOPs in closed form
+
+Exit codes: 0 done, 1 a run failed, 2 the request was wrong, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import json
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tfx_engine.protocol.problems import Problem
+
+_SCHEMA = 1  # of the JSON that is printed
+DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what the arguments say; the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments == ["serve"]:  # before argparse and everything else: a service is up at once
+        from tfx_engine.service.main import serve
+
+        return serve()
+    parsed = _parser().parse_args(arguments)
+    try:
+        return int(parsed.command(parsed))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tfx_engine", description="The engine of TFX Workbench, without a window."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands.add_parser("serve", help="speak JSON lines over stdin and stdout").set_defaults(command=_serve)
+    run = commands.add_parser("run", help="do runs in this process")
+    run.add_argument("configs", nargs="+", metavar="CONFIG")
+    run.add_argument("--store", metavar="DIR")
+    run.set_defaults(command=_run)
+    for name, command, words in (("check", _check, "every problem of a configuration"),
+                                 ("estimate", _estimate, "parameters and FLOPs in closed form")):
+        single = commands.add_parser(name, help=words)
+        single.add_argument("config", metavar="CONFIG")
+        single.set_defaults(command=command)
+    for sub in commands.choices.values():
+        sub.add_argument("--json", action="store_true", help="one JSON object a line on stdout, nothing else")
+    return parser
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from tfx_engine.service.main import serve
+
+    return serve()
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from tfx_engine import api
+    from tfx_engine.protocol.problems import ConfigError
+    from tfx_engine.runfile.errors import RunFileError
+    from tfx_engine.runfile.reader import RunReader
+
+    try:
+        configs = [api.load_config(path) for path in arguments.configs]
+        worst = DONE
+        for config in configs:
+            path = api.run(config, store=arguments.store)
+            reader = RunReader(path)
+            info = reader.info()
+            reader.close()
+            _print(arguments, {"run": str(path), "name": info.name, "status": info.status, "reason": info.reason},
+                   f"{info.name}: {info.status} {info.reason}".rstrip() + f"\n{path}")
+            worst = worst if info.status == "finished" else FAILED
+        return worst
+    except ConfigError as error:
+        return _refuse(arguments, error.problems)
+    except RunFileError as error:
+        return _refuse(arguments, [error.problem])
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    problems = _problems(arguments.config)
+    if problems:
+        return _refuse(arguments, problems)
+    _print(arguments, {"ok": True, "problems": []}, "No problems.")
+    return DONE
+
+
+def _problems(path: str) -> Sequence[Problem]:
+    from tfx_engine.protocol.config import parse_config
+    from tfx_engine.protocol.problems import ConfigError
+    from tfx_engine.protocol.toml import read_toml
+
+    try:
+        config, problems = parse_config(read_toml(path))
+    except ConfigError as error:
+        return error.problems
+    if problems:
+        return problems
+    from tfx_engine.model.validate import validate  # imports torch, so only for what is right so far
+
+    return list(validate(config))
+
+
+def _estimate(arguments: argparse.Namespace) -> int:
+    problems = _problems(arguments.config)
+    if problems:
+        return _refuse(arguments, problems)
+    if importlib.util.find_spec("tfx_engine.estimate") is None:
+        from tfx_engine.protocol.problems import Problem
+
+        return _refuse(arguments, [Problem(code="not-available", path="", template="This engine cannot estimate yet.",
+                                           hint_template="`run` measures it.")])
+    api: Any = importlib.import_module("tfx_engine.api")
+    figures = json.loads(json.dumps(api.estimate(api.load_config(arguments.config), level="instant"), default=vars))
+    _print(arguments, figures, "\n".join(f"{key}: {value}" for key, value in figures.items()))
+    return DONE
+
+
+def _refuse(arguments: argparse.Namespace, problems: Sequence[Problem]) -> int:
+    if arguments.json:
+        _print(arguments, {"ok": False, "problems": [p.as_dict() for p in problems]}, "")
+    else:
+        print("\n".join(p.sentence() for p in problems), file=sys.stderr)
+    return WRONG
+
+
+def _print(arguments: argparse.Namespace, data: dict[str, Any], words: str) -> None:
+    print(json.dumps({"schema": _SCHEMA, **data}, separators=(",", ":")) if arguments.json else words, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

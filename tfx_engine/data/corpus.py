@@ -1,0 +1,125 @@
+"""Text as bytes: the language reference that every Python carries, a file, or the text files of a folder."""
+
+from __future__ import annotations
+
+import codecs
+import dataclasses
+import functools
+import hashlib
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tfx_engine.protocol.problems import ConfigError, Problem
+
+_SCANNED = 16 * 2**20  # bytes at the beginning of a file that are checked to be text
+_FOLDER_LIMIT = 2 * 2**30  # bytes; a folder is read into memory, a single file is mapped
+_SEPARATOR = b"\n\n"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Corpus:
+    """Bytes and where they come from."""
+
+    source: str
+    data: npt.NDArray[np.uint8]
+
+    @functools.cached_property
+    def sha256(self) -> str:
+        """Hash of all bytes, in hexadecimal."""
+        return hashlib.sha256(self.data.data).hexdigest()
+
+
+def open_corpus(path: str | None) -> Corpus:
+    """The corpus at a path, or Python's own reference. Raises ConfigError where it is missing or not text."""
+    if path is None:
+        return _python_reference()
+    place = Path(path).expanduser()
+    try:
+        status = place.stat()
+        if stat.S_ISDIR(status.st_mode):
+            return _open_folder(place, _list_folder(place))
+        if not stat.S_ISREG(status.st_mode):
+            raise _refused("not-a-file", place, "{path} is neither a file nor a folder.", "Name a text file.")
+        return _open_file(place, status.st_size, status.st_mtime_ns)
+    except FileNotFoundError:
+        raise _refused("no-such-file", place, "There is no file {path}.", "Check the path.") from None
+    except PermissionError:
+        text = "There is no permission to read {path}."
+        raise _refused("no-permission", place, text, "Allow reading it, or copy it.") from None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise _refused("unreadable", place, "{path} cannot be read: {reason}.", "", reason=reason) from None
+
+
+def _refused(code: str, path: Path, template: str, hint: str, **args: Any) -> ConfigError:
+    return ConfigError([Problem(code=code, path="data.path", template=template, hint_template=hint,
+                                args={"path": str(path), **args})])
+
+
+@functools.cache
+def _python_reference() -> Corpus:
+    from pydoc_data.topics import topics
+
+    text = _SEPARATOR.join(topics[name].encode() for name in sorted(topics))
+    return Corpus("Python language reference (pydoc_data.topics)", np.frombuffer(bytearray(text), np.uint8))
+
+
+@functools.lru_cache(maxsize=4)
+def _open_file(path: Path, size: int, changed_ns: int) -> Corpus:
+    """Mapped, not read. Size and time of change are arguments so that a changed file is opened anew."""
+    if size == 0:
+        raise _refused("empty-file", path, "{path} is empty.", "Name a file with text in it.")
+    data = np.memmap(path, np.uint8, mode="c")  # copy on write: torch wants memory that it could write to
+    fault = _not_text(bytes(data[:_SCANNED]), whole=size <= _SCANNED)
+    if fault:
+        raise _refused("not-text", path, "{path} is not text: {fault}", "Save it as UTF-8 text.", fault=fault)
+    return Corpus(str(path), data)
+
+
+def _not_text(head: bytes, whole: bool) -> str | None:
+    """Why these bytes are no text; None where they are. `whole`: nothing follows them."""
+    if (position := head.find(b"\0")) >= 0:
+        return f"there is a NUL byte at offset {position}."
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head, final=whole)
+    except UnicodeDecodeError as error:
+        return f"the byte at offset {error.start} is not UTF-8."
+    return None
+
+
+_Listing = tuple[tuple[str, int, int], ...]  # (path, size, time of change) of each file
+
+
+def _list_folder(folder: Path) -> _Listing:
+    """The files below a folder in the order of their names; hidden ones are left out."""
+    files: list[tuple[str, int, int]] = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(name for name in names if not name.startswith(".")):
+            path = Path(parent, name)
+            status = path.stat() if path.exists() else None  # a link may lead nowhere
+            if status is not None and stat.S_ISREG(status.st_mode):
+                files.append((str(path), status.st_size, status.st_mtime_ns))
+        if sum(size for _, size, _ in files) > _FOLDER_LIMIT:
+            raise _refused("folder-too-large", folder, "The files in {path} are larger than {limit} GiB together.",
+                           "Name a smaller folder, or join the texts into one file.", limit=_FOLDER_LIMIT // 2**30)
+    return tuple(files)
+
+
+@functools.lru_cache(maxsize=2)
+def _open_folder(folder: Path, files: _Listing) -> Corpus:
+    """The text files, joined by empty lines. What is not text is passed over."""
+    texts = []
+    for path, _, _ in files:
+        text = Path(path).read_bytes()
+        if text and _not_text(text, whole=True) is None:
+            texts.append(text)
+    if not texts:
+        raise _refused("no-text", folder, "There is no text file in {path}.", "Name a folder that holds UTF-8 text.")
+    joined = np.frombuffer(bytearray(_SEPARATOR.join(texts)), np.uint8)
+    return Corpus(f"{folder} ({len(texts)} of {len(files)} files)", joined)

@@ -1,0 +1,90 @@
+"""A new run file: everything that is known before the run, in the state `queued`."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import json
+import os
+import sqlite3
+import subprocess
+import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import tfx_engine
+from tfx_engine.protocol.config import Config
+from tfx_engine.runfile.errors import failure, os_failure, write_failure
+from tfx_engine.runfile.store import make_store
+from tfx_engine.runfile.tables import schema
+
+
+def create(
+    path: str | os.PathLike[str], config: Config, config_toml: str, comparison: str = "", queue_position: float = 0.0
+) -> None:
+    """Write a queued run file, whole or not at all, readable by its owner alone.
+
+    Raises `RunFileError`: the file exists, no permission, no space.
+    """
+    path = Path(path)
+    if path.exists():
+        raise failure("exists", path)
+    make_store(path.parent)
+    with _half_made(path) as half:
+        try:
+            with closing(sqlite3.connect(half)) as connection:
+                connection.executescript(f"PRAGMA synchronous = FULL; BEGIN; {schema()} COMMIT;")
+                _insert_run(connection, config, config_toml, comparison, queue_position)
+        except sqlite3.Error as error:
+            raise write_failure(error, path) from None
+        half.replace(path)
+
+
+@contextmanager
+def _half_made(path: Path) -> Iterator[Path]:
+    """A new empty file beside `path`, taken away again where it was not moved."""
+    half = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        os.close(os.open(half, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        yield half
+    except OSError as error:
+        raise os_failure(error, path) from None
+    finally:
+        half.unlink(missing_ok=True)
+
+
+def _insert_run(
+    connection: sqlite3.Connection, config: Config, config_toml: str, comparison: str, queue_position: float
+) -> None:
+    row = {
+        "id": 1, "run_id": str(uuid.uuid4()), "name": config.name, "status": "queued", "created_at": utc_now(),
+        "queue_position": queue_position, "comparison": comparison, "config_toml": config_toml,
+        "config_json": json.dumps(config.as_dict(), ensure_ascii=False), "engine_version": tfx_engine.__version__,
+        "engine_revision": engine_revision(),
+    }
+    with connection:
+        connection.execute(
+            f"INSERT INTO run ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", tuple(row.values())
+        )
+
+
+def utc_now() -> str:
+    """The time as run files hold it: ISO 8601, UTC, milliseconds."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+
+
+@functools.cache
+def engine_revision() -> str | None:
+    """The git revision of a checkout that the engine runs from; None where it is installed."""
+    root = Path(tfx_engine.__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=5, check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None  # no git here
+    return done.stdout.strip() or None

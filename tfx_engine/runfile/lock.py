@@ -1,0 +1,222 @@
+"""Who is writing a run file: an operating-system lock on a small file beside it, gone with the process that held it.
+
+The lock file also says who holds it (pid, start time of that process, boot), for people and for messages; only the
+lock itself is believed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import time
+import weakref
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tfx_engine.runfile.errors import failure, os_failure
+from tfx_engine.runfile.store import beside
+
+_PATIENCE_S = 0.5  # somebody who only asks whether it is locked holds it for microseconds
+_PAUSE_S = 0.01
+_held: weakref.WeakSet[RunLock] = weakref.WeakSet()
+
+
+class RunLock:
+    """The right to write one run file. A context manager; `release` is safe to call twice."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Take the lock. Raises `RunFileError`: in use by another process, or no permission, or no space."""
+        self.path = Path(path)
+        self.file = beside(path, ".lock")
+        self._descriptor = self._acquire()
+        _held.add(self)
+        self.note()
+
+    def _acquire(self) -> int:
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            descriptor = self._open()
+            if _lock(descriptor):
+                if _is_at(descriptor, self.file):
+                    return descriptor
+            elif time.monotonic() > deadline:
+                os.close(descriptor)
+                raise failure("in-use", self.path, who=_who(holder(self.path)))
+            # Locked by another, or taken away between opening and locking: look again.
+            os.close(descriptor)
+            time.sleep(_PAUSE_S)
+
+    def _open(self) -> int:
+        try:
+            return os.open(self.file, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
+        except OSError as error:
+            raise os_failure(error, self.path) from None
+
+    def note(self, **more: Any) -> None:
+        """Write down who holds the lock, and anything more that a reader should know."""
+        text = json.dumps({**process_identity(), **more}).encode() + b"\n"
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        try:
+            os.write(self._descriptor, text)
+            os.ftruncate(self._descriptor, len(text))
+        except OSError:
+            # A full disk: the lock holds without the note, which only people read.
+            return
+
+    @property
+    def is_held(self) -> bool:
+        """Whether this object holds the lock."""
+        return self._descriptor >= 0
+
+    def release(self) -> None:
+        """Take the lock file away and let go."""
+        if self._descriptor < 0:
+            return
+        descriptor, self._descriptor = self._descriptor, -1
+        if os.name == "nt":  # an open file cannot be removed there; whoever opens it next keeps it from being removed
+            _unlock(descriptor)
+            os.close(descriptor)
+            _remove(self.file)
+            return
+        # Removed while it is locked: who opens it afterwards makes a new one, who had it open finds out in `_is_at`.
+        _remove(self.file)
+        os.close(descriptor)
+
+    def forget(self) -> None:
+        """Close the descriptor of a forked child, whose parent goes on holding the lock."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> RunLock:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.release()
+
+
+def is_locked(path: str | os.PathLike[str]) -> bool:
+    """Whether some process (this one included) is writing the run file now."""
+    try:
+        descriptor = os.open(beside(path, ".lock"), os.O_RDWR | getattr(os, "O_BINARY", 0))
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return _is_locked_elsewhere(path)
+    try:
+        return not _lock(descriptor, shared=True)
+    finally:
+        os.close(descriptor)
+
+
+def _is_locked_elsewhere(path: str | os.PathLike[str]) -> bool:
+    """The same of a lock file that may only be read, or not even that: a lock needs no right to write on POSIX."""
+    try:
+        descriptor = os.open(beside(path, ".lock"), os.O_RDONLY)
+    except OSError:
+        return os.name == "nt"  # Windows refuses to share what another process has open for itself
+    try:
+        return not _lock(descriptor, shared=True)
+    finally:
+        os.close(descriptor)
+
+
+def holder(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What the lock file says about who holds it; empty where it says nothing."""
+    try:
+        found = json.loads(beside(path, ".lock").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _who(found: dict[str, Any]) -> str:
+    pid = found.get("pid")
+    return f" (process {pid})" if isinstance(pid, int) else ""
+
+
+def process_identity() -> dict[str, Any]:
+    """This process, beyond doubt: pid, its start time in seconds since the epoch, the boot, the host."""
+    return {"pid": os.getpid(), "started": process_started(os.getpid()), "boot_id": boot_id(), "host": socket.gethostname()}
+
+
+def process_started(pid: int) -> float | None:
+    """When a process started, in seconds since the epoch; None where there is none."""
+    import psutil  # 20 ms to import: only those who write pay for it
+
+    try:
+        return float(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return None
+
+
+def boot_id() -> str:
+    """What tells this boot of the machine from all others."""
+    if sys.platform == "linux":
+        try:
+            return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        except OSError:
+            return ""  # not to be had in this container
+    import psutil
+
+    return str(round(psutil.boot_time() / 10))  # the clock is adjusted now and then, by less than 10 s
+
+
+def _remove(file: Path) -> None:
+    try:
+        file.unlink()
+    except (FileNotFoundError, PermissionError):
+        return  # taken away with its folder; or, on Windows, open in another process, which will remove it
+
+
+def _is_at(descriptor: int, file: Path) -> bool:
+    """Whether the open file is still the one at that path."""
+    try:
+        there = file.stat()
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(os.fstat(descriptor), there)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    _BYTE = 2**30  # the locked byte lies far behind the note, which others must be able to read
+
+    def _lock(descriptor: int, shared: bool = False) -> bool:
+        os.lseek(descriptor, _BYTE, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        if shared:
+            _unlock(descriptor)
+        return True
+
+    def _unlock(descriptor: int) -> None:
+        os.lseek(descriptor, _BYTE, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+
+else:
+    import fcntl
+
+    # flock, not lockf: a POSIX record lock is lost as soon as any descriptor of the file is closed in this process.
+    def _lock(descriptor: int, shared: bool = False) -> bool:
+        try:
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+    def _unlock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+    def _forget_all() -> None:
+        for lock in list(_held):
+            lock.forget()
+
+    # A forked child (a data loader's process) shares the lock, and would keep it alive after this process is killed.
+    os.register_at_fork(after_in_child=_forget_all)

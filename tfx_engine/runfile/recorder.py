@@ -1,0 +1,182 @@
+"""The writer's thread: the single connection, one transaction for each batch, patience with a full disk."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tfx_engine.protocol.marker import tr_mark
+from tfx_engine.runfile import conversion
+from tfx_engine.runfile.buffer import Buffer, Item
+from tfx_engine.runfile.create import utc_now
+from tfx_engine.runfile.errors import RunFileError, primary_code, words, write_failure
+from tfx_engine.runfile.outcome import write_state
+from tfx_engine.runfile.rollup import Rollups, RollupState, reading
+from tfx_engine.runfile.tables import insert
+
+COMMIT_EVERY_S = 0.15  # a commit is on disk at most 250 ms after its rows were handed over
+RETRY_EVERY_S = 0.5
+# Refusals of SQLite that the next attempt may not meet: no space, no permission, I/O error, busy, no memory, corrupt.
+_TRANSIENT = frozenset({
+    sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_INTERRUPT,
+})
+_BAD_VALUES = (TypeError, ValueError, OverflowError)
+Position = tuple[int, RollupState]  # before a transaction: the newest seq, the open buckets
+_RESUMED = tr_mark("The run file could not be written for {seconds:.1f} s ({error}). What was measured meanwhile is in it.")
+_REFUSED = tr_mark("A row of {table} could not be stored: {error}")
+
+
+class Recorder:
+    """Writes batches until it is told to finish. `error` is what keeps it from writing now, if anything does."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, path: Path, buffer: Buffer, t_ms: Callable[[], float],
+        on_error: Callable[[RunFileError | None], None] | None = None,
+    ) -> None:
+        self.error: RunFileError | None = None
+        self._connection, self._path, self._buffer, self._t_ms, self._on_error = connection, path, buffer, t_ms, on_error
+        self._failing_since = 0.0
+        self._rollups = Rollups()
+        self._rollups.resume(connection)
+        self._seq: int = connection.execute("SELECT COALESCE(MAX(seq), 0) FROM step").fetchone()[0]
+        self._give_up_at: float | None = None
+        self._thread = threading.Thread(target=self._run, name="run-file-writer", daemon=True)
+        self._thread.start()
+
+    def finish(self, patience_s: float) -> None:
+        """Write what is left and end the thread; a disk that stays full is given `patience_s` seconds."""
+        self._give_up_at = time.monotonic() + patience_s
+        self._buffer.hurry()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            is_last = self._give_up_at is not None
+            batch = self._buffer.take(0 if is_last else COMMIT_EVERY_S)
+            if batch and not self._write_patiently(batch):
+                return
+            if is_last and not batch:
+                return
+
+    def _write_patiently(self, batch: list[Item]) -> bool:
+        """Write a batch, as often as it takes; False where `finish` was called and patience ran out."""
+        write = self._write
+        while True:
+            try:
+                self._transaction(write, batch)
+                break
+            except sqlite3.Error as error:
+                if primary_code(error) not in _TRANSIENT:
+                    write = self._write_carefully
+                    continue
+                self._fails(write_failure(error, self._path))
+            except _BAD_VALUES:
+                write = self._write_carefully
+                continue
+            if self._give_up_at is not None and time.monotonic() > self._give_up_at:
+                return False
+            time.sleep(RETRY_EVERY_S)
+        for item in batch:
+            if item.done is not None:
+                item.done.set()
+        self._works_again()
+        return True
+
+    def _fails(self, error: RunFileError) -> None:
+        if self.error is None:
+            self._failing_since = time.monotonic()
+        is_news = self.error is None or self.error.problem.code != error.problem.code
+        self.error = error
+        if is_news and self._on_error:
+            self._on_error(error)
+
+    def _works_again(self) -> None:
+        if self.error is None:
+            return
+        error, self.error = self.error, None
+        seconds = time.monotonic() - self._failing_since
+        event = self._event("warning", "write-resumed", _RESUMED, seconds=seconds, error=error.problem.message)
+        self._write_patiently([event])
+        if self._on_error:
+            self._on_error(None)
+
+    def _event(self, kind: str, code: str, template: str, **args: Any) -> Item:
+        return Item("event", (self._t_ms(), utc_now(), kind, code, template, conversion.json_text(args)), 0)
+
+    def _transaction(self, write: Callable[[list[Item]], None], batch: list[Item]) -> None:
+        """The batch and the rollups it completes: all of it, or nothing."""
+        connection, before = self._connection, self._position()
+        is_state = any(item.table == "state" for item in batch)
+        try:
+            if is_state:
+                connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("BEGIN IMMEDIATE")
+            write(batch)
+            connection.execute("COMMIT")
+        except BaseException:
+            self._go_back(before)
+            # SQLite itself has rolled back after some errors; asking again would be one more.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        finally:
+            if is_state:
+                connection.execute("PRAGMA synchronous = NORMAL")
+
+    def _position(self) -> Position:
+        return self._seq, self._rollups.snapshot()
+
+    def _go_back(self, position: Position) -> None:
+        self._seq = position[0]
+        self._rollups.restore(position[1])
+
+    def _write(self, batch: list[Item]) -> None:
+        rows: dict[str, list[Any]] = {}
+        for item in batch:
+            rows.setdefault(item.table, []).append(item.values)
+        for table, values in rows.items():
+            self._write_table(table, values)
+
+    def _write_carefully(self, batch: list[Item]) -> None:
+        """One by one, with an event in the place of each row that SQLite or Python refuses."""
+        for item in batch:
+            before = self._position()
+            self._connection.execute("SAVEPOINT item")
+            try:
+                self._write_table(item.table, [item.values])
+            except (sqlite3.Error, *_BAD_VALUES) as error:
+                if isinstance(error, sqlite3.Error) and primary_code(error) in _TRANSIENT:
+                    raise
+                self._go_back(before)
+                self._connection.execute("ROLLBACK TO item")
+                event = self._event("problem", "row-refused", _REFUSED, table=item.table, error=words(error))
+                self._write_table("event", [event.values])
+            self._connection.execute("RELEASE item")
+
+    def _write_table(self, table: str, rows: list[Any]) -> None:
+        if table == "step":
+            self._write_steps(rows)
+        elif table == "state":
+            for row in rows:
+                write_state(self._connection, *row)
+        elif table != "flush":
+            self._connection.executemany(insert(table), map(conversion.row(table), rows))
+
+    def _write_steps(self, rows: Iterable[dict[str, Any]]) -> None:
+        completed: list[tuple[Any, ...]] = []
+        self._connection.executemany(insert("step"), self._step_rows(rows, completed))
+        if completed:
+            self._connection.executemany(insert("rollup"), completed)
+
+    def _step_rows(self, rows: Iterable[dict[str, Any]], completed: list[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+        for columns in rows:
+            self._seq += 1
+            plain = conversion.step_columns(columns)
+            completed.extend(self._rollups.add(reading(plain)))
+            yield self._seq, *conversion.step_row(plain)

@@ -1,0 +1,87 @@
+"""Closing a run file that nobody writes any more, so that it is one file again; copying one at any time."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from tfx_engine.runfile.connect import change_journal_mode, connect
+from tfx_engine.runfile.errors import RunFileError, failure, os_failure, write_failure
+from tfx_engine.runfile.header import check_file, is_sealed
+from tfx_engine.runfile.lock import RunLock
+from tfx_engine.runfile.outcome import INTERRUPTED, write_state
+from tfx_engine.runfile.reader import RunReader
+from tfx_engine.runfile.store import beside
+
+
+def seal(path: str | os.PathLike[str]) -> bool:
+    """Under the lock: record `interrupted` where it says `running`, move the log into the file, leave one file.
+
+    True where something was done; False where a live process holds the lock, or the file is sealed already. Raises
+    `RunFileError` where it is no run file or cannot be written.
+    """
+    path = Path(path)
+    check_file(path)
+    if is_sealed(path) and not _says_running(path):
+        return False
+    try:
+        lock = RunLock(path)
+    except RunFileError as error:
+        if error.problem.code == "in-use":
+            return False
+        raise
+    with lock:
+        try:
+            with closing(connect(path)) as connection:
+                seal_connection(connection, path)
+        except sqlite3.Error as error:
+            raise write_failure(error, path) from None
+    return True
+
+
+def _says_running(path: Path) -> bool:
+    with closing(RunReader(path)) as reader:
+        return reader.info().recorded_status == "running"
+
+
+def seal_connection(connection: sqlite3.Connection, path: Path) -> None:
+    """Seal through the connection of whoever holds the lock; letters to a run that has ended are thrown away.
+
+    A reader in the middle of something for seconds keeps the journal mode from being changed: the file is then complete
+    in itself all the same, as the log is empty, and the next `seal` ends the matter.
+    """
+    connection.execute("PRAGMA synchronous = FULL")
+    status = connection.execute("SELECT status FROM run WHERE id = 1").fetchone()[0]
+    if status == "running":
+        connection.execute("BEGIN IMMEDIATE")
+        write_state(connection, "interrupted", INTERRUPTED, None)
+        connection.execute("COMMIT")
+    if status != "queued":
+        beside(path, ".mail").unlink(missing_ok=True)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    change_journal_mode(connection, "delete")
+
+
+def copy_run(path: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+    """A complete, sealed copy of a run file, also of one that is being written, through SQLite's backup.
+
+    Raises `RunFileError`: the target exists or cannot be written, the source cannot be read.
+    """
+    target = Path(target)
+    if target.exists():
+        raise failure("exists", target)
+    half = target.with_name(f".{target.name}.half")
+    try:
+        os.close(os.open(half, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600))
+        with closing(RunReader(path)) as reader, closing(sqlite3.connect(half)) as connection:
+            reader.backup(connection)
+            change_journal_mode(connection, "delete")
+        half.replace(target)
+    except sqlite3.Error as error:
+        raise write_failure(error, target) from None
+    except OSError as error:
+        raise os_failure(error, target) from None
+    finally:
+        half.unlink(missing_ok=True)

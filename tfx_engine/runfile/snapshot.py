@@ -1,0 +1,139 @@
+"""Opening a run file for reading, suspiciously: it may be live, sealed, on a read-only disk, damaged, or made to harm.
+
+A connection lives as long as one snapshot (0.15 ms to open): a reader that kept one would keep the writer from sealing
+the file, and Windows from deleting it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from tfx_engine.runfile.errors import RunFileError, failure, primary_code, words
+from tfx_engine.runfile.header import Header, check_file
+from tfx_engine.runfile.lock import is_locked
+from tfx_engine.runfile.store import beside
+from tfx_engine.runfile.tables import TABLES
+from tfx_engine.runfile.upgrade import make_current
+
+_BUSY_MS = 2000
+_LONGEST = 2**29  # bytes of one value
+_STATEMENT_S = 20.0  # a damaged tree can lead in circles: no statement of ours takes this long
+_CHECK_EVERY = 100_000  # virtual machine instructions
+_NEEDS_TO_WRITE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)
+
+
+class Opener:
+    """Opens connections to one path, remembering what it has already checked."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._checked: tuple[tuple[int, int], int] | None = None  # identity of the file, version of its schema
+        self._copy: tempfile.TemporaryDirectory[str] | None = None
+        self._deadline = 0.0
+
+    def open(self) -> sqlite3.Connection:
+        """A connection in a read transaction. Raises `RunFileError`, or sqlite3.Error for what `reason` words."""
+        header = check_file(self.path)
+        try:
+            return self._begin(_uri(self.path, self._is_immutable(header)), header)
+        except sqlite3.OperationalError as error:
+            # Its log can only be read with a file beside it, which cannot be made here.
+            if primary_code(error) not in _NEEDS_TO_WRITE or is_locked(self.path):
+                raise
+        return self._begin(_uri(self._private_copy(), False), header)
+
+    def _is_immutable(self, header: Header) -> bool:
+        is_alone = not header.is_wal and not beside(self.path, "-wal").exists()
+        return is_alone and not os.access(self.path.parent, os.W_OK)
+
+    def _begin(self, uri: str, header: Header) -> sqlite3.Connection:
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, cached_statements=0)
+        try:
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
+            connection.text_factory = _text
+            connection.set_progress_handler(self._is_overdue, _CHECK_EVERY)
+            self.allow_time()
+            for pragma in ("query_only = ON", "trusted_schema = OFF", f"busy_timeout = {_BUSY_MS}", "cell_size_check = ON"):
+                connection.execute(f"PRAGMA {pragma}")
+            connection.execute("BEGIN")
+            schema_version = connection.execute("PRAGMA schema_version").fetchone()[0]
+            if self._checked != (header.identity, schema_version):
+                check_schema(connection, self.path)
+                self._checked = (header.identity, schema_version)
+            make_current(connection, header.version)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def allow_time(self) -> None:
+        """Start the clock of a statement."""
+        self._deadline = time.monotonic() + _STATEMENT_S
+
+    def _is_overdue(self) -> int:
+        return int(time.monotonic() > self._deadline)
+
+    def _private_copy(self) -> Path:
+        """The file and its log, where SQLite may put beside them what it needs."""
+        if self._copy is None:
+            self._copy = tempfile.TemporaryDirectory(prefix="tfx-read-")
+        target = Path(self._copy.name) / "run.tfx"
+        try:
+            shutil.copyfile(self.path, target)
+            log = beside(self.path, "-wal")
+            if log.exists():
+                shutil.copyfile(log, beside(target, "-wal"))
+        except OSError as error:
+            raise failure("unreadable", self.path, error=words(error)) from None
+        return target
+
+    def close(self) -> None:
+        """Take a private copy away."""
+        if self._copy is not None:
+            self._copy.cleanup()
+            self._copy = None
+
+
+def _uri(path: Path, is_immutable: bool) -> str:
+    return f"{path.resolve().as_uri()}?mode=ro{'&immutable=1' if is_immutable else ''}"
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
+
+
+def check_schema(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise `RunFileError` where a file holds what could act on being read, or lacks a table."""
+    found: set[str] = set()
+    for kind, name, sql in connection.execute("SELECT type, name, sql FROM sqlite_schema").fetchall():
+        if kind not in ("table", "index"):
+            raise failure("foreign-schema", path, kind=str(kind), name=str(name))
+        if kind == "table":
+            if not str(sql).upper().startswith("CREATE TABLE"):  # a virtual table
+                raise failure("foreign-schema", path, kind="virtual table", name=str(name))
+            found.add(str(name))
+    if lacking := [name for name in TABLES if name not in found]:
+        raise failure("damaged", path, error=f"there is no table {lacking[0]}")
+
+
+def reading_failure(error: Exception, path: Path) -> RunFileError:
+    """What keeps a file from being read, as a `RunFileError`."""
+    code = primary_code(error) if isinstance(error, sqlite3.Error) else 0
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, *_NEEDS_TO_WRITE):
+        return failure("unreadable", path, error=words(error))
+    if code == sqlite3.SQLITE_NOTADB:
+        return failure("not-sqlite", path)
+    if code == sqlite3.SQLITE_INTERRUPT:
+        return failure("damaged", path, error=f"a reading did not end in {_STATEMENT_S:.0f} s")
+    return failure("damaged", path, error=words(error))
+
+
+def as_words(value: Any) -> str:
+    """A text of the file, whatever a damaged one holds in its place."""
+    return value if isinstance(value, str) else "" if value is None else str(value)

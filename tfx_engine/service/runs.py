@@ -1,0 +1,180 @@
+"""The queue of runs: queued run files, locked by this service until a worker takes them over.
+
+A queue is nothing but run files with the state `queued` in the store. So it outlives the service: the locks of a dead
+service are free, and the next one adopts what it left.
+"""
+
+from __future__ import annotations
+
+import bisect
+import datetime
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tfx_engine.protocol.config import Config
+from tfx_engine.protocol.status import ENDED, Status
+from tfx_engine.runfile.create import create
+from tfx_engine.runfile.errors import RunFileError
+from tfx_engine.runfile.lock import RunLock, is_locked
+from tfx_engine.runfile.store import default_store, new_run_path, run_files, side_files
+from tfx_engine.service import refusals
+from tfx_engine.service.events import Events, Found
+
+if TYPE_CHECKING:
+    from tfx_engine.runfile.rows import RunInfo
+
+
+@dataclass(frozen=True)
+class Queued:
+    """One queued run and the lock that this service holds on it."""
+
+    position: float
+    path: Path
+    lock: RunLock
+
+    def discard(self) -> None:
+        """Take back a run file that was made a moment ago."""
+        for file in (self.path, *side_files(self.path)):
+            file.unlink(missing_ok=True)
+        self.lock.release()
+
+
+class RunQueue:
+    """Runs in the order of their `queue_position`, and how their files change on the way.
+
+    `store` is where runs go unless their configuration says otherwise; None is the user's library.
+    """
+
+    def __init__(self) -> None:
+        self.store: Path | None = None
+        self._runs: list[Queued] = []
+        self._last_position = 0.0
+        self._changed = False
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    @property
+    def home(self) -> Path:
+        """The folder where runs go unless their configuration says otherwise."""
+        return self.store or default_store()
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The queued run files, the next one first."""
+        return tuple(run.path for run in self._runs)
+
+    def changed(self) -> bool:
+        """Whether the queue is another than when this was last asked."""
+        changed, self._changed = self._changed, False
+        return changed
+
+    def create(self, config: Config, toml: str, comparison: str) -> Queued:
+        """A new run file, locked; `add` puts it into the queue. Raises `RunFileError`."""
+        path = new_run_path(config.run.store or self.home, config.name, datetime.datetime.now())
+        # Seconds since the epoch: the queues of several services merge in the order in which they were asked.
+        self._last_position = max(time.time(), self._last_position + 1e-3)
+        lock = RunLock(path)  # before there is a file, so that nobody else ever sees it queued and free
+        try:
+            create(path, config, toml, comparison, queue_position=self._last_position)
+        except BaseException:
+            lock.release()
+            raise
+        return Queued(self._last_position, path, lock)
+
+    def add(self, runs: list[Queued] | tuple[Queued, ...]) -> None:
+        """Put runs where their position says."""
+        for run in runs:
+            bisect.insort(self._runs, run, key=lambda r: r.position)
+            self._changed = True
+
+    def take(self) -> Path:
+        """The next run, out of the queue and unlocked, for a worker to lock."""
+        run = self._runs.pop(0)
+        run.lock.release()
+        self._changed = True
+        return run.path
+
+    def drop(self, path: Path, status: Status, reason: str) -> None:
+        """Take a run out of the queue and record why. Raises `RunFileError`, also where it is not queued here."""
+        run = next((r for r in self._runs if r.path == path), None)
+        if run is None:
+            raise RunFileError(refusals.not_queued(str(path)))
+        self._runs.remove(run)
+        self._changed = True
+        self.record(path, status, reason, run.lock)
+
+    def release(self) -> None:
+        """Let go of every queued run, for another service to adopt."""
+        for run in self._runs:
+            run.lock.release()
+        self._runs.clear()
+
+    def record(self, path: Path, status: Status, reason: str, lock: RunLock | None = None) -> None:
+        """Write the outcome of a run that no worker will write; releases `lock`. Raises `RunFileError`."""
+        # Here, not above: it takes numpy, which a service that only starts does not need.
+        from tfx_engine.runfile.writer import RunWriter
+
+        writer = RunWriter(path, lock=lock)
+        try:
+            writer.state(status, reason)
+        finally:
+            writer.close()
+
+    def settle(self, path: Path, reason: str) -> tuple[str, str]:
+        """Status and reason of a run whose worker is gone; where it recorded none: interrupted, for `reason`.
+
+        Raises `RunFileError`.
+        """
+        info = read_info(path)
+        if info.recorded_status in ENDED:
+            return info.recorded_status, info.reason
+        self.record(path, "interrupted", reason)
+        return "interrupted", reason
+
+    def look_for_orphans(self, events: Events) -> None:
+        """Lock the queued runs of the store that nobody holds, and post them as `Found`, some time later."""
+        def look() -> None:
+            found = tuple(_orphans(store))
+            if found:
+                events.put(Found(found))
+
+        store = self.home
+        threading.Thread(target=look, name="look for orphans", daemon=True).start()
+
+
+def read_info(path: Path) -> RunInfo:
+    """What a run file says about itself. Raises `RunFileError`."""
+    from tfx_engine.runfile.reader import RunReader
+
+    reader = RunReader(path)
+    try:
+        return reader.info()
+    finally:
+        reader.close()
+
+
+def _orphans(store: Path) -> Iterator[Queued]:
+    try:
+        files = run_files(store)
+    except RunFileError:
+        return  # a store that cannot be read has nothing to adopt; the first run says why
+    for path in files:
+        try:
+            if is_locked(path) or read_info(path).recorded_status != "queued":
+                continue
+            lock = RunLock(path)
+        except RunFileError:
+            continue  # damaged, foreign, or taken by another service just now
+        try:
+            info = read_info(path)  # once more: between the two it may have been run
+        except RunFileError:
+            info = None
+        if info is not None and info.recorded_status == "queued":
+            yield Queued(info.queue_position, path, lock)
+        else:
+            lock.release()

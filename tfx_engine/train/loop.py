@@ -1,0 +1,198 @@
+"""The loop around the step: warm up, measure, probe; look at the controls between steps; hand readings on.
+
+Only what is between `clock.start()` and `mark.stop()` counts as the step's time. Whatever else measuring needs happens
+before or after. The loop fetches what finished steps left on the device a few times a second and never waits for a
+reader.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+
+from tfx_engine.measure.budget import Budget
+from tfx_engine.measure.clock import Clock
+from tfx_engine.measure.gradients import LayerNorms, UpdateRatio
+from tfx_engine.measure.memory import MemoryMeter
+from tfx_engine.measure.memory_split import MemoryProbe, can_split
+from tfx_engine.measure.parts import MEASURE, Parts
+from tfx_engine.measure.readout import Readout, StepReading
+from tfx_engine.protocol.marker import tr_mark
+from tfx_engine.protocol.status import Phase
+from tfx_engine.train.control import RunControl
+from tfx_engine.train.probing import Probes
+from tfx_engine.train.recorder import Recorder
+from tfx_engine.train.setup import Setup
+from tfx_engine.train.step import nothing, train_step
+
+_PAUSE_LOOK_S = 0.05
+
+
+class Loop:
+    """Trains a setup to its end, or until it is told to stop. `step` and `parts.current` say where it is."""
+
+    def __init__(self, setup: Setup, clock: Clock, meter: MemoryMeter, recorder: Recorder, control: RunControl) -> None:
+        self.step = 0
+        self.phase: Phase = "warmup"
+        self.parts = Parts()
+        self._setup, self._clock, self._meter = setup, clock, meter
+        self._recorder, self._control = recorder, control
+        self._run = setup.config.run
+        self._budget = Budget(self._run)
+        self._probes = Probes(setup, recorder, self._budget) if self._run.probes else None
+        self._norms = LayerNorms(setup.training.model, setup.layer_of, len(setup.layer_names))
+        self._update = UpdateRatio(self._norms)
+        self._readout = Readout(setup.device)
+        self._splits = self._run.probes and can_split(setup.device)
+        self._taint: str | None = None  # of the next step
+        self._plain_step_s = 0.0
+        self._lost_at: int | None = None  # since this step the loss is not a number
+
+    def run(self) -> None:
+        """All steps. Whatever was read is handed on, also when this raises."""
+        try:
+            if self._warm_up() and self._measure() and self._splits:
+                self._enter("probe")
+                self._memory_step()
+        finally:
+            self._hand_on(wait=True)
+
+    def _warm_up(self) -> bool:
+        if self._run.warmup_steps:
+            self._enter("warmup")
+        if self._probes:
+            self._probes.all(step=0)
+        for left in reversed(range(self._run.warmup_steps)):
+            if not self._may_go_on():
+                return False
+            if left == 0 and self._splits:
+                self._memory_step()
+            else:
+                self._plain_step()
+        return self._may_go_on()
+
+    def _measure(self) -> bool:
+        self._enter("measure")
+        self._budget.begin()
+        for measured in range(1, self._run.measure_steps + 1):
+            if not self._may_go_on():
+                break
+            if self._splits and self._budget.due("memory", measured):
+                self._memory_step()
+            else:
+                self._plain_step(with_update=self._run.probes and self._budget.due("update", measured))
+            if self._probes and measured < self._run.measure_steps:
+                self._probes.scheduled(measured, self.step)
+        if self._probes:
+            self._probes.all(self.step)
+        return self._may_go_on()
+
+    def _enter(self, phase: Phase) -> None:
+        self._hand_on(wait=True)
+        self.phase = phase
+        self._recorder.phase(phase)
+
+    def _may_go_on(self) -> bool:
+        """Look at the controls: answer probe requests, hold while paused. False: the run is to end."""
+        self._answer_requests()
+        if self._control.paused and not self._control.stop.is_set():
+            self._hold()
+        return not self._control.stop.is_set()
+
+    def _hold(self) -> None:
+        self._hand_on(wait=True)
+        self._recorder.event("state", "paused", tr_mark("Paused after step {step}."), step=self.step)
+        while self._control.paused and not self._control.stop.wait(_PAUSE_LOOK_S):
+            self._answer_requests()
+        if not self._control.stop.is_set():
+            self._recorder.event("state", "resumed", tr_mark("Goes on with step {step}."), step=self.step + 1)
+            self._taint = "after a pause"
+
+    def _answer_requests(self) -> None:
+        for request in self._control.requests():
+            if self._probes:
+                self._probes.attention(self.step, request)
+            else:
+                self._recorder.event("problem", "probes-off", tr_mark("Nothing was captured: this run measures only its clock and its loss."))
+
+    def _plain_step(self, with_update: bool = False) -> None:
+        """A timed step, as all measured ones are."""
+        begun_s = time.perf_counter()
+        self.step += 1
+        if with_update:
+            self._update.before()
+        copied_s = time.perf_counter()
+        self._meter.start()
+        mark = self._clock.start()
+        reading = StepReading(self.step, self.phase, self._setup.tokens_per_step, mark, taint=self._taint)
+        batch = self._setup.task.batch(self.step - 1, self._setup.device)
+        on_gradients = (lambda: self._take_norms(reading)) if self._run.probes else nothing
+        reading.loss_tensor = train_step(self._setup.training, batch, self.step - 1, self.parts, on_gradients)
+        mark.stop()
+        done_s = time.perf_counter()
+        if with_update:
+            reading.update_L, reading.weight_L = self._update.after()
+            self._budget.charge("update", copied_s - begun_s + time.perf_counter() - done_s)
+        if self._run.probes:
+            reading.memory = self._meter.stop()
+        self._plain_step_s = done_s - copied_s
+        self._finish(reading)
+
+    def _memory_step(self) -> None:
+        """A step whose every allocation is recorded. That slows it down, so it counts in no time statistics."""
+        begun_s = time.perf_counter()
+        self.step += 1
+        setup = self._setup
+        batch = setup.task.batch(self.step - 1, setup.device)
+        self._meter.start()
+        mark = self._clock.start()
+        reading = StepReading(self.step, self.phase, setup.tokens_per_step, mark, taint="memory probe")
+        probe = MemoryProbe(setup.training.model, setup.training.optimizer, batch, setup.device)
+
+        def on_gradients() -> None:
+            self._take_norms(reading)
+            probe.gradients_are_there()
+
+        with probe:
+            reading.loss_tensor = train_step(setup.training, batch, self.step - 1, self.parts, on_gradients)
+        mark.stop()
+        split = probe.split()
+        memory = self._meter.stop()
+        allocated = split.peak_bytes if memory.allocated_bytes is None else memory.allocated_bytes
+        reading.memory = dataclasses.replace(memory, allocated_bytes=allocated)
+        self._recorder.memory(split, self.step, self.phase)
+        self._budget.charge("memory", max(0.0, time.perf_counter() - begun_s - self._plain_step_s))
+        self._finish(reading)
+
+    def _take_norms(self, reading: StepReading) -> None:
+        with self.parts(MEASURE):
+            reading.norms_tensor_L = self._norms.of_gradients()
+
+    def _finish(self, reading: StepReading) -> None:
+        self._taint = None
+        reading.learning_rate = self._setup.training.optimizer.param_groups[0]["lr"]
+        self._readout.add(reading)
+        if self._readout.due():
+            self._hand_on()
+
+    def _hand_on(self, wait: bool = False) -> None:
+        readings = self._readout.fetch(wait)
+        if readings:
+            self._recorder.steps(readings)
+            for reading in readings:
+                self._watch_loss(reading)
+
+    def _watch_loss(self, reading: StepReading) -> None:
+        """Say it once when the loss stops being a number, and once when it is one again."""
+        lost = not math.isfinite(reading.loss)
+        if lost and self._lost_at is None:
+            self._lost_at = reading.step
+            self._recorder.event("warning", "loss-not-a-number", tr_mark("The loss of step {step} is not a number ({loss})."),
+                                 step=reading.step, loss=str(reading.loss))
+            if self._run.on_nan == "stop":
+                self._control.stop.set("stopped", f"The loss of step {reading.step} is not a number ({reading.loss}).")
+        elif not lost and self._lost_at is not None:
+            self._recorder.event("warning", "loss-is-a-number-again", tr_mark("The loss is a number again at step {step}, after {steps} steps."),
+                                 step=reading.step, steps=reading.step - self._lost_at)
+            self._lost_at = None

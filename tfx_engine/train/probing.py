@@ -1,0 +1,62 @@
+"""The probes between steps: attention maps and held-out loss. They never change what the training does."""
+
+from __future__ import annotations
+
+import torch
+
+from tfx_engine.data.task import IGNORED
+from tfx_engine.measure.attention import capture_attention
+from tfx_engine.measure.budget import Budget
+from tfx_engine.measure.evaluation import BATCHES, held_out_loss
+from tfx_engine.protocol.marker import tr_mark
+from tfx_engine.train.control import ProbeRequest
+from tfx_engine.train.recorder import Recorder
+from tfx_engine.train.setup import Setup
+from tfx_engine.train.step import mean_loss
+
+
+class Probes:
+    """Takes probes of a training and hands them to the recorder. The sample is always the same held-out one."""
+
+    def __init__(self, setup: Setup, recorder: Recorder, budget: Budget) -> None:
+        self._setup, self._recorder, self._budget = setup, recorder, budget
+        count = min(BATCHES, setup.task.held_out_batches)
+        self._batches = [setup.task.held_out(i) for i in range(count)]
+
+    def all(self, step: int) -> None:
+        """Both, whatever they cost: before the first step and after the last."""
+        self.evaluate(step)
+        self.attention(step)
+
+    def scheduled(self, measured_step: int, step: int) -> None:
+        """Those that are due after this measured step."""
+        for probe, take in (("evaluation", self.evaluate), ("attention", self.attention)):
+            if self._budget.due(probe, measured_step):
+                with self._budget.spending(probe):
+                    take(step)
+
+    def evaluate(self, step: int) -> None:
+        """The held-out loss after `step` steps."""
+        if not self._batches:
+            return
+        training, device = self._setup.training, self._setup.device
+        batches = [(inputs.to(device), targets.to(device)) for inputs, targets in self._batches]
+        loss, tokens = held_out_loss(training.model, batches, training.precision, mean_loss, IGNORED)
+        self._recorder.evaluation(loss, tokens, step)
+
+    def attention(self, step: int, request: ProbeRequest | None = None) -> None:
+        """The attention maps after `step` steps: all, or those of a request. A wrong request becomes an event."""
+        tokens_BT = self._sample()
+        request = request or ProbeRequest()
+        training = self._setup.training
+        try:
+            maps = capture_attention(training.model, tokens_BT, training.precision(), request.layer, request.head)
+        except ValueError as error:
+            self._recorder.event("problem", "no-such-head", tr_mark("The attention was not captured: {error}."), error=str(error))
+            return
+        if maps.layers:
+            self._recorder.attention(maps, step)
+
+    def _sample(self) -> torch.Tensor:
+        inputs_BT = self._batches[0][0] if self._batches else self._setup.task.batch(0)[0]
+        return inputs_BT[:1].to(self._setup.device)

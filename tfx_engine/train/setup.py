@@ -1,0 +1,51 @@
+"""From a configuration to everything that training needs, on its device, seeded."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+
+from tfx_engine.data import make_task
+from tfx_engine.data.task import Task
+from tfx_engine.model.assemble import assemble, make_optimizer, make_precision, make_schedule
+from tfx_engine.model.layers import layer_index, layer_names
+from tfx_engine.protocol.config import Config
+from tfx_engine.train.step import Training
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """A model ready to be trained. `layer_of`: parameter name -> number within `layer_names`."""
+
+    config: Config
+    device: torch.device
+    training: Training
+    task: Task
+    layer_of: dict[str, int]
+    layer_names: list[str]
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Tokens that go through the model in one step."""
+        return self.config.run.batch * self.config.model.context
+
+    @property
+    def total_steps(self) -> int:
+        """Warm-up and measured steps together."""
+        return self.config.run.warmup_steps + self.config.run.measure_steps
+
+
+def set_up(config: Config, device: torch.device) -> Setup:
+    """Seed everything and build. Raises ConfigError where the data cannot be had."""
+    if config.run.threads is not None:
+        torch.set_num_threads(config.run.threads)
+    torch.manual_seed(config.seed)  # what dropout draws; weights and data have seeds of their own
+    task = make_task(config)
+    model = assemble(config, device)
+    precision = make_precision(config)
+    training = Training(
+        model=model, optimizer=make_optimizer(config, model), schedule=make_schedule(config),
+        precision=lambda: precision.context(device.type),
+    )
+    return Setup(config, device, training, task, layer_index(model), layer_names(model))

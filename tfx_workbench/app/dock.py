@@ -1,0 +1,89 @@
+"""One docked panel: the panel's own head is the bar by which it is dragged, and the whole is one quiet card."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QRectF, Qt
+from PySide6.QtGui import QColor, QContextMenuEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QDockWidget, QHBoxLayout, QLabel, QMenu, QPushButton, QWidget
+
+from tfx_workbench.exhibits.palette import LIGHT, Palette
+from tfx_workbench.widgets.panel import Panel
+from tfx_workbench.widgets.words import plain_tip
+
+_RADIUS = 8.0
+
+
+class CardDock(QDockWidget):
+    """Holds one panel. Its `objectName` is the panel's name, under which its place is remembered."""
+
+    def __init__(self, panel: Panel, parent: QWidget) -> None:
+        super().__init__(panel.title, parent)
+        self.panel = panel
+        self._colours: Palette = LIGHT
+        self.setObjectName(panel.name)
+        self.setAccessibleName(panel.title)
+        self.setFeatures(
+            QDockWidget.DockWidgetFeature.DockWidgetMovable | QDockWidget.DockWidgetFeature.DockWidgetClosable
+            | QDockWidget.DockWidgetFeature.DockWidgetFloatable
+        )
+        self.setWidget(panel)
+        self.setTitleBarWidget(_TitleBar(self, _head_of(panel)))
+
+    def apply_theme(self, palette: Palette) -> None:
+        """Take on these colours."""
+        self._colours = palette
+        self.panel.apply_theme(palette)
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802  Qt's name
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.fillRect(self.rect(), QColor(self._colours.background))
+        painter.setPen(QPen(QColor(self._colours.line), 1))
+        painter.setBrush(QColor(self._colours.card))
+        painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), _RADIUS, _RADIUS)
+        painter.end()
+
+
+class _TitleBar(QWidget):
+    """The head of the panel with a way to close it; a right click offers to float it."""
+
+    def __init__(self, dock: CardDock, head: QWidget) -> None:
+        super().__init__(dock)
+        self._dock = dock
+        self.setToolTip("")
+        row = QHBoxLayout(self)
+        row.setContentsMargins(12, 8, 6, 0)
+        row.setSpacing(4)
+        row.addWidget(head, 1)
+        self._close = QPushButton("×")
+        self._close.setObjectName("disclosure")
+        self._close.setAccessibleName(self.tr("Close {title}").format(title=dock.windowTitle()))
+        self._close.setToolTip(plain_tip(self.tr("Close this panel; the View menu brings it back.")))
+        self._close.setFixedSize(20, 20)
+        self._close.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._close.clicked.connect(dock.close)
+        row.addWidget(self._close, 0, Qt.AlignmentFlag.AlignTop)
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:  # noqa: N802
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        floating = self._dock.isFloating()
+        menu.addAction(self.tr("Dock") if floating else self.tr("Float"), lambda: self._dock.setFloating(not floating))
+        menu.addAction(self.tr("Close"), self._dock.close)
+        menu.popup(event.globalPos())
+
+
+def _head_of(panel: Panel) -> QWidget:
+    """The panel's own head, taken out of its card; a plain title where it has none."""
+    view = getattr(panel, "view", None)
+    head = getattr(view, "header", None)
+    if view is None or head is None:
+        title = QLabel(panel.title)
+        title.setObjectName("cardTitle")
+        return title
+    view.setObjectName("dockedCard")
+    layout = view.layout()
+    margins = layout.contentsMargins()
+    layout.setContentsMargins(margins.left(), 2, margins.right(), margins.bottom())
+    return head  # type: ignore[no-any-return]

@@ -1,0 +1,149 @@
+"""The centre of the window: the panels as docks, their arrangement, and who is drawn when.
+
+One timer, 30 times a second, looks which visible panels show something that changed, and draws as many of them as fit
+into its time; the others are drawn a frame later. What is hidden is not drawn.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from PySide6.QtCore import QByteArray, QObject, Qt, QTimer, Signal
+from PySide6.QtWidgets import QMainWindow, QWidget
+
+from tfx_workbench.app.dock import CardDock
+from tfx_workbench.exhibits.palette import Palette
+from tfx_workbench.exhibits.runview import RunView
+from tfx_workbench.widgets.panel import Panel
+
+FRAME_MS = 33
+FRAME_BUDGET_MS = 14.0
+COLUMNS = 3
+
+
+class DockArea(QMainWindow):
+    """A window within the window that holds nothing but docks."""
+
+    probe_wanted = Signal(object, int, int)
+    choices_changed = Signal(str, dict)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowFlags(Qt.WindowType.Widget)
+        self.setDockNestingEnabled(True)
+        self.setDockOptions(QMainWindow.DockOption.AllowNestedDocks | QMainWindow.DockOption.AllowTabbedDocks)
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.NoContextMenu)
+        self.docks: dict[str, CardDock] = {}
+
+    def add_panels(self, panels: Sequence[Panel]) -> None:
+        """Dock these panels in the arrangement that the window starts with."""
+        for panel in panels:
+            dock = CardDock(panel, self)
+            self.docks[panel.name] = dock
+            self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, dock)
+            panel.probe_wanted.connect(self.probe_wanted)
+            panel.choices_changed.connect(lambda p=panel: self.choices_changed.emit(p.name, p.choices()))
+        self.arrange()
+
+    def arrange(self) -> None:
+        """All panels in two rows of three, further ones as tabs upon the last ones."""
+        docks = list(self.docks.values())
+        for dock in docks:
+            dock.setFloating(False)
+            self.removeDockWidget(dock)
+        for i, dock in enumerate(docks):
+            if i == 0:
+                self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, dock)
+            elif i < COLUMNS:
+                self.splitDockWidget(docks[i - 1], dock, Qt.Orientation.Horizontal)
+            elif i < 2 * COLUMNS:
+                self.splitDockWidget(docks[i - COLUMNS], dock, Qt.Orientation.Vertical)
+            else:
+                self.tabifyDockWidget(docks[COLUMNS + i % COLUMNS], dock)
+            dock.show()
+        self._even_out(docks)
+        for dock in docks[COLUMNS : 2 * COLUMNS]:
+            dock.raise_()
+
+    def _even_out(self, docks: Sequence[CardDock]) -> None:
+        top, left = docks[:COLUMNS], docks[: 2 * COLUMNS : COLUMNS]
+        self.resizeDocks(list(top), [max(1, self.width() // max(1, len(top)))] * len(top), Qt.Orientation.Horizontal)
+        self.resizeDocks(list(left), [max(1, self.height() // max(1, len(left)))] * len(left), Qt.Orientation.Vertical)
+
+    def restore(self, state: QByteArray | None) -> bool:
+        """Take back an arrangement; False (and the arrangement of the start) where it is none."""
+        return state is not None and self.restoreState(state)
+
+    def apply_theme(self, palette: Palette) -> None:
+        """Take on these colours."""
+        for dock in self.docks.values():
+            dock.apply_theme(palette)
+
+    def close_panels(self) -> None:
+        """Take the panels down, one by one, before Qt does it in an order of its own."""
+        for dock in self.docks.values():
+            dock.panel.close_panel()
+            self.removeDockWidget(dock)
+            dock.deleteLater()
+        self.docks.clear()
+
+
+class Frames(QObject):
+    """Draws what changed. `views` gives the runs to show, `hold` is entered while they are read."""
+
+    def __init__(
+        self, area: DockArea, views: Callable[[], Sequence[RunView]], hold: Callable[[], bool], release: Callable[[], None],
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._area, self._views, self._hold, self._release = area, views, hold, release
+        self._dirty: dict[str, bool] = {}
+        self._last = 0
+        self._timer = QTimer(self)
+        self._timer.setInterval(FRAME_MS)
+        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
+        self._timer.timeout.connect(self.draw)
+
+    def start(self) -> None:
+        """Begin drawing."""
+        self._timer.start()
+
+    def stop(self) -> None:
+        """Draw no more."""
+        self._timer.stop()
+
+    def mark_all(self) -> None:
+        """Which runs are shown has changed: every panel is out of date."""
+        self._dirty = dict.fromkeys(self._area.docks, True)
+
+    def mark(self, what: frozenset[str]) -> None:
+        """These parts of a shown run changed."""
+        for name, dock in self._area.docks.items():
+            if dock.panel.needs & what:
+                self._dirty[name] = True
+
+    def draw(self) -> None:
+        """Draw panels that are out of date until the time of a frame is used up; the next frame goes on from there."""
+        waiting = [name for name in self._round() if self._dirty.get(name) and _is_seen(self._area.docks[name])]
+        if not waiting or not self._hold():
+            return
+        try:
+            start, views = time.perf_counter(), self._views()
+            for name in waiting:
+                self._dirty[name] = False
+                self._last = list(self._area.docks).index(name)
+                self._area.docks[name].panel.update_runs(views)
+                if (time.perf_counter() - start) * 1000 > FRAME_BUDGET_MS:
+                    break
+        finally:
+            self._release()
+
+    def _round(self) -> list[str]:
+        """The panels, beginning after the one that was drawn last, so that each gets its turn."""
+        names = list(self._area.docks)
+        return names[self._last + 1 :] + names[: self._last + 1]
+
+
+def _is_seen(dock: CardDock) -> bool:
+    return dock.panel.isVisible() and not dock.panel.visibleRegion().isEmpty()

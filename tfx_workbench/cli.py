@@ -1,0 +1,113 @@
+"""The `tfx-workbench` command: what was typed goes to the command that it means, and every fault becomes a sentence.
+
+No Qt is loaded until a window is asked for, and no numpy until a run is read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tfx_engine.protocol.marker import tr_mark
+from tfx_engine.protocol.problems import ConfigError, Problem, nearest
+from tfx_engine.runfile.errors import RunFileError
+from tfx_workbench.commands.output import FAILED, INTERRUPTED, refuse, survive_any_encoding
+from tfx_workbench.commands.parser import COMMANDS, command_parser, window_parser
+
+# Command -> module and function: imported when it is asked for.
+FUNCTIONS = {
+    "run": ("run", "run"), "check": ("check", "check"), "techniques": ("techniques", "techniques"),
+    "list": ("runs", "list_runs"), "show": ("runs", "show"), "compare": ("compare", "compare"),
+    "stop": ("control", "order"), "pause": ("control", "order"), "resume": ("control", "order"),
+    "doctor": ("doctor", "doctor"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what the arguments say; the exit code: 0 done, 1 a run failed, 2 the request was wrong, 130 interrupted."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    survive_any_encoding()
+    as_json = "--json" in arguments
+    try:
+        return _dispatch(arguments)
+    except ConfigError as error:
+        return refuse(error.problems, as_json)
+    except RunFileError as error:
+        return refuse([error.problem], as_json)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has left. What is still buffered must not fail again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def main_gui() -> int:
+    """The same without a console, on Windows: words have nowhere to go there."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  open as long as the program
+    return main()
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if arguments and arguments[0] in COMMANDS:
+        args = command_parser(arguments[0]).parse_args(arguments[1:])
+        module, function = FUNCTIONS[arguments[0]]
+        command: Any = getattr(importlib.import_module(f"tfx_workbench.commands.{module}"), function)
+        return int(command(args))
+    args = window_parser().parse_args(arguments)
+    if args.demo and args.headless:
+        from tfx_workbench.commands.demo import demo
+
+        return demo(args)
+    _refuse_missing_files(args.files)
+    return _open_window(args)
+
+
+def _refuse_missing_files(files: Sequence[str]) -> None:
+    """A misspelt command looks like a file that is not there."""
+    problems = []
+    for file in files:
+        if Path(file).exists():
+            continue
+        near = nearest(file, COMMANDS) if file == files[0] else None
+        problems.append(Problem(
+            code="no-such-file", path=file, template=tr_mark("is neither a command nor a file that is there."),
+            hint_template=tr_mark("Did you mean {near!r}?") if near else tr_mark("`tfx-workbench --help` lists the commands."),
+            args={"near": near},
+        ))
+    if problems:
+        raise ConfigError(problems)
+
+
+def _open_window(args: argparse.Namespace) -> int:
+    if args.headless:
+        os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    try:
+        from tfx_workbench.app.main import main as open_window
+    except ImportError as error:
+        if (error.name or "").startswith("tfx_"):
+            raise
+        raise ConfigError([_no_window(error)]) from None
+    # Between two events Qt does not come back to Python: the default action ends the window at Ctrl-C.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    return int(open_window(
+        files=tuple(args.files), store=args.store, demo=args.demo, headless=args.headless, screenshot=args.screenshot,
+    ))
+
+
+def _no_window(error: ImportError) -> Problem:
+    """PySide6 is an extra, and on Linux it needs libraries of the system."""
+    from tfx_workbench.commands.window_libraries import install_line, missing_libraries
+
+    missing = missing_libraries()
+    hint = f"{install_line(missing)}" if missing else f'{Path(sys.executable).name} -m pip install "tfx-workbench[app]"'
+    return Problem(code="no-window", path="", template=tr_mark("The window cannot be opened: {error}."),
+                   hint_template=tr_mark("Type: {hint}"), args={"error": str(error).rstrip("."), "hint": hint})

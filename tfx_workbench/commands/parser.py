@@ -1,0 +1,95 @@
+"""The grammar of the command line. What is wrong with a command line is a `Problem` like any other."""
+
+from __future__ import annotations
+
+import argparse
+from typing import NoReturn
+
+from tfx_engine.protocol.marker import tr_mark
+from tfx_engine.protocol.problems import ConfigError, Problem
+from tfx_workbench import __version__
+
+PROGRAM = "tfx-workbench"
+COMMANDS = ("run", "check", "techniques", "list", "show", "compare", "stop", "pause", "resume", "doctor")
+
+
+class Parser(argparse.ArgumentParser):
+    """An `ArgumentParser` that raises `ConfigError` instead of ending the program."""
+
+    def error(self, message: str) -> NoReturn:
+        """What was wrong, and how to see what is right."""
+        raise ConfigError([Problem(
+            code="bad-command-line", path="", template="{message}.", args={"message": message, "program": self.prog},
+            hint_template=tr_mark("`{program} --help` shows what can be typed."),
+        )])
+
+
+def window_parser() -> Parser:
+    """`tfx-workbench [FILE...]`: the window."""
+    parser = Parser(
+        prog=PROGRAM, formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=tr_mark("Toggle techniques of a transformer, run real training steps, see what each costs and buys."),
+        epilog=_commands_help(), allow_abbrev=False,
+    )
+    parser.add_argument("files", nargs="*", metavar="FILE", help=tr_mark("configurations (.toml) or runs (.tfx) to open"))
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.add_argument("--demo", action="store_true", help=tr_mark("run the five-technique comparison at once"))
+    parser.add_argument("--headless", action="store_true",
+                        help=tr_mark("no window; with --demo: run it, print the table, save a picture of the window"))
+    _add_store(parser)
+    parser.add_argument("--screenshot", metavar="PATH", help=tr_mark("save a picture of the window there, and end"))
+    return parser
+
+
+def _commands_help() -> str:
+    lines = [f"  {PROGRAM} {name:11} {_HELP[name]}" for name in COMMANDS]
+    codes = tr_mark("Exit codes: 0 done, 1 a run failed, 2 the request was wrong, 130 interrupted.")
+    return "\n".join([tr_mark("commands (each has its own --help):"), *lines, "", codes])
+
+
+_HELP = {
+    "run": tr_mark("run configurations one after the other, without a window"),
+    "check": tr_mark("every problem of a configuration"),
+    "techniques": tr_mark("what there is to choose from"),
+    "list": tr_mark("the runs in the store"),
+    "show": tr_mark("the figures of one run"),
+    "compare": tr_mark("runs against the first of them"),
+    "stop": tr_mark("stop a run; what was measured is kept"),
+    "pause": tr_mark("pause a run"),
+    "resume": tr_mark("go on with a paused run"),
+    "doctor": tr_mark("what works here, what does not, and what to type"),
+}
+
+
+def command_parser(command: str) -> Parser:
+    """The grammar of one command; the namespace has `command`."""
+    parser = Parser(prog=f"{PROGRAM} {command}", description=_HELP[command], allow_abbrev=False)
+    parser.set_defaults(command=command)
+    match command:
+        case "run":
+            parser.add_argument("configs", nargs="+", metavar="CONFIG", help=tr_mark("a TOML file"))
+            _add_set(parser)
+            parser.add_argument("--on-disconnect", choices=("stop", "finish"), default="stop",
+                                help=tr_mark("what becomes of the runs when this command dies"))
+        case "check":
+            parser.add_argument("config", metavar="CONFIG", help=tr_mark("a TOML file"))
+            _add_set(parser)
+        case "techniques":
+            parser.add_argument("name", nargs="?", metavar="NAME", help=tr_mark("a technique, a slot, or slot/technique"))
+        case "compare":
+            parser.add_argument("runs", nargs="+", metavar="RUN", help=tr_mark("the first one is the baseline"))
+        case "show" | "stop" | "pause" | "resume":
+            parser.add_argument("run", metavar="RUN", help=tr_mark("a path, a file name, a name, the beginning of an identity"))
+    if command not in ("check", "techniques"):
+        _add_store(parser)
+    parser.add_argument("--json", action="store_true", help=tr_mark("one JSON object a line on stdout, nothing else there"))
+    return parser
+
+
+def _add_set(parser: Parser) -> None:
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
+                        help=tr_mark("change a key of the configurations, such as model.layers=2; may be repeated"))
+
+
+def _add_store(parser: Parser) -> None:
+    parser.add_argument("--store", metavar="DIR", help=tr_mark("folder of the run files"))

@@ -1,0 +1,64 @@
+"""One line on a terminal that is drawn again and again, or a plain line now and then where there is no terminal."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+
+from tfx_engine.protocol.marker import tr_mark
+from tfx_workbench.commands import words
+from tfx_workbench.runs.rundata import RunData
+
+BAR_WIDTH = 20
+PLAIN_EVERY_S = 10.0
+DRAW_EVERY_S = 0.1
+
+
+class ProgressBar:
+    """Shows how far the runs of one command are, on stderr."""
+
+    def __init__(self, runs: int) -> None:
+        self.runs = runs
+        self._terminal = sys.stderr.isatty()
+        self._shown_at = 0.0
+        self._width = 0
+
+    def show(self, number: int, run: RunData) -> None:
+        """Show run `number` (from 1), unless the last look is too recent."""
+        now = time.monotonic()
+        if now - self._shown_at < (DRAW_EVERY_S if self._terminal else PLAIN_EVERY_S):
+            return
+        self._shown_at = now
+        text = self._text(number, run)
+        if self._terminal:
+            text = text[: shutil.get_terminal_size().columns - 1]
+            sys.stderr.write("\r" + text.ljust(self._width))
+            self._width = len(text)
+        else:
+            sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+    def clear(self) -> None:
+        """Take the line away, so that something else can be printed."""
+        self._shown_at = 0.0
+        if self._terminal and self._width:
+            sys.stderr.write("\r" + " " * self._width + "\r")
+            sys.stderr.flush()
+            self._width = 0
+
+    def _text(self, number: int, run: RunData) -> str:
+        progress = run.progress()
+        filled = round(progress.fraction * BAR_WIDTH)
+        parts = [f"{number}/{self.runs}", f"[{'#' * filled}{'.' * (BAR_WIDTH - filled)}]", run.info.name]
+        if progress.done:
+            loss, speed = run.steps.raw("loss")[-1], run.steps.raw("tokens_per_s")[-1]
+            parts += [
+                progress.phase, tr_mark("step {done}/{planned}").format(done=progress.done, planned=progress.planned),
+                tr_mark("loss {loss}").format(loss=words.number(loss)),
+                tr_mark("{speed} tokens/s").format(speed=words.number(speed)),
+                tr_mark("{eta} left").format(eta=words.seconds(progress.eta_s)),
+            ]
+        else:
+            parts.append(tr_mark("starting") if run.info.status == "running" else tr_mark("waiting"))
+        return "  ".join(parts)

@@ -1,0 +1,108 @@
+"""`run CONFIG...`: the configurations one after the other, without a window."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import threading
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from tfx_engine.client import Client, ServiceGone
+from tfx_engine.protocol.marker import tr_mark
+from tfx_engine.protocol.messages import Notice
+from tfx_engine.protocol.problems import ConfigError, Problem
+from tfx_workbench.commands import words
+from tfx_workbench.commands.configs import Given, read_configs
+from tfx_workbench.commands.engine import engine_gone
+from tfx_workbench.commands.follow import Follower, OnEnd
+from tfx_workbench.commands.output import DONE, FAILED, emit, say
+from tfx_workbench.runs.rundata import RunData
+
+STOP_S = 25.0  # a stop is heard at the end of a step, and the service waits 20 s for that
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit code 0 where every run finished, 1 where one did not."""
+    given = read_configs(args.configs, args.set, args.store)
+    statuses: list[str] = []
+
+    def report(ended: RunData) -> None:
+        statuses.append(ended.info.status)
+        if args.json:
+            emit(ended.summary())
+        else:
+            print(sentence(ended), flush=True)
+
+    run_all(given, report, args.store, args.on_disconnect)
+    return DONE if all(status == "finished" for status in statuses) else FAILED
+
+
+def sentence(run: RunData) -> str:
+    """The outcome of one run in a line, and its reason in another."""
+    summary = run.summary()
+    text = tr_mark("{name}: {status}. {tokens} tokens/s, {step} ms a step, peak {peak}, loss {loss}. {path}").format(
+        name=run.info.name, status=run.info.status, tokens=words.interval(summary["tokens_per_s"]),
+        step=words.interval(summary["step_ms"]), peak=words.size(summary["memory_bytes"]["peak"]),
+        loss=words.number(summary["loss"]["final"]), path=run.path,
+    )
+    return f"{text}\n  {run.info.reason}" if run.info.reason else text
+
+
+def run_all(
+    given: Sequence[Given], on_end: OnEnd, store: str | None = None, on_disconnect: Literal["stop", "finish"] = "stop"
+) -> list[Path]:
+    """Queue all configurations, follow the runs, call `on_end` with each; their run files in order.
+
+    Raises `ConfigError` where one of them cannot be run, and then none is. Ctrl-C stops the runs, reports them, and is
+    passed on.
+    """
+    gone = threading.Event()
+
+    def hear(notice: Notice) -> None:
+        if notice.kind == "gone":
+            gone.set()
+
+    with Client(store, on_disconnect=on_disconnect, warm=len(given) > 1, on_notice=hear) as client:
+        try:
+            paths = _submit(client, given)
+        except ServiceGone as error:
+            raise engine_gone(error) from error
+        follower = Follower(paths, on_end, gone)
+        try:
+            follower.follow()
+        except KeyboardInterrupt:
+            _stop(client)
+            follower.follow(timeout_s=STOP_S)
+            raise
+        if gone.is_set():
+            say(tr_mark("The engine ended before the runs did. What was measured is in their run files."))
+    return paths
+
+
+def _stop(client: Client) -> None:
+    say(tr_mark("\nStopping; what was measured is kept. Ctrl-C again leaves at once."))
+    try:
+        client.shutdown(stop=True)
+    except ServiceGone:
+        return  # its runs end by themselves
+
+
+def _submit(client: Client, given: Sequence[Given]) -> list[Path]:
+    comparison = uuid.uuid4().hex if len(given) > 1 else ""
+    try:
+        return client.submit([g.data for g in given], [g.toml for g in given], comparison)
+    except ConfigError as error:
+        raise ConfigError([_about_file(problem, given) for problem in error.problems]) from None
+
+
+def _about_file(problem: Problem, given: Sequence[Given]) -> Problem:
+    """Of several configurations the service names the position; people know them by their files."""
+    position = re.match(r"configs\[(\d+)\]\.?(.*)", problem.path)
+    if position is None:
+        return problem
+    return msgspec.structs.replace(problem, path=f"{given[int(position[1])].file}: {position[2]}")

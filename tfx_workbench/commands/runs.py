@@ -1,0 +1,84 @@
+"""`list` and `show RUN`: the runs of a store, and the figures of one."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from tfx_engine.protocol.marker import tr_mark
+from tfx_engine.protocol.metrics import CATEGORIES
+from tfx_engine.runfile.store import default_store
+from tfx_workbench.commands import words
+from tfx_workbench.commands.output import DONE, emit, print_table, say
+from tfx_workbench.runs.find import find_run
+from tfx_workbench.runs.library import Library
+from tfx_workbench.runs.rundata import RunData
+
+
+def library_of(store: str | None) -> Library:
+    """The library that a command means."""
+    return Library(store or default_store())
+
+
+def list_runs(args: argparse.Namespace) -> int:
+    """The runs of the store, the oldest first; files that cannot be read are named on stderr."""
+    library = library_of(args.store)
+    rows = library.scan()
+    if args.json:
+        problems = [problem.as_dict() for problem in library.problems]
+        emit({"store": str(library.store), "runs": [row.as_dict() for row in rows], "problems": problems})
+        return DONE
+    if rows:
+        print_table(
+            [tr_mark("run"), tr_mark("name"), tr_mark("status"), tr_mark("steps"), tr_mark("created"), tr_mark("size")],
+            [[row.path.stem, row.name, row.status, words.count(row.steps), row.created_at[:19].replace("T", " "),
+              words.size(row.size_bytes)] for row in rows],
+            right=[3, 5],
+        )
+    else:
+        print(tr_mark("There is no run in {store} yet.").format(store=library.store))
+    for problem in library.problems:
+        say(problem.sentence())
+    return DONE
+
+
+def show(args: argparse.Namespace) -> int:
+    """The figures of one run."""
+    path = find_run(args.run, library_of(args.store))
+    run = RunData(path)
+    try:
+        summary = run.load().summary()
+    finally:
+        run.close()
+    if args.json:
+        emit(summary)
+    else:
+        print_summary(summary)
+    return DONE
+
+
+def print_summary(summary: dict[str, Any]) -> None:
+    """The figures as lines of name and value; what is missing with its reason."""
+    memory, loss, flops = summary["memory_bytes"], summary["loss"], summary["flops_per_token"]
+    rows = [
+        (tr_mark("run"), summary["run"]), (tr_mark("name"), summary["name"]),
+        (tr_mark("status"), f"{summary['status']} {summary['reason']}".strip()),
+        (tr_mark("steps"), tr_mark("{steps}, of which {measured} count").format(
+            steps=words.count(summary["steps"]), measured=words.count(summary["measured_steps"]))),
+        (tr_mark("parameters"), tr_mark("{total}, of which {trainable} are trained").format(
+            total=words.count(summary["params"]["total"]), trainable=words.count(summary["params"]["trainable"]))),
+        (tr_mark("throughput"), tr_mark("{value} tokens/s").format(value=words.interval(summary["tokens_per_s"]))),
+        (tr_mark("step time"), tr_mark("{value} ms").format(value=words.interval(summary["step_ms"]))),
+        (tr_mark("loss"), tr_mark("{first} first, {final} last, {held_out} held out").format(
+            **{name: words.number(value) for name, value in loss.items()})),
+        (tr_mark("peak memory"), words.size(memory["peak"])),
+        *((f"  {name}", words.size(memory[name])) for name in CATEGORIES),
+        (tr_mark("process memory"), words.size(memory["rss"])),
+        (tr_mark("FLOPs per token"), tr_mark("{model} model, {hardware} hardware").format(
+            **{name: words.count(value) for name, value in flops.items()})),
+    ]
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        print(f"{name.ljust(width)}  {value}")
+    for key, reason in summary["missing"].items():
+        print(tr_mark("not known: {key}: {reason}").format(key=key, reason=reason))

@@ -1,0 +1,59 @@
+"""Numbers as people read them: three significant digits, thousands separated, the unit once."""
+
+from __future__ import annotations
+
+import math
+
+UNKNOWN = "–"
+_STEPS = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """`12,345` or `0.0123`: as many digits as say something."""
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    if value == 0:
+        return "0"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{decimals}f}" if decimals <= 6 else f"{value:.{digits - 1}e}"
+
+
+def count(value: float | None) -> str:
+    """`12,345,678`."""
+    return UNKNOWN if value is None else f"{value:,.0f}"
+
+
+def size(value: float | None) -> str:
+    """Bytes: `15.6 MiB`."""
+    if value is None:
+        return UNKNOWN
+    for step, unit in _STEPS:
+        if abs(value) >= step:
+            return f"{number(value / step)} {unit}"
+    return f"{value:,.0f} B"
+
+
+def percent(value: float | None) -> str:
+    """A signed difference: `+12.3 %`."""
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    return f"{value:+.1f} %".replace("-", "−")
+
+
+def seconds(value: float | None) -> str:
+    """`48 s`, `3 min 20 s`, `2 h 05 min`."""
+    if value is None:
+        return UNKNOWN
+    whole = max(0, round(value))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def interval(values: dict[str, float | None]) -> str:
+    """A median with its interval: `1,234 [1,200, 1,260]`."""
+    if values["low"] is None or values["high"] is None:
+        return number(values["median"])
+    return f"{number(values['median'])} [{number(values['low'])}, {number(values['high'])}]"

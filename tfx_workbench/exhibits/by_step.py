@@ -1,0 +1,89 @@
+"""What exhibits of quantities over a run have in common: one curve per run, its axis, its legend, its definition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from tfx_engine.protocol.marker import tr_mark
+from tfx_engine.protocol.metrics import METRICS
+from tfx_workbench.exhibits.exhibit import Axis, Curve, Definition, LegendEntry
+from tfx_workbench.exhibits.kind import Choice, Choices
+from tfx_workbench.exhibits.ranges import horizon
+from tfx_workbench.exhibits.runview import RunView
+from tfx_workbench.exhibits.text import Text, Words, join, say
+from tfx_workbench.runs.series import Series
+
+POINTS = 800  # of one curve: about as many as a panel has pixels
+NO_RUN = say(tr_mark("Tick a run in the table below, or press Run to start one."))
+WAITING = say(tr_mark("Waiting for the first step."))
+OVER = Choice("over", tr_mark("along the axis"), (("step", tr_mark("by step")), ("time", tr_mark("by time"))))
+_LONG_S = 600.0  # seconds; a longer axis is in minutes
+
+
+def in_drawing_order(runs: Sequence[RunView]) -> list[RunView]:
+    """The runs with the focused one last, so that it lies on top."""
+    return sorted(runs, key=lambda run: run.focus)
+
+
+def series_of(run: RunView, column: str, choices: Choices) -> Series:
+    """A column of a run along the chosen axis; steps, or seconds."""
+    return run.data.series(column, x="t_s" if choices.get("over") == "time" else "step", points=POINTS)
+
+
+def curve_of(run: RunView, series: Series, size: float = 1.0, key: str = "", x_size: float = 1.0) -> Curve:
+    """The curve of a run in units of `size`; what was never read is left out, not drawn as a gap."""
+    known = np.isfinite(series.mean)
+    grouped = series.steps_per_point > 1
+    return Curve(
+        key=key or f"run {run.data.path}", label=run.label, colour=run.colour_name,
+        x=series.x[known] / x_size, y=series.mean[known] / size,
+        low=series.low[known] / size if grouped else None, high=series.high[known] / size if grouped else None,
+    )
+
+
+def x_axis(runs: Sequence[RunView], found: Sequence[Series], choices: Choices) -> tuple[Axis, float]:
+    """The axis of steps or of time, and the size of its unit. It ends where the data will end, as far as that is near."""
+    reached = max((float(s.x[-1]) for s in found if len(s)), default=0.0)
+    live = any(run.data.is_live for run in runs)
+    if choices.get("over") == "time":
+        size, unit = (60.0, "min") if reached > _LONG_S else (1.0, "s")
+        end = horizon(reached, 0.0) if live else reached
+        return Axis(say(tr_mark("time")), unit, low=0.0, high=(end or 1.0) / size), size
+    planned = max((run.data.progress().planned for run in runs), default=0)
+    end = horizon(reached, planned) if live else reached
+    return Axis(say(tr_mark("step")), whole=True, low=0.0, high=max(end, 1.0)), 1.0
+
+
+def legend_of(runs: Sequence[RunView]) -> tuple[LegendEntry, ...]:
+    """One entry per run."""
+    return tuple(LegendEntry(run.label, run.colour_name) for run in runs)
+
+
+def define(*names: str) -> tuple[Definition, ...]:
+    """The definitions of these metrics."""
+    return tuple(Definition(say(METRICS[n].title), say(METRICS[n].definition)) for n in names)
+
+
+def about(run: RunView, runs: Sequence[RunView], *said: Words) -> Text:
+    """A sentence about one run, which is named where it is not the only one."""
+    parts: list[Words] = [w for w in said if w]
+    return join([run.label, *parts] if len(runs) > 1 else parts)
+
+
+def why_missing(runs: Sequence[RunView], column: str, otherwise: Text) -> Words:
+    """Why there is nothing of a column: the reason that a run gives, else that it has not begun, else `otherwise`."""
+    for run in runs:
+        if column in run.data.missing:
+            return say(run.data.missing[column])
+    if any(run.data.is_live for run in runs):
+        return WAITING
+    return otherwise
+
+
+def latest(series: Series, pick: Callable[[Series], np.ndarray] = lambda s: s.mean) -> float:
+    """The newest value that is known; NaN where there is none."""
+    values = pick(series)
+    known = values[np.isfinite(values)]
+    return float(known[-1]) if len(known) else float("nan")

@@ -1,0 +1,104 @@
+"""Gradient norms: by layer and step, over the whole model, by layer compared between runs, and the update ratio."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tfx_engine.protocol.marker import tr_mark
+from tfx_workbench.exhibits.by_step import (
+    NO_RUN, about, curve_of, define, in_drawing_order, latest, legend_of, series_of, why_missing, x_axis,
+)
+from tfx_workbench.exhibits.exhibit import Axis, Exhibit, Plot
+from tfx_workbench.exhibits.format import number
+from tfx_workbench.exhibits.kind import Choice, Choices, ExhibitType
+from tfx_workbench.exhibits.layers import heat_map, layer_names, layer_ticks, profile, profile_sentence
+from tfx_workbench.exhibits.runview import RunView, focused
+from tfx_workbench.exhibits.text import Text, say
+
+_TITLE = tr_mark("Gradient norms")
+_NONE = say(tr_mark("No gradient was measured."))
+_VIEW = Choice("view", tr_mark("what is shown"), (
+    ("layers", tr_mark("layer × step")), ("global", tr_mark("whole model")),
+    ("profile", tr_mark("by layer, compared")), ("updates", tr_mark("update ratio")),
+))
+
+
+def gradients(runs: Sequence[RunView], choices: Choices) -> Exhibit:
+    """The chosen view of the gradients."""
+    if not runs:
+        return Exhibit("gradients", say(_TITLE), empty=NO_RUN, definitions=define("grad_norm", "layer_grad_norm"))
+    match choices.get("view"):
+        case "global":
+            return _curves(runs, choices, "grad_norm")
+        case "updates":
+            return _curves(runs, choices, "update_ratio")
+        case "profile":
+            return _profiles(runs)
+        case _:
+            return _by_layer(runs)
+
+
+def _curves(runs: Sequence[RunView], choices: Choices, column: str) -> Exhibit:
+    found = [(run, series_of(run, column, choices)) for run in in_drawing_order(runs)]
+    found = [(run, series) for run, series in found if np.any(np.isfinite(series.mean))]
+    if not found:
+        return Exhibit("gradients", say(_TITLE), empty=why_missing(runs, column, _NONE), definitions=define(column))
+    x, x_size = x_axis(runs, [series for _, series in found], choices)
+    layers = tuple(curve_of(run, series, x_size=x_size) for run, series in found)
+    run, newest = next(((r, s) for r, s in found if r is focused(runs)), found[-1])
+    return Exhibit(
+        "gradients", say(_TITLE), sentence=_newest(run, runs, column, latest(newest)), legend=legend_of(runs),
+        plots=(Plot(column, x, Axis(say(tr_mark("log scale")), log=True), layers),), definitions=define(column),
+    )
+
+
+def _newest(run: RunView, runs: Sequence[RunView], column: str, value: float) -> Text:
+    if column == "grad_norm":
+        return about(run, runs, say(tr_mark("L2 norm now {value}"), value=number(value, 3)))
+    return about(run, runs, say(tr_mark("|update| / |weight| now {value}"), value=number(value, 3)))
+
+
+def _by_layer(runs: Sequence[RunView]) -> Exhibit:
+    run = focused(runs)
+    assert run is not None
+    definitions = define("layer_grad_norm")
+    steps, values = run.data.layers("layer_grad_norm")
+    if not len(steps) or not np.any(np.isfinite(values)):
+        return Exhibit("gradients", say(_TITLE), empty=why_missing([run], "layer_grad_norm", _NONE), definitions=definitions)
+    names = layer_names(run, values.shape[1])
+    heat = heat_map(steps, values, names, say(tr_mark("gradient norm, log scale")))
+    x = Axis(say(tr_mark("step")), whole=True)
+    y = Axis(say(tr_mark("layer")), ticks=layer_ticks(names))
+    step, layer = np.unravel_index(int(np.nanargmax(values)), values.shape)
+    largest = say(
+        tr_mark("largest {value}: {layer}, step {step}"), value=number(float(values[step, layer]), 3), layer=names[layer],
+        step=f"{steps[step]:,}",
+    )
+    return Exhibit(
+        "gradients", say(_TITLE), sentence=about(run, runs, largest), definitions=definitions,
+        plots=(Plot("layers", x, y, (heat,)),),
+    )
+
+
+def _profiles(runs: Sequence[RunView]) -> Exhibit:
+    found = [(run, profile(run)) for run in in_drawing_order(runs)]
+    found = [(run, curve) for run, curve in found if len(curve.x)]
+    definitions = define("layer_grad_norm")
+    if not found:
+        return Exhibit("gradients", say(_TITLE), empty=why_missing(runs, "layer_grad_norm", _NONE), definitions=definitions)
+    names = max((layer_names(run, len(curve.x)) for run, curve in found), key=len)
+    x = Axis(say(tr_mark("layer")), ticks=layer_ticks(names), low=-0.2, high=len(names) - 0.8)
+    y = Axis(say(tr_mark("median over the steps, log scale")), log=True)
+    run, chosen = next(((r, c) for r, c in found if r is focused(runs)), found[-1])
+    return Exhibit(
+        "gradients", say(_TITLE), sentence=about(run, runs, profile_sentence(chosen, layer_names(run, len(chosen.x)))),
+        plots=(Plot("profile", x, y, tuple(curve for _, curve in found)),), legend=legend_of(runs), definitions=definitions,
+    )
+
+
+EXHIBIT = ExhibitType(
+    name="gradients", title=_TITLE, function=gradients, order=40, shortcut="Ctrl+4",
+    needs=frozenset({"info", "steps"}), choices=(_VIEW,),
+)

@@ -1,0 +1,96 @@
+"""Throughput: tokens per second of every step, the median of those that count, and its 95 % interval.
+
+Steps that do not count (warm-up, probes, another process on the device) are dots beside the curve: nothing is hidden,
+and nothing of it enters the median.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from tfx_engine.protocol.marker import tr_mark
+from tfx_workbench.exhibits.by_step import (
+    NO_RUN, OVER, about, curve_of, define, in_drawing_order, legend_of, series_of, why_missing, x_axis,
+)
+from tfx_workbench.exhibits.exhibit import Axis, Curve, Exhibit, Layer, Line, Plot
+from tfx_workbench.exhibits.format import Scale, count_scale, spread
+from tfx_workbench.exhibits.kind import Choices, ExhibitType
+from tfx_workbench.exhibits.runview import RunView, focused
+from tfx_workbench.exhibits.text import Text, say
+from tfx_workbench.runs.series import Series
+
+_COLUMN = "tokens_per_s"
+_TITLE = tr_mark("Throughput")
+
+
+def throughput(runs: Sequence[RunView], choices: Choices) -> Exhibit:
+    """Curves of tokens/s with their medians."""
+    found = [(run, series_of(run, _COLUMN, choices)) for run in in_drawing_order(runs)]
+    found = [(run, series) for run, series in found if np.any(np.isfinite(series.mean))]
+    if not found:
+        empty = why_missing(runs, _COLUMN, say(tr_mark("No step was timed."))) if runs else NO_RUN
+        return Exhibit("throughput", say(_TITLE), empty=empty, definitions=define(_COLUMN, "step_ms"))
+    scale = count_scale(max(float(np.nanmax(series.mean)) for _, series in found), "tokens/s")
+    x, x_size = x_axis(runs, [series for _, series in found], choices)
+    layers: list[Layer] = []
+    for run, series in found:
+        layers += _layers(run, series, scale, x_size)
+    return Exhibit(
+        "throughput", say(_TITLE), sentence=_sentence(runs), legend=legend_of(runs),
+        plots=(Plot("throughput", x, Axis("", scale.unit), tuple(layers)),),
+        definitions=define(_COLUMN, "step_ms"),
+    )
+
+
+def _layers(run: RunView, series: Series, scale: Scale, x_size: float) -> list[Layer]:
+    curve = curve_of(run, series, scale.size, x_size=x_size)
+    layers: list[Layer] = [curve]
+    if series.steps_per_point == 1 and series.phase_mask.any():
+        known = np.isfinite(series.mean)
+        counts = series.phase_mask[known]
+        layers = [
+            Curve(curve.key, run.label, curve.x[counts], curve.y[counts], curve.colour),
+            Curve(
+                curve.key + " left out", say(tr_mark("{run} (does not count)"), run=run.label), curve.x[~counts],
+                curve.y[~counts], curve.colour, points=True, line=False, sets_range=False,
+            ),
+        ]
+    median = run.data.summary()[_COLUMN]
+    if median["median"] is not None:
+        low, high = (median[k] / scale.size if median[k] is not None else None for k in ("low", "high"))
+        layers.append(Line(curve.key + " median", median["median"] / scale.size, "", run.colour_name, low=low, high=high))
+    return layers
+
+
+def _sentence(runs: Sequence[RunView]) -> Text | str:
+    run = focused(runs)
+    if run is None:
+        return ""
+    summary = run.data.summary()
+    median, low, high = (math.nan if v is None else v for v in (summary[_COLUMN][k] for k in ("median", "low", "high")))
+    if math.isnan(median):
+        return about(run, runs, say(tr_mark("no measured step yet")))
+    rate = count_scale(median, "tokens/s").text(median)
+    return about(
+        run, runs, say(tr_mark("median {rate} {spread}"), rate=rate, spread=spread(median, low, high)), _left_out(run, summary),
+    )
+
+
+def _left_out(run: RunView, summary: dict) -> Text | str:
+    series = run.data.series(_COLUMN, points=10_000)
+    count = int(summary["left_out_steps"])
+    if series.steps_per_point == 1:
+        warm = int(run.data.info.config["run"]["warmup_steps"])
+        count = int(np.count_nonzero(~series.phase_mask & (series.x > warm)))
+    if not count:
+        return ""
+    return say(tr_mark("{count} steps left out") if count > 1 else tr_mark("1 step left out"), count=count)
+
+
+EXHIBIT = ExhibitType(
+    name="throughput", title=_TITLE, function=throughput, order=20, shortcut="Ctrl+2",
+    needs=frozenset({"info", "steps"}), choices=(OVER,),
+)

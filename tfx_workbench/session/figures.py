@@ -1,0 +1,86 @@
+"""The key figures of a run, as the table and the top bar show them; computed beside the window, never in it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from tfx_workbench.analysis.statistics import Effect, effect, exact_effect
+from tfx_workbench.runs.interval import Floats, Interval
+from tfx_workbench.session.shared_run import SharedRun
+
+_NO_VALUES: Floats = np.empty(0)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Figures:
+    """What is known of one run now; None where nothing is."""
+
+    status: str
+    reason: str
+    name: str
+    paused: bool = False
+    progress: float | None = None
+    eta_s: float | None = None
+    tokens_per_s: Interval | None = None
+    peak_bytes: int | None = None
+    loss: float | None = None
+    total: int | None = None
+    trainable: int | None = None
+    overhead_percent: float | None = None
+    device: str = ""
+    speeds: Floats = dataclasses.field(default=_NO_VALUES, repr=False)  # tokens/s of the measured steps
+
+    def without_values(self) -> tuple[Any, ...]:
+        """Everything that is shown, to see whether it changed."""
+        return tuple(getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "speeds")
+
+
+@dataclasses.dataclass(frozen=True)
+class Effects:
+    """How a run differs from the baseline."""
+
+    speed: Effect | None = None
+    memory: Effect | None = None
+
+
+def figures_of(run: SharedRun) -> Figures:
+    """The figures of a run that was refreshed."""
+    with run.lock:
+        summary, progress = run.summary(), run.progress()
+        speeds = run.measured("tokens_per_s").copy()
+        device_info = run.facts.get("device")
+        paused = run.is_live and is_paused(run)
+    memory, speed, loss = summary["memory_bytes"], summary["tokens_per_s"], summary["loss"]
+    peak = memory["step_peak"] if memory["step_peak"] is not None else memory["peak"]
+    started = progress.done > 0
+    return Figures(
+        status=run.info.status, reason=run.info.reason, name=run.info.name, paused=paused,
+        progress=progress.fraction if started else None, eta_s=None if paused else progress.eta_s,
+        tokens_per_s=_interval(speed) if speed["median"] is not None else None,
+        peak_bytes=peak, loss=loss["final"], total=summary["params"]["total"], trainable=summary["params"]["trainable"],
+        overhead_percent=summary["overhead_percent"], speeds=speeds[np.isfinite(speeds)],
+        device=str(device_info.get("name", "")) if isinstance(device_info, dict) else "",
+    )
+
+
+def is_paused(run: SharedRun) -> bool:
+    """Whether the last order that the worker acknowledged was to pause."""
+    for event in reversed(run.events):
+        if event.kind == "control" and event.code in ("paused", "resumed", "pause", "resume"):
+            return event.code.startswith("pause")
+    return False
+
+
+def effects_of(baseline: Figures, other: Figures) -> Effects:
+    """The differences of one run to the baseline."""
+    speed = effect(baseline.speeds, other.speeds) if len(baseline.speeds) and len(other.speeds) else None
+    known = baseline.peak_bytes is not None and other.peak_bytes is not None
+    return Effects(speed, exact_effect(baseline.peak_bytes, other.peak_bytes) if known else None)
+
+
+def _interval(values: dict[str, Any]) -> Interval:
+    low, high = (float("nan") if values[k] is None else float(values[k]) for k in ("low", "high"))
+    return Interval(float(values["median"]), low, high)

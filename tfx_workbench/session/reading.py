@@ -1,0 +1,238 @@
+"""The reading thread: it lists the library, refreshes the runs that are looked at, and computes their figures.
+
+Everything that touches a disk or takes more than a moment happens here, so that the window's thread only paints.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+
+from PySide6.QtCore import QObject, QThread, QTimer, Signal, Slot
+
+from tfx_engine.runfile.errors import RunFileError
+from tfx_workbench.runs.library import Library, RunRow
+from tfx_workbench.session.figures import Effects, Figures, effects_of, figures_of
+from tfx_workbench.session.shared_run import SharedRun
+
+POLL_MS = 120
+SCAN_MS = 1000
+FIGURES_EVERY_S = 0.5
+EFFECTS_EVERY_S = 1.0
+CLOSE_AFTER_S = 2.0
+_log = logging.getLogger(__name__)
+
+
+class Reader(QObject):
+    """Lives in its own thread; talk to it through `ReadingThread`. Keys are the paths of run files as text."""
+
+    listed = Signal(list)  # of RunRow
+    opened = Signal(str, object)  # key, SharedRun: read to its end as of now
+    refused = Signal(str, object)  # key, Problem
+    changed = Signal(dict)  # key -> frozenset of what changed
+    figured = Signal(dict)  # key -> Figures
+    compared = Signal(dict)  # key -> Effects
+
+    def __init__(self, store: Path) -> None:
+        super().__init__()
+        self._library = Library(store)
+        self._watched: dict[str, SharedRun] = {}
+        self._wanted: list[str] = []
+        self._rows: dict[str, RunRow] = {}
+        self._figures: dict[str, Figures] = {}
+        self._figured_at: dict[str, float] = {}
+        self._figures_mark: dict[str, tuple[str, int]] = {}
+        self._baseline = ""
+        self._effects: dict[str, Effects] = {}
+        self._marks: dict[str, tuple[object, ...]] = {}  # what each effect was computed from
+        self._compared_at = 0.0
+        self._refused: set[str] = set()
+        self._retired: list[tuple[float, SharedRun]] = []
+        self._timers: list[QTimer] = []
+
+    @Slot()
+    def start(self) -> None:
+        """Begin; called in the reading thread."""
+        for interval_ms, slot in ((POLL_MS, self.poll), (SCAN_MS, self.scan)):
+            timer = QTimer(self)
+            timer.setInterval(interval_ms)
+            timer.timeout.connect(slot)
+            timer.start()
+            self._timers.append(timer)
+        self.scan()
+
+    @Slot()
+    def stop(self) -> None:
+        """Let go of every file; called in the reading thread."""
+        for timer in self._timers:
+            timer.stop()
+        for run in [*self._watched.values(), *(run for _, run in self._retired)]:
+            run.close()
+        self._watched.clear()
+        self._retired.clear()
+
+    # ------------------------------------------------------------------ what is wanted
+
+    @Slot(list)
+    def watch(self, keys: list[str]) -> None:
+        """Keep exactly these runs open and fresh."""
+        self._wanted = list(keys)
+        for key in [k for k in self._watched if k not in keys]:
+            self._retire(key)
+        self._refused -= {k for k in self._refused if k not in keys}
+
+    @Slot(str)
+    def set_baseline(self, key: str) -> None:
+        """Compare the watched runs with this one; "" with none."""
+        if key != self._baseline:
+            self._baseline = key
+            self._compared_at = 0.0
+            self._effects, self._marks = {}, {}
+            self.compared.emit({})
+
+    @Slot()
+    def scan(self) -> None:
+        """List the library."""
+        try:
+            rows = self._library.scan()
+        except RunFileError as error:
+            self.refused.emit(str(self._library.store), error.problem)
+            return
+        self._rows = {str(row.path): row for row in rows}
+        self.listed.emit(rows)
+
+    def _retire(self, key: str) -> None:
+        """A panel may still show the run for a frame: its file is closed a moment later."""
+        self._retired.append((time.monotonic(), self._watched.pop(key)))
+
+    def _close_retired(self) -> None:
+        now = time.monotonic()
+        for _, run in [pair for pair in self._retired if now - pair[0] > CLOSE_AFTER_S]:
+            run.close()
+        self._retired = [pair for pair in self._retired if now - pair[0] <= CLOSE_AFTER_S]
+
+    # ------------------------------------------------------------------ reading
+
+    @Slot()
+    def poll(self) -> None:
+        """Open what is wanted, take in what is new, bring figures and differences up to date."""
+        for key in self._wanted:
+            if key not in self._watched and key not in self._refused:
+                self._open(key)
+        self._close_retired()
+        self._refresh()
+        self._read_one_other()
+        self._compare()
+
+    def _open(self, key: str) -> None:
+        try:
+            run = SharedRun(key)
+            run.load()
+        except RunFileError as error:
+            self._refused.add(key)
+            self.refused.emit(key, error.problem)
+            return
+        self._watched[key] = run
+        self._figure(key, run)
+        self.opened.emit(key, run)
+
+    def _refresh(self) -> None:
+        changed: dict[str, frozenset[str]] = {}
+        for key, run in list(self._watched.items()):
+            try:
+                what = run.refresh()
+            except RunFileError as error:
+                self._retire(key)
+                self._refused.add(key)
+                self.refused.emit(key, error.problem)
+                continue
+            if what:
+                changed[key] = what
+                if time.monotonic() - self._figured_at.get(key, 0.0) > FIGURES_EVERY_S or not run.is_live:
+                    self._figure(key, run)
+        if changed:
+            self.changed.emit(changed)
+
+    def _figure(self, key: str, run: SharedRun) -> None:
+        self._figured_at[key] = time.monotonic()
+        figures = figures_of(run)
+        before = self._figures.get(key)
+        self._figures[key] = figures
+        if before is None or before.without_values() != figures.without_values():
+            self.figured.emit({key: figures})
+
+    def _read_one_other(self) -> None:
+        """Figures of one run that nobody looks at, the newest first: the table fills bit by bit."""
+        for key, row in reversed(self._rows.items()):
+            if key in self._watched or key in self._refused or row.status == "queued":
+                continue
+            mark = (row.status, row.steps)
+            if self._figures_mark.get(key) == mark:
+                continue
+            self._figures_mark[key] = mark
+            try:
+                run = SharedRun(key)
+                run.load()
+                self._figure(key, run)
+                run.close()
+            except RunFileError as error:
+                _log.info("no figures of %s: %s", key, error)
+            return
+
+    def _compare(self) -> None:
+        baseline = self._figures.get(self._baseline)
+        if baseline is None or time.monotonic() - self._compared_at < EFFECTS_EVERY_S:
+            return
+        self._compared_at = time.monotonic()
+        fresh = {}
+        for key in self._watched:
+            if key != self._baseline and key in self._figures:
+                mark = (len(baseline.speeds), baseline.peak_bytes, len(self._figures[key].speeds), self._figures[key].peak_bytes)
+                if self._marks.get(key) != mark:
+                    self._marks[key] = mark
+                    fresh[key] = effects_of(baseline, self._figures[key])
+        if fresh:
+            self._effects.update(fresh)
+            self.compared.emit(dict(self._effects))
+
+
+class ReadingThread(QObject):
+    """Starts and ends the thread, and passes on wishes to the reader in it."""
+
+    _watch = Signal(list)
+    _baseline = Signal(str)
+    _scan = Signal()
+
+    def __init__(self, store: Path, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._thread = QThread()
+        self._thread.setObjectName("reading")
+        self.reader = Reader(store)
+        self.reader.moveToThread(self._thread)
+        self._thread.started.connect(self.reader.start)
+        self._thread.finished.connect(self.reader.stop)
+        self._watch.connect(self.reader.watch)
+        self._baseline.connect(self.reader.set_baseline)
+        self._scan.connect(self.reader.scan)
+
+    def start(self) -> None:
+        """Begin reading."""
+        self._thread.start(QThread.Priority.LowPriority)
+
+    def watch(self, keys: list[str]) -> None:
+        """Keep exactly these runs open and fresh."""
+        self._watch.emit(keys)
+
+    def set_baseline(self, key: str) -> None:
+        """Compare the watched runs with this one."""
+        self._baseline.emit(key)
+
+    def scan(self) -> None:
+        """List the library now."""
+        self._scan.emit()
+
+    def close(self) -> None:
+        """End the thread; returns when it has ended."""
+        self._thread.quit()
+        self._thread.wait()

@@ -1,0 +1,66 @@
+"""One run as a line of the table: what the library says, its figures, and how the session shows it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from tfx_workbench.analysis.statistics import Effect
+from tfx_workbench.runs.interval import Interval
+from tfx_workbench.runs.library import RunRow
+from tfx_workbench.session.figures import Effects, Figures
+
+
+@dataclasses.dataclass
+class Line:
+    """See `widgets.run_model.RunLine`, which says what the fields mean."""
+
+    key: str
+    name: str
+    colour: int
+    ticked: bool
+    is_baseline: bool
+    status: str
+    reason: str
+    created: str
+    paused: bool = False
+    progress: float | None = None
+    eta_s: float | None = None
+    tokens_per_s: Interval | None = None
+    speed_effect: Effect | None = None
+    peak_bytes: float | None = None
+    memory_effect: Effect | None = None
+    loss: float | None = None
+    trainable: int | None = None
+    total: int | None = None
+
+
+def line_of(
+    row: RunRow, figures: Figures | None, effects: Effects | None, *, colour: int, ticked: bool, is_baseline: bool
+) -> Line:
+    """The line of a run; figures may not be there yet."""
+    line = Line(
+        key=str(row.path), name=row.name, colour=colour, ticked=ticked, is_baseline=is_baseline, status=row.status,
+        reason=row.reason, created=row.created_at,
+    )
+    if figures is None:
+        return line
+    # The library is listed once a second, an open run is read more often: the newer word counts.
+    ended = figures.status not in ("queued", "running")
+    line.status = figures.status if ended or row.status == "queued" else row.status
+    line.reason = figures.reason or row.reason
+    for name in ("paused", "progress", "eta_s", "tokens_per_s", "peak_bytes", "loss", "trainable", "total"):
+        setattr(line, name, getattr(figures, name))
+    if effects is not None and ticked and not is_baseline:
+        line.speed_effect, line.memory_effect = effects.speed, effects.memory
+    return line
+
+
+def in_order(rows: list[RunRow]) -> list[RunRow]:
+    """The newest comparison first, within it as queued."""
+    newest: dict[str, str] = {}
+    for row in rows:
+        group = row.comparison or str(row.path)
+        newest[group] = max(newest.get(group, ""), row.created_at)
+
+    within = sorted(rows, key=lambda row: (row.created_at, row.queue_position))
+    return sorted(within, key=lambda row: newest[row.comparison or str(row.path)], reverse=True)

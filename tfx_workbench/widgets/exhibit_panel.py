@@ -1,0 +1,82 @@
+"""A panel that shows one exhibit and its choices: all that most exhibits need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from tfx_workbench.exhibits.exhibit import Exhibit
+from tfx_workbench.exhibits.kind import ExhibitType
+from tfx_workbench.exhibits.palette import Palette
+from tfx_workbench.exhibits.runview import RunView
+from tfx_workbench.widgets.exhibit_view import ExhibitView
+from tfx_workbench.widgets.panel import Panel
+from tfx_workbench.widgets.words import shown
+
+
+class ExhibitPanel(Panel):
+    """Makes the exhibit of the runs it is given, and again when something else is chosen in it."""
+
+    def __init__(self, exhibit: ExhibitType, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._kind = exhibit
+        self._runs: tuple[RunView, ...] = ()
+        self._chosen = exhibit.choose({})
+        self._late = False  # runs came while nobody could see them
+        self.name = exhibit.name
+        self.title = shown(exhibit.title)
+        self.needs = exhibit.needs
+        self.view = ExhibitView(self.title, exhibit.choices, self)
+        self.view.chosen.connect(self.choose)
+        box = QVBoxLayout(self)
+        box.setContentsMargins(0, 0, 0, 0)
+        box.addWidget(self.view)
+        self.setAccessibleName(self.title)
+        self.setMinimumSize(200, 140)
+
+    # ------------------------------------------------------------------ what the window calls
+
+    def update_runs(self, runs: Sequence[RunView], choices: Mapping[str, str] | None = None) -> None:
+        """Show these runs; a panel that cannot be seen remembers them until it can."""
+        self._runs = tuple(runs)
+        if choices is not None:
+            self._chosen = self._kind.choose(choices)
+            self.view.header.show_choices(self._chosen)
+        if self.isVisible():
+            self.show_exhibit(self._kind.make(self._runs, self._chosen))
+        else:
+            self._late = True
+
+    def choices(self) -> dict[str, str]:
+        """What is chosen in the panel."""
+        return dict(self._chosen)
+
+    def apply_theme(self, palette: Palette) -> None:
+        """Take on these colours."""
+        self.view.apply_theme(palette)
+
+    def close_panel(self) -> None:
+        """Let go of plots and runs."""
+        self._runs = ()
+        self.view.close_view()
+
+    # ------------------------------------------------------------------ its own business
+
+    def choose(self, name: str, key: str) -> None:
+        """Choose an option and show what it changes at once."""
+        self._chosen = self._kind.choose({**self._chosen, name: key})
+        self.view.header.show_choices(self._chosen)
+        self.update_runs(self._runs)
+        self.choices_changed.emit()
+
+    def show_exhibit(self, exhibit: Exhibit) -> None:
+        """Show an exhibit; panels that paint themselves extend this."""
+        self._late = False
+        self.view.show_exhibit(exhibit)
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802  Qt's name
+        super().showEvent(event)
+        if self._late or self.view.canvas is None:
+            self.update_runs(self._runs)

@@ -1,0 +1,153 @@
+"""Paints any `Exhibit` as a quiet card: head, plots or tables or what to do when there is nothing, legend, notes.
+
+pyqtgraph is imported when there is the first plot to paint, so that the window is up before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
+
+from tfx_workbench.exhibits.exhibit import Exhibit, HeatMap
+from tfx_workbench.exhibits.format import number, with_unit
+from tfx_workbench.exhibits.kind import Choice
+from tfx_workbench.exhibits.palette import DARK, Palette
+from tfx_workbench.exhibits.ranges import colour_limits
+from tfx_workbench.widgets.card import CardHeader, ElidedLabel
+from tfx_workbench.widgets.exhibit_words import said
+from tfx_workbench.widgets.legend_bar import Entry, LegendBar, Scale
+from tfx_workbench.widgets.table_view import TableView
+
+if TYPE_CHECKING:
+    from tfx_workbench.widgets.plots import PlotCanvas
+
+
+class ExhibitView(QFrame):
+    """A card with one exhibit. `show_exhibit` updates in place; `close_view` takes the plots down."""
+
+    chosen = Signal(str, str)  # name of a choice, key of its option
+
+    def __init__(self, title: str, choices: Sequence[Choice] = (), parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("card")
+        self._palette = DARK
+        self._exhibit: Exhibit | None = None
+        self.header = CardHeader(title, choices, self)
+        self.header.chosen.connect(self.chosen)
+        self.legend = LegendBar(self)
+        self.legend.hide()
+        self._canvas: PlotCanvas | None = None
+        self._table: TableView | None = None
+        self._own_body: QWidget | None = None
+        self._empty = QLabel(self)
+        self._empty.setObjectName("empty")
+        self._empty.setTextFormat(Qt.TextFormat.PlainText)
+        self._empty.setWordWrap(True)
+        self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._note = ElidedLabel(self)
+        self._note.setObjectName("muted")
+        self._note.hide()
+        self._box = QVBoxLayout(self)
+        self._box.setContentsMargins(12, 8, 12, 8)
+        self._box.setSpacing(4)
+        self._box.addWidget(self.header)
+        self._box.addWidget(self._empty, 1)
+        self._box.addWidget(self.legend)
+        self._box.addWidget(self._note)
+        self.setAccessibleName(title)
+
+    @property
+    def canvas(self) -> PlotCanvas | None:
+        """The plots, where there were any to paint so far."""
+        return self._canvas
+
+    @property
+    def empty_text(self) -> str:
+        """What the card says instead of a picture; "" where there is a picture."""
+        return self._empty.text() if not self._empty.isHidden() else ""
+
+    def set_body(self, body: QWidget) -> None:
+        """Show this widget, which paints the exhibit itself, in place of plots."""
+        self._own_body = body
+        self._box.insertWidget(1, body, 1)
+        body.hide()
+
+    # ------------------------------------------------------------------ data
+
+    def show_exhibit(self, exhibit: Exhibit) -> None:
+        """Take on a new exhibit."""
+        self._exhibit = exhibit
+        self.header.set_sentence(said(exhibit.sentence))
+        self.header.set_definitions([f"{said(d.title)}: {said(d.text)}" for d in exhibit.definitions])
+        note = said(exhibit.notes[0]) if len(exhibit.notes) == 1 else "  ·  ".join(said(n) for n in exhibit.notes)
+        self._note.set_text(note)
+        self._note.setVisible(bool(note))
+        self._show_body(exhibit)
+        self._show_legend(exhibit)
+        summary = said(exhibit.summary())
+        if summary != self.accessibleDescription():
+            self.setAccessibleDescription(summary)
+
+    def apply_theme(self, palette: Palette) -> None:
+        """Take on these colours."""
+        self._palette = palette
+        self.legend.apply_theme(palette)
+        if self._exhibit is not None:
+            self._show_body(self._exhibit)
+
+    def _show_body(self, exhibit: Exhibit) -> None:
+        own = self._own_body is not None and not exhibit.empty
+        plots = bool(exhibit.plots) and not exhibit.empty and not own
+        tables = bool(exhibit.tables) and not exhibit.empty and not own
+        if plots:
+            self._plots().show_plots(exhibit.plots, self._palette)
+        if tables:
+            self._tables().show_tables(exhibit.tables)
+        self._empty.setText(said(exhibit.empty))
+        for widget, visible in ((self._canvas, plots), (self._table, tables), (self._own_body, own)):
+            if widget is not None:
+                widget.setVisible(visible)
+        self._empty.setVisible(not (plots or tables or own))
+
+    def _show_legend(self, exhibit: Exhibit) -> None:
+        if exhibit.empty:
+            self.legend.show_legend(())
+            return
+        entries = [Entry(said(e.label), e.colour, e.style) for e in exhibit.legend]
+        heat = next((layer for p in exhibit.plots for layer in p.layers if isinstance(layer, HeatMap)), None)
+        self.legend.show_legend(entries, _scale(heat) if heat is not None else None)
+
+    def _plots(self) -> PlotCanvas:
+        if self._canvas is None:
+            from tfx_workbench.widgets.plots import PlotCanvas
+
+            self._canvas = PlotCanvas(self)
+            self._canvas.setAccessibleName(self.accessibleName())
+            self._box.insertWidget(1, self._canvas, 1)
+        return self._canvas
+
+    def _tables(self) -> TableView:
+        if self._table is None:
+            self._table = TableView(self)
+            self._box.insertWidget(2, self._table)
+        return self._table
+
+    def close_view(self) -> None:
+        """Let go of the plots; the view is not used afterwards."""
+        if self._canvas is not None:
+            self._canvas.close_canvas()
+            self._box.removeWidget(self._canvas)
+            self._canvas.deleteLater()
+            self._canvas = None
+        self._exhibit = None
+
+
+def _scale(heat: HeatMap) -> Scale:
+    low, high = colour_limits(heat)
+    if heat.log:
+        low, high = 10.0**low, 10.0**high
+    label = ", ".join(filter(None, [said(heat.label), heat.unit]))
+    return Scale(number(low, 2), with_unit(number(high, 2), ""), label, heat.colour_map)

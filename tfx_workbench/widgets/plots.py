@@ -1,0 +1,182 @@
+"""The canvas: all plots of one exhibit in one graphics view. Imports pyqtgraph (0.2 to 0.7 s): import late.
+
+Mouse: hovering reads values off, the wheel zooms, dragging pans, a double click shows everything. Keyboard: arrows walk
+from value to value, + and - zoom, Home shows everything, Escape leaves.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pyqtgraph as pg
+from PySide6.QtCore import QEvent, QPointF, QRectF, Qt
+from PySide6.QtGui import QKeyEvent, QMouseEvent, QResizeEvent
+from PySide6.QtWidgets import QFrame, QWidget
+
+from tfx_workbench.exhibits.exhibit import Plot
+from tfx_workbench.exhibits.palette import DARK, Palette
+from tfx_workbench.exhibits.readout import Readout, neighbour, read
+from tfx_workbench.widgets.exhibit_words import said
+from tfx_workbench.widgets.hover_box import HoverBox
+from tfx_workbench.widgets.plot_frame import PlotFrame
+
+_GAP = 8.0  # px between plots
+_ZOOM = 0.7
+
+
+class PlotCanvas(pg.GraphicsView):
+    """Shows a tuple of `Plot`s; frames are kept as long as the keys of the plots stay the same."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent, background=None)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setAntialiasing(False)
+        self.setMouseTracking(True)
+        self._palette = DARK
+        self._plots: tuple[Plot, ...] = ()
+        self._frames: dict[str, PlotFrame] = {}
+        self._hover = HoverBox(self)
+        self._reading: tuple[str, float, float] | None = None  # key of the plot, x, y
+        self._closed = False
+
+    @property
+    def frames(self) -> dict[str, PlotFrame]:
+        """The frame of each plot, by its key."""
+        return self._frames
+
+    @property
+    def hover(self) -> HoverBox:
+        """The box with the values under the mouse."""
+        return self._hover
+
+    # ------------------------------------------------------------------ data
+
+    def show_plots(self, plots: tuple[Plot, ...], palette: Palette) -> None:
+        """Take on new data and colours."""
+        self._plots, self._palette = plots, palette
+        self._hover.apply_theme(palette)
+        if [p.key for p in plots] != list(self._frames):
+            self._make_frames()
+        for plot in plots:
+            self._frames[plot.key].show_plot(plot, palette)
+        if self._reading is not None:
+            self._read(*self._reading)
+
+    def _make_frames(self) -> None:
+        self._drop_frames()
+        for plot in self._plots:
+            frame = PlotFrame(self._palette)
+            self.scene().addItem(frame)
+            self._frames[plot.key] = frame
+        self._arrange()
+
+    def _drop_frames(self) -> None:
+        self._leave()
+        for frame in self._frames.values():
+            frame.close_frame()
+            self.scene().removeItem(frame)
+        self._frames = {}
+
+    def close_canvas(self) -> None:
+        """Take everything down in order; what is left to the interpreter's end crashes now and then."""
+        if not self._closed:
+            self._closed = True
+            self._drop_frames()
+            self.close()
+
+    # ------------------------------------------------------------------ layout
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802  Qt's name
+        super().resizeEvent(event)
+        if getattr(self, "_frames", None):
+            self._arrange()
+
+    def _arrange(self) -> None:
+        width, height = float(self.width()), float(self.height())
+        count = max(1, len(self._frames))
+        columns = min(count, max(1, round(math.sqrt(count * width / max(height, 1.0) / 1.4))))
+        columns = math.ceil(count / math.ceil(count / columns))  # no column that is empty
+        rows = math.ceil(count / columns)
+        cell_w, cell_h = (width - (columns - 1) * _GAP) / columns, (height - (rows - 1) * _GAP) / rows
+        for i, frame in enumerate(self._frames.values()):
+            row, column = divmod(i, columns)
+            frame.setGeometry(QRectF(column * (cell_w + _GAP), row * (cell_h + _GAP), cell_w, cell_h))
+            frame.refresh()
+
+    # ------------------------------------------------------------------ reading values off
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+        super().mouseMoveEvent(event)
+        self.hover_at(event.position())
+
+    def leaveEvent(self, event: QEvent) -> None:  # noqa: N802
+        super().leaveEvent(event)
+        self._leave()
+
+    def hover_at(self, place: QPointF) -> None:
+        """Read off what is at a place in this widget's pixels."""
+        for key, frame in self._frames.items():
+            inner = frame.mapFromScene(self.mapToScene(place.toPoint()))
+            if frame.data_rect().contains(inner):
+                self._read(key, *frame.to_values(inner))
+                return
+        self._leave()
+
+    def _read(self, key: str, x: float, y: float) -> None:
+        plot = next((p for p in self._plots if p.key == key), None)
+        readout = read(plot, x, y) if plot is not None else None
+        if readout is None:
+            self._leave()
+            return
+        self._reading = (key, x, y)
+        for other, frame in self._frames.items():
+            frame.overlay.set_cross(readout.x if other == key else None)
+        self._show_readout(self._frames[key], readout, y)
+
+    def _show_readout(self, frame: PlotFrame, readout: Readout, y: float) -> None:
+        place = self.mapFromScene(frame.mapToScene(frame.to_pixels(readout.x, y)))
+        rows = [(r.colour, said(r.label), r.value) for r in readout.readings]
+        self._hover.show_at(place, said(readout.heading), rows)
+
+    def _leave(self) -> None:
+        self._reading = None
+        self._hover.hide()
+        for frame in self._frames.values():
+            frame.overlay.set_cross(None)
+
+    # ------------------------------------------------------------------ keyboard
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
+        match event.key():
+            case Qt.Key.Key_Left:
+                self._walk(-1)
+            case Qt.Key.Key_Right:
+                self._walk(1)
+            case Qt.Key.Key_Plus | Qt.Key.Key_Equal:
+                self._each_frame("zoom", _ZOOM)
+            case Qt.Key.Key_Minus:
+                self._each_frame("zoom", 1 / _ZOOM)
+            case Qt.Key.Key_Home:
+                self._each_frame("reset_zoom")
+            case Qt.Key.Key_Escape:
+                self._leave()
+            case _:
+                super().keyPressEvent(event)
+                return
+        event.accept()
+
+    def _each_frame(self, method: str, *args: Any) -> None:
+        for frame in self._frames.values():
+            getattr(frame, method)(*args)
+
+    def _walk(self, direction: int) -> None:
+        if not self._plots:
+            return
+        key, x, y = self._reading or (self._plots[0].key, math.inf if direction < 0 else -math.inf, math.nan)
+        plot = next((p for p in self._plots if p.key == key), self._plots[0])
+        following = neighbour(plot, x, direction)
+        if following is not None:
+            middle = sum(self._frames[plot.key].view.viewRange()[1]) / 2
+            self._read(plot.key, following, middle if math.isnan(y) else y)
