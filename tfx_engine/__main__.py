@@ -11,8 +11,6 @@ Exit codes: 0 done, 1 a run failed, 2 the request was wrong, 130 interrupted.
 from __future__ import annotations
 
 import argparse
-import importlib
-import importlib.util
 import json
 import sys
 from collections.abc import Sequence
@@ -117,13 +115,9 @@ def _estimate(arguments: argparse.Namespace) -> int:
     problems = _problems(arguments.config)
     if problems:
         return _refuse(arguments, problems)
-    if importlib.util.find_spec("tfx_engine.estimate") is None:
-        from tfx_engine.protocol.problems import Problem
+    from tfx_engine import api
 
-        return _refuse(arguments, [Problem(code="not-available", path="", template="This engine cannot estimate yet.",
-                                           hint_template="`run` measures it.")])
-    api: Any = importlib.import_module("tfx_engine.api")
-    figures = json.loads(json.dumps(api.estimate(api.load_config(arguments.config), level="instant"), default=vars))
+    figures = api.estimate(api.load_config(arguments.config), level="instant")
     _print(arguments, figures, "\n".join(f"{key}: {value}" for key, value in figures.items()))
     return DONE
 

@@ -5,6 +5,7 @@ Memory is poisoned, so that a number that was never written shows as NaN, and ev
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -33,10 +34,9 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "optimizer.sgd": [{"momentum": 0.0}, {"nesterov": True, "weight_decay": 0.5}],
     "schedule.cosine": [{"warmup_steps": 0}, {"warmup_steps": 3, "final": 0.5}, {"warmup_steps": 4}],
 }
+TRAINING = ("optimizer", "schedule")  # these two have tests of their own below
 SIZES = [{}, {"width": 1, "heads": 1, "head_width": 1}, {"context": 2, "bias": False}]
 MASKS = ("causal", "bidirectional")
-
-Pair = tuple[Callable[..., Tensor], Callable[..., Tensor], nn.Module, Tensor]
 
 
 def cases() -> Iterator[Any]:
@@ -67,8 +67,8 @@ def built(slot: str, config: Config, name: str | None = None) -> Any:
     return technique.build(options, config)
 
 
-def stream(config: Config, width: int | None = None) -> Tensor:
-    shape = (config.run.batch, config.model.context, width or config.model.width)
+def stream(config: Config) -> Tensor:
+    shape = (config.run.batch, config.model.context, config.model.width)
     return torch.randn(shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
 
 
@@ -82,7 +82,7 @@ def check(actual: Callable[..., Tensor], reference: Callable[..., Tensor], modul
     first, second, wanted = (run(fn, module, inputs) for fn in (actual, actual, reference))
     for name, value in wanted.items():
         assert torch.equal(first[name], second[name]), f"{name} is not the same twice"
-        torch.testing.assert_close(first[name], value, rtol=1e-9, atol=1e-9, msg=lambda text, name=name: f"{name}: {text}")
+        assert torch.allclose(first[name], value, rtol=1e-9, atol=1e-9), f"{name} is {first[name]}, wanted {value}"
 
 
 def run(fn: Callable[..., Tensor], module: nn.Module, inputs: tuple[Tensor, ...]) -> dict[str, Tensor]:
@@ -97,7 +97,7 @@ def run(fn: Callable[..., Tensor], module: nn.Module, inputs: tuple[Tensor, ...]
 
 
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
-@pytest.mark.parametrize(("technique", "given"), [c for c in cases() if c.values[0].slot not in ("optimizer", "schedule")])
+@pytest.mark.parametrize(("technique", "given"), [c for c in cases() if c.values[0].slot not in TRAINING])
 def test_it_equals_its_reference(technique: Technique, given: dict[str, Any], sizes: dict[str, Any]) -> None:
     config = tiny_config(model=sizes)
     HARNESS[technique.slot](technique, options_of(technique, given), config)
@@ -118,7 +118,8 @@ def of_attention(technique: Technique, options: Any, config: Config) -> None:
     module = randomised(technique.build(options, config))
     for name in MASKS:
         mask = built("mask", config, name)
-        check(lambda x, m=mask: module(x, m), lambda x, m=mask: technique.reference(module, x, m), module, stream(config))
+        reference = functools.partial(technique.reference, mask=mask)
+        check(lambda x, m=mask: module(x, m), lambda x, r=reference: r(module, x), module, stream(config))
 
 
 def of_mask(technique: Technique, options: Any, config: Config) -> None:
@@ -158,7 +159,7 @@ def of_adapter(technique: Technique, options: Any, config: Config) -> None:
         model.query = nn.Linear(config.model.width, 5, bias)
         technique.build(options, config).apply(model)
         randomised(model)
-        check(model.query, lambda x: technique.reference(model.query, x), model, stream(config))
+        check(model.query, functools.partial(technique.reference, model.query), model, stream(config))
 
 
 def of_precision(technique: Technique, options: Any, config: Config) -> None:
@@ -196,10 +197,10 @@ def test_an_optimizer_moves_weights_as_its_reference_does(technique: Technique, 
 @pytest.mark.parametrize("total", [1, 5, 33])
 def test_a_schedule_gives_the_factors_of_its_reference(technique: Technique, given: dict, total: int) -> None:
     options = options_of(technique, given)
-    if (options.warmup_steps or 0) >= total if hasattr(options, "warmup_steps") else False:
-        pytest.skip("refused by the technique's own check")
+    if list(technique.check(options, tiny_config(run={"warmup_steps": 0, "measure_steps": total}))):
+        pytest.skip("the technique's own check refuses so few steps")
     factor = technique.build(options, total)
     for step in range(total):
         assert factor(step) == pytest.approx(technique.reference(options, total, step), abs=1e-12)
         assert 0 <= factor(step) <= 1
-    assert factor(total + 100) == pytest.approx(factor(total - 1)), "after the last step it stays"
+    assert 0 <= factor(total + 100) <= factor(total - 1), "after the last step it does not rise again"

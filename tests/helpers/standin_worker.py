@@ -10,7 +10,7 @@ by the run's name:
     leave-child  leaves a sleeping process behind
 
 A configuration of the name "crash-the-check" kills the worker that checks it; "refuse" has a problem.
-TFX_STANDIN=broken in the environment: it never gets ready. TFX_STANDIN=on-cpu: its warm-up says so.
+TFX_STANDIN=broken in the environment: it never gets ready. TFX_STANDIN=on-cpu: it says that it runs there.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ def main() -> int:
         return 1
     lines.send(Ready(torch="stand-in"))
     input_ended = threading.Event()
+    runs: list[threading.Thread] = []
     for line in lines.receive():
         match decode_line(line, ToWorker):
             case Check(id=number, config=config):
@@ -54,9 +55,9 @@ def main() -> int:
             case Examine(id=number):
                 lines.send(Reply(id=number, ok=True, result={"torch": "stand-in", "devices": ["cpu"]}))
             case RunFile(path=path):
-                threading.Thread(target=_run, args=(Path(path), lines, input_ended), daemon=True).start()
+                runs.append(threading.Thread(target=_run, args=(Path(path), lines, input_ended)))
+                runs[-1].start()
     input_ended.set()
-    time.sleep(60 if "hang" in os.environ.get(MODE, "") else 1)
     return 0
 
 

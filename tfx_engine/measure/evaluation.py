@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tfx_engine.measure.attention import evaluating
 
-BATCHES = 4  # held-out batches of one evaluation at most: always the same ones, so that evaluations can be compared
+BATCHES = 2  # held-out batches of one evaluation at most: always the same ones, so that evaluations can be compared
 
 
 @torch.no_grad()

@@ -7,6 +7,7 @@ by `parts.py` come along. Starting the profiler costs about a millisecond once i
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,9 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from tfx_engine.measure.parts import PREFIX
+
+os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # the profiler's library reads it when it starts: say nothing
+ATTENTION_KERNEL = "aten::_scaled_dot_product_"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +45,7 @@ class AllocatorRecording:
         self.device = device
         self.changes: list[Change] = []
         self.ranges: list[Range] = []
+        self.kernels: set[str] = set()  # of the attention: the operators that torch dispatched to
         self._profile = profile(activities=[ProfilerActivity.CPU], profile_memory=True)
 
     def __enter__(self) -> AllocatorRecording:
@@ -63,6 +68,8 @@ class AllocatorRecording:
                     self.changes.append(Change(event.start_time_ns, fields.ptr, fields.alloc_size))
             elif event.name.startswith(PREFIX):
                 self.ranges.append(Range(event.name.removeprefix(PREFIX), event.start_time_ns, event.end_time_ns))
+            elif event.name.startswith(ATTENTION_KERNEL) and not event.name.endswith("_backward"):
+                self.kernels.add(event.name.removeprefix(ATTENTION_KERNEL))
         # Stable: what the clock cannot tell apart stays in the order of the calls.
         self.changes.sort(key=lambda change: change.t_ns)
         self.ranges.sort(key=lambda r: r.start_ns)

@@ -28,10 +28,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from tfx_engine.measure.memory_events import AllocatorRecording, Change, Range
-from tfx_engine.measure.parts import MEASURE, RECOMPUTE
+from tfx_engine.measure.parts import MEASURE, PREFIX
 from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_engine.techniques.adapter import is_adapter
+from tfx_engine.techniques.recompute import RECOMPUTE_MARK
 
+RECOMPUTE = RECOMPUTE_MARK.removeprefix(PREFIX)
 TIMELINE_POINTS = 400
 _NUMBER = {name: i for i, name in enumerate(CATEGORIES)}
 _KEPT_FOR_BACKWARD = frozenset({"forward", "loss", RECOMPUTE})
@@ -50,6 +52,7 @@ class MemorySplit:
     timeline_ms: np.ndarray  # float64 [n]
     timeline: np.ndarray
     phases: list[tuple[str, float, float]]  # (name, start_ms, end_ms), profiler's cost included
+    kernels: tuple[str, ...] = ()  # the attention kernels that torch used
 
 
 @dataclasses.dataclass
@@ -121,7 +124,8 @@ class MemoryProbe:
         recording = self._recording
         blocks = _blocks(self._base, recording.changes)
         _classify(blocks, recording.ranges, self._gradients, self._state)
-        return _replay(blocks, recording.ranges, self._uncounted)
+        split = _replay(blocks, recording.ranges, self._uncounted)
+        return dataclasses.replace(split, kernels=tuple(sorted(recording.kernels)))
 
 
 def _beyond(base: Storages, device: torch.device) -> int:

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from torch.profiler import record_function
 
 PREFIX = "tfx:"  # of the ranges that belong to us in a profiler's timeline
-RECOMPUTE = "recompute"  # opened by the recompute techniques, within backward
 MEASURE = "measure"  # our own reading, within a step
 
 

@@ -1,1 +1,4 @@
-"""What every process agrees on: configuration, cards, problems, messages, metrics. Standard library and msgspec only."""
+"""What every process agrees on: configuration, cards, problems, messages, metrics.
+
+Standard library and msgspec only.
+"""

@@ -18,57 +18,108 @@ from tfx_engine.protocol.problems import Problem, nearest
 FORMAT = 1
 
 
+_TEN_TIMES = "about ten times a run, within the measuring budget"
+
+
 @dataclasses.dataclass(frozen=True)
 class Model:
     """Sizes of the transformer."""
 
-    width: int = option(256, kind="int", label="width", low=1, high=1_000_000,
-                        help="Width of the residual stream, d: numbers per token between the blocks.")
-    layers: int = option(6, kind="int", label="layers", low=1, high=10_000, help="Blocks, L: attention and feed-forward, one after the other.")
-    heads: int = option(8, kind="int", label="heads", low=1, high=10_000, help="Attention heads per block, h.")
-    head_width: int | None = option(None, kind="int", label="head width", low=1, high=100_000, automatic="width / heads",
-                                    help="Width of one head; free of width / heads where it is given.")
-    context: int = option(256, kind="int", label="context", low=2, high=10_000_000, unit="tokens", help="Tokens per sample, T.")
-    vocab: int | None = option(None, kind="int", label="vocabulary", low=2, high=10_000_000, unit="tokens", automatic="256 (bytes)",
-                               help="Number of different tokens, V.")
-    bias: bool = option(True, kind="bool", label="biases", help="Biases in all linear layers; attention and feed-forward can override it.")
+    width: int = option(
+        256, kind="int", label="width", low=1, high=1_000_000,
+        help="Width of the residual stream, d: numbers per token between the blocks.",
+    )
+    layers: int = option(
+        6, kind="int", label="layers", low=1, high=10_000,
+        help="Blocks, L: attention and feed-forward, one after the other.",
+    )
+    heads: int = option(
+        8, kind="int", label="heads", low=1, high=10_000, help="Attention heads per block, h.",
+    )
+    head_width: int | None = option(
+        None, kind="int", label="head width", low=1, high=100_000, automatic="width / heads",
+        help="Width of one head; free of width / heads where it is given.",
+    )
+    context: int = option(
+        256, kind="int", label="context", low=2, high=10_000_000, unit="tokens", help="Tokens per sample, T.",
+    )
+    vocab: int | None = option(
+        None, kind="int", label="vocabulary", low=2, high=10_000_000, unit="tokens", automatic="256 (bytes)",
+        help="Number of different tokens, V.",
+    )
+    bias: bool = option(
+        True, kind="bool", label="biases",
+        help="Biases in all linear layers; attention and feed-forward can override it.",
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class Data:
     """What the model learns."""
 
-    task: str = option("text", kind="choice", label="task", choices=("text", "copy", "recall"),
-                       help="text: predict the next byte. copy: repeat a random sequence. recall: look up the value of a key seen before.")
-    path: str | None = option(None, kind="str", label="file or folder", automatic="the Python language reference",
-                              help="Text of your own: a file, or a folder whose text files are read in the order of their names.")
-    held_out: float = option(0.1, kind="float", label="held out", low=0.01, high=0.5, help="Share of the data kept for the validation loss.")
-    symbols: int = option(16, kind="int", label="symbols", low=2, high=1_000_000, help="Different symbols in the synthetic tasks.")
+    task: str = option(
+        "text", kind="choice", label="task", choices=("text", "copy", "recall"),
+        help="text: predict the next byte. copy: repeat a random sequence. "
+             "recall: look up the value of a key seen before.",
+    )
+    path: str | None = option(
+        None, kind="str", label="file or folder", automatic="the Python language reference",
+        help="Text of your own: a file, or a folder whose text files are read in the order of their names.",
+    )
+    held_out: float = option(
+        0.1, kind="float", label="held out", low=0.01, high=0.5,
+        help="Share of the data kept for the validation loss.",
+    )
+    symbols: int = option(
+        16, kind="int", label="symbols", low=2, high=1_000_000, help="Different symbols in the synthetic tasks.",
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
     """How it is run and measured."""
 
-    batch: int = option(8, kind="int", label="batch", low=1, high=1_000_000, unit="samples", help="Samples per step, B.")
-    warmup_steps: int = option(3, kind="int", label="warm-up steps", low=0, high=1_000_000, unit="steps",
-                               help="Steps before measuring starts; they train, but do not count in statistics.")
-    measure_steps: int = option(30, kind="int", label="measured steps", low=1, high=1_000_000_000, unit="steps", help="Steps that count.")
-    device: str = option("auto", kind="str", label="device", help="auto, cpu, cuda, cuda:1, mps, xpu. auto takes the fastest there is.")
-    store: str | None = option(None, kind="str", label="store", automatic="the library", help="Folder of the run file.")
-    probes: bool = option(True, kind="bool", label="measure everything", help="Off: nothing but the clock and the loss.")
-    attention_every: int | None = option(None, kind="int", label="attention maps every", low=1, high=1_000_000_000, unit="steps",
-                                         automatic="about ten times a run, within the measuring budget",
-                                         help="Steps between captures of the attention maps.")
-    memory_every: int | None = option(None, kind="int", label="memory split every", low=1, high=1_000_000_000, unit="steps",
-                                      automatic="about ten times a run, within the measuring budget",
-                                      help="Steps between splits of the peak memory into categories; such a step does not count in the time statistics.")
-    validate_every: int | None = option(None, kind="int", label="held-out loss every", low=1, high=1_000_000_000, unit="steps",
-                                        automatic="about ten times a run, within the measuring budget",
-                                        help="Steps between evaluations on the held-out data.")
-    on_nan: str = option("continue", kind="choice", label="when the loss is not a number", choices=("continue", "stop"),
-                         help="continue: say so and go on. stop: end the run there.")
-    threads: int | None = option(None, kind="int", label="CPU threads", low=1, high=4096, automatic="torch's choice", help="Threads of torch on the CPU.")
+    batch: int = option(
+        8, kind="int", label="batch", low=1, high=1_000_000, unit="samples", help="Samples per step, B.",
+    )
+    warmup_steps: int = option(
+        3, kind="int", label="warm-up steps", low=0, high=1_000_000, unit="steps",
+        help="Steps before measuring starts; they train, but do not count in statistics.",
+    )
+    measure_steps: int = option(
+        30, kind="int", label="measured steps", low=1, high=1_000_000_000, unit="steps", help="Steps that count.",
+    )
+    device: str = option(
+        "auto", kind="str", label="device",
+        help="auto, cpu, cuda, cuda:1, mps, xpu. auto takes the fastest there is.",
+    )
+    store: str | None = option(
+        None, kind="str", label="store", automatic="the library", help="Folder of the run file.",
+    )
+    probes: bool = option(
+        True, kind="bool", label="measure everything", help="Off: nothing but the clock and the loss.",
+    )
+    attention_every: int | None = option(
+        None, kind="int", label="attention maps every", low=1, high=1_000_000_000, unit="steps",
+        automatic=_TEN_TIMES, help="Steps between captures of the attention maps.",
+    )
+    memory_every: int | None = option(
+        None, kind="int", label="memory split every", low=1, high=1_000_000_000, unit="steps", automatic=_TEN_TIMES,
+        help="Steps between splits of the peak memory into categories; "
+             "such a step does not count in the time statistics.",
+    )
+    validate_every: int | None = option(
+        None, kind="int", label="held-out loss every", low=1, high=1_000_000_000, unit="steps", automatic=_TEN_TIMES,
+        help="Steps between evaluations on the held-out data.",
+    )
+    on_nan: str = option(
+        "continue", kind="choice", label="when the loss is not a number", choices=("continue", "stop"),
+        help="continue: say so and go on. stop: end the run there.",
+    )
+    threads: int | None = option(
+        None, kind="int", label="CPU threads", low=1, high=4096, automatic="torch's choice",
+        help="Threads of torch on the CPU.",
+    )
 
 
 SECTIONS: dict[str, type] = {"model": Model, "data": Data, "run": Run}
@@ -125,9 +176,12 @@ def parse_config(data: Mapping[str, Any], catalogue: Catalogue | None = None) ->
     """The complete configuration that `data` asks for, with defaults where it is wrong, and every problem in it."""
     catalogue = catalogue or load_catalogue()
     problems: list[Problem] = []
+    if not isinstance(data, Mapping):
+        problems.append(_not_a_table("configuration", data))
+        data = {}
     for key in data:
         if key not in _TOP_KEYS:
-            problems.append(_unknown_key(key, key, _TOP_KEYS))
+            problems.append(_unknown_key(key, str(key), _TOP_KEYS))
     problems += _check_format(data.get("format", FORMAT))
     sections = {name: _section(kind, data.get(name, {}), name, problems) for name, kind in SECTIONS.items()}
     name_card, seed_card = TOP_CARDS
@@ -150,14 +204,19 @@ TOP_CARDS = (
 
 def _check_format(value: Any) -> Iterator[Problem]:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        yield Problem(code="wrong-type", path="format", template="must be {known}, not {value!r}.", args={"known": FORMAT, "value": value})
+        yield Problem(
+            code="wrong-type", path="format", template="must be {known}, not {value!r}.",
+            args={"known": FORMAT, "value": value},
+        )
     elif value > FORMAT:
-        yield Problem(code="newer-format", path="format", template="is {value}, but this program knows formats up to {known}.",
-                      hint_template="Install a newer TFX Workbench.", args={"known": FORMAT, "value": value})
+        yield Problem(
+            code="newer-format", path="format", template="is {value}, but this program knows formats up to {known}.",
+            hint_template="Install a newer TFX Workbench.", args={"known": FORMAT, "value": value},
+        )
 
 
-def _unknown_key(key: str, path: str, known: Any) -> Problem:
-    near = nearest(key, known)
+def _unknown_key(key: Any, path: str, known: Any) -> Problem:
+    near = nearest(str(key), known)
     return Problem(code="unknown-key", path=path, template="is not a key that is known here.",
                    hint_template=("Did you mean {near!r}?" if near else "Known keys: {known}."),
                    args={"near": near, "known": ", ".join(known)})
@@ -166,16 +225,24 @@ def _unknown_key(key: str, path: str, known: Any) -> Problem:
 def _table(value: Any, path: str, problems: list[Problem]) -> Mapping[str, Any]:
     if isinstance(value, Mapping):
         return value
-    problems.append(Problem(code="wrong-type", path=path, template="must be a table, not {value!r}.",
-                            hint_template="Write [{path}] on a line of its own, keys below it.", args={"value": value, "path": path}))
+    problems.append(_not_a_table(path, value, "Write [{path}] on a line of its own, keys below it."))
     return {}
+
+
+def _not_a_table(path: str, value: Any, hint: str = "") -> Problem:
+    return Problem(
+        code="wrong-type", path=path, template="must be a table, not {value!r}.", hint_template=hint,
+        args={"value": value, "path": path},
+    )
 
 
 def _section(kind: type, value: Any, path: str, problems: list[Problem]) -> Any:
     return kind(**_values(option_cards(kind), _table(value, path, problems), path, problems))
 
 
-def _values(cards: tuple[OptionCard, ...], given: Mapping[str, Any], path: str, problems: list[Problem]) -> dict[str, Any]:
+def _values(
+    cards: tuple[OptionCard, ...], given: Mapping[str, Any], path: str, problems: list[Problem]
+) -> dict[str, Any]:
     known = {card.name: card for card in cards}
     for key in given:
         if key not in known and key != "use":
@@ -198,7 +265,7 @@ def _techniques(value: Any, catalogue: Catalogue, problems: list[Problem]) -> di
     return {s.name: _choice(s.name, s.default, given.get(s.name, {}), catalogue, problems) for s in catalogue.slots}
 
 
-def _unknown_slot(key: str, catalogue: Catalogue) -> Problem:
+def _unknown_slot(key: Any, catalogue: Catalogue) -> Problem:
     """Somebody may have written a technique where its slot belongs: say so."""
     owner = next((t.slot for t in catalogue.techniques if t.name == key), None)
     if owner:
@@ -229,8 +296,10 @@ def _unknown_technique(slot: str, name: Any, catalogue: Catalogue) -> Problem:
     hint = "Did you mean {near!r}? Choices: {names}." if near else "Choices: {names}."
     if owner and not near:
         hint = "{name!r} belongs to the slot {owner!r}. Choices: {names}."
-    return Problem(code="unknown-technique", path=f"techniques.{slot}.use", template="does not know the technique {name!r}.",
-                   hint_template=hint, args={"name": name, "near": near, "names": ", ".join(names), "owner": owner})
+    return Problem(
+        code="unknown-technique", path=f"techniques.{slot}.use", template="does not know the technique {name!r}.",
+        hint_template=hint, args={"name": name, "near": near, "names": ", ".join(names), "owner": owner},
+    )
 
 
 def _check_sizes(config: Config) -> Iterator[Problem]:
@@ -238,8 +307,10 @@ def _check_sizes(config: Config) -> Iterator[Problem]:
     if m.head_width is None and m.width % m.heads:
         fit = max(h for h in range(1, min(m.heads, m.width) + 1) if m.width % h == 0)
         yield Problem(
-            code="heads-do-not-divide", path="model.heads", template="is {heads}, which does not divide the width {width}.",
-            hint_template="Choose {fit} heads, or give a head_width.", args={"heads": m.heads, "width": m.width, "fit": fit},
+            code="heads-do-not-divide", path="model.heads",
+            template="is {heads}, which does not divide the width {width}.",
+            hint_template="Choose {fit} heads, or give a head_width.",
+            args={"heads": m.heads, "width": m.width, "fit": fit},
         )
 
 
@@ -247,8 +318,12 @@ def _check_rules(config: Config, catalogue: Catalogue) -> Iterator[Problem]:
     for slot, choice in config.techniques.items():
         card = catalogue.find(slot, choice.use)
         for rule, reason in broken_rules(card, config.techniques) if card else ():
-            yield Problem(code="does-not-fit", path=f"techniques.{slot}.use", template="{name!r} does not fit {other!r} in {slot}: {reason}",
-                          args={"name": choice.use, "other": config.techniques[rule.slot].use, "slot": rule.slot, "reason": reason})
+            other = config.techniques[rule.slot].use
+            yield Problem(
+                code="does-not-fit", path=f"techniques.{slot}.use",
+                template="{name!r} does not fit {other!r} in {slot}: {reason}",
+                args={"name": choice.use, "other": other, "slot": rule.slot, "reason": reason},
+            )
 
 
 def broken_rules(card: TechniqueCard, techniques: Mapping[str, Choice]) -> Iterator[tuple[Rule, str]]:

@@ -34,7 +34,7 @@ def child_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
     environment["PYTHONUNBUFFERED"] = "1"
     environment["PYTHONSAFEPATH"] = "1"  # a file `random.py` in the folder one works in must not become the engine's
     environment["PYTHONIOENCODING"] = "utf-8"
-    environment.setdefault("KINETO_LOG_LEVEL", "5")  # torch's profiler: nothing
+    environment.setdefault("KINETO_LOG_LEVEL", "99")  # torch's profiler: above all its levels, hence nothing
     environment[PARENT] = str(os.getpid())
     return environment
 

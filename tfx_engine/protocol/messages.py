@@ -86,7 +86,7 @@ FromService = Reply | Notice
 
 
 class Control(msgspec.Struct, frozen=True, kw_only=True):
-    """One line in a run's mailbox. `id` is unique (a UUID); the worker acknowledges it with an event in the run file."""
+    """One line in a run's mailbox. `id` is unique (a UUID); an event in the run file acknowledges it."""
 
     id: str
     action: Literal["pause", "resume", "stop", "probe"]

@@ -7,7 +7,7 @@ the documentation are made; `check_value()` refuses a bad value with a `Problem`
 from __future__ import annotations
 
 import dataclasses
-import math
+import sys
 from typing import Any, Literal
 
 import msgspec
@@ -32,13 +32,17 @@ class OptionCard(msgspec.Struct, frozen=True, kw_only=True):
     optional: bool = False
     automatic: str = ""  # what null means, in words
 
+    def __post_init__(self) -> None:
+        if isinstance(self.default, list):  # JSON has no tuples
+            msgspec.structs.force_setattr(self, "default", tuple(self.default))
+
 
 def option(
     default: Any,
     *,
     kind: Kind,
     label: str,
-    help: str,  # noqa: A002  the field's standard name, also in the JSON contract
+    help: str,
     low: float | None = None,
     high: float | None = None,
     choices: tuple[str, ...] = (),
@@ -82,12 +86,16 @@ def check_value(card: OptionCard, value: Any, path: str) -> tuple[Any, Problem |
             return (value, None) if isinstance(value, str) else (card.default, _wrong_type(card, value, path))
 
 
+_LARGEST = sys.float_info.max
+
+
 def _check_number(card: OptionCard, value: Any, path: str) -> tuple[Any, Problem | None]:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or (card.kind == "int" and value != int(value) if number and math.isfinite(value) else not number):
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
         return card.default, _wrong_type(card, value, path)
-    if not math.isfinite(value):
+    if not -_LARGEST <= value <= _LARGEST:  # infinite, not a number, or a whole number that no float can hold
         return card.default, _out_of_range(card, value, path)
+    if card.kind == "int" and value != int(value):
+        return card.default, _wrong_type(card, value, path)
     if (card.low is not None and value < card.low) or (card.high is not None and value > card.high):
         return card.default, _out_of_range(card, value, path)
     return (int(value) if card.kind == "int" else float(value)), None
@@ -120,15 +128,16 @@ def _wrong_type(card: OptionCard, value: Any, path: str) -> Problem:
 def _out_of_range(card: OptionCard, value: Any, path: str) -> Problem:
     low = "any" if card.low is None else f"{card.low:g}"
     high = "any" if card.high is None else f"{card.high:g}"
-    closest = card.default
+    closest = card.low if card.default is None else card.default
     if card.low is not None and value < card.low:
         closest = card.low
     elif card.high is not None and value > card.high:
         closest = card.high
+    shown = value if isinstance(value, float) or abs(value) <= _LARGEST else "too large a number"
     return Problem(
         code="out-of-range", path=path, template="is {value}, but must lie between {low} and {high}.",
         hint_template="The nearest legal value is {closest:g}.",
-        args={"value": value, "low": low, "high": high, "closest": closest},
+        args={"value": shown, "low": low, "high": high, "closest": closest},
     )
 
 

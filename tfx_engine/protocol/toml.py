@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import tomllib
 from collections.abc import Mapping
@@ -15,27 +16,29 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     """The table in a TOML file. Raises `ConfigError` where it cannot be read or is not TOML."""
     path = Path(path)
     try:
-        return loads(path.read_bytes().decode("utf-8"), str(path))
+        text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        raise ConfigError([_file_problem(path, "no-such-file", "there is no such file.", "Check the path.")]) from None
+        raise _refused(path, "no-such-file", "there is no such file.", "Check the path.") from None
     except IsADirectoryError:
-        raise ConfigError([_file_problem(path, "not-a-file", "is a folder.", "Name a configuration file in it.")]) from None
+        raise _refused(path, "not-a-file", "is a folder.", "Name a configuration file in it.") from None
     except UnicodeDecodeError:
-        raise ConfigError([_file_problem(path, "not-text", "is not a text file in UTF-8.", "A configuration is a TOML file.")]) from None
+        raise _refused(path, "not-text", "is not a text file in UTF-8.", "A configuration is a TOML file.") from None
     except OSError as error:
-        raise ConfigError([_file_problem(path, "unreadable", "cannot be read: {error}.", "", error=error.strerror or str(error))]) from None
+        reason = error.strerror or str(error)
+        raise _refused(path, "unreadable", "cannot be read: {error}.", error=reason) from None
+    return loads(text, str(path))
 
 
 def loads(text: str, origin: str = "configuration") -> dict[str, Any]:
     """The table in a TOML text. Raises `ConfigError` with line and column where it is not TOML."""
     try:
         return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError([_file_problem(Path(origin), "not-toml", "is not valid TOML: {error}.", "Mend that line.", error=str(error))]) from None
+    except (ValueError, RecursionError) as error:  # ValueError: also a number with thousands of digits
+        raise _refused(origin, "not-toml", "is not valid TOML: {error}.", "Mend that line.", error=str(error)) from None
 
 
-def _file_problem(path: Path, code: str, template: str, hint: str, **args: Any) -> Problem:
-    return Problem(code=code, path=str(path), template=template, hint_template=hint, args=args)
+def _refused(path: str | Path, code: str, template: str, hint: str = "", **args: Any) -> ConfigError:
+    return ConfigError([Problem(code=code, path=str(path), template=template, hint_template=hint, args=args)])
 
 
 def dumps(data: Mapping[str, Any]) -> str:
@@ -51,7 +54,7 @@ def _section(name: str, table: Mapping[str, Any]) -> str:
 
 def _key(key: str) -> str:
     bare = key.isascii() and key.replace("_", "").replace("-", "").isalnum()
-    return key if bare else json.dumps(key)
+    return key if bare else _value(key)
 
 
 def _value(value: Any) -> str:
@@ -69,17 +72,18 @@ def _value(value: Any) -> str:
 
 def apply_settings(data: dict[str, Any], settings: list[str]) -> dict[str, Any]:
     """`--set a.b=v`: a copy of `data` with each dotted key set; the value is TOML, or a bare word taken as text."""
-    result = json.loads(json.dumps(data))
+    result = copy.deepcopy(data)
     for setting in settings:
         key, equals, text = setting.partition("=")
-        if not equals or not key.strip():
-            raise ConfigError([Problem(code="bad-setting", path="--set", template="{setting!r} is not of the form key=value.",
-                                       hint_template="Example: --set model.layers=2", args={"setting": setting})])
+        parts = [part.strip() for part in key.split(".")]
+        if not equals or not all(parts):
+            raise _refused("--set", "bad-setting", "{setting!r} is not of the form key=value.",
+                           "Example: --set model.layers=2", setting=setting)
         try:
             value = tomllib.loads(f"v = {text.strip()}")["v"]
-        except tomllib.TOMLDecodeError:
+        except ValueError:  # not TOML: a bare word
             value = text.strip()
-        _put(result, key.strip().split("."), value, setting)
+        _put(result, parts, value, setting)
     return result
 
 
@@ -89,7 +93,7 @@ def _put(table: dict[str, Any], path: list[str], value: Any, setting: str) -> No
         if isinstance(inner, str) and path[0] == "techniques" and i == 1:
             inner = table[part] = {"use": inner}
         if not isinstance(inner, dict):
-            raise ConfigError([Problem(code="bad-setting", path="--set", template="{setting!r}: {part!r} is a value, not a table.",
-                                       args={"setting": setting, "part": part})])
+            raise _refused("--set", "bad-setting", "{setting!r}: {part!r} is a value, not a table.",
+                           setting=setting, part=part)
         table = inner
     table[path[-1]] = value

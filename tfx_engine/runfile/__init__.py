@@ -3,10 +3,15 @@
 | module | what it holds |
 | --- | --- |
 | `store` | where run files live, their names, the files beside them |
-| `create`, `edit` | a new queued run; a new name or place in the queue |
+| `create`, `edit` | a new queued run; a new name |
 | `writer` | everything that a running worker records |
 | `reader` | everything that anyone may want to know, live or years later |
 | `lock`, `seal` | who is writing; closing a file that nobody writes any more |
 | `mailbox` | pause, resume, stop, probe |
-| `arrays`, `rollup`, `tables`, `rows` | array blobs, minimum and maximum over many steps, columns, what a reader returns |
+| `arrays`, `tables`, `rows` | array blobs, the columns, what a reader returns |
+| `rollup` | minimum, maximum, sum and count over many steps |
 """
+
+from tfx_engine.runfile.errors import RunFileError
+
+__all__ = ["RunFileError"]

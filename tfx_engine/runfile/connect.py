@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 
 from tfx_engine.runfile.errors import primary_code
+from tfx_engine.runfile.header import check_file
+from tfx_engine.runfile.snapshot import check_schema
 
 _BUSY_MS = 5000
 _JOURNAL_LIMIT = 2**24  # bytes that the write-ahead log keeps on disk after a checkpoint
@@ -15,7 +17,11 @@ _TRY_FOR_S = 3.0  # to change the journal mode, which no reader must be looking 
 
 
 def connect(path: str | os.PathLike[str]) -> sqlite3.Connection:
-    """A connection that may write to an existing file; every statement is its own transaction unless one is begun."""
+    """A connection that may write to a run file; every statement is its own transaction unless one is begun.
+
+    Raises `RunFileError` where the file is none, newer, cut off, or holds what no run file does, and sqlite3.Error.
+    """
+    check_file(path)
     uri = f"{Path(path).resolve().as_uri()}?mode=rw"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
     for pragma in (
@@ -23,6 +29,11 @@ def connect(path: str | os.PathLike[str]) -> sqlite3.Connection:
         "foreign_keys = ON", "synchronous = NORMAL",
     ):
         connection.execute(f"PRAGMA {pragma}")
+    try:
+        check_schema(connection, Path(path))
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

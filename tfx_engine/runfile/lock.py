@@ -94,7 +94,9 @@ class RunLock:
     def __enter__(self) -> RunLock:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.release()
 
 
@@ -140,7 +142,8 @@ def _who(found: dict[str, Any]) -> str:
 
 def process_identity() -> dict[str, Any]:
     """This process, beyond doubt: pid, its start time in seconds since the epoch, the boot, the host."""
-    return {"pid": os.getpid(), "started": process_started(os.getpid()), "boot_id": boot_id(), "host": socket.gethostname()}
+    pid = os.getpid()
+    return {"pid": pid, "started": process_started(pid), "boot_id": boot_id(), "host": socket.gethostname()}
 
 
 def process_started(pid: int) -> float | None:

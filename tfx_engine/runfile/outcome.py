@@ -17,8 +17,8 @@ def write_state(connection: sqlite3.Connection, status: str, reason: str, identi
     connection.execute("UPDATE run SET status = ?, reason = ? WHERE id = 1", (status, reason))
     if identity is not None:
         connection.execute(
-            "UPDATE run SET started_at = COALESCE(started_at, ?), ended_at = NULL, pid = ?, pid_started = ?, boot_id = ?"
-            " WHERE id = 1", (now, identity["pid"], identity["started"], identity["boot_id"]),
+            "UPDATE run SET started_at = COALESCE(started_at, ?), ended_at = NULL, pid = ?, pid_started = ?,"
+            " boot_id = ? WHERE id = 1", (now, identity["pid"], identity["started"], identity["boot_id"]),
         )
     elif status != "queued":
         connection.execute("UPDATE run SET ended_at = ? WHERE id = 1", (now,))

@@ -28,7 +28,9 @@ _TRANSIENT = frozenset({
 })
 _BAD_VALUES = (TypeError, ValueError, OverflowError)
 Position = tuple[int, RollupState]  # before a transaction: the newest seq, the open buckets
-_RESUMED = tr_mark("The run file could not be written for {seconds:.1f} s ({error}). What was measured meanwhile is in it.")
+_RESUMED = tr_mark(
+    "The run file could not be written for {seconds:.1f} s ({error}). What was measured meanwhile is in it."
+)
 _REFUSED = tr_mark("A row of {table} could not be stored: {error}")
 
 
@@ -40,7 +42,8 @@ class Recorder:
         on_error: Callable[[RunFileError | None], None] | None = None,
     ) -> None:
         self.error: RunFileError | None = None
-        self._connection, self._path, self._buffer, self._t_ms, self._on_error = connection, path, buffer, t_ms, on_error
+        self._connection, self._path, self._buffer = connection, path, buffer
+        self._t_ms, self._on_error = t_ms, on_error
         self._failing_since = 0.0
         self._rollups = Rollups()
         self._rollups.resume(connection)

@@ -6,7 +6,6 @@ never changes. What follows the last complete bucket of a level is in the level 
 
 from __future__ import annotations
 
-import math
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -164,10 +163,3 @@ def _step_rows(connection: sqlite3.Connection, after_seq: int) -> Iterator[dict[
         for name in LAYER_COLUMNS:
             columns[name] = None if columns[name] is None else unpack(columns[name])
         yield columns
-
-
-def level_for(steps: int, rows: int) -> int:
-    """The finest level (0: the steps themselves) with at most `rows` buckets over so many steps."""
-    if steps <= rows:
-        return 0
-    return max(1, math.ceil(math.log(steps / rows, FACTOR)))

@@ -22,6 +22,7 @@ from tfx_engine.runfile.tables import TABLES
 from tfx_engine.runfile.upgrade import make_current
 
 _BUSY_MS = 2000
+_PRAGMAS = ("query_only = ON", "trusted_schema = OFF", f"busy_timeout = {_BUSY_MS}", "cell_size_check = ON")
 _LONGEST = 2**29  # bytes of one value
 _STATEMENT_S = 20.0  # a damaged tree can lead in circles: no statement of ours takes this long
 _CHECK_EVERY = 100_000  # virtual machine instructions
@@ -59,7 +60,7 @@ class Opener:
             connection.text_factory = _text
             connection.set_progress_handler(self._is_overdue, _CHECK_EVERY)
             self.allow_time()
-            for pragma in ("query_only = ON", "trusted_schema = OFF", f"busy_timeout = {_BUSY_MS}", "cell_size_check = ON"):
+            for pragma in _PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}")
             connection.execute("BEGIN")
             schema_version = connection.execute("PRAGMA schema_version").fetchone()[0]

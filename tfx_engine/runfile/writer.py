@@ -12,6 +12,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -47,37 +48,30 @@ class RunWriter:
         self, path: str | os.PathLike[str], on_error: Callable[[RunFileError | None], None] | None = None,
         lock: RunLock | None = None, buffer: Buffer | None = None,
     ) -> None:
-        """Take the lock (or take over `lock`) and open an existing file.
+        """Take the lock (or take over `lock`, which is released even if this fails) and open an existing file.
 
         `on_error` is called on the writer's thread with what keeps it from writing, and with None once it can again.
         Raises `RunFileError`: no such file, in use, no permission, no space, damaged, newer.
         """
         self.path = Path(path)
-        check_file(self.path)
         self._start = time.perf_counter()
+        if lock is None:
+            check_file(self.path)  # before a lock file is made beside what is no run file
         self._lock = lock or RunLock(self.path)
         self._buffer = buffer or Buffer()
         self._is_closed = False
-        try:
-            self._connection = self._open()
-            self._recorder = Recorder(self._connection, self.path, self._buffer, self.t_ms, on_error)
-        except sqlite3.Error as error:
-            self._lock.release()
-            raise write_failure(error, self.path) from None
-        except BaseException:
-            self._lock.release()
-            raise
+        with ExitStack() as undo:
+            undo.callback(self._lock.release)
+            try:
+                self._connection = connect(self.path)
+                undo.callback(self._connection.close)
+                if not change_journal_mode(self._connection, "wal"):
+                    raise failure("in-use", self.path, who="")
+                self._recorder = Recorder(self._connection, self.path, self._buffer, self.t_ms, on_error)
+            except sqlite3.Error as error:
+                raise write_failure(error, self.path) from None
+            undo.pop_all()
         self.fact("rollup_columns", list(ROLLUP_COLUMNS))
-
-    def _open(self) -> sqlite3.Connection:
-        connection = connect(self.path)
-        try:
-            if not change_journal_mode(connection, "wal"):
-                raise failure("in-use", self.path, who="")
-        except BaseException:
-            connection.close()
-            raise
-        return connection
 
     def t_ms(self) -> float:
         """Milliseconds since this writer was made: the clock of every `t_ms` that a caller leaves out."""
@@ -103,9 +97,9 @@ class RunWriter:
         self._put("step", columns, _STEP_BYTES)
 
     def memory_probe(
-        self, *, step: int, phase: str, peak_bytes: int, composition: Mapping[str, int], category_peak: Mapping[str, int],
-        timeline_ms: NDArray[Any], timeline: NDArray[Any], phases: Sequence[tuple[str, float, float]],
-        t_ms: float | None = None,
+        self, *, step: int, phase: str, peak_bytes: int, composition: Mapping[str, int],
+        category_peak: Mapping[str, int], timeline_ms: NDArray[Any], timeline: NDArray[Any],
+        phases: Sequence[tuple[str, float, float]], t_ms: float | None = None,
     ) -> None:
         """The split of one step's memory. `composition` (bytes by category, at the peak) adds up to `peak_bytes`.
 
@@ -212,7 +206,9 @@ class RunWriter:
     def __enter__(self) -> RunWriter:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def _now(self, t_ms: float | None) -> float:

@@ -29,10 +29,15 @@ def generator_for(seed: int, *names: str | int) -> torch.Generator:
 
 @torch.no_grad()
 def initialise(model: nn.Module, seed: int, prefix: str = "", only: Collection[str] = ()) -> None:
-    """Fill the parameters of a model in place. `only`: just those of these names; `prefix`: the model's own name."""
+    """Fill the parameters of a model in place, a shared one under its first name.
+
+    `only`: just those of these names; `prefix`: the model's own name.
+    """
+    filled: set[Tensor] = set()
     for module_name, module in model.named_modules(prefix=prefix):
         for name, parameter in module.named_parameters(recurse=False):
-            if not only or name in only:
+            if parameter not in filled and (not only or name in only):
+                filled.add(parameter)
                 full_name = f"{module_name}.{name}" if module_name else name
                 _fill(module, name, parameter, generator_for(seed, full_name))
 

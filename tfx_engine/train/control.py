@@ -18,20 +18,22 @@ class ProbeRequest:
 
 
 class StopFlag:
-    """Why a run is to end before its last step. The first word counts."""
+    """Why a run is to end before its last step. The first word counts; an interruption counts even after a stop."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
         self._lock = threading.Lock()
         self.status: Status = "stopped"
         self.reason = ""
+        self.is_interrupted = False  # the process must be gone within seconds
 
     def set(self, status: Status, reason: str) -> None:
         """End the run after the step under way, with this status."""
         with self._lock:
             if not self._event.is_set():
                 self.status, self.reason = status, reason
-                self._event.set()
+            self.is_interrupted = self.is_interrupted or status == "interrupted"
+            self._event.set()
 
     def is_set(self) -> bool:
         """Whether the run is to end."""

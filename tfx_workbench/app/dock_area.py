@@ -6,6 +6,7 @@ into its time; the others are drawn a frame later. What is hidden is not drawn.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 
@@ -52,24 +53,28 @@ class DockArea(QMainWindow):
         for dock in docks:
             dock.setFloating(False)
             self.removeDockWidget(dock)
-        for i, dock in enumerate(docks):
+        rows = [docks[i : i + COLUMNS] for i in range(0, 2 * COLUMNS, COLUMNS) if docks[i : i + COLUMNS]]
+        for i, row in enumerate(rows):  # the rows first: then one separator runs between them from left to right
             if i == 0:
-                self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, dock)
-            elif i < COLUMNS:
-                self.splitDockWidget(docks[i - 1], dock, Qt.Orientation.Horizontal)
-            elif i < 2 * COLUMNS:
-                self.splitDockWidget(docks[i - COLUMNS], dock, Qt.Orientation.Vertical)
+                self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, row[0])
             else:
-                self.tabifyDockWidget(docks[COLUMNS + i % COLUMNS], dock)
+                self.splitDockWidget(rows[i - 1][0], row[0], Qt.Orientation.Vertical)
+        for row in rows:
+            for left, right in itertools.pairwise(row):
+                self.splitDockWidget(left, right, Qt.Orientation.Horizontal)
+        for i, dock in enumerate(docks[2 * COLUMNS :]):
+            self.tabifyDockWidget(docks[COLUMNS + i % COLUMNS], dock)
+        for dock in docks:
             dock.show()
-        self._even_out(docks)
+        self._even_out(rows)
         for dock in docks[COLUMNS : 2 * COLUMNS]:
             dock.raise_()
 
-    def _even_out(self, docks: Sequence[CardDock]) -> None:
-        top, left = docks[:COLUMNS], docks[: 2 * COLUMNS : COLUMNS]
-        self.resizeDocks(list(top), [max(1, self.width() // max(1, len(top)))] * len(top), Qt.Orientation.Horizontal)
-        self.resizeDocks(list(left), [max(1, self.height() // max(1, len(left)))] * len(left), Qt.Orientation.Vertical)
+    def _even_out(self, rows: Sequence[Sequence[CardDock]]) -> None:
+        for row in rows:
+            self.resizeDocks(list(row), [max(1, self.width() // len(row))] * len(row), Qt.Orientation.Horizontal)
+        first = [row[0] for row in rows]
+        self.resizeDocks(first, [max(1, self.height() // max(1, len(rows)))] * len(first), Qt.Orientation.Vertical)
 
     def restore(self, state: QByteArray | None) -> bool:
         """Take back an arrangement; False (and the arrangement of the start) where it is none."""

@@ -11,7 +11,7 @@ QLabel#optionLabel[changed="true"] { color: @accent; }
 QLabel#groupTitle { font-size: 8pt; letter-spacing: 1px; margin-top: 4px; }
 QWidget#techniqueForm { background: transparent; }
 QScrollArea > QWidget > QWidget#techniqueForm { background: transparent; }
-QFrame#deviceChip { background: @raised; border: 1px solid @line; border-radius: 12px; }
+QFrame#deviceChip { background: @raised; border: 1px solid @line; border-radius: 10px; }
 QLabel#dot[state="ready"] { color: @better; }
 QLabel#dot[state="busy"] { color: @accent; }
 QLabel#dot[state="waiting"] { color: @muted; }

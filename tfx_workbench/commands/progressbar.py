@@ -21,7 +21,7 @@ class ProgressBar:
     def __init__(self, runs: int) -> None:
         self.runs = runs
         self._terminal = sys.stderr.isatty()
-        self._shown_at = 0.0
+        self._shown_at = 0.0 if self._terminal else time.monotonic()
         self._width = 0
 
     def show(self, number: int, run: RunData) -> None:
@@ -41,7 +41,7 @@ class ProgressBar:
 
     def clear(self) -> None:
         """Take the line away, so that something else can be printed."""
-        self._shown_at = 0.0
+        self._shown_at = 0.0 if self._terminal else time.monotonic()
         if self._terminal and self._width:
             sys.stderr.write("\r" + " " * self._width + "\r")
             sys.stderr.flush()

@@ -32,12 +32,12 @@ def series_of(run: RunView, column: str, choices: Choices) -> Series:
     return run.data.series(column, x="t_s" if choices.get("over") == "time" else "step", points=POINTS)
 
 
-def curve_of(run: RunView, series: Series, size: float = 1.0, key: str = "", x_size: float = 1.0) -> Curve:
-    """The curve of a run in units of `size`; what was never read is left out, not drawn as a gap."""
-    known = np.isfinite(series.mean)
+def curve_of(run: RunView, series: Series, size: float = 1.0, x_size: float = 1.0, gaps: bool = False) -> Curve:
+    """The curve of a run in units of `size`; steps without a reading are left out, or are `gaps` in the line."""
+    known = np.isfinite(series.mean) | gaps
     grouped = series.steps_per_point > 1
     return Curve(
-        key=key or f"run {run.data.path}", label=run.label, colour=run.colour_name,
+        key=f"run {run.data.path}", label=run.label, colour=run.colour_name,
         x=series.x[known] / x_size, y=series.mean[known] / size,
         low=series.low[known] / size if grouped else None, high=series.high[known] / size if grouped else None,
     )

@@ -31,7 +31,7 @@ def layer_ticks(names: tuple[str, ...]) -> tuple[tuple[float, str], ...]:
 
 def _short(name: str) -> str:
     block = re.fullmatch(r"\D*?block\D*(\d+)", name)
-    return block[1] if block else re.split(r"[\s/_]", name)[0][:9]
+    return block[1] if block else re.split(r"[\s/_]", name)[0][:5]
 
 
 def heat_map(steps: np.ndarray, values: np.ndarray, names: tuple[str, ...], label: Words) -> HeatMap:

@@ -32,7 +32,7 @@ def loss(runs: Sequence[RunView], choices: Choices) -> Exhibit:
     x, x_size = x_axis(runs, [series for _, series in found], choices)
     layers: list[Layer] = []
     for run, series in found:
-        layers.append(curve_of(run, series, x_size=x_size))
+        layers.append(curve_of(run, series, x_size=x_size, gaps=True))
         held_out = _held_out(run, choices, x_size)
         if len(held_out.x):
             layers.append(held_out)

@@ -68,7 +68,7 @@ def nearest(places: np.ndarray, x: float) -> int:
 
 
 def _heading(plot: Plot, x: float) -> Text:
-    return say("{what} {place}", what=plot.x.title, place=with_unit(plain(x, 5), plot.x.unit))
+    return say("{what} {place}", what=plot.x.title, place=with_unit(plain(x, 4), plot.x.unit))
 
 
 def _read_curve(plot: Plot, curve: Curve, at: float) -> list[Reading]:
@@ -78,7 +78,7 @@ def _read_curve(plot: Plot, curve: Curve, at: float) -> list[Reading]:
         i = max(0, int(np.searchsorted(curve.x, at, side="right")) - 1)
     else:
         i = nearest(curve.x, at)
-        if abs(curve.x[i] - at) > _reach(curve.x, i):
+        if abs(curve.x[i] - at) > (_reach(curve.x, i) if curve.line else 0.0):
             return []  # this curve has ended, or not begun, here
     if not math.isfinite(curve.y[i]):
         return []

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from tfx_workbench.exhibits.exhibit import Axis
-from tfx_workbench.exhibits.format import MINUS, number
+from tfx_workbench.exhibits.format import MINUS, number, plain
 
 _NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -56,8 +56,8 @@ def _log_ticks(low: float, high: float, count: float) -> list[tuple[float, str]]
         return [(float(e), _power(e)) for e in range(first, last + 1) if e % every == 0]
     for steps in ((1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
         places = [(e + math.log10(m), m * 10.0**e) for e in range(first - 1, last + 1) for m in steps]
-        inside = [(at, number(v, 2)) for at, v in places if low <= at <= high]
-        if len(inside) >= 2:
+        inside = [(at, plain(v, 2)) for at, v in places if low <= at <= high]
+        if len(inside) >= (3 if count >= 4 else 2):
             return _thinned(inside, count)
     linear = ticks(Axis(), 10.0**low, 10.0**high, count)
     return [(math.log10(v), text) for v, text in linear if v > 0]

@@ -31,7 +31,8 @@ class Progress:
 def progress_of(run: RunData) -> Progress:
     """The progress of a run by the pace of its newest steps, probes included."""
     settings = run.info.config["run"]
-    planned = int(settings["warmup_steps"]) + int(settings["measure_steps"])
+    # The worker knows better than the configuration: steps that are spent on probes come on top.
+    planned = int(run.facts.get("planned_steps") or settings["warmup_steps"] + settings["measure_steps"])
     steps, t_ms = run.steps.raw("step"), run.steps.raw("t_ms")
     if not len(steps):
         return Progress(0, planned, "", None)

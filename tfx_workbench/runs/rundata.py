@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,18 @@ from tfx_workbench.runs.devicecolumns import DeviceColumns
 from tfx_workbench.runs.layercolumns import LayerColumns
 from tfx_workbench.runs.progress import Progress, progress_of
 from tfx_workbench.runs.series import Floats, Series
-from tfx_workbench.runs.stepcolumns import StepColumns, X
+from tfx_workbench.runs.stepcolumns import ROWS_A_CALL, StepColumns, X, read_measured
 from tfx_workbench.runs.summary import summarise
 
+TABLES = {  # what changes -> where the run file keeps it
+    "steps": "step", "memory": "memory_probe", "attention": "attention", "device": "device_sample",
+    "evaluations": "evaluation", "events": "event", "logs": "log",
+}
 MOST_PROBES = 240
 MOST_ROWS = 4000  # of events, evaluations, lines of the log
 MAPS_KEPT = 64  # attention maps, one layer of one capture each
 INFO_EVERY_S = 0.25
-SUMMARY_EVERY_S = 1.0
+SUMMARY_EVERY_S = 0.5
 
 
 class RunData:
@@ -52,7 +57,12 @@ class RunData:
         self.evaluations: deque[Evaluation] = deque(maxlen=MOST_ROWS)
         self.events: deque[Event] = deque(maxlen=MOST_ROWS)
         self.logs: deque[LogLine] = deque(maxlen=MOST_ROWS)
-        self._after = dict.fromkeys(("memory", "evaluations", "events", "logs"), 0)
+        self._after = dict.fromkeys(("memory", "attention", "evaluations", "events", "logs"), 0)
+        self._readers: dict[str, Callable[[], bool]] = {
+            "steps": self._refresh_steps, "memory": self._refresh_memory, "attention": self._refresh_attention,
+            "device": self._refresh_device, "evaluations": self._refresh_evaluations, "events": self._refresh_events,
+            "logs": self._refresh_logs,
+        }
         self._is_settled = False  # ended and read to its end
         self._info_at = self._summary_at = -1.0
         self._summary: dict[str, Any] | None = None
@@ -81,20 +91,21 @@ class RunData:
         """
         if self._is_settled:
             return frozenset()
-        # The state first: when it says that the run ended, nothing comes after what is read below.
-        changed = {"info"} if self._refresh_info() else set()
-        readers = {
-            "steps": self._refresh_steps, "memory": self._refresh_memory, "attention": self._refresh_attention,
-            "device": self._refresh_device, "evaluations": self._refresh_evaluations, "events": self._refresh_events,
-            "logs": self._refresh_logs,
-        }
-        changed |= {name for name, read in readers.items() if read()}
+        with self._reader.snapshot():  # one opening of the file, and one moment for all tables
+            changed = {"info"} if self._refresh_info() else set()
+            newest = self._reader.newest()
+            changed |= {name for name, read in self._readers.items() if self._is_new(name, newest) and read()}
         self._is_settled = not self.is_live and not changed
         return frozenset(changed)
+
+    def _is_new(self, name: str, newest: dict[str, int]) -> bool:
+        held = {"steps": self.steps.seq, "device": self._device.seq, **self._after}
+        return newest[TABLES[name]] > held[name]
 
     def load(self) -> RunData:
         """Read everything that is there now, and return the run itself."""
         steps_now = self._reader.count_steps()
+        self._info_at = -1.0
         self.refresh()
         while len(self.steps) < steps_now:
             self.refresh()
@@ -121,19 +132,27 @@ class RunData:
         return self._device.series(column, points)
 
     def measured(self, column: str) -> Floats:
-        """Values of a column at the steps that count in statistics, in order: the newest 8,192 steps hold them."""
+        """Values of a column at the steps that count in statistics, in order; of a long run the newest 8,192 steps'."""
         return self.steps.measured(column)
+
+    def every_measured(self, column: str) -> Floats:
+        """As `measured`, of all steps however many: reads a long run from its beginning."""
+        return self.measured(column) if self.steps.is_whole else read_measured(self._reader, column)
 
     def progress(self) -> Progress:
         """How far the run is, and how long it will take."""
         return progress_of(self)
 
     def summary(self) -> dict[str, Any]:
-        """The figures of the run under the keys of `show --json`; while it is live, at most one second old."""
+        """The figures of the run under the keys of `show --json`; while it is live, at most half a second old."""
         now = time.monotonic()
         if self._summary is None or (not self._is_settled and now - self._summary_at >= SUMMARY_EVERY_S):
-            self._summary, self._summary_at = summarise(self), now
+            self._summary, self._summary_at = summarise(self, self.measured), now
         return self._summary
+
+    def complete_summary(self) -> dict[str, Any]:
+        """As `summary`, with statistics over all steps of a long run too."""
+        return summarise(self, self.every_measured)
 
     # ------------------------------------------------------------------------------------ reading
 
@@ -156,30 +175,28 @@ class RunData:
         return True
 
     def _refresh_memory(self) -> bool:
-        fresh = self._reader.memory_probes(after_seq=self._after["memory"])
-        if not fresh:
-            return False
+        fresh = self._reader.memory_probes(self._after["memory"], ROWS_A_CALL)
         self._after["memory"] = fresh[-1].seq
         self.memory_probes = thinned_probes([*self.memory_probes, *fresh])
         return True
 
     def _refresh_attention(self) -> bool:
-        captures = self._reader.attention_captures()
-        changed = len(captures) != len(self.attention_captures)
-        self.attention_captures = captures
-        return changed
+        self.attention_captures = self._reader.attention_captures()
+        self._after["attention"] = 1 + max(capture.capture for capture in self.attention_captures)
+        return True
 
     def _refresh_device(self) -> bool:
-        return self._device.extend(self._reader.device_samples(after_seq=self._device.seq))
+        return self._device.extend(self._reader.device_samples(self._device.seq, ROWS_A_CALL))
 
     def _refresh_evaluations(self) -> bool:
-        return self._extend("evaluations", self.evaluations, self._reader.evaluations(self._after["evaluations"]))
+        fresh = self._reader.evaluations(self._after["evaluations"], ROWS_A_CALL)
+        return self._extend("evaluations", self.evaluations, fresh)
 
     def _refresh_events(self) -> bool:
-        return self._extend("events", self.events, self._reader.events(self._after["events"]))
+        return self._extend("events", self.events, self._reader.events(self._after["events"], ROWS_A_CALL))
 
     def _refresh_logs(self) -> bool:
-        return self._extend("logs", self.logs, self._reader.logs(self._after["logs"]))
+        return self._extend("logs", self.logs, self._reader.logs(self._after["logs"], ROWS_A_CALL))
 
     def _extend(self, name: str, held: deque[Any], fresh: list[Any]) -> bool:
         if fresh:
@@ -191,8 +208,8 @@ class RunData:
         """Attention weights of one layer of one capture, [heads, queries, keys]."""
         return self._reader.attention(capture, layer)
 
-    def _read_attention_tokens(self, capture: int) -> NDArray[np.int32]:
-        """Token ids [T] of the sample of one capture."""
+    def _read_attention_tokens(self, capture: int) -> NDArray[np.int32] | None:
+        """Token ids [T] of the sample of one capture; None where they were not kept."""
         return self._reader.attention_tokens(capture)
 
 

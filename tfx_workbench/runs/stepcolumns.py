@@ -113,7 +113,7 @@ class StepColumns:
             level = self._levels[number - 1]
             # As with the steps: of a level that is too long to be held from its start, only the end is wanted.
             skip = level.newest if len(level.bucket) else self.seq // FACTOR**number - CAPACITY - 1
-            level.extend(reader.rollup(number, after_bucket=max(-1, skip)))
+            level.extend(reader.rollup(number, after_bucket=max(-1, skip), layers=False))
             number += 1
 
     def raw(self, column: str) -> NDArray[Any]:
@@ -148,3 +148,15 @@ def counts_in_statistics(rows: Mapping[str, Any]) -> NDArray[np.bool_]:
     """Which of these steps count: those of the phase `measure` that nothing disturbed."""
     untainted = np.array([not taint for taint in rows["taint"]], dtype=np.bool_)
     return (rows["phase"] == "measure") & untainted
+
+
+def read_measured(reader: RunReader, column: str) -> Floats:
+    """The values of one column at all steps of a run that count in statistics."""
+    parts: list[Floats] = []
+    seq = 0
+    while True:
+        rows = reader.steps(after_seq=seq, columns=("phase", "taint", column))
+        if not len(rows["seq"]):
+            return np.concatenate(parts) if parts else np.empty(0)
+        parts.append(rows[column][counts_in_statistics(rows)])
+        seq = int(rows["seq"][-1])

@@ -6,7 +6,7 @@ A figure that is not known is None and has its reason under its dotted key in `m
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,12 +14,13 @@ import numpy as np
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_engine.protocol.status import ENDED
-from tfx_workbench.runs.interval import Interval, median_interval
+from tfx_workbench.runs.interval import Floats, Interval, median_interval
 
 if TYPE_CHECKING:
     from tfx_engine.runfile.reader import MemoryProbe
     from tfx_workbench.runs.rundata import RunData
 
+Measured = Callable[[str], Floats]
 SCHEMA = 1
 NO_STEPS = tr_mark("no step was measured")
 NO_SPLIT = tr_mark("the memory was not split into categories")
@@ -52,10 +53,13 @@ class _Figures:
         return {name: self.known(f"{key}.{name}", value, reason) for name, value in values.items()}
 
 
-def summarise(run: RunData) -> dict[str, Any]:
-    """The summary of a run; keys as in the command line's contract, and a few more."""
+def summarise(run: RunData, measured: Measured) -> dict[str, Any]:
+    """The summary of a run; keys as in the command line's contract, and a few more.
+
+    `measured` gives the values of a column at the steps that count.
+    """
     info, facts, figures = run.info, run.facts, _Figures(run.missing)
-    step_ms = median_interval(run.measured("step_ms"))
+    step_ms = median_interval(measured("step_ms"))
     result = {
         "schema": SCHEMA, "run": str(run.path), "run_id": info.run_id, "name": info.name, "status": info.status,
         "reason": info.reason, "pid": figures.known("pid", info.pid, tr_mark("no worker has taken the run")),
@@ -63,9 +67,9 @@ def summarise(run: RunData) -> dict[str, Any]:
         "measured_steps": step_ms.count, "left_out_steps": run.steps.tainted,
         "device": facts.get("device"),
         "params": figures.group("params", _pick(facts, "params", ("total", "trainable")), NO_STEPS),
-        "tokens_per_s": _interval(figures, "tokens_per_s", _throughput(run, step_ms)),
+        "tokens_per_s": _interval(figures, "tokens_per_s", _throughput(measured("tokens_per_s"), step_ms)),
         "step_ms": _interval(figures, "step_ms", step_ms),
-        "memory_bytes": _memory(run, figures), "category_peak_bytes": _category_peaks(run, figures),
+        "memory_bytes": _memory(run, figures, measured), "category_peak_bytes": _category_peaks(run, figures),
         "predicted": figures.known("predicted", _nested(run.predictions), tr_mark("nothing was predicted")),
         "loss": _losses(run, figures),
         "flops_per_token": figures.group(
@@ -93,9 +97,8 @@ def _interval(figures: _Figures, key: str, interval: Interval) -> dict[str, Any]
     return {name: figures.known(f"{key}.{name}", value, reason) for name, value in values.items()}
 
 
-def _throughput(run: RunData, step_ms: Interval) -> Interval:
+def _throughput(values: Floats, step_ms: Interval) -> Interval:
     """Tokens/s; its interval is that of the step time turned over, as every step has the same number of tokens."""
-    values = run.measured("tokens_per_s")
     values = values[np.isfinite(values)]
     if not len(values):
         return Interval(math.nan, math.nan, math.nan, 0)
@@ -108,7 +111,7 @@ def _ratio(above: float, below: float) -> float:
     return above / below if below > 0 else math.nan
 
 
-def _memory(run: RunData, figures: _Figures) -> dict[str, Any]:
+def _memory(run: RunData, figures: _Figures, measured: Measured) -> dict[str, Any]:
     """The highest peak that was split, with its composition, beside what else was read at measured steps.
 
     `step_peak` is the highest peak of all measured steps, also of those that were not split.
@@ -116,8 +119,8 @@ def _memory(run: RunData, figures: _Figures) -> dict[str, Any]:
     probe = highest_probe(run.memory_probes)
     values: dict[str, Any] = {
         "peak": probe.peak_bytes if probe else None,
-        "reserved": _highest(run, "reserved_bytes"), "device": _highest(run, "device_bytes"),
-        "rss": _highest(run, "rss_bytes"), "step_peak": _highest(run, "allocated_bytes"),
+        "reserved": _highest(measured, "reserved_bytes"), "device": _highest(measured, "device_bytes"),
+        "rss": _highest(measured, "rss_bytes"), "step_peak": _highest(measured, "allocated_bytes"),
         **{name: probe.composition[name] if probe else None for name in CATEGORIES},
     }
     return figures.group("memory_bytes", values, _memory_reason(run))
@@ -135,8 +138,8 @@ def _memory_reason(run: RunData) -> str:
     return NO_SPLIT if run.info.status in ENDED else NOT_YET
 
 
-def _highest(run: RunData, column: str) -> int | None:
-    values = run.measured(column)
+def _highest(measured: Measured, column: str) -> int | None:
+    values = measured(column)
     values = values[np.isfinite(values)]
     return int(values.max()) if len(values) else None
 

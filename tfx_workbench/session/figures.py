@@ -11,7 +11,6 @@ from tfx_workbench.analysis.statistics import Effect, effect, exact_effect
 from tfx_workbench.runs.interval import Floats, Interval
 from tfx_workbench.session.shared_run import SharedRun
 
-_NO_VALUES: Floats = np.empty(0)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -31,7 +30,7 @@ class Figures:
     trainable: int | None = None
     overhead_percent: float | None = None
     device: str = ""
-    speeds: Floats = dataclasses.field(default=_NO_VALUES, repr=False)  # tokens/s of the measured steps
+    speeds: Floats = dataclasses.field(default_factory=lambda: np.empty(0), repr=False)  # tokens/s of the measured steps
 
     def without_values(self) -> tuple[Any, ...]:
         """Everything that is shown, to see whether it changed."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from PySide6.QtCore import QRect, QSize, Qt, Signal
-from PySide6.QtGui import QAction, QActionGroup, QFontMetrics, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtCore import QEvent, QRect, QSize, Qt, Signal
+from PySide6.QtGui import QAction, QActionGroup, QResizeEvent
 from PySide6.QtWidgets import QLabel, QMenu, QSizePolicy, QToolButton, QWidget
 
 from tfx_workbench.exhibits.kind import Choice
@@ -15,51 +15,54 @@ _GAP = 8  # px between the parts of a line
 _WIDER = 24  # px of room to spare before a sentence returns to the title's line
 
 
-class ElidedLabel(QWidget):
+class ElidedLabel(QLabel):
     """One line of plain text, cut with "…" where there is no room; the whole of it is then the tool tip."""
 
     def __init__(self, parent: QWidget | None = None, align: Qt.AlignmentFlag = Qt.AlignmentFlag.AlignLeft) -> None:
         super().__init__(parent)
-        self._text = ""
-        self._align = align
+        self._whole = ""
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setAlignment(align | Qt.AlignmentFlag.AlignVCenter)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
 
-    def text(self) -> str:
-        """All of the text."""
-        return self._text
+    def whole_text(self) -> str:
+        """All of the text, also of what is cut off."""
+        return self._whole
 
     def set_text(self, text: str) -> bool:
         """Show a text; returns whether its width differs from what was there."""
-        if text == self._text:
+        if text == self._whole:
             return False
         before = self.natural_width()
-        self._text = text
+        self._whole = text
         self.setAccessibleName(text)
-        self._set_tip()
-        self.update()
+        self._cut()
         return self.natural_width() != before
 
     def natural_width(self) -> int:
         """Pixels that the whole text takes."""
-        return self.fontMetrics().horizontalAdvance(self._text) + 1
+        return self.fontMetrics().horizontalAdvance(self._whole) + 2
 
-    def sizeHint(self) -> QSize:  # noqa: N802  Qt's name
-        return QSize(self.natural_width(), self.fontMetrics().height())
+    def sizeHint(self) -> QSize:
+        return QSize(self.natural_width(), self.fontMetrics().height() + 2)
 
-    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
-        self._set_tip()
+    def minimumSizeHint(self) -> QSize:
+        return QSize(0, self.fontMetrics().height() + 2)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        self._cut()
         super().resizeEvent(event)
 
-    def _set_tip(self) -> None:
-        self.setToolTip(plain_tip(self._text) if self.natural_width() > self.width() else "")
+    def changeEvent(self, event: QEvent) -> None:
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self._cut()
+        super().changeEvent(event)
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
-        painter = QPainter(self)
-        painter.setPen(self.palette().windowText().color())
-        metrics = QFontMetrics(self.font())
-        text = metrics.elidedText(self._text, Qt.TextElideMode.ElideRight, self.width())
-        painter.drawText(self.rect(), self._align | Qt.AlignmentFlag.AlignVCenter | Qt.TextFlag.TextSingleLine, text)
-        painter.end()
+    def _cut(self) -> None:
+        text = self.fontMetrics().elidedText(self._whole, Qt.TextElideMode.ElideRight, self.width())
+        if text != self.text():
+            self.setText(text)
+        self.setToolTip(plain_tip(self._whole) if text != self._whole else "")
 
 
 class ChoiceButton(QToolButton):
@@ -125,13 +128,13 @@ class CardHeader(QWidget):
 
     def sentence(self) -> str:
         """What the sentence says."""
-        return self._sentence.text()
+        return self._sentence.whole_text()
 
     def set_definitions(self, paragraphs: Sequence[str]) -> None:
         """What hovering over the title explains."""
         self._title.setToolTip(plain_tip(*paragraphs))
 
-    def show_choices(self, choices: dict[str, str]) -> None:
+    def show_choices(self, choices: Mapping[str, str]) -> None:
         """Name what is chosen."""
         for name, button in self._buttons.items():
             button.show_option(choices[name])
@@ -146,24 +149,24 @@ class CardHeader(QWidget):
         return self._title.sizeHint().width() + sum(b.sizeHint().width() + _GAP // 2 for b in self._buttons.values())
 
     def _needs_two_lines(self, width: int) -> bool:
-        if not self._sentence.text():
+        if not self._sentence.whole_text():
             return False
         room = width - self._left_width() - _GAP - (_WIDER if self._two_lines else 0)
         return self._sentence.natural_width() > room
 
-    def hasHeightForWidth(self) -> bool:  # noqa: N802  Qt's name
+    def hasHeightForWidth(self) -> bool:
         return True
 
-    def heightForWidth(self, width: int) -> int:  # noqa: N802
+    def heightForWidth(self, width: int) -> int:
         return self._line_height() + (self._sentence.sizeHint().height() if self._needs_two_lines(width) else 0)
 
-    def sizeHint(self) -> QSize:  # noqa: N802
+    def sizeHint(self) -> QSize:
         return QSize(self._left_width() + 160, self.heightForWidth(max(self.width(), 1)))
 
-    def minimumSizeHint(self) -> QSize:  # noqa: N802
+    def minimumSizeHint(self) -> QSize:
         return QSize(self._left_width(), self._line_height())
 
-    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+    def resizeEvent(self, event: QResizeEvent) -> None:
         self._lay_out()
         super().resizeEvent(event)
 

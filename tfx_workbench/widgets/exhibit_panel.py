@@ -76,7 +76,7 @@ class ExhibitPanel(Panel):
         self._late = False
         self.view.show_exhibit(exhibit)
 
-    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802  Qt's name
+    def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         if self._late or self.view.canvas is None:
             self.update_runs(self._runs)

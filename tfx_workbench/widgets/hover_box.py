@@ -14,10 +14,14 @@ _WIDEST = 170  # px of one label
 
 
 class HoverBox(QWidget):
-    """A child of the plot that lets the mouse through. All text is plain."""
+    """Lies over the owner's whole window, so that it need not cover the plot, and lets the mouse through."""
 
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
+    def __init__(self, owner: QWidget) -> None:
+        super().__init__(owner)
+        self._owner = owner
+        font = self.font()
+        font.setPointSizeF(max(7.0, font.pointSizeF() - 1))
+        self.setFont(font)
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self._colours = DARK
         self._heading = ""
@@ -34,12 +38,14 @@ class HoverBox(QWidget):
         return [self._heading, *(f"{label} {value}" for _, label, value in self._rows)]
 
     def show_at(self, place: QPoint, heading: str, rows: list[tuple[str, str, str]]) -> None:
-        """Show (colour or "", label, value) rows beside `place` in the parent's pixels, never over its edge."""
+        """Show (colour or "", label, value) rows, plain text, beside `place` in the owner's pixels."""
+        if self.parentWidget() is not self._owner.window():
+            self.setParent(self._owner.window())
         self._heading = heading
         self._rows = rows[:_MAX_ROWS]
         if len(rows) > _MAX_ROWS:
             self._rows.append(("", f"+{len(rows) - _MAX_ROWS}", ""))
-        self.setGeometry(self._placed(place))
+        self.setGeometry(self._placed(self._owner.mapTo(self._owner.window(), place)))
         self.show()
         self.raise_()
         self.update()
@@ -50,7 +56,7 @@ class HoverBox(QWidget):
         labels = max([min(_WIDEST, metrics.horizontalAdvance(label)) for _, label, _ in self._rows], default=0)
         values = max([metrics.horizontalAdvance(value) for *_, value in self._rows], default=0)
         rows = _SWATCH + _GAP + labels + 2 * _GAP + values
-        return metrics.height() + 2, labels, values, max(rows, metrics.horizontalAdvance(self._heading)) + 2 * _PAD
+        return metrics.height() + 1, labels, values, max(rows, metrics.horizontalAdvance(self._heading)) + 2 * _PAD
 
     def _placed(self, place: QPoint) -> QRect:
         line, _, _, width = self._metrics()
@@ -62,7 +68,7 @@ class HoverBox(QWidget):
         y = min(max(0, place.y() - height // 2), max(0, around.height() - height))
         return QRect(min(max(0, x), max(0, around.width() - width)), y, width, height)
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802  Qt's name
+    def paintEvent(self, event: QPaintEvent) -> None:
         colours = self._colours
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)

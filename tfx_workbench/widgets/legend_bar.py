@@ -14,7 +14,7 @@ from tfx_workbench.exhibits.exhibit import ColourMap
 from tfx_workbench.exhibits.palette import DARK, Palette
 from tfx_workbench.widgets.words import plain_tip
 
-_SWATCH, _GAP, _LINE = 9, 5, 16  # px
+_SWATCH, _STROKE, _GAP, _LINE = 9, 14, 5, 16  # px
 _BETWEEN = 12
 _MAX_LINES = 2
 _WIDEST = 180  # px of one label
@@ -49,7 +49,9 @@ class LegendBar(QWidget):
         self._scale: Scale | None = None
         self._colours = DARK
         self._places: list[tuple[int, int, Entry, str]] = []
-        self._lines = 0
+        font = self.font()
+        font.setPointSizeF(max(7.0, font.pointSizeF() - 1))
+        self.setFont(font)
         policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         policy.setHeightForWidth(True)
         self.setSizePolicy(policy)
@@ -71,20 +73,20 @@ class LegendBar(QWidget):
 
     # ------------------------------------------------------------------ layout
 
-    def hasHeightForWidth(self) -> bool:  # noqa: N802  Qt's name
+    def hasHeightForWidth(self) -> bool:
         return True
 
-    def heightForWidth(self, width: int) -> int:  # noqa: N802
+    def heightForWidth(self, width: int) -> int:
         lines = 1 if self._scale else len({line for line, *_ in self._placed(width)[0]})
         return lines * _LINE
 
-    def sizeHint(self) -> QSize:  # noqa: N802
+    def sizeHint(self) -> QSize:
         return QSize(120, self.heightForWidth(max(self.width(), 120)))
 
-    def minimumSizeHint(self) -> QSize:  # noqa: N802
+    def minimumSizeHint(self) -> QSize:
         return QSize(60, self.sizeHint().height())
 
-    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+    def resizeEvent(self, event: QResizeEvent) -> None:
         self._arrange()
         super().resizeEvent(event)
 
@@ -99,7 +101,7 @@ class LegendBar(QWidget):
         line = x = 0
         for i, entry in enumerate(self._entries):
             text = metrics.elidedText(entry.label, Qt.TextElideMode.ElideRight, min(_WIDEST, max(40, width - 30)))
-            needed = _SWATCH + _GAP + metrics.horizontalAdvance(text)
+            needed = _mark(entry) + _GAP + metrics.horizontalAdvance(text)
             if x and x + needed > width:
                 line, x = line + 1, 0
             if line == _MAX_LINES:
@@ -110,7 +112,7 @@ class LegendBar(QWidget):
 
     # ------------------------------------------------------------------ painting
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.setFont(self.font())
         if self._scale is not None:
@@ -132,9 +134,9 @@ class LegendBar(QWidget):
             painter.fillRect(QRectF(x, middle - _SWATCH / 2, _SWATCH, _SWATCH), colour)
         else:
             painter.setPen(QPen(colour, 2, _STYLES[entry.style]))
-            painter.drawLine(QPointF(x, middle), QPointF(x + _SWATCH, middle))
+            painter.drawLine(QPointF(x, middle), QPointF(x + _STROKE, middle))
         painter.setPen(QColor(self._colours.muted))
-        box = QRectF(x + _SWATCH + _GAP, line * _LINE, self.width(), _LINE)
+        box = QRectF(x + _mark(entry) + _GAP, line * _LINE, self.width(), _LINE)
         painter.drawText(box, Qt.AlignmentFlag.AlignVCenter, text)
 
     def _paint_scale(self, painter: QPainter, scale: Scale) -> None:
@@ -154,3 +156,7 @@ class LegendBar(QWidget):
         room = max(0, self.width() - x)
         label = metrics.elidedText(scale.label, Qt.TextElideMode.ElideRight, room)
         painter.drawText(QRectF(x, 0, room, _LINE), align, label)
+
+
+def _mark(entry: Entry) -> int:
+    return _SWATCH if entry.style == "area" else _STROKE

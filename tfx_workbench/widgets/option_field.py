@@ -189,24 +189,33 @@ class TextEdit(QLineEdit):
 
 
 class Switch(QCheckBox):
-    """True or false; where automatic is legal, the half-checked state means automatic."""
+    """True or false."""
 
     edited = Signal(object)
 
     def __init__(self, card: OptionCard, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setTristate(card.optional)
         self.setFixedHeight(_FIELD_HEIGHT)
-        self.clicked.connect(self._emit)
+        self.clicked.connect(lambda on: self.edited.emit(on))
 
     def show_value(self, value: Any) -> None:
-        states = {True: Qt.CheckState.Checked, False: Qt.CheckState.Unchecked}
-        known = states.get(value, Qt.CheckState.PartiallyChecked) if isinstance(value, bool) else None
-        self.setCheckState(known or Qt.CheckState.PartiallyChecked)
+        self.setChecked(value is True)
 
-    def _emit(self) -> None:
-        state = self.checkState()
-        self.edited.emit(None if state == Qt.CheckState.PartiallyChecked else state == Qt.CheckState.Checked)
+
+class AutomaticSwitch(Segmented):
+    """True, false, or automatic."""
+
+    edited = Signal(object)
+    _VALUES = {"auto": None, "on": True, "off": False}
+
+    def __init__(self, card: OptionCard, parent: QWidget | None = None) -> None:
+        words = {"auto": self.tr("auto"), "on": self.tr("on"), "off": self.tr("off")}
+        super().__init__([Segment(value, word) for value, word in words.items()], shown(card.label), parent)
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self.chosen.connect(lambda value: self.edited.emit(self._VALUES[value]))
+
+    def show_value(self, value: Any) -> None:
+        self.set_value(next((name for name, v in self._VALUES.items() if v is value), ""))
 
 
 class ChoiceBox(QComboBox):
@@ -237,7 +246,7 @@ class ChoiceToggle(Segmented):
 
     def __init__(self, card: OptionCard, parent: QWidget | None = None) -> None:
         super().__init__([Segment(c, c.replace("_", " ")) for c in card.choices], shown(card.label), parent)
-        self.chosen.connect(self.edited)
+        self.chosen.connect(lambda value: self.edited.emit(value))
 
     def show_value(self, value: Any) -> None:
         self.set_value(value if isinstance(value, str) else "")
@@ -274,6 +283,8 @@ def make_editor(card: OptionCard, parent: QWidget) -> QWidget:
     kinds: dict[str, type[QWidget]] = {
         "bool": Switch, "int": NumberEdit, "float": NumberEdit, "choice": ChoiceBox, "set": NameSet, "str": TextEdit,
     }
+    if card.kind == "bool" and card.optional:
+        return AutomaticSwitch(card, parent)
     if card.kind == "choice" and len(card.choices) <= 4 and not card.optional:
         return ChoiceToggle(card, parent)
     return kinds[card.kind](card, parent)  # type: ignore[call-arg, arg-type]

@@ -23,7 +23,7 @@ from tfx_workbench.widgets.plot_overlay import Overlay
 from tfx_workbench.widgets.exhibit_words import said
 
 _ITEMS: dict[type, type[Any]] = {Curve: CurveItem, Stack: StackItem, HeatMap: HeatMapItem}
-_TOP, _BOTTOM, _RIGHT, _LEFT = 18, 18, 10, 28  # px around the data; the left grows with the words of the ticks
+_TOP, _BOTTOM, _RIGHT, _LEFT = 22, 18, 10, 28  # px around the data; the left grows with the words of the ticks
 _WORDS_GAP = 6
 _TICK_EVERY = 34.0  # px of height per tick
 Tick = tuple[float, str]
@@ -38,7 +38,7 @@ class QuietViewBox(pg.ViewBox):
         self.disableAutoRange()
         self.setDefaultPadding(0.0)
 
-    def mouseDoubleClickEvent(self, event: QGraphicsSceneMouseEvent) -> None:  # noqa: N802  Qt's name
+    def mouseDoubleClickEvent(self, event: QGraphicsSceneMouseEvent) -> None:
         self._frame.reset_zoom()
         event.accept()
 
@@ -151,7 +151,7 @@ class PlotFrame(pg.GraphicsWidget):
         x = x_low + (place.x() - box.left()) / box.width() * (x_high - x_low)
         return x, y_low + (box.bottom() - place.y()) / box.height() * (y_high - y_low)
 
-    def resizeEvent(self, event: Any) -> None:  # noqa: N802  Qt's name
+    def resizeEvent(self, event: Any) -> None:
         self.refresh()
 
     def refresh(self) -> None:
@@ -208,7 +208,7 @@ class PlotFrame(pg.GraphicsWidget):
         words = ", ".join(filter(None, [said(self.plot.y.title), self.plot.y.unit]))
         painter.setPen(QColor(self._palette.muted))
         text = QFontMetricsF(painter.font()).elidedText(words, Qt.TextElideMode.ElideRight, self.rect().width() - 4)
-        painter.drawText(QRectF(0, 0, self.rect().width(), _TOP - 4), Qt.AlignmentFlag.AlignVCenter, text)
+        painter.drawText(QRectF(0, 0, self.rect().width(), 14), Qt.AlignmentFlag.AlignVCenter, text)
 
     def _paint_upright(self, painter: QPainter, box: QRectF, metrics: QFontMetricsF) -> None:
         grid, words = pen(self._palette.line), QColor(self._palette.muted)
@@ -223,7 +223,7 @@ class PlotFrame(pg.GraphicsWidget):
     def _paint_level(self, painter: QPainter, box: QRectF, metrics: QFontMetricsF) -> None:
         assert self.plot is not None
         painter.setPen(QColor(self._palette.muted))
-        title = " ".join(filter(None, [said(self.plot.x.title), self.plot.x.unit]))
+        title = ", ".join(filter(None, [said(self.plot.x.title), self.plot.x.unit]))
         room = metrics.horizontalAdvance(title) + 10
         top = box.bottom() + 3
         right_edge = self.rect().width()

@@ -41,6 +41,11 @@ def brush(colour: str, alpha: int = 255) -> QBrush:
     return QBrush(shade)
 
 
+def polygon(x: np.ndarray, y: np.ndarray) -> QPolygonF:
+    """The points (x, y); pyqtgraph's own function fails where there are none."""
+    return arrayToQPolygonF(x, y) if len(x) else QPolygonF()
+
+
 def _runs_of(known: np.ndarray) -> list[slice]:
     """The stretches in which `known` [n] is true."""
     if known.all():
@@ -54,7 +59,7 @@ def _as_steps(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _outline(x: np.ndarray, low: np.ndarray, high: np.ndarray) -> QPolygonF:
-    return arrayToQPolygonF(np.concatenate([x, x[::-1]]), np.concatenate([high, low[::-1]]))
+    return polygon(np.concatenate([x, x[::-1]]), np.concatenate([high, low[::-1]]))
 
 
 class _Item(pg.GraphicsObject):
@@ -64,7 +69,7 @@ class _Item(pg.GraphicsObject):
         super().__init__()
         self._bounds = QRectF()
 
-    def boundingRect(self) -> QRectF:  # noqa: N802  Qt's name
+    def boundingRect(self) -> QRectF:
         return self._bounds
 
     def _set_bounds(self, x: np.ndarray, low: float, high: float) -> None:
@@ -99,12 +104,12 @@ class CurveItem(_Item):
         known = np.isfinite(y) & np.isfinite(x)
         runs = _runs_of(known)
         paths = [_as_steps(x[r], y[r]) if curve.steps else (x[r], y[r]) for r in runs]
-        self._lines = [arrayToQPolygonF(px, py) for px, py in paths] if curve.line else []
+        self._lines = [polygon(px, py) for px, py in paths] if curve.line else []
         self._bands = self._make_bands(x, band)
         # A single value between gaps has no line to be seen by.
         lone = [r.start for r in runs if r.stop - r.start == 1]
         dots = np.flatnonzero(known) if curve.points else np.array(lone, dtype=np.intp)
-        self._dots = arrayToQPolygonF(x[dots], y[dots])
+        self._dots = polygon(x[dots], y[dots])
         everything = [a[np.isfinite(a)] for a in (y, *band)]
         low = min((float(a.min()) for a in everything if a.size), default=np.nan)
         high = max((float(a.max()) for a in everything if a.size), default=np.nan)
@@ -124,11 +129,11 @@ class CurveItem(_Item):
         if self._bands:
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(self._brush)
-            for polygon in self._bands:
-                painter.drawPolygon(polygon)
+            for band in self._bands:
+                painter.drawPolygon(band)
         painter.setPen(self._pen)
-        for polygon in self._lines:
-            painter.drawPolyline(polygon)
+        for line in self._lines:
+            painter.drawPolyline(line)
         if not self._dots.isEmpty():
             painter.setPen(self._dot_pen)
             painter.drawPoints(self._dots)
@@ -159,9 +164,9 @@ class StackItem(_Item):
 
     def paint(self, painter: QPainter, *_: Any) -> None:
         painter.setPen(Qt.PenStyle.NoPen)
-        for polygon, filling in self._areas:
+        for outline, filling in self._areas:
             painter.setBrush(filling)
-            painter.drawPolygon(polygon)
+            painter.drawPolygon(outline)
 
 
 class HeatMapItem(pg.ImageItem):

@@ -31,13 +31,13 @@ class Overlay(pg.GraphicsWidget):
         self.cross_x: float | None = None
         self.setAcceptedMouseButtons(Qt.MouseButton.NoButton)
 
-    def setRect(self, box: QRectF) -> None:  # noqa: N802  named like Qt's
+    def setRect(self, box: QRectF) -> None:
         """Cover this part of the frame."""
         if box != self._box:
             self.prepareGeometryChange()
             self._box = box
 
-    def boundingRect(self) -> QRectF:  # noqa: N802  Qt's name
+    def boundingRect(self) -> QRectF:
         return self._box
 
     def shape(self) -> QPainterPath:
@@ -118,9 +118,12 @@ class Overlay(pg.GraphicsWidget):
         painter.drawLine(QPointF(round(right), box.top()), QPointF(round(right), box.bottom()))
         words = said(span.label)
         if QFontMetricsF(painter.font()).horizontalAdvance(words) + 4 <= right - left:
+            # Above the data, where the unit of the y axis stands to the left.
+            painter.setClipping(False)
             painter.setPen(QColor(self._colour("muted")))
-            painter.drawText(QRectF(left, box.top(), right - left, _LINE_HEIGHT), Qt.AlignmentFlag.AlignCenter, words)
-            self._taken.append(QRectF(left, box.top(), right - left, _LINE_HEIGHT))
+            place = QRectF(left, box.top() - _LINE_HEIGHT - 1, right - left, _LINE_HEIGHT)
+            painter.drawText(place, Qt.AlignmentFlag.AlignCenter, words)
+            painter.setClipping(True)
 
     def _paint_bars(self, painter: QPainter, bars: Bars) -> None:
         for row, (start, end, colour) in enumerate(zip(bars.starts, bars.ends, bars.colours, strict=True)):

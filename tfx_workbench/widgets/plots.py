@@ -11,7 +11,7 @@ from typing import Any
 
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QPointF, QRectF, Qt
-from PySide6.QtGui import QKeyEvent, QMouseEvent, QResizeEvent
+from PySide6.QtGui import QHideEvent, QKeyEvent, QMouseEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QWidget
 
 from tfx_workbench.exhibits.exhibit import Plot
@@ -20,16 +20,18 @@ from tfx_workbench.exhibits.readout import Readout, neighbour, read
 from tfx_workbench.widgets.exhibit_words import said
 from tfx_workbench.widgets.hover_box import HoverBox
 from tfx_workbench.widgets.plot_frame import PlotFrame
+from tfx_workbench.widgets.plot_items import brush
 
 _GAP = 8.0  # px between plots
 _ZOOM = 0.7
+_SHAPE = 1.6  # width / height of a plot at its best
 
 
 class PlotCanvas(pg.GraphicsView):
     """Shows a tuple of `Plot`s; frames are kept as long as the keys of the plots stay the same."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent, background=None)
+        super().__init__(parent, background=DARK.card)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAntialiasing(False)
@@ -57,6 +59,7 @@ class PlotCanvas(pg.GraphicsView):
         """Take on new data and colours."""
         self._plots, self._palette = plots, palette
         self._hover.apply_theme(palette)
+        self.setBackgroundBrush(brush(palette.card))
         if [p.key for p in plots] != list(self._frames):
             self._make_frames()
         for plot in plots:
@@ -84,36 +87,43 @@ class PlotCanvas(pg.GraphicsView):
         if not self._closed:
             self._closed = True
             self._drop_frames()
+            self._hover.setParent(None)
+            self._hover.deleteLater()
             self.close()
 
     # ------------------------------------------------------------------ layout
 
-    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802  Qt's name
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
         super().resizeEvent(event)
         if getattr(self, "_frames", None):
             self._arrange()
 
     def _arrange(self) -> None:
-        width, height = float(self.width()), float(self.height())
-        count = max(1, len(self._frames))
-        columns = min(count, max(1, round(math.sqrt(count * width / max(height, 1.0) / 1.4))))
-        columns = math.ceil(count / math.ceil(count / columns))  # no column that is empty
+        width, height, count = float(self.width()), float(self.height()), len(self._frames)
+        columns = min(range(1, count + 1), key=lambda c: _misfit(width, height, count, c), default=1)
         rows = math.ceil(count / columns)
-        cell_w, cell_h = (width - (columns - 1) * _GAP) / columns, (height - (rows - 1) * _GAP) / rows
+        cell_h = (height - (rows - 1) * _GAP) / rows
         for i, frame in enumerate(self._frames.values()):
             row, column = divmod(i, columns)
+            in_row = min(columns, count - row * columns)  # those of the last row share its width
+            cell_w = (width - (in_row - 1) * _GAP) / in_row
             frame.setGeometry(QRectF(column * (cell_w + _GAP), row * (cell_h + _GAP), cell_w, cell_h))
             frame.refresh()
 
     # ------------------------------------------------------------------ reading values off
 
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
         super().mouseMoveEvent(event)
         self.hover_at(event.position())
 
-    def leaveEvent(self, event: QEvent) -> None:  # noqa: N802
+    def leaveEvent(self, event: QEvent) -> None:
         super().leaveEvent(event)
         self._leave()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        super().hideEvent(event)
+        if not self._closed:
+            self._leave()
 
     def hover_at(self, place: QPointF) -> None:
         """Read off what is at a place in this widget's pixels."""
@@ -148,7 +158,7 @@ class PlotCanvas(pg.GraphicsView):
 
     # ------------------------------------------------------------------ keyboard
 
-    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
+    def keyPressEvent(self, event: QKeyEvent) -> None:
         match event.key():
             case Qt.Key.Key_Left:
                 self._walk(-1)
@@ -180,3 +190,10 @@ class PlotCanvas(pg.GraphicsView):
         if following is not None:
             middle = sum(self._frames[plot.key].view.viewRange()[1]) / 2
             self._read(plot.key, following, middle if math.isnan(y) else y)
+
+
+def _misfit(width: float, height: float, count: int, columns: int) -> float:
+    """How far plots in that many columns are from a good shape; uneven rows count a little, too."""
+    rows = math.ceil(count / columns)
+    shape = (width / columns) / max(1.0, height / rows)
+    return abs(math.log(max(shape, 1e-6) / _SHAPE)) + 0.3 * (rows * columns - count)

@@ -7,13 +7,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from tfx_engine.protocol.cards import SlotCard, TechniqueCard
 from tfx_workbench.widgets.option_field import ProblemLabel
 from tfx_workbench.widgets.option_form import OptionForm
 from tfx_workbench.widgets.segmented import Segment, Segmented
 from tfx_workbench.widgets.words import plain_tip, shown
+
+
+_COMMON = 2  # options that are shown without being asked for
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,10 +73,20 @@ class SlotRow(QWidget):
         self._note = QLabel()
         self._note.setObjectName("muted")
         self._note.setTextFormat(Qt.TextFormat.PlainText)
+        self._single = QPushButton()  # names the only technique, and unfolds its options
+        self._single.setObjectName("disclosure")
+        self._single.setCheckable(True)
+        self._single.toggled.connect(self._unfold)
+        self._single.setVisible(len(self._cards) == 1)
         line.addWidget(self._title)
         line.addStretch(1)
         line.addWidget(self._note)
+        line.addWidget(self._single)
         return line
+
+    def _unfold(self, on: bool) -> None:
+        for form in self._forms.values():
+            form.expand(on)
 
     def set_note(self, text: str, tip: str = "") -> None:
         """A muted word at the right of the title, such as the share of weights that an adapter trains."""
@@ -89,7 +102,10 @@ class SlotRow(QWidget):
             self.toggle.set_blocked({n: reason for (slot, n), reason in state.blocked.items() if slot == self.slot.name})
         else:
             card = self._cards.get(name)
-            self.set_note(shown(card.short) if card else str(name), "\n".join(_tip(card)) if card else "")
+            self._single.setText((shown(card.short) if card else str(name)) + (" ▾" if card and card.options else ""))
+            self._single.setEnabled(bool(card and card.options))
+            self._single.setToolTip(plain_tip(*(_tip(card) if card else ())))
+            self._single.setAccessibleName(f"{shown(self.slot.title)}: {shown(card.title) if card else name}")
         changed = any(p.startswith(f"techniques.{self.slot.name}.") for p in state.changed)
         if self._title.property("changed") != changed:
             self._title.setProperty("changed", changed)
@@ -101,14 +117,16 @@ class SlotRow(QWidget):
     def _show_options(self, name: str, state: FormState) -> None:
         card = self._cards.get(name)
         if card and card.options and name not in self._forms:  # a form is made when it is first needed
-            form = OptionForm(card.options, f"techniques.{self.slot.name}", self)
+            common = _COMMON if self.toggle else 0
+            form = OptionForm(card.options, f"techniques.{self.slot.name}", self, common)
             form.edited.connect(self.edited)
             self._forms[name] = form
             self._column.addWidget(form)
         for other, form in self._forms.items():
-            form.setVisible(other == name)
             if other == name:
                 form.show_state(state.values, state.problems, state.changed)
+            else:
+                form.hide()
         if self._extra:
             self._extra.show_state(state.values, state.problems, state.changed)
 

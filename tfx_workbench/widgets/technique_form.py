@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from tfx_engine.protocol.cards import Catalogue
 from tfx_engine.protocol.config import SECTIONS, TOP_CARDS
@@ -50,7 +50,7 @@ class TechniqueForm(QWidget):
     # ------------------------------------------------------------------ building
 
     def _add_sizes(self, cards: list[OptionCard], heads: OptionForm) -> None:
-        self._add_form(self.tr("Sizes"), "model", cards)
+        self._add_form(self.tr("Sizes"), "model", cards, common=3)
         self.forms["heads"] = heads
 
     def _add_slots(self, catalogue: Catalogue, heads: OptionForm) -> None:
@@ -61,29 +61,24 @@ class TechniqueForm(QWidget):
             self.rows[slot.name] = row
             self._add(shown(slot.group), row)
 
-    def _add_form(self, group: str, section: str, cards: Iterable[OptionCard]) -> OptionForm:
-        form = OptionForm(tuple(cards), section, self)
+    def _add_form(self, group: str, section: str, cards: Iterable[OptionCard], common: int | None = None) -> OptionForm:
+        form = OptionForm(tuple(cards), section, self, common)
         form.edited.connect(self.edited)
         self.forms[section] = form
         self._add(group, form)
         return form
 
     def _add_run(self) -> None:
-        cards, group = {c.name: c for c in _cards("run")}, self.tr("Run")
-        self._add_form(group, "run", [cards[n] for n in _COMMON_RUN])
-        self.more = QPushButton(self.tr("More settings"))
-        self.more.setObjectName("disclosure")
-        self.more.setCheckable(True)
-        self._add(group, self.more)
+        """The settings everybody needs, the seed, and behind "more" the rest."""
+        cards = {c.name: c for c in _cards("run")}
         seed = next(c for c in TOP_CARDS if c.name == "seed")
         top = OptionForm([seed], "", self)
-        rest = OptionForm([c for n, c in cards.items() if n not in _COMMON_RUN], "run", self)
-        for name, form in (("top", top), ("run.more", rest)):
-            form.edited.connect(self.edited)
-            self.forms[name] = form
-            self._add(group, form)
-            form.hide()
-            self.more.toggled.connect(form.setVisible)
+        top.edited.connect(self.edited)
+        self.forms["top"] = top
+        common = [cards[n] for n in _COMMON_RUN]
+        rest = [c for n, c in cards.items() if n not in _COMMON_RUN]
+        self._add_form(self.tr("Run"), "run", [*common, *rest], common=len(common))
+        self._add(self.tr("Run"), top)
 
     def _add(self, group: str, widget: QWidget) -> None:
         if group not in self._groups:
@@ -106,12 +101,10 @@ class TechniqueForm(QWidget):
         for form in self.forms.values():
             form.show_state(state.values, state.problems, state.changed)
         task = state.values.get("data.task", "text")
-        for path, tasks in _TASK_FIELDS.items():
-            field = self.forms["data"].fields[path]
-            field.setVisible(task in tasks or path in state.changed or path in state.problems)
-        hidden = {*self.forms["run.more"].fields, *self.forms["top"].fields}
-        if hidden & state.problems.keys():
-            self.more.setChecked(True)
+        self.forms["data"].hide_fields(frozenset(
+            path for path, tasks in _TASK_FIELDS.items()
+            if task not in tasks and path not in state.changed and path not in state.problems
+        ))
         self._filter()
 
     def search(self, text: str) -> None:
@@ -143,8 +136,6 @@ class TechniqueForm(QWidget):
 
     def _wanted(self, widget: QWidget) -> bool:
         filtered = bool(self._words) or self._only_changed
-        if widget is self.more:
-            return not filtered
         if isinstance(widget, SlotRow):
             prefix = f"techniques.{widget.slot.name}."
             changed = any(p.startswith(prefix) for p in self._state.changed)
@@ -153,9 +144,7 @@ class TechniqueForm(QWidget):
             found = not self._words or widget.matches(self._words) is not None
             return found and (changed or not self._only_changed)
         assert isinstance(widget, OptionForm)
-        if not filtered:
-            return widget not in (self.forms["run.more"], self.forms["top"]) or self.more.isChecked()
-        return widget.narrow(self._words, self._state.changed if self._only_changed else None)
+        return not filtered or widget.narrow(self._words, self._state.changed if self._only_changed else None)
 
 
 def _cards(section: str) -> tuple[OptionCard, ...]:

@@ -67,7 +67,7 @@ class TopBar(QWidget):
         self.chip.setObjectName("deviceChip")
         self.chip.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
         row = QHBoxLayout(self.chip)
-        row.setContentsMargins(10, 3, 12, 3)
+        row.setContentsMargins(10, 4, 12, 4)
         row.setSpacing(6)
         self._dot = QLabel("●")
         self._dot.setObjectName("dot")

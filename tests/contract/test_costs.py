@@ -1,0 +1,114 @@
+"""What is declared is what is counted: parameters and FLOPs in closed form against the real model."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from tests.helpers.tiny import loss_of, tiny_config
+from tfx_engine.estimate import Flops, Parameters, count_parameters, flops_per_token
+from tfx_engine.model.assemble import assemble
+from tfx_engine.protocol.config import Config
+from tfx_engine.techniques.catalogue import technique_for
+
+
+def random_config(seed: int) -> Config:
+    """A legal configuration whose cost depends on every option that changes costs."""
+    pick = random.Random(seed).choice
+    sample = random.Random(seed).sample
+    targets = sample(["query", "key", "value", "output", "feedforward"], pick([1, 2, 5]))
+    techniques: dict[str, Any] = {
+        "position": pick(["none", "sinusoidal", "learned"]),
+        "placement": pick(["pre_norm", "post_norm"]),
+        "head": pick(["tied", "untied"]),
+        "recompute": pick(["none", {"use": "every_block", "every": pick([1, 2, 3])}]),
+        "adapter": pick(["none", {"use": "lora", "rank": pick([1, 3, 8]), "targets": targets}]),
+        "feedforward": {"width": pick([None, 5, 12]), "bias": pick([None, True, False])},
+        "attention": {"bias": pick([None, True, False])},
+    }
+    sizes = {"width": pick([6, 10, 16]), "heads": pick([1, 2, 3]), "head_width": pick([2, 5]),
+             "layers": pick([1, 2, 3]), "context": pick([3, 7]), "bias": pick([True, False])}  # fmt: skip
+    return tiny_config(techniques, model=sizes)
+
+
+def counted_parameters(config: Config) -> Parameters:
+    parameters = list(assemble(config, "meta").parameters())
+    trainable = sum(p.numel() for p in parameters if p.requires_grad)
+    return Parameters(total=sum(p.numel() for p in parameters), trainable=trainable)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_parameters_in_closed_form_are_those_of_the_model(seed: int) -> None:
+    config = random_config(seed)
+    assert count_parameters(config) == counted_parameters(config)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_the_techniques_declare_adds_up_to_the_model(seed: int) -> None:
+    config = random_config(seed)
+    chosen = [technique_for(slot, choice) for slot, choice in config.techniques.items()]
+    assert sum(technique.params(options, config) for technique, options in chosen) == counted_parameters(config).total
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_flops_in_closed_form_are_those_that_torch_counts(seed: int) -> None:
+    config = random_config(seed)
+    model = assemble(config, "cpu")
+    tokens_BT = torch.randint(config.vocab, (2, config.model.context), generator=torch.Generator().manual_seed(0))
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as forward:
+        model(tokens_BT)
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as whole:
+        loss_of(model, tokens_BT, tokens_BT).backward()
+    expected = flops_per_token(config)
+    assert forward.get_total_flops() == expected.forward * tokens_BT.numel()
+    assert whole.get_total_flops() == expected.hardware * tokens_BT.numel()
+
+
+def gpt2(**techniques: Any) -> Config:
+    chosen = {"position": "learned", "head": "tied", "feedforward": {"approximate": "tanh"}, **techniques}
+    sizes = {"width": 768, "layers": 12, "heads": 12, "head_width": None, "context": 1024, "vocab": 50257}
+    return tiny_config(chosen, model=sizes)
+
+
+def test_gpt2_has_the_published_number_of_parameters() -> None:
+    assert count_parameters(gpt2()) == counted_parameters(gpt2()) == Parameters(124_439_808, 124_439_808)
+
+
+def test_gpt2_takes_the_flops_that_torch_counts_for_it() -> None:
+    flops = flops_per_token(gpt2())
+    assert flops.forward * 1024 == 291_648_307_200
+    assert flops.model * 1024 == 874_944_921_600
+
+
+def test_lora_on_gpt2_has_the_known_number_of_weights_and_a_third_fewer_flops() -> None:
+    lora = gpt2(adapter={"use": "lora", "rank": 8})
+    per_block = 8 * (4 * (768 + 768) + 2 * (768 + 3072))
+    assert count_parameters(lora).trainable == 12 * per_block
+    assert 0.6 < flops_per_token(lora).model / flops_per_token(gpt2()).model < 0.72
+
+
+def test_recompute_costs_less_than_a_third_because_torch_stops_early() -> None:
+    plain, again = flops_per_token(gpt2()), flops_per_token(gpt2(recompute="every_block"))
+    assert again.model == plain.model
+    assert 1.1 < again.hardware / plain.hardware < 4 / 3
+
+
+def test_flops_add_up() -> None:
+    assert (Flops(1, 2, 4).model, Flops(1, 2, 4).hardware) == (3, 7)
+
+
+def test_estimating_imports_no_torch() -> None:
+    program = (
+        "import sys; from tfx_engine.protocol.config import parse_config\n"
+        "from tfx_engine.estimate import count_parameters, flops_per_token\n"
+        "config, _ = parse_config({}); count_parameters(config), flops_per_token(config)\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0

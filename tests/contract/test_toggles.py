@@ -1,0 +1,120 @@
+"""Every combination of the catalogue builds and trains; switching one technique leaves everything else as it was."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+import torch
+
+from tests.helpers.tiny import gradients, loss_of, tiny_config, train
+from tfx_engine.data import make_task
+from tfx_engine.model.assemble import assemble, make_optimizer, make_precision
+from tfx_engine.model.validate import validate
+from tfx_engine.protocol.config import Config, broken_rules, parse_config
+from tfx_engine.techniques.catalogue import catalogue, discover
+from tfx_engine.techniques.slots import SLOTS
+
+NAMES = {slot: [name for s, name in discover() if s == slot] for slot in SLOTS}
+IN_THE_MODEL = [slot for slot in SLOTS if slot not in ("precision", "optimizer", "schedule")]
+FIRST = ("position", "mask", "recompute")  # one test for each combination of these, all others inside it
+
+
+def task_for(techniques: dict[str, str]) -> str:
+    return "recall" if techniques.get("mask") == "bidirectional" else "copy"
+
+
+def is_legal(techniques: dict[str, str]) -> bool:
+    config, _ = parse_config({"techniques": techniques})
+    cards = (catalogue().find(slot, name) for slot, name in techniques.items())
+    return not any(list(broken_rules(card, config.techniques)) for card in cards if card)
+
+
+@pytest.mark.parametrize("first", list(itertools.product(*(NAMES[slot] for slot in FIRST))), ids="-".join)
+def test_every_combination_builds_and_trains_one_step(first: tuple[str, ...]) -> None:
+    rest = [slot for slot in SLOTS if slot not in FIRST]
+    if not is_legal(dict(zip(FIRST, first, strict=True))):
+        pytest.skip("a rule of the catalogue excludes it")
+    for others in itertools.product(*(NAMES[slot] for slot in rest)):
+        techniques = dict(zip((*FIRST, *rest), (*first, *others), strict=True))
+        config = tiny_config(techniques, data={"task": task_for(techniques)})
+        assert validate(config) == []
+        take_one_step(config)
+
+
+def take_one_step(config: Config) -> None:
+    model = assemble(config, "cpu")
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    optimizer = make_optimizer(config, model)
+    with make_precision(config).context("cpu"):
+        loss = loss_of(model, *make_task(config).batch(0))
+    loss.backward()
+    optimizer.step()
+    found = gradients(model)
+    assert loss.isfinite() and all(g.isfinite().all() for g in found.values()), config.techniques
+    for name, parameter in model.named_parameters():
+        assert (name in found) == parameter.requires_grad, (name, config.techniques)
+        assert parameter.isfinite().all() and (parameter.requires_grad or torch.equal(parameter, before[name]))
+
+
+def variants() -> list[Any]:
+    return [pytest.param(slot, name, id=f"{slot}.{name}") for slot in IN_THE_MODEL for name in NAMES[slot]]
+
+
+@pytest.mark.parametrize(("slot", "name"), variants())
+def test_switching_one_technique_leaves_all_other_initial_weights_as_they_were(slot: str, name: str) -> None:
+    base = {"position": "sinusoidal", "adapter": "none"}
+    task = {"task": task_for({slot: name})}
+    one = dict(assemble(tiny_config(base), "cpu").named_parameters())
+    other = dict(assemble(tiny_config({**base, slot: name}, data=task), "cpu").named_parameters())
+    shared = one.keys() & other.keys()
+    assert len(shared) > 20
+    for parameter in shared:
+        assert torch.equal(one[parameter], other[parameter]), parameter
+
+
+def test_initial_weights_are_normal_zero_and_one_and_differ_from_each_other() -> None:
+    config = tiny_config(model={"width": 96, "vocab": 200})
+    weights = dict(assemble(config, "cpu").named_parameters())
+    for name, weight in weights.items():
+        if weight.dim() == 1:
+            assert (weight == float("norm.weight" in name)).all(), name
+        elif weight.numel() > 5000:
+            assert weight.std().item() == pytest.approx(0.02, rel=0.05) and abs(weight.mean()) < 0.002, name
+    matrices = [w for w in weights.values() if w.dim() == 2]
+    assert len({w.flatten()[:8].sum().item() for w in matrices}) == len(matrices)
+
+
+def test_another_seed_gives_other_weights_and_other_batches() -> None:
+    one, other = tiny_config(seed=1), tiny_config(seed=2)
+    assert not torch.equal(assemble(one, "cpu").embedding.weight, assemble(other, "cpu").embedding.weight)
+    assert not torch.equal(make_task(one).batch(0)[0], make_task(other).batch(0)[0])
+
+
+def test_assembling_does_not_touch_torchs_own_random_numbers() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    assemble(tiny_config({"adapter": "lora"}), "cpu")
+    make_task(tiny_config()).batch(0)
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize(
+    "techniques",
+    [{}, {"adapter": {"use": "lora", "dropout": 0.2}, "optimizer": "sgd"},
+     {"precision": "bfloat16_autocast", "recompute": "every_block", "embedding": {"dropout": 0.2}}],
+    ids=["defaults", "lora-sgd", "bfloat16-recompute"],
+)
+def test_two_runs_of_one_seed_are_equal_to_the_bit(techniques: dict) -> None:
+    config = tiny_config(techniques, data={"task": "text"}, model={"vocab": 256})
+    results = []
+    for _ in range(2):
+        torch.manual_seed(config.seed)
+        model, task = assemble(config, "cpu"), make_task(config)
+        losses = train(model, config, [task.batch(step) for step in range(4)])
+        results.append((losses, model.state_dict()))
+    (losses, weights), (again, weights_again) = results
+    assert losses == again
+    assert all(torch.equal(weights[name], weights_again[name]) for name in weights)

@@ -1,0 +1,71 @@
+"""Effects: signed, with intervals, and silent where nothing is known."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from tfx_workbench.analysis.statistics import effect, exact_effect
+
+
+def times(median: float, count: int = 60, seed: int = 0):
+    return median * np.exp(0.02 * np.random.default_rng(seed).standard_normal(count))
+
+
+def test_a_real_difference_is_signed_and_distinguishable():
+    found = effect(times(10), times(12, seed=1))
+    assert found.percent == pytest.approx(20, abs=2)
+    assert 0 < found.low <= found.percent <= found.high
+    assert found.distinguishable is True
+
+
+def test_less_is_negative():
+    found = effect(times(10), times(8, seed=1))
+    assert found.high < 0
+    assert found.distinguishable is True
+
+
+def test_equal_runs_are_mostly_not_distinguishable():
+    wrong = sum(bool(effect(times(10, seed=2 * i), times(10, seed=2 * i + 1)).distinguishable) for i in range(60))
+    assert wrong <= 10  # 3 are expected
+
+
+@pytest.mark.parametrize("pair", [([], [1.0, 2.0]), ([1.0, 2.0], []), ([0.0, 0.0], [1.0, 2.0])])
+def test_without_a_baseline_or_a_value_nothing_is_known(pair):
+    found = effect(*pair)
+    assert math.isnan(found.percent)
+    assert found.distinguishable is None
+
+
+def test_one_step_each_has_a_difference_without_interval():
+    found = effect([10.0], [11.0])
+    assert found.percent == pytest.approx(10)
+    assert found.as_dict()["low"] is None
+    assert found.distinguishable is None
+
+
+def test_a_handful_of_steps_gets_the_widest_ratio():
+    found = effect([10.0, 12.0], [11.0, 13.0, 12.0])
+    assert found.low == pytest.approx((11 / 12 - 1) * 100)
+    assert found.high == pytest.approx((13 / 10 - 1) * 100)
+    assert found.distinguishable is False
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "percent", "distinguishable"),
+    [(100, 150, 50.0, True), (100, 100, 0.0, False), (0, 0, 0.0, False), (100, 0, -100.0, True)],
+)
+def test_counts_have_no_scatter(before, after, percent, distinguishable):
+    found = exact_effect(before, after)
+    assert (found.percent, found.low, found.high, found.distinguishable) == (percent, percent, percent, distinguishable)
+
+
+def test_from_nothing_to_something_has_no_percentage():
+    found = exact_effect(0, 5)
+    assert found.as_dict() == {"percent": None, "low": None, "high": None, "distinguishable": True}
+
+
+def test_a_count_that_is_missing_has_no_effect():
+    assert exact_effect(None, 5).distinguishable is None

@@ -1,0 +1,81 @@
+"""Array blobs: what goes in comes out, and what is none is refused."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from tfx_engine.runfile.arrays import DTYPES, MAX_BYTES, pack, unpack
+
+any_array = st.sampled_from(sorted(DTYPES)).flatmap(
+    lambda name: arrays(np.dtype(name), array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5))
+)
+
+
+@given(any_array, st.booleans())
+def test_what_is_packed_comes_out_to_the_bit(array, compress):
+    result = unpack(pack(array, compress=compress))
+    assert (result.dtype, result.shape) == (array.dtype, array.shape)
+    assert result.tobytes() == array.tobytes()
+
+
+def test_byte_order_and_memory_layout_of_the_machine_do_not_matter():
+    array = np.arange(6, dtype=">i4").reshape(2, 3).T
+    np.testing.assert_array_equal(unpack(pack(array)), [[0, 3], [1, 4], [2, 5]])
+    assert pack(np.float32([1.5])) == b"TA\0\1<f4\0" + struct.pack("<qf", 1, 1.5)
+
+
+@pytest.mark.parametrize("array", [np.array(["word"]), np.array([1j]), np.array([None])])
+def test_arrays_of_anything_but_plain_numbers_are_refused(array):
+    with pytest.raises(ValueError, match="not stored"):
+        pack(array)
+
+
+@given(st.binary(max_size=64))
+def test_random_bytes_are_refused(blob):
+    with pytest.raises(ValueError, match="array blob"):
+        unpack(blob)
+
+
+@settings(max_examples=300)
+@given(any_array, st.booleans(), st.data())
+def test_a_damaged_blob_is_refused_or_gives_an_array(array, compress, data):
+    blob = bytearray(pack(array, compress=compress))
+    position = data.draw(st.integers(0, len(blob) - 1))
+    blob[position] ^= 1 << data.draw(st.integers(0, 7))
+    try:
+        result = unpack(bytes(blob))
+    except ValueError:
+        return
+    assert isinstance(result, np.ndarray) and result.nbytes <= MAX_BYTES
+
+
+@given(any_array, st.booleans(), st.data())
+def test_a_truncated_blob_is_refused(array, compress, data):
+    blob = pack(array, compress=compress)
+    with pytest.raises(ValueError, match="array blob"):
+        unpack(blob[: data.draw(st.integers(0, len(blob) - 1))])
+
+
+@pytest.mark.parametrize("shape", [(2**40,), (2**31, 2**31), (0, 2**60), (-1,), (MAX_BYTES // 8 + 1,), (2**62, 4)])
+def test_a_shape_that_asks_for_too_much_is_refused_before_anything_is_allocated(shape):
+    header = b"TA\0" + bytes([len(shape)]) + b"<f8\0" + struct.pack(f"<{len(shape)}q", *shape)
+    with pytest.raises(ValueError, match="array blob"):
+        unpack(header)
+
+
+def test_a_small_blob_cannot_be_inflated_beyond_its_shape():
+    bomb = zlib.compress(bytes(10_000_000))
+    with pytest.raises(ValueError, match="end in the wrong place"):
+        unpack(b"TA\1\1<f8\0" + struct.pack("<q", 4) + bomb)
+
+
+def test_what_is_too_large_to_be_read_is_not_written_either():
+    with pytest.raises(ValueError, match="too large"):
+        pack(np.broadcast_to(np.float64(0), (MAX_BYTES // 8 + 1,)))

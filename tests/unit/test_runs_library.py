@@ -1,0 +1,113 @@
+"""The library of run files, and which run somebody means."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.helpers.synthetic_run import running, write_run
+from tfx_engine.protocol.problems import ConfigError
+from tfx_engine.runfile.errors import RunFileError
+from tfx_engine.runfile.header import is_sealed
+from tfx_workbench.runs.find import find_run
+from tfx_workbench.runs.library import Library
+
+
+@pytest.fixture
+def store(tmp_path):
+    write_run(tmp_path / "20260101-000000-first-aaaa.tfx", name="first", steps=6)
+    write_run(tmp_path / "20260101-000001-twin-bbbb.tfx", name="twin", steps=6)
+    write_run(tmp_path / "20260101-000002-twin-cccc.tfx", name="twin", status="queued")
+    return tmp_path
+
+
+def test_a_store_that_does_not_exist_is_empty(tmp_path):
+    assert Library(tmp_path / "nowhere").scan() == []
+
+
+def test_runs_are_listed_the_oldest_first(store):
+    rows = Library(store).scan()
+    assert [row.name for row in rows] == ["first", "twin", "twin"]
+    assert [row.status for row in rows] == ["finished", "finished", "queued"]
+    assert rows[0].steps == 9
+
+
+def test_an_unchanged_file_is_not_opened_again(store):
+    library = Library(store)
+    before = library.scan()
+    assert all(a is b for a, b in zip(before, library.scan(), strict=True))
+
+
+def test_a_changed_file_is_looked_at_again(store):
+    library = Library(store)
+    with running(store / "live.tfx", name="live") as writing:
+        assert {row.name: row.steps for row in library.scan()}["live"] == 0
+        writing.advance(4)
+        writing.writer.flush()
+        row = next(row for row in library.scan() if row.name == "live")
+        assert (row.status, row.steps) == ("running", 4)
+        writing.end("finished")
+    assert {row.name: row.status for row in library.scan()}["live"] == "finished"
+
+
+def test_a_file_that_is_no_run_is_named_and_does_not_hide_the_others(store):
+    (store / "bad.tfx").write_bytes(b"no database")
+    library = Library(store)
+    assert len(library.scan()) == 3
+    assert [problem.path for problem in library.problems] == [str(store / "bad.tfx")]
+
+
+def test_an_abandoned_run_is_sealed_as_interrupted(tmp_path):
+    pid = os.fork()
+    if pid == 0:  # a writer that dies without a word
+        with running(tmp_path / "a.tfx") as writing:
+            writing.advance(7)
+            writing.writer.flush()
+            os._exit(9)
+    os.waitpid(pid, 0)
+    assert not is_sealed(tmp_path / "a.tfx")
+    row = Library(tmp_path).scan()[0]
+    assert (row.status, row.steps) == ("interrupted", 7)
+    assert is_sealed(tmp_path / "a.tfx")
+
+
+def test_deleting_takes_everything_that_belongs_to_a_run(store):
+    path = store / "20260101-000000-first-aaaa.tfx"
+    (store / f"{path.name}.mail").write_text("{}\n")
+    Library(store).delete(path)
+    assert [file.name for file in store.iterdir() if "first" in file.name] == []
+
+
+def test_a_run_that_is_being_written_is_not_deleted(tmp_path):
+    with running(tmp_path / "a.tfx"):
+        with pytest.raises(RunFileError, match="Stop the run first"):
+            Library(tmp_path).delete(tmp_path / "a.tfx")
+        assert (tmp_path / "a.tfx").exists()
+
+
+@pytest.mark.parametrize("text", ["first", "20260101-000000-first-aaaa", "20260101-000000-first-aaaa.tfx", "20260101-000000"])
+def test_a_run_is_found_by_what_people_type(store, text):
+    assert find_run(text, Library(store)).name == "20260101-000000-first-aaaa.tfx"
+
+
+def test_a_run_is_found_by_its_path_and_by_the_beginning_of_its_identity(store):
+    library = Library(store)
+    row = library.scan()[0]
+    assert find_run(str(row.path), Library(store / "nowhere")) == row.path
+    assert find_run(row.run_id[:8], library) == row.path
+
+
+def test_a_name_of_two_runs_is_refused_with_both(store):
+    with pytest.raises(ConfigError, match="bbbb.*cccc"):
+        find_run("twin", Library(store))
+
+
+def test_an_unknown_run_is_refused_with_the_nearest(store):
+    with pytest.raises(ConfigError, match="Did you mean 'first'"):
+        find_run("frist", Library(store))
+
+
+def test_a_folder_is_no_run(store):
+    with pytest.raises(ConfigError, match="is a folder"):
+        find_run(str(store), Library(store))

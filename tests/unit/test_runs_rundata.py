@@ -1,0 +1,214 @@
+"""A run as its readers see it: live and ended, short and long, in bounded memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.helpers.synthetic_run import make_config, running, write_run
+from tfx_engine.protocol.metrics import CATEGORIES
+from tfx_engine.runfile.create import create
+from tfx_engine.runfile.errors import RunFileError
+from tfx_engine.runfile.writer import RunWriter
+from tfx_workbench.runs.rundata import MOST_PROBES, RunData, thinned_probes
+from tfx_workbench.runs.stepcolumns import CAPACITY
+
+
+@pytest.fixture
+def opened():
+    """Opens runs and closes them at the end."""
+    runs: list[RunData] = []
+
+    def open_run(path) -> RunData:
+        runs.append(RunData(path))
+        return runs[-1]
+
+    yield open_run
+    for run in runs:
+        run.close()
+
+
+@pytest.fixture(scope="module")
+def long_run(tmp_path_factory):
+    """A run of 20,000 steps with one spike, and its path."""
+    path = tmp_path_factory.mktemp("long") / "long.tfx"
+    config = make_config("long", steps=20_000, warmup_steps=0)
+    create(path, config, "")
+    with RunWriter(path) as writer:
+        writer.state("running")
+        for step in range(1, 20_001):
+            spike = 90.0 if step == 777 else 0.0
+            columns = {"step_ms": 4.0 + step % 3 + spike, "tokens": 100, "loss": 5.0 - step / 10_000}
+            writer.step(step=step, phase="measure", t_ms=5.0 * step,
+                        layer_grad_norm=np.array([1.0, spike], np.float32), **columns)
+        writer.state("finished")
+    return path
+
+
+def test_a_finished_run_is_read_whole_and_then_rests(opened, tmp_path):
+    run = opened(write_run(tmp_path / "a.tfx", steps=40))
+    assert {"info", "steps", "memory", "attention", "device", "evaluations", "events"} <= run.refresh()
+    while run.refresh():
+        pass
+    assert len(run.series("loss")) == len(run.steps) == 43
+    assert run.refresh() == frozenset()
+
+
+def test_a_live_run_gives_what_was_added_since(opened, tmp_path):
+    with running(tmp_path / "a.tfx") as writing:
+        run = opened(writing.writer.path).load()
+        assert run.is_live
+        writing.advance(5)
+        writing.writer.flush()
+        assert "steps" in run.refresh()
+        assert len(run.steps) == 5
+        assert run.refresh() - {"info"} == frozenset()
+        writing.advance(2)
+        writing.writer.flush()
+        run.refresh()
+        assert run.series("loss").x.tolist() == [1, 2, 3, 4, 5, 6, 7]
+        writing.end("finished")
+    run.load()
+    assert run.status == "finished"
+
+
+def test_live_and_reopened_show_the_same(opened, tmp_path):
+    with running(tmp_path / "a.tfx", steps=100) as writing:
+        live = opened(writing.writer.path)
+        for _ in range(20):
+            writing.advance(5)
+            writing.writer.flush()
+            live.refresh()
+        writing.end("finished")
+    live.load()
+    again = opened(tmp_path / "a.tfx").load()
+    for column in ("loss", "step_ms", "tokens_per_s", "rss_bytes"):
+        assert np.array_equal(live.series(column).mean, again.series(column).mean, equal_nan=True)
+    assert np.array_equal(live.layers("layer_grad_norm")[1], again.layers("layer_grad_norm")[1])
+    assert live.summary() == again.summary()
+
+
+def test_a_writer_that_is_gone_without_a_word_leaves_an_interrupted_run(opened, tmp_path):
+    path = write_run(tmp_path / "a.tfx", status="running", steps=9)
+    run = opened(path).load()
+    assert run.status == "interrupted"
+    assert run.summary()["steps"] == 12
+
+
+def test_a_queued_run_has_no_steps_and_says_why_figures_are_missing(opened, tmp_path):
+    run = opened(write_run(tmp_path / "a.tfx", status="queued")).load()
+    summary = run.summary()
+    assert summary["status"] == "queued"
+    assert summary["tokens_per_s"]["median"] is None
+    assert summary["missing"]["tokens_per_s.median"]
+    assert len(run.series("loss")) == 0
+    assert run.layers("layer_grad_norm")[0].size == 0
+    assert run.progress().fraction == 0
+
+
+def test_a_long_run_takes_bounded_memory_and_keeps_its_spike(opened, long_run):
+    run = opened(long_run).load()
+    series = run.series("step_ms", points=1000)
+    assert len(series) <= 1000
+    assert series.high.max() == 94.0  # 777 is divisible by 3
+    assert series.x[-1] == 20_000
+    assert np.all(np.diff(series.x) > 0)
+    assert len(run.steps.raw("loss")) == CAPACITY
+    assert run.layers("layer_grad_norm", 600)[1].max() == 90.0
+    assert len(run.layers("layer_grad_norm", 600)[0]) <= 600
+
+
+def test_a_long_run_has_the_same_shape_from_rollups_as_from_its_steps(opened, long_run):
+    run = opened(long_run).load()
+    by_step, by_time = run.series("loss"), run.series("loss", x="t_s")
+    assert np.allclose(by_step.mean, 5.0 - by_step.x / 10_000, atol=0.01)
+    assert np.allclose(by_time.x, by_step.x * 0.005)
+
+
+def test_the_complete_summary_of_a_long_run_counts_every_step(opened, long_run):
+    run = opened(long_run).load()
+    assert run.summary()["step_ms"]["steps"] == CAPACITY
+    complete = run.complete_summary()
+    assert complete["step_ms"]["steps"] == complete["measured_steps"] == 20_000
+    assert complete["step_ms"]["median"] == 5.0
+    assert complete["loss"]["first"] == pytest.approx(4.9999)
+
+
+def test_tainted_and_warm_up_steps_do_not_count(opened, tmp_path):
+    create(tmp_path / "a.tfx", make_config(warmup_steps=1), "")
+    with RunWriter(tmp_path / "a.tfx") as writer:
+        writer.state("running")
+        for step, phase, taint in [(1, "warmup", None), (2, "measure", None), (3, "measure", "clocks"), (4, "measure", None)]:
+            writer.step(step=step, phase=phase, taint=taint, step_ms=float(step), tokens=10)
+    run = opened(tmp_path / "a.tfx").load()
+    assert run.measured("step_ms").tolist() == [2.0, 4.0]
+    assert run.summary()["measured_steps"] == 2
+    assert run.summary()["left_out_steps"] == 1
+    assert run.series("step_ms").phase_mask.tolist() == [False, True, False, True]
+
+
+def test_the_composition_at_the_peak_adds_up_to_the_peak(opened, tmp_path):
+    memory = opened(write_run(tmp_path / "a.tfx")).load().summary()["memory_bytes"]
+    assert memory["peak"] == sum(memory[name] for name in CATEGORIES)
+
+
+def test_every_null_has_its_reason_and_every_reason_its_null(opened, tmp_path):
+    summary = opened(write_run(tmp_path / "a.tfx")).load().summary()
+    nulls = set(nulls_in({key: value for key, value in summary.items() if key not in ("missing", "predicted")}))
+    assert nulls <= summary["missing"].keys()
+    assert summary["missing"]["memory_bytes.device"] == "This run is synthetic: there is no device."
+
+
+def nulls_in(table, prefix=""):
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from nulls_in(value, f"{prefix}{key}.")
+        elif value is None:
+            yield f"{prefix}{key}"
+
+
+def test_a_loss_that_is_not_a_number_is_null_with_a_reason(opened, tmp_path):
+    create(tmp_path / "a.tfx", make_config(), "")
+    with RunWriter(tmp_path / "a.tfx") as writer:
+        writer.state("running")
+        writer.step(step=1, phase="measure", step_ms=1.0, tokens=1, loss=float("nan"))
+    summary = opened(tmp_path / "a.tfx").load().summary()
+    assert summary["loss"]["final"] is None
+    assert "not a number" in summary["missing"]["loss.final"]
+
+
+def test_attention_maps_are_read_when_they_are_asked_for(opened, tmp_path):
+    run = opened(write_run(tmp_path / "a.tfx", layers=2, heads=2)).load()
+    capture = run.attention_captures[-1].capture
+    weights = run.attention(capture, 1)
+    assert weights.shape[0] == 2
+    assert run.attention(capture, 1) is weights
+    tokens = run.attention_tokens(capture)
+    assert tokens is not None
+    assert tokens.ndim == 1
+
+
+def test_of_many_memory_probes_the_highest_stays(opened, tmp_path):
+    probes = opened(write_run(tmp_path / "a.tfx")).load().memory_probes
+    many = (probes * (5 * MOST_PROBES // len(probes) + 1))
+    kept = thinned_probes(many)
+    assert len(kept) <= MOST_PROBES
+    assert max(p.peak_bytes for p in kept) == max(p.peak_bytes for p in probes)
+
+
+def test_progress_knows_how_long_the_rest_takes(opened, tmp_path):
+    with running(tmp_path / "a.tfx", steps=97) as writing:
+        writing.advance(50)
+        writing.writer.flush()
+        progress = opened(writing.writer.path).load().progress()
+    assert (progress.done, progress.planned, progress.phase) == (50, 100, "measure")
+    assert progress.fraction == 0.5
+    step_s = writing.t_ms / 50 / 1000
+    assert progress.eta_s == pytest.approx(50 * step_s, rel=0.5)
+
+
+@pytest.mark.parametrize("content", [b"", b"SQLite format 3\0", b"just words"], ids=["empty", "cut off", "text"])
+def test_what_is_no_run_file_is_refused_with_a_sentence(tmp_path, content):
+    (tmp_path / "a.tfx").write_bytes(content)
+    with pytest.raises(RunFileError, match=r"a\.tfx"):
+        RunData(tmp_path / "a.tfx")

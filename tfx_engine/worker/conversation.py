@@ -1,0 +1,99 @@
+"""The worker's side of the conversation with the service: checks, then one run, then the end."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from typing import Any
+
+import msgspec
+import torch
+
+from tfx_engine.model.validate import validate
+from tfx_engine.protocol.codec import decode_line, problem_to_data
+from tfx_engine.protocol.config import parse_config
+from tfx_engine.protocol.messages import Reply
+from tfx_engine.protocol.problems import ConfigError, Problem
+from tfx_engine.protocol.stdio import Lines
+from tfx_engine.protocol.worker_messages import Check, Ended, Examine, Ready, RunFile, ToWorker, WarmedUp
+from tfx_engine.runfile.errors import RunFileError
+from tfx_engine.train.control import StopFlag
+from tfx_engine.worker.doctor import examine
+from tfx_engine.worker.run import Outcome, execute
+from tfx_engine.worker.warm_up import warm_up
+
+SERVICE_ENDED = "The engine service ended."
+
+
+class Inbox:
+    """What the service says, read by a thread from the first moment on. End-of-file interrupts the run."""
+
+    def __init__(self, lines: Lines, stop: StopFlag) -> None:
+        self._lines, self._stop = lines, stop
+        self._said: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        threading.Thread(target=self._read, name="service", daemon=True).start()
+
+    def get(self) -> bytes | None:
+        """The next line; waits for it. None: there will be no more."""
+        return self._said.get()
+
+    def interrupt(self, reason: str) -> None:
+        """End, whatever is under way."""
+        self._stop.set("interrupted", reason)
+        self._said.put(None)
+
+    def _read(self) -> None:
+        try:
+            for line in self._lines.receive():
+                self._said.put(line)
+        finally:
+            self.interrupt(SERVICE_ENDED)
+
+
+def converse(lines: Lines, inbox: Inbox, stop: StopFlag) -> None:
+    """Say ready, answer checks, do one run. To be called by the main thread, which is the one that torch works on."""
+    runs: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    lines.send(Ready(torch=str(torch.__version__)))
+    threading.Thread(target=_answer_until_run, args=(lines, inbox, runs), name="answers", daemon=True).start()
+    warm_up()
+    path = runs.get()
+    if path is not None:
+        outcome = _run(path, lines, stop)
+        lines.send(Ended(status=outcome.status, reason=outcome.reason))
+
+
+def _answer_until_run(lines: Lines, inbox: Inbox, runs: queue.SimpleQueue[str | None]) -> None:
+    """Answer each check at once, also while the main thread still warms up; hand the run over."""
+    try:
+        while (line := inbox.get()) is not None:
+            try:
+                message = decode_line(line, ToWorker)
+            except msgspec.DecodeError as error:
+                print(f"The worker cannot read this line: {error}", flush=True)  # descriptor 1 is the log here
+                continue
+            match message:
+                case Check():
+                    lines.send(_answer(message))
+                case Examine():
+                    lines.send(Reply(id=message.id, ok=True, result=examine()))
+                case RunFile():
+                    runs.put(message.path)
+                    return
+    finally:
+        runs.put(None)
+
+
+def _run(path: str, lines: Lines, stop: StopFlag) -> Outcome:
+    try:
+        return execute(path, stop, on_warmed_up=lambda device: lines.send(WarmedUp(device=device)), own_process=True)
+    except RunFileError as error:
+        return Outcome("failed", error.problem.sentence())
+    except ConfigError as error:
+        return Outcome("failed", " ".join(problem.sentence() for problem in error.problems))
+
+
+def _answer(check: Check) -> Reply:
+    config, shallow = parse_config(check.config)
+    problems: list[Problem] = [*shallow] if shallow else validate(config)
+    data: list[dict[str, Any]] = [problem_to_data(problem) for problem in problems]
+    return Reply(id=check.id, ok=not problems, problems=data)

@@ -1,0 +1,50 @@
+"""What torch and the devices of this machine can do: the worker's part of `doctor`."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import psutil
+import torch
+
+from tfx_engine.measure.device import find_gpu
+from tfx_engine.model.validate import count_devices, pick_device
+from tfx_engine.worker.facts import cpu_name, device_name
+
+
+def examine() -> dict[str, Any]:
+    """Facts by name, as JSON-able data."""
+    devices = [_device(torch.device(kind, i)) for kind in ("cuda", "xpu", "mps") for i in range(count_devices(kind))]
+    return {
+        "torch": str(torch.__version__),
+        "torch_cuda": torch.version.cuda,
+        "cpu": cpu_name(),
+        "cpu_cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "ram_bytes": int(psutil.virtual_memory().total),
+        "ram_free_bytes": int(psutil.virtual_memory().available),
+        "devices": devices,
+        "automatic_device": str(pick_device("auto")),
+        "bfloat16": _bfloat16_in_hardware(),
+    }
+
+
+def _device(device: torch.device) -> dict[str, Any]:
+    gpu = find_gpu(device)
+    facts: dict[str, Any] = {"device": str(device), "name": device_name(device), "driver": gpu.driver()}
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        facts["memory_bytes"] = properties.total_memory
+        facts["capability"] = f"{properties.major}.{properties.minor}"
+    gpu.read()  # finds out what the driver refuses
+    facts["missing"] = gpu.missing
+    return facts
+
+
+def _bfloat16_in_hardware() -> bool:
+    """Whether the automatic device multiplies bfloat16 matrices in hardware; False also where torch cannot tell."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    check = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return bool(check()) if check is not None else False

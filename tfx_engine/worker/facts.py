@@ -1,0 +1,82 @@
+"""What is true of a whole run and must be known to repeat or to read it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from tfx_engine.estimate import flops_per_token
+from tfx_engine.measure.device import NoGpu, NvidiaGpu
+from tfx_engine.train.setup import Setup
+
+_MOST_TOKEN_LABELS = 4096
+
+
+def machine_facts(device: torch.device, gpu: NvidiaGpu | NoGpu) -> dict[str, Any]:
+    """Device, driver and software."""
+    facts = {
+        "device": {"name": device_name(device), "kind": device.type},
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu": cpu_name(),
+        "cpu_cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+    }
+    if device.type == "cuda":
+        facts["cuda"] = torch.version.cuda or torch.version.hip
+        facts["driver"] = gpu.driver()
+    return {key: value for key, value in facts.items() if value is not None}
+
+
+def training_facts(setup: Setup) -> dict[str, Any]:
+    """Model, data and plan."""
+    model, config = setup.training.model, setup.config
+    flops = flops_per_token(config)
+    facts = {
+        "seed": config.seed,
+        "params": {
+            "total": sum(p.numel() for p in model.parameters()),
+            "trainable": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        },
+        "layer_names": setup.layer_names,
+        "flops_per_token": {"model": flops.model, "hardware": flops.hardware},
+        "corpus": setup.task.facts(),
+        "planned_steps": setup.total_steps,
+        "tokens_per_step": setup.tokens_per_step,
+    }
+    if config.vocab <= _MOST_TOKEN_LABELS:
+        facts["token_text"] = [setup.task.token_text(token) for token in range(config.vocab)]
+    return facts
+
+
+def device_name(device: torch.device) -> str:
+    """What the device is called by its maker, as far as torch knows."""
+    match device.type:
+        case "cuda":
+            return torch.cuda.get_device_name(device)
+        case "xpu":
+            return str(torch.xpu.get_device_name(device))
+        case "mps":
+            return f"Apple GPU ({cpu_name()})"
+    return cpu_name()
+
+
+def cpu_name() -> str:
+    """What the processor is called by its maker, as far as the system says."""
+    if platform.system() == "Linux":
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() in ("model name", "Model"):
+                return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def rss_bytes() -> int:
+    """Resident set of this process."""
+    return int(psutil.Process().memory_info().rss)

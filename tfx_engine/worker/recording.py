@@ -1,0 +1,74 @@
+"""The recorder that writes a run file: what the loop read becomes rows, events and facts."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tfx_engine.measure.attention import AttentionMaps
+from tfx_engine.measure.device import DeviceSample
+from tfx_engine.measure.memory_split import MemorySplit
+from tfx_engine.measure.readout import StepReading
+from tfx_engine.protocol.marker import tr_mark
+from tfx_engine.protocol.metrics import CATEGORIES
+from tfx_engine.protocol.status import Phase
+from tfx_engine.runfile.writer import RunWriter
+
+_PHASE = tr_mark("The phase {phase} begins.")
+
+
+class RunRecorder:
+    """Writes to `writer`. `on_measure` is called when the warm-up is over."""
+
+    def __init__(self, writer: RunWriter, on_measure: Callable[[], None]) -> None:
+        self.last_split: MemorySplit | None = None
+        self._writer, self._on_measure = writer, on_measure
+        self._captures = itertools.count()
+
+    def phase(self, name: Phase) -> None:
+        self._writer.event("phase", name, _PHASE, phase=name)
+        if name == "measure":
+            self._on_measure()
+
+    def steps(self, readings: Sequence[StepReading]) -> None:
+        for reading in readings:
+            memory = reading.memory
+            self._writer.step(
+                step=reading.step, phase=reading.phase, taint=reading.taint, t_ms=reading.t_ms, loss=reading.loss,
+                step_ms=reading.step_ms, tokens=reading.tokens, learning_rate=reading.learning_rate,
+                grad_norm=reading.grad_norm, update_ratio=reading.update_ratio,
+                allocated_bytes=memory.allocated_bytes, reserved_bytes=memory.reserved_bytes,
+                device_bytes=memory.device_bytes, rss_bytes=memory.rss_bytes,
+                layer_grad_norm=reading.layer_grad_norm, layer_update_ratio=reading.layer_update_ratio,
+            )
+
+    def memory(self, split: MemorySplit, step: int, phase: Phase) -> None:
+        if self.last_split is None and split.kernels:
+            self._writer.fact("kernel", ", ".join(split.kernels))
+        self.last_split = split
+        own = {name: int(value) for name, value in zip(CATEGORIES, split.category_peak, strict=True)}
+        self._writer.memory_probe(
+            step=step, phase=phase, peak_bytes=split.peak_bytes, composition=split.at_peak, category_peak=own,
+            timeline_ms=split.timeline_ms, timeline=split.timeline, phases=split.phases,
+        )
+
+    def attention(self, maps: AttentionMaps, step: int) -> None:
+        self._writer.attention(
+            next(self._captures), step, None, maps.layers, pool=maps.pool, tokens=maps.tokens, head=maps.head,
+            layer_indices=maps.layer_numbers,
+        )
+
+    def evaluation(self, loss: float, tokens: int, step: int) -> None:
+        self._writer.evaluation(step=step, held_out_loss=loss if math.isfinite(loss) else None, tokens=tokens)
+
+    def missing(self, key: str, reason: str) -> None:
+        self._writer.missing(key, reason)
+
+    def event(self, kind: str, code: str, template: str, **args: Any) -> None:
+        self._writer.event(kind, code, template, **args)
+
+    def device(self, sample: DeviceSample) -> None:
+        """A reading of the sampler's thread."""
+        self._writer.device_sample(**{name: getattr(sample, name) for name in sample.__dataclass_fields__})

@@ -1,0 +1,185 @@
+"""One run, from a queued run file to its end.
+
+Whatever happens, the file says how the run ended, in words; only a process that is killed cannot say it, and for that
+there is the lock, which is free then.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import torch
+
+from tfx_engine.measure.clock import make_clock
+from tfx_engine.measure.device import DeviceSampler
+from tfx_engine.measure.memory import MemoryMeter, make_meter
+from tfx_engine.measure.memory_split import can_split, resting_split
+from tfx_engine.model.validate import pick_device, validate
+from tfx_engine.protocol.config import Config, parse_config
+from tfx_engine.protocol.marker import tr_mark
+from tfx_engine.protocol.problems import ConfigError
+from tfx_engine.protocol.status import Status
+from tfx_engine.runfile.errors import RunFileError
+from tfx_engine.runfile.reader import RunReader
+from tfx_engine.runfile.writer import RunWriter
+from tfx_engine.train.control import RunControl, StopFlag
+from tfx_engine.train.loop import Loop
+from tfx_engine.train.setup import Setup, set_up
+from tfx_engine.worker import facts, failure
+from tfx_engine.worker.deadline import Deadline
+from tfx_engine.worker.logs import LogCapture
+from tfx_engine.worker.mail import MailReader
+from tfx_engine.worker.recording import RunRecorder
+
+_OFF = tr_mark("Measuring is switched off for this run (probes = false).")
+_NO_PEAK = tr_mark("The speed of this device was not measured in this run.")
+_NO_OVERHEAD = tr_mark("What measuring costs was not measured in this run.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    status: Status
+    reason: str = ""
+
+
+def execute(
+    path: str | os.PathLike[str],
+    stop: StopFlag | None = None,
+    on_warmed_up: Callable[[str], None] = lambda device: None,
+    own_process: bool = False,
+) -> Outcome:
+    """Do the queued run of a file and record it there. Returns how it ended; its failures are outcomes, not exceptions.
+
+    `on_warmed_up` gets the kind of device. `own_process`: this process does nothing else, so its stderr belongs to the
+    run and an interruption may end it. Raises `RunFileError` where the file cannot be read or written.
+    """
+    path = Path(path)
+    stop = stop or StopFlag()
+    config = _config_of(path)
+    with ExitStack() as stack:
+        writer = stack.enter_context(RunWriter(path, on_error=_complain))
+        zero_ns = time.perf_counter_ns() - round(writer.t_ms() * 1e6)  # one zero for the steps and all else
+        writer.state("running")
+        if own_process:
+            stack.enter_context(Deadline(stop, writer))
+        stack.enter_context(LogCapture(writer.log, streams=own_process))
+        run = _Run(config, writer, RunControl(stop), on_warmed_up, zero_ns)
+        mail = MailReader(path, run.control, writer)
+        mail.start()
+        stack.callback(mail.stop)
+        outcome = run.to_its_end()
+        writer.state(outcome.status, outcome.reason)
+    return outcome
+
+
+def _config_of(path: Path) -> Config:
+    reader = RunReader(path)
+    try:
+        config, problems = parse_config(reader.info().config)
+    finally:
+        reader.close()
+    if problems:  # written by hand, or by another version
+        raise ConfigError(problems)
+    return config
+
+
+def _complain(error: RunFileError | None) -> None:
+    if error is not None:
+        sys.stderr.write(error.problem.sentence() + "\n")
+
+
+class _Run:
+    """The phases of one run."""
+
+    def __init__(
+        self, config: Config, writer: RunWriter, control: RunControl, on_warmed_up: Callable[[str], None], zero_ns: int
+    ) -> None:
+        self.control = control
+        self._config, self._writer, self._zero_ns = config, writer, zero_ns
+        self._on_warmed_up = on_warmed_up
+        self._recorder = RunRecorder(writer, self._warmed_up)
+        self._device = torch.device("cpu")
+        self._setup: Setup | None = None
+        self._loop: Loop | None = None
+        self._meter: MemoryMeter | None = None
+
+    def to_its_end(self) -> Outcome:
+        """Build, warm up, measure, probe. Every failure becomes an outcome in words."""
+        try:
+            self._build_and_train()
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # also MemoryError, and what a library raises past Exception
+            return self._failed(error)
+        stop = self.control.stop
+        return Outcome(stop.status, stop.reason) if stop.is_set() else Outcome("finished")
+
+    def _build_and_train(self) -> None:
+        recorder, writer = self._recorder, self._writer
+        recorder.phase("build")
+        problems = validate(self._config)
+        if problems:
+            raise ConfigError(problems)
+        self._device = pick_device(self._config.run.device)
+        writer.fact("process_base_rss_bytes", facts.rss_bytes())
+        sampler = DeviceSampler(self._device, recorder.device)
+        self._meter = make_meter(self._device)
+        self._setup = set_up(self._config, self._device)
+        self._note_facts(self._setup, sampler, self._meter)
+        clock = make_clock(self._device, self._zero_ns)
+        self._loop = Loop(self._setup, clock, self._meter, recorder, self.control)
+        if self._config.run.probes:
+            sampler.start()
+        try:
+            self._loop.run()
+        finally:
+            sampler.stop()
+
+    def _note_facts(self, setup: Setup, sampler: DeviceSampler, meter: MemoryMeter) -> None:
+        for key, value in {**facts.machine_facts(self._device, sampler.gpu), **facts.training_facts(setup)}.items():
+            self._writer.fact(key, value)
+        self._writer.fact("capacity_bytes", meter.capacity_bytes())
+        missing = {"mfu": _NO_PEAK, "overhead_percent": _NO_OVERHEAD, **sampler.gpu.missing}
+        if not can_split(self._device):
+            missing["memory_split"] = tr_mark("torch's allocator for this device tells the profiler nothing.")
+        if self._config.run.probes:
+            missing |= meter.missing
+        else:
+            readings = ("grad_norm", "update_ratio", "allocated_bytes", "reserved_bytes", "device_bytes", "rss_bytes",
+                        "held_out_loss", "attention", "memory_split")
+            missing |= dict.fromkeys(readings, _OFF)
+        for key, reason in missing.items():
+            self._writer.missing(key, reason)
+
+    def _warmed_up(self) -> None:
+        self._on_warmed_up(self._device.type)
+
+    def _failed(self, error: BaseException) -> Outcome:
+        self._writer.log("traceback", failure.full_traceback(error))
+        part, step = (self._loop.parts.current, self._loop.step) if self._loop else ("", 0)
+        if failure.is_out_of_memory(error):
+            capacity = self._meter.capacity_bytes() if self._meter else None
+            reason = failure.out_of_memory(error, facts.device_name(self._device), part, step, self._held(), capacity)
+            self._writer.event("problem", "out-of-memory", "{reason}", reason=reason, step=step, part=part,
+                               asked_bytes=failure.asked_bytes(str(error)))
+        else:
+            reason = failure.in_a_sentence(error)
+            self._writer.event("problem", "failed", "{reason}", reason=reason, step=step, part=part)
+        return Outcome("failed", reason)
+
+    def _held(self) -> dict[str, int]:
+        """The composition at the highest peak that was split, or what lies there now."""
+        if self._recorder.last_split is not None:
+            return self._recorder.last_split.at_peak
+        if self._setup is None:
+            return {}
+        training = self._setup.training
+        return dict(resting_split(training.model, training.optimizer, self._device))

@@ -1,0 +1,85 @@
+"""Everything that can be done by key, menu or button, once: the actions of the window and their shortcuts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QObject, Qt
+from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtWidgets import QMenu, QMenuBar, QWidget
+
+
+class Actions(QObject):
+    """Attributes are `QAction`s; `menu_bar` sorts them into menus."""
+
+    def __init__(self, window: QWidget) -> None:
+        super().__init__(window)
+        self._window = window
+        self.all: list[QAction] = []
+        make = self._make
+        self.open = make(self.tr("&Open…"), "Ctrl+O", self.tr("Open configurations or runs"))
+        self.save = make(self.tr("&Save configuration…"), "Ctrl+S", self.tr("Save the edited configuration as a file"))
+        self.settings = make(self.tr("Se&ttings"), "Ctrl+,", self.tr("Theme and behaviour"))
+        self.quit = make(self.tr("&Quit"), "Ctrl+Q", self.tr("Close the window; runs go on"))
+        self.search = make(self.tr("&Find a technique"), "Ctrl+K", self.tr("Search techniques and options"))
+        self.reset = make(self.tr("&Reset to defaults"), "", self.tr("Every choice back to its default"))
+        self.run = make(self.tr("Run"), "F5", self.tr("Run what is configured: real training steps on this device"))
+        self.run_one = make(self.tr("Run only the &edited one"), "Ctrl+F5", self.tr("Queue only the configuration that is edited"))
+        self.pause = make(self.tr("Pause"), "F6", self.tr("Pause the run that is going, or let it go on"))
+        self.stop = make(self.tr("Stop"), "Shift+F5", self.tr("Stop the run that is going; everything measured is kept"))
+        self.form = make(self.tr("Go to the &form"), "Alt+1", self.tr("Put the keyboard into the form"))
+        self.table = make(self.tr("Go to the &runs"), "Alt+2", self.tr("Put the keyboard into the table of runs"))
+        self.arrange = make(self.tr("Arrange panels &anew"), "", self.tr("All panels back, in two rows of three"))
+        self.help = make(self.tr("&Keyboard and help"), "F1", self.tr("All shortcuts, and where to begin"))
+        self.log = make(self.tr("&Messages"), "Ctrl+Shift+M", self.tr("What the program said so far"))
+
+    def _make(self, text: str, keys: str, tip: str) -> QAction:
+        action = QAction(text, self._window)
+        if keys:
+            action.setShortcut(QKeySequence(keys))
+            action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
+        action.setToolTip(tip)
+        self._window.addAction(action)
+        self.all.append(action)
+        return action
+
+    def add(self, action: QAction) -> None:
+        """Take in an action made elsewhere, such as undo."""
+        self._window.addAction(action)
+        self.all.append(action)
+
+    def menu_bar(self, undo: QAction, redo: QAction, view_menu: QMenu, themes: QMenu) -> QMenuBar:
+        """The menus over all actions."""
+        bar = QMenuBar(self._window)
+        _fill(bar.addMenu(self.tr("&File")), [self.open, self.save, None, self.settings, None, self.quit])
+        _fill(bar.addMenu(self.tr("&Edit")), [undo, redo, None, self.search, self.reset])
+        _fill(bar.addMenu(self.tr("&Run")), [self.run, self.run_one, None, self.pause, self.stop])
+        view_menu.setTitle(self.tr("&View"))
+        bar.addMenu(view_menu)
+        themes.setTitle(self.tr("&Theme"))
+        _fill(bar.addMenu(self.tr("&Help")), [self.help, self.log])
+        return bar
+
+    def shortcuts(self) -> list[tuple[str, str]]:
+        """(keys, what they do) of every action that has keys."""
+        return [
+            (action.shortcut().toString(QKeySequence.SequenceFormat.NativeText), action.toolTip() or action.text())
+            for action in self.all if not action.shortcut().isEmpty()
+        ]
+
+
+def _fill(menu: QMenu, actions: list[QAction | None]) -> None:
+    for action in actions:
+        if action is None:
+            menu.addSeparator()
+        else:
+            menu.addAction(action)
+
+
+Handler = Callable[[], object]
+
+
+def connect(pairs: list[tuple[QAction, Handler]]) -> None:
+    """Connect each action with what it does."""
+    for action, handler in pairs:
+        action.triggered.connect(lambda _=False, do=handler: do())

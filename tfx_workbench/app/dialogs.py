@@ -1,0 +1,140 @@
+"""Windows beside the window: files, help, settings, messages. None of them is modal; runs and keys go on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Qt
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QDialog, QFileDialog, QFrame, QGridLayout, QLabel, QPlainTextEdit, QVBoxLayout, QWidget
+
+from tfx_engine.protocol.toml import dumps
+from tfx_workbench.app.settings_dialog import SettingsDialog
+from tfx_workbench.widgets.message_bar import INFO, WARNING
+
+if TYPE_CHECKING:
+    from tfx_workbench.app.window import MainWindow
+
+
+class Dialogs(QObject):
+    """Belongs to one window; keeps at most one of each kind open."""
+
+    def __init__(self, window: MainWindow) -> None:
+        super().__init__(window)
+        self._window = window
+        self._open: dict[str, QDialog] = {}
+
+    # ------------------------------------------------------------------ files
+
+    def ask_open(self) -> None:
+        """Choose configurations or runs to open."""
+        dialog = QFileDialog(self._window, self.tr("Open"), str(self._window.session.store))
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
+        dialog.setNameFilters([self.tr("Configurations and runs (*.toml *.tfx)"), self.tr("All files (*)")])
+        dialog.filesSelected.connect(self._window.session.open)
+        self._show("open", dialog)
+
+    def ask_save(self) -> None:
+        """Choose where the edited configuration is saved."""
+        name = self._window.session.draft.config.name.replace("/", "-") or "configuration"
+        dialog = QFileDialog(self._window, self.tr("Save configuration"), f"{name}.toml")
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        dialog.setDefaultSuffix("toml")
+        dialog.setNameFilters([self.tr("Configurations (*.toml)")])
+        dialog.fileSelected.connect(self.save)
+        self._show("save", dialog)
+
+    def save(self, file: str) -> None:
+        """Write the edited configuration."""
+        data = {"format": 1, **self._window.session.draft.data}
+        try:
+            Path(file).write_text(dumps(data), encoding="utf-8")
+        except OSError as error:
+            self._window.messages.say(
+                self.tr("{file} cannot be written: {error}.").format(file=file, error=error.strerror or error), WARNING)
+            return
+        self._window.messages.say(self.tr("Saved as {file}.").format(file=file), INFO)
+
+    # ------------------------------------------------------------------ words
+
+    def show_help(self) -> None:
+        """Where to begin, and every key."""
+        self._show("help", HelpDialog(self._window, self._window.actions_.shortcuts()))
+
+    def show_messages(self) -> None:
+        """What the program said so far."""
+        dialog = _Side(self._window, self.tr("Messages"))
+        text = QPlainTextEdit("\n".join(words for _, words in self._window.messages.history) or self.tr("Nothing yet."))
+        text.setReadOnly(True)
+        dialog.column.addWidget(text)
+        dialog.resize(560, 320)
+        self._show("messages", dialog)
+
+    def show_settings(self) -> None:
+        """Theme, what happens to runs when the window is closed, where files are."""
+        self._show("settings", SettingsDialog(self._window))
+
+    def _show(self, name: str, dialog: QDialog) -> None:
+        old = self._open.pop(name, None)
+        if old is not None:
+            old.close()
+        dialog.setModal(False)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.destroyed.connect(lambda: self._open.pop(name, None))
+        self._open[name] = dialog
+        dialog.show()
+        dialog.raise_()
+
+
+class _Side(QDialog):
+    """A plain window beside the window; Escape closes it."""
+
+    def __init__(self, parent: QWidget, title: str) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(title)
+        self.column = QVBoxLayout(self)
+        self.column.setContentsMargins(16, 16, 16, 16)
+        self.column.setSpacing(12)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802  Qt's name
+        if event.key() == Qt.Key.Key_Escape:
+            self.close()
+            return
+        super().keyPressEvent(event)
+
+
+class HelpDialog(_Side):
+    """Where to begin, and the keys."""
+
+    def __init__(self, parent: QWidget, shortcuts: list[tuple[str, str]]) -> None:
+        super().__init__(parent, self.tr("Keyboard and help"))
+        for text in (
+            self.tr("Choose a preset, or toggle techniques at the left. Press Run: a real transformer is built and trained "
+                    "on this device, and every step is measured."),
+            self.tr("Tick runs in the table to see them together, each in its colour. Choose a baseline with a right click: "
+                    "then differences appear, with their 95 % intervals."),
+            self.tr("Rest the mouse on anything to read what it is. Everything measured is in one file per run and stays, "
+                    "whatever happens to this window."),
+        ):
+            label = QLabel(text)
+            label.setWordWrap(True)
+            self.column.addWidget(label)
+        frame = QFrame()
+        frame.setObjectName("raised")
+        grid = QGridLayout(frame)
+        grid.setContentsMargins(12, 8, 12, 8)
+        grid.setHorizontalSpacing(24)
+        own = [
+            (self.tr("Left, Right"), self.tr("Choose within a toggle")), (self.tr("Up, Down"), self.tr("Change a number")),
+            (self.tr("Space"), self.tr("Show the selected runs in the panels, or no longer")),
+            (self.tr("F2, Del"), self.tr("Rename, delete the selected run")),
+        ]
+        for row, (keys, words) in enumerate([*shortcuts, *own]):
+            left = QLabel(keys)
+            left.setObjectName("cardTitle")
+            grid.addWidget(left, row, 0)
+            grid.addWidget(QLabel(words), row, 1)
+        grid.setColumnStretch(1, 1)
+        self.column.addWidget(frame)
+        self.resize(560, self.sizeHint().height())

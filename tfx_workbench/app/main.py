@@ -1,0 +1,105 @@
+"""`main`: from nothing to a usable window in well under a second.
+
+Nothing that is slow is imported before the window was painted: no pyqtgraph, no engine client, never torch.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QApplication
+
+from tfx_workbench.app.errors import ErrorHook
+from tfx_workbench.app.settings import Settings
+from tfx_workbench.app.theme import Theme
+
+SIGNAL_POLL_MS = 200  # Python looks at Ctrl-C only between its own instructions
+
+
+def main(
+    files: Sequence[str] = (), store: str | Path | None = None, demo: bool = False, headless: bool = False,
+    screenshot: str | Path | None = None,
+) -> int:
+    """Open the window and stay until it is closed; the exit code.
+
+    `demo` runs the five-technique comparison by itself. With `headless` or `screenshot` the program ends when that is
+    done; the picture is saved as `screenshot`, in both themes where the name contains `{theme}`.
+    """
+    app = make_application(headless)
+    settings = Settings()
+    errors = ErrorHook(settings.folder / "window.log")
+    errors.install()
+    try:
+        return _run(app, settings, errors, list(files), store, demo, headless, screenshot)
+    finally:
+        errors.remove()
+
+
+def make_application(headless: bool = False) -> QApplication:
+    """The application; without a display where `headless`."""
+    existing = QApplication.instance()
+    if isinstance(existing, QApplication):
+        return existing
+    arguments = ["tfx-workbench", *(["-platform", "offscreen"] if headless else [])]
+    app = QApplication(arguments)
+    app.setApplicationName("tfx-workbench")
+    app.setApplicationDisplayName("TFX Workbench")
+    app.setDesktopFileName("tfx-workbench")
+    return app
+
+
+def _run(
+    app: QApplication, settings: Settings, errors: ErrorHook, files: list[str], store: str | Path | None, demo: bool,
+    headless: bool, screenshot: str | Path | None,
+) -> int:
+    from tfx_engine.runfile.store import default_store
+    from tfx_workbench.app.window import MainWindow
+    from tfx_workbench.session.draft import Draft
+    from tfx_workbench.session.session import Session
+
+    theme = Theme(app, settings.theme)
+    draft = Draft()
+    draft.restore(settings.draft())
+    session = Session(Path(store) if store else default_store(), draft, settings.on_disconnect)  # type: ignore[arg-type]
+    window = MainWindow(session, settings, theme)
+    errors.caught.connect(lambda line, _whole: window.messages.say(
+        window.tr("Something went wrong inside the window: {error}. Your runs are not affected; details are in {log}.").format(
+            error=line, log=settings.folder / "window.log"), "bad"))
+    window.closed.connect(app.quit)
+    _end_on_signals(app, window)
+    window.show()
+    QTimer.singleShot(0, window, lambda: _begin(window, files))
+    if demo or screenshot:
+        from tfx_workbench.app.demo import Demo
+
+        Demo(window, demo=demo, screenshot=str(screenshot) if screenshot else "", ends=headless or bool(screenshot))
+    app.setQuitOnLastWindowClosed(True)
+    code = app.exec()
+    window.close()
+    window.deleteLater()
+    app.processEvents()
+    return code
+
+
+def _begin(window: MainWindow, files: list[str]) -> None:  # type: ignore[name-defined]  # noqa: F821
+    window.repaint()
+    window.begin()
+    if files:
+        window.session.open(files)
+
+
+def _end_on_signals(app: QApplication, window: MainWindow) -> None:  # type: ignore[name-defined]  # noqa: F821
+    """Ctrl-C and a polite kill close the window in its proper order."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: window.close())
+    timer = QTimer(app)
+    timer.timeout.connect(lambda: None)  # lets Python run, and with it the handler
+    timer.start(SIGNAL_POLL_MS)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,163 @@
+"""What the window's buttons and menus do with runs, and what it says about them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, QPoint, QUrl
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import QMenu
+
+from tfx_engine.protocol.problems import ConfigError
+from tfx_workbench.app.device_chip import DeviceChip
+from tfx_workbench.app.dialogs import Dialogs
+from tfx_workbench.session.presets import Preset, load_presets
+from tfx_workbench.session.trash import Removed
+from tfx_workbench.widgets.message_bar import INFO, WARNING
+from tfx_workbench.widgets.words import plain_tip, shown
+
+if TYPE_CHECKING:
+    from tfx_workbench.app.window import MainWindow
+
+
+class RunCommands(QObject):
+    """Belongs to one window."""
+
+    def __init__(self, window: MainWindow) -> None:
+        super().__init__(window)
+        self._window, self._session = window, window.session
+        self._dialogs = Dialogs(window)
+        self._chip = DeviceChip(window)
+        self.ask_open, self.ask_save = self._dialogs.ask_open, self._dialogs.ask_save
+        self.show_help, self.show_settings = self._dialogs.show_help, self._dialogs.show_settings
+        self.show_messages = self._dialogs.show_messages
+        self.presets: list[Preset] = []
+        table, runs = window.table, window.session.runs
+        table.ticked.connect(runs.tick)
+        table.renamed.connect(window.session.rename)
+        table.focused.connect(runs.set_focus)
+        table.opened.connect(lambda key: runs.show_only([key]))
+        table.menu_asked.connect(self._pop_menu)
+        table.delete_asked.connect(self._session.delete)
+        self._session.removed.connect(self._offer_undo)
+        self._session.submitted.connect(self._on_submitted)
+        self._session.ended.connect(self._on_ended)
+
+    # ------------------------------------------------------------------ presets
+
+    def fill_presets(self) -> None:
+        """Read the presets and put them into the menu."""
+        self.presets = load_presets()
+        menu = self._window.top.preset_menu
+        menu.clear()
+        for preset in self.presets:
+            action = menu.addAction(shown(preset.title), lambda p=preset: self.load_preset(p))
+            action.setToolTip(plain_tip(shown(preset.summary)))
+        if not self.presets:
+            menu.addAction(self.tr("No presets were found")).setEnabled(False)
+        menu.addSeparator()
+        menu.addAction(self.tr("Defaults, nothing chosen"), lambda: self._session.draft.load([{"name": "untitled"}]))
+
+    def load_preset(self, preset: Preset) -> None:
+        """Edit the configurations of a preset; what was in the form is one undo away."""
+        try:
+            configs = preset.configs()
+        except ConfigError as error:
+            for problem in error.problems:
+                self._window.say_problem(problem)
+            return
+        self._session.draft.load(configs, shown(preset.title))
+        self._window.messages.say(shown(preset.summary), INFO)
+
+    # ------------------------------------------------------------------ runs that are going
+
+    def pause_or_resume(self) -> None:
+        """Pause what is going; what is paused goes on."""
+        keys = [str(row.path) for row in self._session.going()]
+        paused = [k for k in keys if self._is_paused(k)]
+        self._session.control(paused or keys, "resume" if paused else "pause")
+
+    def stop_going(self) -> None:
+        """Stop what is going."""
+        self._session.control([str(row.path) for row in self._session.going()], "stop")
+
+    def _is_paused(self, key: str) -> bool:
+        figures = self._session.runs.figures(key)
+        return figures is not None and figures.paused
+
+    def show_state(self) -> None:
+        """Bring buttons and the device chip in line with what is going on."""
+        going = [str(row.path) for row in self._session.going()]
+        actions = self._window.actions_
+        for action in (actions.pause, actions.stop):
+            if action.isEnabled() != bool(going):
+                action.setEnabled(bool(going))
+        words = self.tr("Resume") if any(map(self._is_paused, going)) else self.tr("Pause")
+        if actions.pause.text() != words:
+            actions.pause.setText(words)
+        self._chip.show_state()
+
+    def _on_submitted(self, keys: list[str]) -> None:
+        self._window.messages.say(self.tr("%n run(s) queued.", "", len(keys)), INFO)
+
+    def _on_ended(self, key: str, status: str, reason: str) -> None:
+        row = self._session.runs.rows.get(key)
+        name = row.name if row else key
+        if status in ("failed", "interrupted"):
+            self._window.messages.say(f"{name}: {reason}", WARNING)
+        elif not self._session.waiting():
+            self._window.messages.say(self.tr("{name} {status}.").format(name=name, status=self._ended_words(status)), INFO)
+
+    def _ended_words(self, status: str) -> str:
+        return {"finished": self.tr("finished"), "stopped": self.tr("stopped")}.get(status, status)
+
+    # ------------------------------------------------------------------ the context menu
+
+    def _pop_menu(self, keys: list[str], position: QPoint) -> None:
+        menu = self.menu_for(keys)
+        if menu is not None:
+            menu.popup(position)
+
+    def menu_for(self, keys: Sequence[str]) -> QMenu | None:
+        """What can be done with these runs; None where there are none."""
+        runs = self._session.runs
+        rows = [runs.rows[k] for k in keys if k in runs.rows]
+        if not rows:
+            return None
+        keys = [str(row.path) for row in rows]
+        first, statuses = keys[0], {row.status for row in rows}
+        menu = QMenu(self._window)
+        menu.addAction(self.tr("Show only these"), lambda: runs.show_only(keys))
+        menu.addAction(self.tr("Duplicate and tweak"), lambda: self._duplicate(first))
+        if len(keys) == 1:
+            is_baseline = runs.baseline == first
+            words = self.tr("No baseline") if is_baseline else self.tr("Set as baseline")
+            menu.addAction(words, lambda: runs.set_baseline("" if is_baseline else first))
+        menu.addSeparator()
+        if "running" in statuses:
+            paused = any(map(self._is_paused, keys))
+            action = "resume" if paused else "pause"
+            menu.addAction(self.tr("Resume") if paused else self.tr("Pause"), lambda: self._session.control(keys, action))  # type: ignore[arg-type]
+            menu.addAction(self.tr("Stop"), lambda: self._session.control(keys, "stop"))
+        if "queued" in statuses:
+            waiting = [str(row.path) for row in rows if row.status == "queued"]
+            menu.addAction(self.tr("Remove from queue"), lambda: self._session.unqueue(waiting))
+        if len(keys) == 1:
+            menu.addAction(self.tr("Rename"), lambda: self._window.table.edit_name(first)).setShortcut("F2")
+            menu.addAction(self.tr("Show file"), lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(rows[0].path.parent))))
+        if not statuses & {"running", "queued"}:
+            menu.addSeparator()
+            menu.addAction(self.tr("Delete"), lambda: self._session.delete(keys)).setShortcut("Del")
+        return menu
+
+    def _duplicate(self, key: str) -> None:
+        if self._session.load_from_run(key):
+            self._window.messages.say(self.tr("Its configuration is in the form. Change something and press Run (F5)."), INFO)
+            self._window.pane.start_search()
+        else:
+            self._window.messages.say(self.tr("The configuration of this run cannot be read."), WARNING)
+
+    def _offer_undo(self, removed: list[Removed]) -> None:
+        self._window.messages.say(
+            self.tr("%n run(s) deleted.", "", len(removed)), INFO, self.tr("Undo"), lambda: self._session.restore(removed))

@@ -1,0 +1,282 @@
+"""The main window: it puts the parts together and passes on what they say. What they do is in the parts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QByteArray, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QMainWindow, QMenu, QSplitter, QVBoxLayout, QWidget
+
+from tfx_engine.protocol.problems import Problem
+from tfx_workbench.app.actions import Actions, connect
+from tfx_workbench.app.dock_area import DockArea, Frames
+from tfx_workbench.app.icons import app_icon, tinted
+from tfx_workbench.app.run_commands import RunCommands
+from tfx_workbench.app.settings import Settings
+from tfx_workbench.app.theme import Theme
+from tfx_workbench.app.view_menu import ViewMenu
+from tfx_workbench.exhibits.palette import Palette
+from tfx_workbench.session.session import Session
+from tfx_workbench.widgets.config_pane import ConfigPane
+from tfx_workbench.widgets.message_bar import MessageBar
+from tfx_workbench.widgets.run_table import RunTable
+from tfx_workbench.widgets.slot_row import FormState
+from tfx_workbench.widgets.top_bar import TopBar
+from tfx_workbench.widgets.words import problem_words
+
+_SIZE = QSize(1680, 1010)
+_SMALLEST = QSize(960, 600)
+_DRAFT_AFTER_MS = 300
+
+
+class MainWindow(QMainWindow):
+    """Made in well under a second: panels, engine and library come with `begin`, after the first paint."""
+
+    begun = Signal()  # panels are there, the library is being read, the engine starts
+    closed = Signal()
+
+    def __init__(self, session: Session, settings: Settings, theme: Theme) -> None:
+        super().__init__()
+        self.session, self.settings, self.theme = session, settings, theme
+        self.setWindowTitle("TFX Workbench")
+        self.setWindowIcon(app_icon())
+        self.setMinimumSize(_SMALLEST)
+        self.setAcceptDrops(True)
+        self.actions_ = Actions(self)
+        self.messages = MessageBar()
+        self.pane = ConfigPane(session.draft.catalogue)
+        self.area = DockArea()
+        self.table = RunTable()
+        self._lay_out()
+        self.frames = Frames(self.area, session.runs.views, session.runs.hold, session.runs.release, self)
+        self.commands = RunCommands(self)
+        self._draft_timer = QTimer(self)
+        self._draft_timer.setSingleShot(True)
+        self._draft_timer.setInterval(_DRAFT_AFTER_MS)
+        self._draft_timer.timeout.connect(lambda: settings.keep_draft(session.draft.state()))
+        self._connect_pane()
+        self._connect_session()
+        self._connect_actions()
+        theme.changed.connect(self._apply_theme)
+        self._apply_theme(theme.palette)
+        self._show_draft()
+        self._show_lines()
+        self._place()
+
+    # ------------------------------------------------------------------ building
+
+    def _lay_out(self) -> None:
+        self.view_menu = ViewMenu(self)
+        undo = self.session.draft.undo_stack.createUndoAction(self, self.tr("Undo"))
+        undo.setShortcut("Ctrl+Z")
+        redo = self.session.draft.undo_stack.createRedoAction(self, self.tr("Redo"))
+        redo.setShortcut("Ctrl+Shift+Z")
+        for action in (undo, redo):
+            self.actions_.add(action)
+        self.top = TopBar(self.actions_.menu_bar(undo, redo, self.view_menu, QMenu(self)))
+        self._run_button = self.top.add_button(self.actions_.run, primary=True)
+        self.top.add_button(self.actions_.pause)
+        self.top.add_button(self.actions_.stop)
+        self.top.add_at_end(self.view_menu.theme_button)
+        self._rows = QSplitter(Qt.Orientation.Vertical)
+        self._rows.addWidget(self.area)
+        self._rows.addWidget(self._runs_card())
+        self._columns = QSplitter(Qt.Orientation.Horizontal)
+        self._columns.addWidget(self.pane)
+        self._columns.addWidget(self._rows)
+        for splitter, stretch in ((self._rows, (1, 0)), (self._columns, (0, 1))):
+            splitter.setHandleWidth(8)
+            splitter.setChildrenCollapsible(False)
+            for i, factor in enumerate(stretch):
+                splitter.setStretchFactor(i, factor)
+        self.pane.setMinimumWidth(264)
+        whole = QWidget()
+        column = QVBoxLayout(whole)
+        column.setContentsMargins(0, 0, 0, 12)
+        column.setSpacing(0)
+        column.addWidget(self.top)
+        inner = QVBoxLayout()
+        inner.setContentsMargins(12, 0, 12, 0)
+        inner.setSpacing(8)
+        inner.addWidget(self._columns, 1)
+        inner.addWidget(self.messages)
+        column.addLayout(inner, 1)
+        self.setCentralWidget(whole)
+
+    def _runs_card(self) -> QFrame:
+        card = QFrame()
+        card.setObjectName("card")
+        column = QVBoxLayout(card)
+        column.setContentsMargins(4, 8, 4, 4)
+        column.setSpacing(2)
+        head = QHBoxLayout()
+        head.setContentsMargins(8, 0, 8, 0)
+        title = QLabel(self.tr("Runs"))
+        title.setObjectName("cardTitle")
+        self._runs_words = QLabel()
+        self._runs_words.setObjectName("muted")
+        self._runs_words.setTextFormat(Qt.TextFormat.PlainText)
+        head.addWidget(title)
+        head.addStretch(1)
+        head.addWidget(self._runs_words)
+        column.addLayout(head)
+        column.addWidget(self.table, 1)
+        card.setMinimumHeight(120)
+        return card
+
+    def _place(self) -> None:
+        screen = QGuiApplication.primaryScreen().availableGeometry().size()
+        self.resize(_SIZE.boundedTo(screen))
+        self._columns.setSizes([330, 1330])
+        self._rows.setSizes([740, 220])
+        geometry = self.settings.layout("geometry")
+        if geometry is not None:
+            self.restoreGeometry(geometry)
+        for name, splitter in (("columns", self._columns), ("rows", self._rows)):
+            state = self.settings.layout(name)
+            if state is not None:
+                splitter.restoreState(state)
+
+    # ------------------------------------------------------------------ connecting
+
+    def _connect_pane(self) -> None:
+        draft, pane = self.session.draft, self.pane
+        pane.technique_chosen.connect(draft.choose)
+        pane.edited.connect(draft.set_value)
+        pane.reset_asked.connect(draft.reset)
+        pane.config_selected.connect(draft.select)
+        self.top.name_edited.connect(lambda name: draft.set_value("name", name))
+        draft.changed.connect(self._show_draft)
+        draft.changed.connect(self._draft_timer.start)
+
+    def _connect_session(self) -> None:
+        session = self.session
+        session.said.connect(self.messages.say)
+        session.problem_found.connect(self.say_problem)
+        session.refused.connect(self._on_refused)
+        session.counted.connect(self._show_counts)
+        runs = session.runs
+        runs.lines_changed.connect(self._show_lines)
+        runs.views_changed.connect(self.frames.mark_all)
+        runs.data_changed.connect(self.frames.mark)
+        self.area.probe_wanted.connect(session.probe)
+        self.area.choices_changed.connect(self.settings.keep_panel_choices)
+
+    def _connect_actions(self) -> None:
+        do, session = self.actions_, self.session
+        connect([
+            (do.run, lambda: session.run()), (do.run_one, lambda: session.run(only_current=True)),
+            (do.pause, self.commands.pause_or_resume), (do.stop, self.commands.stop_going),
+            (do.open, self.commands.ask_open), (do.save, self.commands.ask_save), (do.quit, self.close),
+            (do.search, self.pane.start_search), (do.reset, session.draft.reset),
+            (do.form, self.pane.start_search), (do.table, lambda: self.table.view.setFocus(Qt.FocusReason.ShortcutFocusReason)),
+            (do.arrange, self.area.arrange), (do.help, self.commands.show_help), (do.log, self.commands.show_messages),
+            (do.settings, self.commands.show_settings),
+        ])
+
+    # ------------------------------------------------------------------ life
+
+    def begin(self) -> None:
+        """Bring in what took too long before the first paint: panels, presets, library, engine."""
+        from tfx_workbench.panels import all_panels
+
+        self.area.add_panels([factory(self.area) for factory in all_panels()])
+        self.area.apply_theme(self.theme.palette)
+        for name, dock in self.area.docks.items():
+            dock.panel.update_runs([], self.settings.panel_choices(name) or None)
+        self.area.restore(self.settings.layout("docks"))
+        self.view_menu.fill()
+        self.commands.fill_presets()
+        self.session.start()
+        self.session.runs.restore(self.settings.ticked, self.settings.baseline)
+        self.frames.start()
+        self.begun.emit()
+
+    def remember(self) -> None:
+        """Keep everything that is remembered, now."""
+        keep = self.settings
+        keep.keep_draft(self.session.draft.state())
+        keep.keep_layout("geometry", self.saveGeometry())
+        keep.keep_layout("columns", self._columns.saveState())
+        keep.keep_layout("rows", self._rows.saveState())
+        if self.area.docks:
+            keep.keep_layout("docks", QByteArray(self.area.saveState()))
+            keep.ticked, keep.baseline = list(self.session.runs.ticked), self.session.runs.baseline
+        keep.sync()
+
+    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802  Qt's name
+        """Everything is taken down in a fixed order: what draws first, then what reads, then what runs."""
+        self.remember()
+        self.frames.stop()
+        self._draft_timer.stop()
+        self.area.close_panels()
+        self.session.close()
+        super().closeEvent(event)
+        self.closed.emit()
+
+    # ------------------------------------------------------------------ showing
+
+    def _show_draft(self) -> None:
+        draft = self.session.draft
+        problems: dict[str, str] = {}
+        for problem in draft.problems:
+            problems.setdefault(problem.path, problem_words(problem))
+        self.pane.show_state(FormState(draft.values(), problems, draft.changed_paths(), draft.blocked()))
+        names = [str(c.get("name", "untitled")) for c in draft.configs]
+        wrong = sorted({i for i, _ in draft.all_problems()})
+        self.pane.show_configs(names, draft.current, wrong)
+        self.pane.before_run.show_problems(len(problems))
+        self.top.show_name(names[draft.current])
+        self.top.show_preset(draft.title)
+
+    def _show_counts(self, counts: dict) -> None:  # type: ignore[type-arg]
+        params, flops = counts.get("params") or {}, counts.get("flops_per_token") or {}
+        per_token = flops.get("model") if isinstance(flops, dict) else flops
+        self.pane.before_run.show_counts(params.get("total"), params.get("trainable"), per_token)
+
+    def _show_lines(self) -> None:
+        runs = self.session.runs
+        lines = runs.lines()
+        self.table.set_lines(lines)
+        self._runs_words.setText(self._runs_sentence(len(lines)))
+        self.commands.show_state()
+
+    def _runs_sentence(self, total: int) -> str:
+        runs = self.session.runs
+        if not total:
+            return ""
+        parts = [self.tr("{shown} of {total} shown").format(shown=len(runs.ticked), total=total)]
+        if runs.baseline in runs.rows:
+            parts.append(self.tr("baseline: {name}").format(name=runs.rows[runs.baseline].name))
+            parts.append(self.tr("effects with 95 % intervals"))
+        return " · ".join(parts)
+
+    def say_problem(self, problem: Problem, level: str = "warning") -> None:
+        """Say a problem that belongs to no field."""
+        where = f"{Path(problem.path).name}: " if problem.path else ""
+        self.messages.say(where + problem_words(problem), level)
+
+    def _on_refused(self, index: int, problem: Problem) -> None:
+        self.session.draft.select(index)
+        self.messages.say(self.tr("Cannot run yet. {path}: {problem}").format(
+            path=problem.path, problem=problem_words(problem)), "warning")
+        self.pane.reveal(problem.path)
+
+    def _apply_theme(self, palette: Palette) -> None:
+        self.area.apply_theme(palette)
+        self.table.set_palette(palette)
+        self._run_button.setIcon(tinted("play", palette.on_accent))
+        self.view_menu.show_theme()
+
+    # ------------------------------------------------------------------ files dropped on the window
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802
+        if event.mimeData().hasUrls():
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802
+        files = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
+        if files:
+            self.session.open(files)
+            event.acceptProposedAction()

@@ -1,0 +1,203 @@
+"""Memory: what it is made of within one step, and how that changes over the run.
+
+The composition belongs to the focused run; of every other ticked run there is its total. The capacity of the device is
+a line where that does not flatten everything else, and a sentence where it would.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tfx_engine.protocol.marker import tr_mark
+from tfx_engine.protocol.metrics import CATEGORIES, CATEGORY_DEFINITIONS
+from tfx_workbench.exhibits.by_step import NO_RUN, about, define, series_of, why_missing, x_axis
+from tfx_workbench.exhibits.exhibit import (
+    Area, Axis, Curve, Definition, Exhibit, Layer, LegendEntry, Line, Marker, Plot, Span, Stack,
+)
+from tfx_workbench.exhibits.format import Scale, byte_scale, number, percent, size
+from tfx_workbench.exhibits.kind import Choice, Choices, ExhibitType
+from tfx_workbench.exhibits.runview import RunView, focused
+from tfx_workbench.exhibits.text import Text, Words, say
+from tfx_workbench.runs.summary import highest_probe
+
+if TYPE_CHECKING:
+    from tfx_engine.runfile.rows import MemoryProbe
+
+_TITLE = tr_mark("Memory")
+_VIEW = Choice("view", tr_mark("what is shown"), (
+    ("within", tr_mark("within a step")), ("over", tr_mark("over the run")),
+))
+_NAMES = {
+    "parameters": tr_mark("parameters"), "gradients": tr_mark("gradients"), "optimizer": tr_mark("optimizer"),
+    "activations": tr_mark("activations"), "adapters": tr_mark("adapters"), "temporary": tr_mark("temporary"),
+    "other": tr_mark("other"),
+}
+_PHASES = {
+    "forward": tr_mark("forward"), "backward": tr_mark("backward"), "optimizer": tr_mark("optimizer"),
+}
+_DEFINITIONS = (
+    *define("allocated_bytes", "rss_bytes"),
+    *(Definition(say(_NAMES[c]), say(CATEGORY_DEFINITIONS[c])) for c in CATEGORIES),
+)
+_SMALLEST = 0.01  # of the peak
+_ROOM = 2.5  # a capacity further above the peak than this is told in words
+
+
+def memory(runs: Sequence[RunView], choices: Choices) -> Exhibit:
+    """The chosen view of the focused run's memory."""
+    run = focused(runs)
+    if run is None:
+        return Exhibit("memory", say(_TITLE), empty=NO_RUN, definitions=_DEFINITIONS)
+    found = [(r, highest_probe(r.data.memory_probes)) for r in runs]
+    peaks = {id(r): probe for r, probe in found if probe is not None}
+    if id(run) not in peaks:
+        return Exhibit("memory", say(_TITLE), empty=_why_no_split(run), definitions=_DEFINITIONS)
+    scale = byte_scale(float(max(p.peak_bytes for p in peaks.values())))
+    shown = _over(run, runs, scale, choices) if choices.get("view") == "over" else _within(run, runs, peaks, scale)
+    x, layers, extra = shown
+    capacity, note = _capacity(run, peaks[id(run)].peak_bytes, scale)
+    used = _used(run.data.memory_probes if choices.get("view") == "over" else [peaks[id(run)]])
+    legend = [*(LegendEntry(say(_NAMES[c]), f"category:{c}", "area") for c in used), *extra]
+    return Exhibit(
+        "memory", say(_TITLE), sentence=_sentence(run, runs, peaks[id(run)]), legend=tuple(legend),
+        plots=(Plot(choices.get("view", ""), x, Axis("", scale.unit, low=0.0), (*layers, *capacity)),),
+        notes=note, definitions=_DEFINITIONS,
+    )
+
+
+def _why_no_split(run: RunView) -> Words:
+    if not run.data.info.config["run"].get("probes", True):
+        return say(tr_mark("This run measured nothing but the clock: tick “measure everything” to see its memory."))
+    if run.data.is_live:
+        return say(tr_mark("Waiting for the first step whose memory is split into categories."))
+    return why_missing([run], "memory", say(tr_mark("The memory of this run was never split into categories.")))
+
+
+def _used(probes: Sequence[MemoryProbe]) -> list[str]:
+    """The categories that can be seen: those that ever were at least 1 % of the peak."""
+    least = _SMALLEST * max(p.peak_bytes for p in probes)
+    return [c for c in CATEGORIES if any(max(p.category_peak.get(c, 0), p.composition.get(c, 0)) > least for p in probes)]
+
+
+def _areas(categories: list[str]) -> tuple[Area, ...]:
+    return tuple(Area(say(_NAMES[c]), f"category:{c}") for c in categories)
+
+
+# ---------------------------------------------------------------------------------------------- within a step
+
+
+def _within(
+    run: RunView, runs: Sequence[RunView], peaks: Mapping[int, MemoryProbe], scale: Scale
+) -> tuple[Axis, list[Layer], list[LegendEntry]]:
+    probe = peaks[id(run)]
+    used = _used([probe])
+    columns = [CATEGORIES.index(c) for c in used]
+    end = max(_end_ms(p) for p in peaks.values())
+    x, values = _until(probe.timeline_ms, probe.timeline[:, columns] / scale.size, _end_ms(probe))
+    layers: list[Layer] = [Stack("split", x, values, _areas(used))]
+    extra = []
+    for other in runs:
+        if other is not run and id(other) in peaks:
+            theirs = peaks[id(other)]
+            at, total = _until(theirs.timeline_ms, theirs.timeline.sum(axis=1)[:, None] / scale.size, _end_ms(theirs))
+            layers.append(Curve(f"total {other.data.path}", other.label, at, total[:, 0], other.colour_name, steps=True))
+            extra.append(LegendEntry(other.label, other.colour_name))
+    layers += [Span(f"phase {i}", a, b, say(_PHASES.get(name, name))) for i, (name, a, b) in enumerate(probe.phases)]
+    totals = probe.timeline.sum(axis=1)
+    if len(totals):
+        layers.append(_peak_marker(float(probe.timeline_ms[int(np.argmax(totals))]), probe.peak_bytes, scale))
+    return Axis(say(tr_mark("time")), "ms", low=0.0, high=end), layers, extra
+
+
+def _end_ms(probe: MemoryProbe) -> float:
+    ends = [end for _, _, end in probe.phases]
+    return max([1e-3, *ends, *probe.timeline_ms[-1:].tolist()])
+
+
+def _until(x: np.ndarray, values: np.ndarray, end: float) -> tuple[np.ndarray, np.ndarray]:
+    """The last value holds until `end`."""
+    if not len(x) or x[-1] >= end:
+        return x, values
+    return np.append(x, end), np.concatenate([values, values[-1:]])
+
+
+def _peak_marker(x: float, peak_bytes: float, scale: Scale) -> Marker:
+    return Marker("peak", x, peak_bytes / scale.size, say(tr_mark("peak {size}"), size=size(peak_bytes)))
+
+
+# ---------------------------------------------------------------------------------------------- over the run
+
+
+def _over(
+    run: RunView, runs: Sequence[RunView], scale: Scale, choices: Choices
+) -> tuple[Axis, list[Layer], list[LegendEntry]]:
+    probes = run.data.memory_probes
+    used = _used(probes)
+    resident = [(r, series_of(r, "rss_bytes", choices)) for r in runs]
+    axis, _ = x_axis(runs, [series for _, series in resident], choices)
+    values = np.array([[p.composition.get(c, 0) for c in used] for p in probes], dtype=np.float64) / scale.size
+    newest = max([float(s.x[-1]) for r, s in resident if r is run and len(s)], default=float(probes[-1].step))
+    x, values = _until(np.array([p.step for p in probes], dtype=np.float64), values, max(newest, probes[-1].step + 1.0))
+    layers: list[Layer] = [Stack("split", x, values, _areas(used))]
+    for other in runs:
+        if other is not run and other.data.memory_probes:
+            theirs = other.data.memory_probes
+            layers.append(Curve(
+                f"peak {other.data.path}", other.label, np.array([p.step for p in theirs], dtype=np.float64),
+                np.array([p.peak_bytes for p in theirs]) / scale.size, other.colour_name, steps=True, points=True,
+            ))
+    extra = [LegendEntry(other.label, other.colour_name) for other in runs if other is not run and other.data.memory_probes]
+    base = float(run.data.facts.get("process_base_rss_bytes") or 0.0)
+    mine = next(series for r, series in resident if r is run)
+    if np.isfinite(mine.mean).any():
+        label = say(tr_mark("process memory beyond its start") if base else tr_mark("process memory"))
+        known = np.isfinite(mine.mean)
+        layers.append(Curve("rss", label, mine.x[known], (mine.mean[known] - base) / scale.size, "muted", style="dotted"))
+        extra.append(LegendEntry(label, "muted", "dotted"))
+    highest = highest_probe(probes) or probes[0]
+    layers.append(_peak_marker(float(highest.step), highest.peak_bytes, scale))
+    return axis, layers, extra
+
+
+# ---------------------------------------------------------------------------------------------- words
+
+
+def _sentence(run: RunView, runs: Sequence[RunView], probe: MemoryProbe) -> Text:
+    predicted = _predicted(run)
+    peak = size(probe.peak_bytes)
+    if math.isfinite(predicted):
+        said = say(tr_mark("peak {peak} (predicted {predicted}), step {step}"), peak=peak, predicted=size(predicted), step=f"{probe.step:,}")
+    else:
+        said = say(tr_mark("peak {peak}, step {step}"), peak=peak, step=f"{probe.step:,}")
+    return about(run, runs, said)
+
+
+def _predicted(run: RunView) -> float:
+    figures = run.data.summary().get("predicted") or {}
+    figures = figures.get("memory_bytes") or {}
+    value = figures.get("peak") if isinstance(figures, Mapping) else None
+    return float(value) if value is not None else math.nan
+
+
+def _capacity(run: RunView, peak_bytes: float, scale: Scale) -> tuple[tuple[Layer, ...], tuple[Words, ...]]:
+    capacity = run.data.facts.get("capacity_bytes")
+    if not capacity or not peak_bytes:
+        return (), ()
+    if capacity <= _ROOM * peak_bytes:
+        label = say(tr_mark("capacity {size}"), size=size(capacity))
+        return (Line("capacity", capacity / scale.size, label, "worse", "dashed"),), ()
+    share = 100 * peak_bytes / capacity
+    return (), (say(
+        tr_mark("the peak takes {share} of this device's {size}"), size=size(capacity),
+        share=percent(share, 2) if share >= 0.01 else f"< {number(0.01)} %",
+    ),)
+
+
+EXHIBIT = ExhibitType(
+    name="memory", title=_TITLE, function=memory, order=10, shortcut="Ctrl+1",
+    needs=frozenset({"info", "memory", "steps"}), choices=(_VIEW,),
+)

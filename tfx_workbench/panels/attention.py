@@ -1,0 +1,63 @@
+"""The attention panel: a click on a thumbnail shows that head large, a scrubber goes through the captured steps."""
+
+from __future__ import annotations
+
+from PySide6.QtWidgets import QWidget
+
+from tfx_workbench.exhibits.attention import whole_captures
+from tfx_workbench.exhibits.exhibit import Exhibit
+from tfx_workbench.exhibits.kind import ExhibitType
+from tfx_workbench.exhibits.palette import Palette
+from tfx_workbench.exhibits.runview import focused
+from tfx_workbench.widgets.attention_body import AttentionBody
+from tfx_workbench.widgets.exhibit_panel import ExhibitPanel
+
+
+class AttentionPanel(ExhibitPanel):
+    """Paints the attention exhibit itself, and asks the run for single heads in full resolution."""
+
+    def __init__(self, exhibit: ExhibitType, parent: QWidget | None = None) -> None:
+        super().__init__(exhibit, parent)
+        self.body = AttentionBody(self.view)
+        self.body.head_chosen.connect(self._choose_head)
+        self.body.capture_chosen.connect(self._choose_capture)
+        self.body.probe_wanted.connect(self._ask_for_probe)
+        self.view.set_body(self.body)
+
+    def apply_theme(self, palette: Palette) -> None:
+        """Take on these colours."""
+        super().apply_theme(palette)
+        self.body.apply_theme(palette)
+
+    def show_exhibit(self, exhibit: Exhibit) -> None:
+        """Show the maps of an exhibit."""
+        super().show_exhibit(exhibit)
+        run = focused(self._runs)
+        if exhibit.images is None or run is None:
+            return
+        captures = whole_captures(run)
+        self.body.show_images(exhibit.images, [c.step for c in captures], self._capture(len(captures)), run.data.is_live)
+
+    def _capture(self, count: int) -> int:
+        chosen = self._chosen.get("capture", "")
+        return min(int(chosen), count - 1) if chosen.isdecimal() else count - 1
+
+    def _choose_head(self, row: int, head: int) -> None:
+        self._chosen["layer"] = str(row)
+        self.choose("head", str(head))
+
+    def _choose_capture(self, index: int) -> None:
+        # At its right end the scrubber follows the run: the newest capture, whichever that will be.
+        self.choose("capture", "" if index == self.body.scrubber.maximum() else str(index))
+
+    def _ask_for_probe(self) -> None:
+        run = focused(self._runs)
+        if run is None:
+            return
+        captures = whole_captures(run)
+        layers = captures[self._capture(len(captures))].layers
+        row, head = (int(self._chosen.get(name) or 0) for name in ("layer", "head"))
+        self.probe_wanted.emit(run.data.path, layers[min(row, len(layers) - 1)], head)
+
+
+PANEL = ("attention", AttentionPanel)

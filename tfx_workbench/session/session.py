@@ -1,0 +1,253 @@
+"""The session: the draft, the runs and the engine, and what a window can do with them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from tfx_engine.protocol.messages import Notice, Reply
+from tfx_engine.protocol.toml import dumps
+from tfx_engine.runfile.errors import RunFileError
+from tfx_workbench.runs.library import RunRow
+from tfx_workbench.session.draft import Draft
+from tfx_workbench.session.engine import Engine, problems_of
+from tfx_workbench.session.opening import open_files
+from tfx_workbench.session.reading import ReadingThread
+from tfx_workbench.session.run_list import RunList
+from tfx_workbench.session.trash import Removed, remove
+
+VALIDATE_AFTER_MS = 150
+Level = Literal["info", "warning", "bad"]
+
+
+class Session(QObject):
+    """Everything but pixels. Signals come in the window's thread."""
+
+    said = Signal(str, str)  # text, level
+    problem_found = Signal(object, str)  # Problem, level
+    refused = Signal(int, object)  # index of the configuration, its first Problem: Run was pressed, and cannot
+    submitted = Signal(list)  # keys
+    ended = Signal(str, str, str)  # key, status, reason
+    removed = Signal(list)  # of Removed
+    counted = Signal(dict)  # what the engine counted about the edited configuration
+
+    def __init__(
+        self, store: Path, draft: Draft, on_disconnect: Literal["finish", "stop"] = "finish", parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.store = store
+        self.draft = draft
+        self.engine = Engine(store, on_disconnect, self)
+        self.reading = ReadingThread(store, self)
+        self.runs = RunList(self.reading, self)
+        self._validated: dict[str, Any] | None = None
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(VALIDATE_AFTER_MS)
+        self._timer.timeout.connect(self._validate)
+        draft.changed.connect(self._on_draft_changed)
+        self.engine.noticed.connect(self._on_notice)
+        self.engine.restarted.connect(self._on_restarted)
+        self.runs.refused.connect(lambda _key, problem: self.problem_found.emit(problem, "warning"))
+        self.runs.listed_first.connect(self._on_first_listing)
+
+    def start(self) -> None:
+        """Begin: read the library, start the engine. To be called when the window is up."""
+        self.reading.start()
+        self.engine.start()
+        self._on_draft_changed()
+
+    def close(self) -> None:
+        """End the threads; runs do what `on_disconnect` says."""
+        self._timer.stop()
+        self.reading.close()
+        self.engine.close()
+
+    # ------------------------------------------------------------------ the draft
+
+    def _on_draft_changed(self) -> None:
+        data = self.draft.data
+        if data != self._validated:
+            self.counted.emit({})
+            self._timer.start()
+
+    def _validate(self) -> None:
+        """Ask the engine for what only the techniques themselves can judge."""
+        data = self.draft.data
+        self._validated = data
+        if self.draft.problems:
+            return
+
+        def answer(reply: Reply) -> None:
+            if self.draft.data == data:
+                problems = problems_of(reply)
+                self.draft.set_deep_problems([p for p in problems if p.code != "engine-gone"])
+                self.counted.emit(reply.result)
+
+        self.engine.validate(data, answer)
+
+    # ------------------------------------------------------------------ running
+
+    def run(self, only_current: bool = False) -> bool:
+        """Queue the draft: all its configurations, or the edited one. False where something is wrong with it."""
+        wrong = [(i, p) for i, p in self.draft.all_problems() if not only_current or i == self.draft.current]
+        if wrong:
+            self.refused.emit(*wrong[0])
+            return False
+        configs = [self.draft.data] if only_current else self.draft.configs
+        self._submit(configs)
+        return True
+
+    def _submit(self, configs: Sequence[dict[str, Any]]) -> None:
+        comparison = uuid.uuid4().hex if len(configs) > 1 else ""
+
+        def answer(reply: Reply) -> None:
+            problems = problems_of(reply)
+            if problems:
+                current = self.draft.current if len(configs) == 1 else 0
+                self.refused.emit(current, problems[0])
+                return
+            keys = [str(path) for path in reply.result["runs"]]
+            self.runs.add_submitted(keys)
+            if comparison:
+                self.runs.set_baseline(keys[0])
+            self.submitted.emit(keys)
+
+        self.engine.submit(configs, [dumps(c) for c in configs], comparison, answer)
+
+    def control(self, keys: Sequence[str], action: Literal["pause", "resume", "stop"]) -> None:
+        """Pause, resume or stop runs that are going; a waiting run that is stopped leaves the queue."""
+        from tfx_engine.client import control
+
+        for key in keys:
+            row = self.runs.rows.get(key)
+            if row is None:
+                continue
+            if row.status == "queued" and action == "stop":
+                self.unqueue([key])
+            elif row.status == "running":
+                try:
+                    control(key, action)
+                except RunFileError as error:
+                    self.problem_found.emit(error.problem, "warning")
+
+    def unqueue(self, keys: Sequence[str]) -> None:
+        """Take waiting runs out of the queue."""
+        for key in keys:
+            self.engine.remove_from_queue(key, self._say_problems)
+
+    def probe(self, path: Path, layer: int, head: int) -> None:
+        """Ask a running run for one head's attention map at full resolution."""
+        from tfx_engine.client import control
+
+        row = self.runs.rows.get(str(path))
+        if row is None or row.status != "running":
+            return
+        try:
+            control(path, "probe", layer=layer, head=head)
+        except RunFileError as error:
+            self.problem_found.emit(error.problem, "warning")
+
+    def going(self) -> list[RunRow]:
+        """Runs that are under way, whoever started them."""
+        return [row for row in self.runs.rows.values() if row.status == "running"]
+
+    def waiting(self) -> list[RunRow]:
+        """Runs that wait for their turn."""
+        return [row for row in self.runs.rows.values() if row.status == "queued"]
+
+    # ------------------------------------------------------------------ files
+
+    def open(self, files: Sequence[str | Path]) -> None:
+        """Open configurations and runs; what is neither gets a sentence."""
+        found = open_files(files)
+        for problem in found.problems:
+            self.problem_found.emit(problem, "warning")
+        if found.configs:
+            self.draft.load(found.configs, found.config_files[0].stem)
+        for path in found.runs:
+            self.reading.add_file(str(path))
+            self.runs.tick(str(path))
+
+    def load_from_run(self, key: str) -> bool:
+        """Edit the configuration of a run as it was written. False where it cannot be read now."""
+        run = self.runs.run(key)
+        config = dict(run.info.config) if run else self.reading.config_of(key)
+        if config is None:
+            return False
+        self.draft.load([config], self.runs.rows[key].name if key in self.runs.rows else "")
+        return True
+
+    def rename(self, key: str, name: str) -> None:
+        """Give a run another name."""
+        try:
+            self.reading.rename(key, name)
+        except RunFileError as error:
+            self.problem_found.emit(error.problem, "warning")
+        self.reading.scan()
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Move runs into the trash; those that are being written stay."""
+        gone: list[Removed] = []
+        for key in keys:
+            self.runs.tick(key, False)
+            try:
+                gone.append(remove(Path(key)))
+            except RunFileError as error:
+                self.problem_found.emit(error.problem, "warning")
+        self.reading.scan()
+        if gone:
+            self.removed.emit(gone)
+
+    def restore(self, removed: Sequence[Removed]) -> None:
+        """Bring deleted runs back."""
+        for one in removed:
+            try:
+                one.restore()
+            except RunFileError as error:
+                self.problem_found.emit(error.problem, "warning")
+        self.reading.scan()
+
+    # ------------------------------------------------------------------ what comes from elsewhere
+
+    def _on_notice(self, notice: Notice) -> None:
+        match notice.kind:
+            case "started" | "queue":
+                self.reading.scan()
+            case "ended":
+                self.reading.scan()
+                self.ended.emit(notice.run, notice.detail.get("status", ""), notice.detail.get("reason", ""))
+            case "problem":
+                self._say_problem_data(notice.detail)
+
+    def _say_problem_data(self, detail: dict[str, Any]) -> None:
+        from tfx_engine.protocol.codec import problem_from_data
+
+        self.problem_found.emit(problem_from_data(detail), "warning")
+
+    def _say_problems(self, reply: Reply) -> None:
+        for problem in problems_of(reply):
+            self.problem_found.emit(problem, "warning")
+        self.reading.scan()
+
+    def _on_restarted(self, exit_code: int) -> None:
+        waiting = len(self.waiting())
+        self.said.emit(self.tr(
+            "The engine ended unexpectedly (exit code {code}) and is starting again. What was measured is on disk; "
+            "{waiting} waiting runs are taken on.").format(code=exit_code, waiting=waiting), "warning")
+        self.reading.scan()
+
+    def _on_first_listing(self, rows: list[RunRow]) -> None:
+        """Runs of an earlier window, or of the command line, that are still going are shown at once."""
+        live = [row for row in rows if row.status == "running"]
+        for row in live:
+            self.runs.tick(str(row.path))
+        if live:
+            names = ", ".join(row.name for row in live)
+            self.said.emit(self.tr("Still running from before: {names}.").format(names=names), "info")
+
+
