@@ -92,7 +92,10 @@ def gone(processes: list[psutil.Process], within_s: float = 5.0) -> bool:
 
 def _alive(process: psutil.Process) -> bool:
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        if not process.is_running():
+            return False
+        # A zombie's other threads may still be on their way out, and only the last one lets go of its files.
+        return process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1
     except psutil.NoSuchProcess:
         return False
 

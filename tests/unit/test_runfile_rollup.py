@@ -68,7 +68,8 @@ def write_steps(path, first, last, values):
     with RunWriter(path) as writer:
         for step in range(first, last + 1):
             value = values[step - 1]
-            writer.step(step=step, phase="measure", t_ms=float(step), loss=value, layer_grad_norm=np.float32([value, -value]))
+            layers = np.float32([value, -value])
+            writer.step(step=step, phase="measure", t_ms=float(step), loss=value, layer_grad_norm=layers)
 
 
 def test_a_writer_that_takes_up_where_another_ended_writes_the_same_rollups(tmp_path):
@@ -80,7 +81,8 @@ def test_a_writer_that_takes_up_where_another_ended_writes_the_same_rollups(tmp_
     for first, last in ((1, 7), (8, 8), (9, 300), (301, 512), (513, len(values))):
         write_steps(pieces, first, last, values)
     expected, found = (
-        sqlite3.connect(path).execute("SELECT * FROM rollup ORDER BY level, bucket").fetchall() for path in (whole, pieces)
+        sqlite3.connect(path).execute("SELECT * FROM rollup ORDER BY level, bucket").fetchall()
+        for path in (whole, pieces)
     )
     assert len(expected) == 38 + 2
     assert found == expected

@@ -14,6 +14,8 @@ from tfx_engine.runfile.arrays import unpack
 from tfx_engine.runfile.snapshot import as_words
 from tfx_engine.runfile.tables import LAYER_COLUMNS, ROLLUP_COLUMNS, STEP_INTEGERS, STEP_READINGS, STEP_WORDS
 
+_READABLE = (*STEP_INTEGERS, *STEP_WORDS, *STEP_READINGS, "tokens_per_s")
+
 
 class StepReader(FileAccess):
     """The steps of one run file."""
@@ -30,7 +32,9 @@ class StepReader(FileAccess):
 
         Readings are float64 (NaN where there is none), `seq` and what counts int64, `phase` and `taint` objects.
         """
-        chosen = ("seq", *(columns or (*STEP_INTEGERS, *STEP_WORDS, *STEP_READINGS, "tokens_per_s")))
+        chosen = ("seq", *(_READABLE if columns is None else columns))
+        if unknown := set(chosen) - {"seq", *_READABLE}:
+            raise KeyError(unknown.pop())
         with self.reading():
             # Throughput is worked out here: no expression that a file brings along is ever evaluated.
             stored = [c for c in dict.fromkeys(chosen) if c != "tokens_per_s"]

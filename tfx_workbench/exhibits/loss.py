@@ -38,9 +38,9 @@ def loss(runs: Sequence[RunView], choices: Choices) -> Exhibit:
             layers.append(held_out)
     dashed = [LegendEntry(say(_HELD_OUT), "muted", "dashed")] if any(run.data.evaluations for run in runs) else []
     return Exhibit(
-        "loss", say(_TITLE), sentence=_sentence(runs, dict((id(run), s) for run, s in found)),
+        "loss", say(_TITLE), sentence=_sentence(runs, {id(run): series for run, series in found}),
         plots=(Plot("loss", x, Axis("", "nats"), tuple(layers)),), legend=(*legend_of(runs), *dashed),
-        notes=tuple(_not_a_number(run, series) for run, series in found if np.isnan(series.mean).any()),
+        notes=tuple(_not_a_number(run) for run, series in found if np.isnan(series.mean).any()),
         definitions=definitions,
     )
 
@@ -66,9 +66,10 @@ def _sentence(runs: Sequence[RunView], series: dict[int, Series]) -> Text | str:
     )
 
 
-def _not_a_number(run: RunView, series: Series) -> Text:
-    first = int(np.flatnonzero(np.isnan(series.mean))[0])
-    return say(tr_mark("{run}: the loss is not a number from step {step}"), run=run.label, step=f"{series.x[first]:,.0f}")
+def _not_a_number(run: RunView) -> Text:
+    by_step = series_of(run, "loss", {})
+    first = float(by_step.x[np.isnan(by_step.mean)][0])
+    return say(tr_mark("{run}: the loss is not a number from step {step}"), run=run.label, step=f"{first:,.0f}")
 
 
 EXHIBIT = ExhibitType(

@@ -61,7 +61,7 @@ class HoverBox(QWidget):
     def _placed(self, place: QPoint) -> QRect:
         line, _, _, width = self._metrics()
         height = line * (len(self._rows) + 1) + _PAD
-        around = self.parentWidget().rect()
+        around = self._owner.window().rect()
         x = place.x() + _AWAY
         if x + width > around.width():
             x = place.x() - _AWAY - width

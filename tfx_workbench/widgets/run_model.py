@@ -216,7 +216,7 @@ class RunModel(QAbstractTableModel):
             return self.tr("{percent} · paused").format(percent=percent)
         if line.eta_s is None:
             return percent
-        return self.tr("{percent} · {time} left").format(percent=percent, time=fmt.duration(1000 * round(line.eta_s)))
+        return self.tr("{percent} · {time} left").format(percent=percent, time=fmt.duration(1000.0 * round(line.eta_s)))
 
     def _effect_words(self, line: RunLine, effect: Difference | None, *, interval: bool) -> str:
         if line.is_baseline:
@@ -225,10 +225,10 @@ class RunModel(QAbstractTableModel):
             return ""
         if effect.distinguishable is False and interval:
             return self.tr("not distinguishable")
-        if not interval or not math.isfinite(effect.low):
-            return signed_percent(effect.percent) if math.isfinite(effect.percent) else ""
-        low, high = (f"{v:+.1f}".replace("-", MINUS) for v in (effect.low, effect.high))
-        return f"{signed_percent(effect.percent)} [{low}, {high}]"
+        if not math.isfinite(effect.percent):
+            return ""
+        bounds = fmt.interval(effect.low, effect.high) if interval else ""
+        return f"{fmt.signed_percent(effect.percent)} {bounds}".rstrip()
 
     def _tip(self, line: RunLine, column: Column) -> str:
         match column:

@@ -1,0 +1,113 @@
+"""The sections of a configuration besides its techniques: sizes, data, and how it is run."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from tfx_engine.protocol.options import option
+
+_TEN_TIMES = "about ten times a run, within the measuring budget"
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """Sizes of the transformer."""
+
+    width: int = option(
+        256, kind="int", label="width", low=1, high=1_000_000,
+        help="Width of the residual stream, d: numbers per token between the blocks.",
+    )
+    layers: int = option(
+        6, kind="int", label="layers", low=1, high=10_000,
+        help="Blocks, L: attention and feed-forward, one after the other.",
+    )
+    heads: int = option(
+        8, kind="int", label="heads", low=1, high=10_000, help="Attention heads per block, h.",
+    )
+    head_width: int | None = option(
+        None, kind="int", label="head width", low=1, high=100_000, automatic="width / heads",
+        help="Width of one head; free of width / heads where it is given.",
+    )
+    context: int = option(
+        256, kind="int", label="context", low=2, high=10_000_000, unit="tokens", help="Tokens per sample, T.",
+    )
+    vocab: int | None = option(
+        None, kind="int", label="vocabulary", low=2, high=10_000_000, unit="tokens", automatic="256 (bytes)",
+        help="Number of different tokens, V.",
+    )
+    bias: bool = option(
+        True, kind="bool", label="biases",
+        help="Biases in all linear layers; attention and feed-forward can override it.",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """What the model learns."""
+
+    task: str = option(
+        "text", kind="choice", label="task", choices=("text", "copy", "recall"),
+        help="text: predict the next byte. copy: repeat a random sequence. "
+             "recall: look up the value of a key seen before.",
+    )
+    path: str | None = option(
+        None, kind="str", label="file or folder", automatic="the Python language reference",
+        help="Text of your own: a file, or a folder whose text files are read in the order of their names.",
+    )
+    held_out: float = option(
+        0.1, kind="float", label="held out", low=0.01, high=0.5,
+        help="Share of the data kept for the validation loss.",
+    )
+    symbols: int = option(
+        16, kind="int", label="symbols", low=2, high=1_000_000, help="Different symbols in the synthetic tasks.",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """How it is run and measured."""
+
+    batch: int = option(
+        8, kind="int", label="batch", low=1, high=1_000_000, unit="samples", help="Samples per step, B.",
+    )
+    warmup_steps: int = option(
+        3, kind="int", label="warm-up steps", low=0, high=1_000_000, unit="steps",
+        help="Steps before measuring starts; they train, but do not count in statistics.",
+    )
+    measure_steps: int = option(
+        30, kind="int", label="measured steps", low=1, high=1_000_000_000, unit="steps", help="Steps that count.",
+    )
+    device: str = option(
+        "auto", kind="str", label="device",
+        help="auto, cpu, cuda, cuda:1, mps, xpu. auto takes the fastest there is.",
+    )
+    store: str | None = option(
+        None, kind="str", label="store", automatic="the library", help="Folder of the run file.",
+    )
+    probes: bool = option(
+        True, kind="bool", label="measure everything", help="Off: nothing but the clock and the loss.",
+    )
+    attention_every: int | None = option(
+        None, kind="int", label="attention maps every", low=1, high=1_000_000_000, unit="steps",
+        automatic=_TEN_TIMES, help="Steps between captures of the attention maps.",
+    )
+    memory_every: int | None = option(
+        None, kind="int", label="memory split every", low=1, high=1_000_000_000, unit="steps", automatic=_TEN_TIMES,
+        help="Steps between splits of the peak memory into categories; "
+             "such a step does not count in the time statistics.",
+    )
+    validate_every: int | None = option(
+        None, kind="int", label="held-out loss every", low=1, high=1_000_000_000, unit="steps", automatic=_TEN_TIMES,
+        help="Steps between evaluations on the held-out data.",
+    )
+    on_nan: str = option(
+        "continue", kind="choice", label="when the loss is not a number", choices=("continue", "stop"),
+        help="continue: say so and go on. stop: end the run there.",
+    )
+    threads: int | None = option(
+        None, kind="int", label="CPU threads", low=1, high=4096, automatic="torch's choice",
+        help="Threads of torch on the CPU.",
+    )
+
+
+SECTIONS: dict[str, type] = {"model": Model, "data": Data, "run": Run}
