@@ -66,14 +66,14 @@ def estimate(config: Config, level: str = "instant") -> dict[str, Any]:
             hint_template="Choose 'instant'.", args={"level": level},
         )])
     params, flops = count_parameters(config), flops_per_token(config)
-    unknown = dict.fromkeys(("peak", *CATEGORIES), None)
+    unknown = dict.fromkeys(("peak", *CATEGORIES))
     return {
         "schema": ESTIMATE_SCHEMA,
         "level": level,
         "params": {"total": params.total, "trainable": params.trainable},
         "flops_per_token": {"forward": flops.forward, "backward": flops.backward, "recompute": flops.recompute},
         "memory_bytes": unknown,
-        "category_peak_bytes": {name: None for name in CATEGORIES},
+        "category_peak_bytes": dict.fromkeys(CATEGORIES),
         "step_ms": None,
         "fits": None,
         "error_percent": None,

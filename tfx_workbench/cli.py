@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,7 +51,7 @@ def main_gui() -> int:
     """The same without a console, on Windows: words have nowhere to go there."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  open as long as the program
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  as long as the program
     return main()
 
 
@@ -78,11 +77,10 @@ def _refuse_missing_files(files: Sequence[str]) -> None:
         if Path(file).exists():
             continue
         near = nearest(file, COMMANDS) if file == files[0] else None
-        problems.append(Problem(
-            code="no-such-file", path=file, template=tr_mark("is neither a command nor a file that is there."),
-            hint_template=tr_mark("Did you mean {near!r}?") if near else tr_mark("`tfx-workbench --help` lists the commands."),
-            args={"near": near},
-        ))
+        hint = tr_mark("Did you mean {near!r}?") if near else tr_mark("`tfx-workbench --help` lists the commands.")
+        template = tr_mark("is neither a command nor a file that is there.")
+        args = {"near": near}
+        problems.append(Problem(code="no-such-file", path=file, template=template, hint_template=hint, args=args))
     if problems:
         raise ConfigError(problems)
 
@@ -96,8 +94,6 @@ def _open_window(args: argparse.Namespace) -> int:
         if (error.name or "").startswith("tfx_"):
             raise
         raise ConfigError([_no_window(error)]) from None
-    # Between two events Qt does not come back to Python: the default action ends the window at Ctrl-C.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
     return int(open_window(
         files=tuple(args.files), store=args.store, demo=args.demo, headless=args.headless, screenshot=args.screenshot,
     ))

@@ -1,10 +1,11 @@
 """`kill -9` of worker, service and client, at any moment, with real workers: what ends, what goes on, what is kept.
 
-The moments are random; the seed of each is its test's name, so that a failure comes again.
+The moments are random, seeded by the test's name.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -29,7 +30,7 @@ from tfx_engine.runfile.seal import seal
 TINY = {"model": {"width": 16, "layers": 1, "heads": 2, "context": 16},
         "run": {"batch": 2, "measure_steps": 5, "warmup_steps": 1, "device": "cpu", "threads": 1}}
 ENDS_WITHIN_S = 5.0
-MOMENTS = 3  # of each kind of kill
+MOMENTS = 2  # of each kind of kill
 
 
 def tiny(name: str, steps: int = 5) -> dict[str, Any]:
@@ -90,7 +91,7 @@ def test_a_killed_service_leaves_no_orphan_and_its_queue_to_the_next(store: Path
     assert len(processes) >= 2
     os.kill(client.pid or 0, signal.SIGKILL)
     assert gone(processes, ENDS_WITHIN_S)
-    assert "gone" in [client.wait_for("gone").kind]
+    assert client.wait_for("gone").detail["exit_code"] == -signal.SIGKILL
     assert info(victim).status in ("interrupted", "queued") and not is_locked(victim)
     assert [info(run).status for run in queued] == ["queued", "queued"]
     seal(victim)
@@ -115,10 +116,10 @@ time.sleep(600)
 """
 
 
-def start_program(store: Path, on_disconnect: str, *configs: dict[str, Any]) -> tuple[subprocess.Popen[str], int, list[Path]]:
+def start_program(
+    store: Path, on_disconnect: str, *configs: dict[str, Any]
+) -> tuple[subprocess.Popen[str], int, list[Path]]:
     """Another program that submits runs and waits; the process, the pid of its service, its runs."""
-    import json
-
     program = subprocess.Popen([sys.executable, "-c", WINDOW, str(store), on_disconnect, json.dumps(configs)],
                                stdout=subprocess.PIPE, text=True, env=child_environment())
     assert program.stdout is not None
@@ -128,17 +129,15 @@ def start_program(store: Path, on_disconnect: str, *configs: dict[str, Any]) -> 
 
 @pytest.mark.parametrize("attempt", range(MOMENTS))
 def test_a_killed_window_does_not_stop_its_runs(store: Path, moment: float, attempt: int) -> None:
-    program, service, runs = start_program(store, "finish", tiny("first", 300), tiny("second"))
+    program, service, runs = start_program(store, "finish", tiny("first", 150), tiny("second"))
     with program:
         time.sleep(moment)
         processes = family(service)
         program.kill()
-    watched = processes[:1]
-    assert gone(watched, 60)  # the service, once its queue is empty
+    assert gone(processes, 60)  # once the queue is empty
     assert [info(run).status for run in runs] == ["finished", "finished"]
-    assert_intact(runs[0], 301)
+    assert_intact(runs[0], 151)
     assert_intact(runs[1], 6)
-    assert gone(processes, ENDS_WITHIN_S)
 
 
 def test_the_next_window_finds_the_runs_of_a_killed_one_live(store: Path) -> None:
@@ -171,14 +170,19 @@ def test_a_killed_command_takes_everything_with_it(store: Path, moment: float, a
     assert_intact(running, seen)
 
 
+def sockets(process: psutil.Process) -> list[Any]:
+    """The network connections and listening sockets of a process."""
+    return process.net_connections() if hasattr(process, "net_connections") else process.connections()
+
+
 def test_nobody_listens_on_any_port(store: Path) -> None:
     with Listening(store, on_disconnect="stop", warm=False) as client:
         (run,) = client.submit([endless()])
         until(lambda: has_steps(run))
-        assert [p.net_connections() for p in family(client.pid or 0)] == [[], []]
+        assert [sockets(p) for p in family(client.pid or 0)] == [[], []]
 
 
-def test_the_first_device_step_follows_run_without_a_second_import_of_torch(store: Path) -> None:
+def test_a_run_is_taken_by_the_worker_that_checked_it(store: Path) -> None:
     with Listening(store, on_disconnect="stop", warm=True) as client:
         warm = client.wait_for("warm", state="ready").detail
         assert client.validate(tiny("a")) == () and warm["torch"]

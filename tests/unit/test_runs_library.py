@@ -79,6 +79,13 @@ def test_deleting_takes_everything_that_belongs_to_a_run(store):
     assert [file.name for file in store.iterdir() if "first" in file.name] == []
 
 
+def test_a_run_can_be_called_something_else(store):
+    library = Library(store)
+    row = library.scan()[0]
+    library.rename(row.path, "zweite Wahl")
+    assert library.scan()[0].name == "zweite Wahl"
+
+
 def test_a_run_that_is_being_written_is_not_deleted(tmp_path):
     with running(tmp_path / "a.tfx"):
         with pytest.raises(RunFileError, match="Stop the run first"):
@@ -86,7 +93,9 @@ def test_a_run_that_is_being_written_is_not_deleted(tmp_path):
         assert (tmp_path / "a.tfx").exists()
 
 
-@pytest.mark.parametrize("text", ["first", "20260101-000000-first-aaaa", "20260101-000000-first-aaaa.tfx", "20260101-000000"])
+@pytest.mark.parametrize(
+    "text", ["first", "20260101-000000-first-aaaa", "20260101-000000-first-aaaa.tfx", "20260101-000000"]
+)
 def test_a_run_is_found_by_what_people_type(store, text):
     assert find_run(text, Library(store)).name == "20260101-000000-first-aaaa.tfx"
 
@@ -99,7 +108,7 @@ def test_a_run_is_found_by_its_path_and_by_the_beginning_of_its_identity(store):
 
 
 def test_a_name_of_two_runs_is_refused_with_both(store):
-    with pytest.raises(ConfigError, match="bbbb.*cccc"):
+    with pytest.raises(ConfigError, match=r"bbbb.*cccc"):
         find_run("twin", Library(store))
 
 

@@ -138,8 +138,10 @@ def test_tainted_and_warm_up_steps_do_not_count(opened, tmp_path):
     create(tmp_path / "a.tfx", make_config(warmup_steps=1), "")
     with RunWriter(tmp_path / "a.tfx") as writer:
         writer.state("running")
-        for step, phase, taint in [(1, "warmup", None), (2, "measure", None), (3, "measure", "clocks"), (4, "measure", None)]:
-            writer.step(step=step, phase=phase, taint=taint, step_ms=float(step), tokens=10)
+        writer.step(step=1, phase="warmup", step_ms=1.0, tokens=10)
+        writer.step(step=2, phase="measure", step_ms=2.0, tokens=10)
+        writer.step(step=3, phase="measure", step_ms=3.0, tokens=10, taint="clocks")
+        writer.step(step=4, phase="measure", step_ms=4.0, tokens=10)
     run = opened(tmp_path / "a.tfx").load()
     assert run.measured("step_ms").tolist() == [2.0, 4.0]
     assert run.summary()["measured_steps"] == 2

@@ -28,5 +28,9 @@ def test_the_last_lines_are_told_but_not_a_whole_book() -> None:
     assert outcome.endswith("RuntimeError: it broke {here}") and len(outcome) < 1000
 
 
+def test_what_was_written_before_a_kill_is_not_taken_for_its_reason() -> None:
+    assert "warning" not in describe_exit(-signal.SIGKILL, ["a warning about something else"])
+
+
 def test_a_signal_without_a_name_has_a_number() -> None:
     assert signal_name(250) == "signal 250"

@@ -17,7 +17,8 @@ import numpy.typing as npt
 from tfx_engine.protocol.problems import ConfigError, Problem
 
 _SCANNED = 16 * 2**20  # bytes at the beginning of a file that are checked to be text
-_FOLDER_LIMIT = 2 * 2**30  # bytes; a folder is read into memory, a single file is mapped
+_MAPPED_FROM = 64 * 2**20  # bytes; a larger file is mapped instead of read
+_FOLDER_LIMIT = 2 * 2**30  # bytes; a folder is always read into memory
 _SEPARATOR = b"\n\n"
 
 
@@ -38,7 +39,7 @@ def open_corpus(path: str | None) -> Corpus:
     """The corpus at a path, or Python's own reference. Raises ConfigError where it is missing or not text."""
     if path is None:
         return _python_reference()
-    place = Path(path).expanduser()
+    place = _locate(path)
     try:
         status = place.stat()
         if stat.S_ISDIR(status.st_mode):
@@ -56,6 +57,13 @@ def open_corpus(path: str | None) -> Corpus:
         raise _refused("unreadable", place, "{path} cannot be read: {reason}.", "", reason=reason) from None
 
 
+def _locate(path: str) -> Path:
+    try:
+        return Path(path.replace("\0", "\N{REPLACEMENT CHARACTER}")).expanduser()  # no file has a NUL in its name
+    except RuntimeError:  # "~nobody/text": there is no such user
+        return Path(path)
+
+
 def _refused(code: str, path: Path, template: str, hint: str, **args: Any) -> ConfigError:
     return ConfigError([Problem(code=code, path="data.path", template=template, hint_template=hint,
                                 args={"path": str(path), **args})])
@@ -71,10 +79,14 @@ def _python_reference() -> Corpus:
 
 @functools.lru_cache(maxsize=4)
 def _open_file(path: Path, size: int, changed_ns: int) -> Corpus:
-    """Mapped, not read. Size and time of change are arguments so that a changed file is opened anew."""
+    """Read, or mapped where it is large. Size and time of change are arguments: a changed file is opened anew."""
     if size == 0:
         raise _refused("empty-file", path, "{path} is empty.", "Name a file with text in it.")
-    data = np.memmap(path, np.uint8, mode="c")  # copy on write: torch wants memory that it could write to
+    data: npt.NDArray[np.uint8]
+    if size < _MAPPED_FROM:  # a mapped file that somebody cuts short while we train would end the process
+        data = np.frombuffer(bytearray(path.read_bytes()), np.uint8)
+    else:
+        data = np.memmap(path, np.uint8, mode="c")  # copy on write: torch wants memory that it could write to
     fault = _not_text(bytes(data[:_SCANNED]), whole=size <= _SCANNED)
     if fault:
         raise _refused("not-text", path, "{path} is not text: {fault}", "Save it as UTF-8 text.", fault=fault)

@@ -1,8 +1,9 @@
 """When to probe: at fixed steps, and within what probing may cost.
 
 A probe that the configuration gives an interval for is taken at every multiple of it, whatever it costs. An automatic
-one comes about ten times in the measured steps (the update ratio fifty times), and only while all automatic probes together have cost no more than
-1 % of the time that has passed; the first quarter of a second is free, so that a short run has something to show.
+one comes about ten times in the measured steps (the update ratio fifty times), and only while all automatic probes
+together have cost no more than 1 % of the time that has passed; the first quarter of a second is free, so that a short
+run has something to show.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ class Budget:
         self._now = now
         self._begun_s = now()
         self._spent_s = 0.0
-        self._explicit = {"attention": run.attention_every, "memory": run.memory_every, "evaluation": run.validate_every}
+        self._explicit = {
+            "attention": run.attention_every, "memory": run.memory_every, "evaluation": run.validate_every,
+        }
         self._automatic = {p: max(LEAST_INTERVAL.get(p, 1), run.measure_steps // times) for p, times in TIMES.items()}
         self._last_cost_s: dict[str, float] = {}
 

@@ -18,7 +18,7 @@ class Mark(Protocol):
         """Whether the device has finished it, asked without waiting."""
 
     def read(self) -> tuple[float, float]:
-        """(milliseconds that the step took, milliseconds from the clock's zero to its end); waits where it is not done."""
+        """(milliseconds that the step took, milliseconds from the clock's zero to its end); waits for the end."""
 
 
 class Clock(Protocol):

@@ -68,7 +68,7 @@ class NvidiaGpu:
         except self._nvml.NVMLError:
             return None  # the fact is absent; the readings say why
 
-    def read(self) -> dict[str, float]:
+    def read(self) -> dict[str, Any]:
         """The readings that can be had now."""
         nvml, handle = self._nvml, self._handle
         ask: dict[str, Callable[[], float]] = {
@@ -78,7 +78,7 @@ class NvidiaGpu:
             "power_w": lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1000,
             "sm_clock_mhz": lambda: nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM),
         }
-        readings = {}
+        readings: dict[str, Any] = {}
         for name in _DEVICE_READINGS:
             if name not in self.missing:
                 try:
@@ -100,7 +100,7 @@ class NoGpu:
     def driver(self) -> str | None:
         return None
 
-    def read(self) -> dict[str, float]:
+    def read(self) -> dict[str, Any]:
         return {}
 
 

@@ -13,8 +13,11 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import psutil
 import torch
 from torch import Tensor, nn
+
+_SHARE_OF_FREE_MEMORY = 0.25
 
 
 class LayerNorms:
@@ -63,6 +66,11 @@ class UpdateRatio:
     def __init__(self, norms: LayerNorms) -> None:
         self._norms = norms
         self._before: list[Tensor] = []
+
+    def fits(self) -> bool:
+        """Whether host memory has room to spare for the copy."""
+        size = sum(p.numel() * p.element_size() for p in self._norms.parameters)
+        return size <= _SHARE_OF_FREE_MEMORY * psutil.virtual_memory().available
 
     def before(self) -> None:
         """Copy the weights."""

@@ -11,6 +11,7 @@ import torch
 
 from tfx_engine.protocol.marker import tr_mark
 
+_CPU_WORDS = ("can't allocate memory", "not enough memory", "cannot allocate memory")
 DEVICE_BYTES_EVERY_S = 0.1  # the driver is asked this often at most: the call costs more than a short step
 
 
@@ -45,7 +46,7 @@ class HostMemory:
     def __init__(self) -> None:
         self._process = psutil.Process()
         self.missing = {
-            "allocated_bytes": tr_mark("torch's CPU allocator counts only while it is profiled: known for the steps of the memory split."),
+            "allocated_bytes": tr_mark("torch's CPU allocator counts only while it is profiled: on memory probes."),
             "reserved_bytes": tr_mark("torch's CPU allocator holds no reserve."),
             "device_bytes": tr_mark("The CPU has no memory of its own; see process memory and RAM."),
         }
@@ -101,7 +102,7 @@ class MpsMemory:
 
     def __init__(self) -> None:
         self._process = psutil.Process()
-        self.missing = {"allocated_bytes": tr_mark("torch keeps no maximum for this device: known for the steps of the memory split.")}
+        self.missing = {"allocated_bytes": tr_mark("torch keeps no maximum of what is allocated on this device.")}
 
     def start(self) -> None:
         """Nothing to reset."""
@@ -122,3 +123,10 @@ def make_meter(device: torch.device) -> MemoryMeter:
         case "mps":
             return MpsMemory()
     return HostMemory()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory ran out, on the device or on the host."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _CPU_WORDS)

@@ -39,7 +39,7 @@ class Range:
 
 
 class AllocatorRecording:
-    """`with AllocatorRecording(device) as r:` afterwards `r.changes` and `r.ranges` hold what happened on the device."""
+    """`with AllocatorRecording(device) as r:` afterwards `r.changes` and `r.ranges` say what happened on the device."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device

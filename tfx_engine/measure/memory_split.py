@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -69,7 +70,9 @@ def can_split(device: torch.device) -> bool:
     return device.type in ("cpu", "cuda", "xpu")
 
 
-def known_storages(model: nn.Module, optimizer: Optimizer | None, batch: Iterable[Tensor], device: torch.device) -> Storages:
+def known_storages(
+    model: nn.Module, optimizer: Optimizer | None, batch: Iterable[Tensor], device: torch.device
+) -> Storages:
     """The storages that the training holds on the device now, each once: the first owner in this order has it."""
     storages: Storages = {}
     for name, p in model.named_parameters():
@@ -141,7 +144,7 @@ def _blocks(base: Storages, changes: Sequence[Change]) -> list[_Block]:
     blocks = list(live.values())
     for change in changes:
         gone = live.pop(change.ptr, None)
-        if gone is not None:  # also where the address is used anew: the allocator reports no free of a block of the base
+        if gone is not None:  # or the address is used anew: the CPU's allocator reports no free of a block of the base
             gone.died_ns = change.t_ns
         if change.size > 0:
             live[change.ptr] = block = _Block(change.ptr, change.size, change.t_ns)
@@ -151,7 +154,8 @@ def _blocks(base: Storages, changes: Sequence[Change]) -> list[_Block]:
 
 def _classify(blocks: Iterable[_Block], ranges: Sequence[Range], gradients: set[int], state: set[int]) -> None:
     """Give every block of the step its category."""
-    outer, recompute = _Timeline([r for r in ranges if r.name != RECOMPUTE]), _Timeline([r for r in ranges if r.name == RECOMPUTE])
+    outer = _Timeline([r for r in ranges if r.name != RECOMPUTE])
+    recompute = _Timeline([r for r in ranges if r.name == RECOMPUTE])
     backward_end = max((r.end_ns for r in ranges if r.name == "backward"), default=0)
     for block in blocks:
         if block.born_ns == 0:
@@ -200,7 +204,8 @@ def _replay(blocks: Sequence[_Block], ranges: Sequence[Range], uncounted: int) -
     bytes_NC = change.cumsum(axis=0)
     zero_ns = min([r.start_ns for r in ranges] + [t for t, _, _ in events], default=0)
     time_ms = np.array([0] + [t - zero_ns for t, _, _ in events], np.int64) / 1e6
-    return _summary(bytes_NC, time_ms, [(r.name, (r.start_ns - zero_ns) / 1e6, (r.end_ns - zero_ns) / 1e6) for r in ranges])
+    phases = [(r.name, (r.start_ns - zero_ns) / 1e6, (r.end_ns - zero_ns) / 1e6) for r in ranges]
+    return _summary(bytes_NC, time_ms, phases)
 
 
 def _summary(bytes_NC: np.ndarray, time_ms: np.ndarray, phases: list[tuple[str, float, float]]) -> MemorySplit:
@@ -220,7 +225,7 @@ def _extremes(values: np.ndarray, points: int) -> np.ndarray:
     if len(values) <= points:
         return np.arange(len(values))
     edges = np.linspace(0, len(values), points // 2 + 1).astype(int)
-    picked = [a + f(values[a:b]) for a, b in zip(edges, edges[1:], strict=False) for f in (np.argmin, np.argmax)]
+    picked = [a + f(values[a:b]) for a, b in itertools.pairwise(edges) for f in (np.argmin, np.argmax)]
     return np.unique(picked)
 
 

@@ -12,7 +12,7 @@ MEASURE = "measure"  # our own reading, within a step
 
 
 class Parts:
-    """`with parts("forward"):` names a part of the step. `current` is the last one entered; it outlives an exception."""
+    """`with parts("forward"):` names a part of the step. `current` is the last one entered; exceptions leave it."""
 
     def __init__(self) -> None:
         self.current = ""

@@ -34,7 +34,7 @@ class StepReading:
     norms_tensor_L: Tensor | None = None
     learning_rate: float = float("nan")
     taint: str | None = None
-    memory: StepMemory = StepMemory()
+    memory: StepMemory = dataclasses.field(default_factory=StepMemory)
     update_L: np.ndarray | None = None
     weight_L: np.ndarray | None = None
     # filled in by `fetch`

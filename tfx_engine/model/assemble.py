@@ -85,6 +85,7 @@ def _materialise(model: nn.Module, device: torch.device) -> None:
     for module in model.modules():
         for name, parameter in list(module.named_parameters(recurse=False)):
             if parameter not in made:
-                empty = torch.empty_like(parameter, device=device)
+                # Not empty_like: for a tensor on the meta device it would first load sympy, half a second.
+                empty = torch.empty(parameter.shape, dtype=parameter.dtype, device=device)
                 made[parameter] = nn.Parameter(empty, requires_grad=parameter.requires_grad)
             setattr(module, name, made[parameter])

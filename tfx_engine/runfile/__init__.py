@@ -7,6 +7,7 @@
 | `writer` | everything that a running worker records |
 | `reader` | everything that anyone may want to know, live or years later |
 | `lock`, `seal` | who is writing; closing a file that nobody writes any more |
+| `spool` | stores on a network file system |
 | `mailbox` | pause, resume, stop, probe |
 | `arrays`, `tables`, `rows` | array blobs, the columns, what a reader returns |
 | `rollup` | minimum, maximum, sum and count over many steps |

@@ -5,32 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from tfx_engine.runfile.arrays import pack
 from tfx_engine.runfile.tables import LAYER_COLUMNS, STEP_COLUMNS, STEP_DEFAULTS
+from tfx_engine.runfile.texts import storable
 
-_PLAIN = frozenset({int, float, str, bytes, type(None)})
+_PLAIN = frozenset({int, float, bytes, type(None)})
 
 
 def plain(value: Any) -> Any:
-    """A Python number for a numpy scalar or a 0-d array; anything else as it is."""
+    """A Python number for a numpy scalar or a 0-d array, a text in valid Unicode; anything else as it is."""
+    if isinstance(value, str):
+        return storable(value)
     return value.item() if type(value) not in _PLAIN and hasattr(value, "item") else value
-
-
-def _encode(value: Any) -> Any:
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError(f"facts and arguments hold plain data, not {type(value).__name__}")
-
-
-_json = msgspec.json.Encoder(enc_hook=_encode)
-
-
-def json_text(value: Any) -> str:
-    """JSON text; NaN and infinities become null, arrays become lists. Raises TypeError for what is not plain data."""
-    return _json.encode(value).decode()
 
 
 def step_columns(columns: Mapping[str, Any]) -> dict[str, Any]:

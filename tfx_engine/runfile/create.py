@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import functools
-import json
 import os
 import sqlite3
 import subprocess
@@ -18,6 +17,7 @@ from tfx_engine.protocol.config import Config
 from tfx_engine.runfile.errors import failure, os_failure, write_failure
 from tfx_engine.runfile.store import make_store
 from tfx_engine.runfile.tables import schema
+from tfx_engine.runfile.texts import json_text, storable
 
 
 def create(
@@ -58,10 +58,10 @@ def _insert_run(
     connection: sqlite3.Connection, config: Config, config_toml: str, comparison: str, queue_position: float
 ) -> None:
     row = {
-        "id": 1, "run_id": str(uuid.uuid4()), "name": config.name, "status": "queued", "created_at": utc_now(),
-        "queue_position": queue_position, "comparison": comparison, "config_toml": config_toml,
-        "config_json": json.dumps(config.as_dict(), ensure_ascii=False), "engine_version": tfx_engine.__version__,
-        "engine_revision": engine_revision(),
+        "id": 1, "run_id": str(uuid.uuid4()), "name": storable(config.name), "status": "queued",
+        "created_at": utc_now(), "queue_position": queue_position, "comparison": storable(comparison),
+        "config_toml": storable(config_toml), "config_json": json_text(config.as_dict()),
+        "engine_version": tfx_engine.__version__, "engine_revision": engine_revision(),
     }
     with connection:
         connection.execute(

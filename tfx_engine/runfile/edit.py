@@ -11,6 +11,7 @@ from tfx_engine.runfile.connect import connect
 from tfx_engine.runfile.errors import write_failure
 from tfx_engine.runfile.header import check_file
 from tfx_engine.runfile.lock import RunLock
+from tfx_engine.runfile.texts import storable
 
 
 def rename(path: str | os.PathLike[str], name: str) -> None:
@@ -20,6 +21,6 @@ def rename(path: str | os.PathLike[str], name: str) -> None:
     with RunLock(path):
         try:
             with closing(connect(path)) as connection:
-                connection.execute("UPDATE run SET name = ? WHERE id = 1", (name,))
+                connection.execute("UPDATE run SET name = ? WHERE id = 1", (storable(name),))
         except sqlite3.Error as error:
             raise write_failure(error, path) from None

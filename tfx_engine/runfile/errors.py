@@ -45,11 +45,11 @@ _SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "no-space": (
         tr_mark("cannot be written: there is no space left on the disk."),
-        tr_mark("Make room; what was measured is kept in memory meanwhile, and written then."),
+        tr_mark("Make room on that disk, or choose another folder."),
     ),
     "write-failed": (
         tr_mark("cannot be written: {error}."),
-        tr_mark("Check the disk; what was measured is kept in memory meanwhile, and written then."),
+        tr_mark("Check that disk, or choose another folder."),
     ),
     "in-use": (
         tr_mark("is being written by another process{who}."),

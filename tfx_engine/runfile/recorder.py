@@ -17,6 +17,7 @@ from tfx_engine.runfile.errors import RunFileError, primary_code, words, write_f
 from tfx_engine.runfile.outcome import write_state
 from tfx_engine.runfile.rollup import Rollups, RollupState, reading
 from tfx_engine.runfile.tables import insert
+from tfx_engine.runfile.texts import json_text
 
 COMMIT_EVERY_S = 0.15  # a commit is on disk at most 250 ms after its rows were handed over
 RETRY_EVERY_S = 0.5
@@ -110,7 +111,7 @@ class Recorder:
             self._on_error(None)
 
     def _event(self, kind: str, code: str, template: str, **args: Any) -> Item:
-        return Item("event", (self._t_ms(), utc_now(), kind, code, template, conversion.json_text(args)), 0)
+        return Item("event", (self._t_ms(), utc_now(), kind, code, template, json_text(args)), 0)
 
     def _transaction(self, write: Callable[[list[Item]], None], batch: list[Item]) -> None:
         """The batch and the rollups it completes: all of it, or nothing."""

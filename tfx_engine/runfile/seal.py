@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from tfx_engine.runfile import spool
 from tfx_engine.runfile.connect import change_journal_mode, connect
 from tfx_engine.runfile.errors import RunFileError, failure, os_failure, write_failure
 from tfx_engine.runfile.header import check_file, is_sealed
@@ -14,6 +15,8 @@ from tfx_engine.runfile.lock import RunLock
 from tfx_engine.runfile.outcome import INTERRUPTED, write_state
 from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.store import beside
+
+_PATIENCE_MS = 1000  # with readers, for each of the two things that want them out of the way
 
 
 def seal(path: str | os.PathLike[str]) -> bool:
@@ -24,7 +27,7 @@ def seal(path: str | os.PathLike[str]) -> bool:
     """
     path = Path(path)
     check_file(path)
-    if is_sealed(path) and not _says_running(path):
+    if is_sealed(path) and spool.recorded_at(path) == path and not _says_running(path):
         return False
     try:
         lock = RunLock(path)
@@ -34,8 +37,11 @@ def seal(path: str | os.PathLike[str]) -> bool:
         raise
     with lock:
         try:
-            with closing(connect(path)) as connection:
+            local = spool.recorded_at(path)
+            with closing(connect(local)) as connection:
                 seal_connection(connection, path)
+            if is_sealed(local):  # else a reader kept it from being: another time
+                spool.end(local, path)
         except sqlite3.Error as error:
             raise write_failure(error, path) from None
     return True
@@ -49,9 +55,10 @@ def _says_running(path: Path) -> bool:
 def seal_connection(connection: sqlite3.Connection, path: Path) -> None:
     """Seal through the connection of whoever holds the lock; letters to a run that has ended are thrown away.
 
-    A reader in the middle of something for seconds keeps the journal mode from being changed: the file is then complete
-    in itself all the same, as the log is empty, and the next `seal` ends the matter.
+    A reader in the middle of something for seconds keeps the log from being emptied: it then stays beside the file,
+    nothing is lost, and the next `seal` ends the matter.
     """
+    connection.execute(f"PRAGMA busy_timeout = {_PATIENCE_MS}")
     connection.execute("PRAGMA synchronous = FULL")
     status = connection.execute("SELECT status FROM run WHERE id = 1").fetchone()[0]
     if status == "running":
@@ -61,7 +68,7 @@ def seal_connection(connection: sqlite3.Connection, path: Path) -> None:
     if status != "queued":
         beside(path, ".mail").unlink(missing_ok=True)
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    change_journal_mode(connection, "delete")
+    change_journal_mode(connection, "delete", patience_s=_PATIENCE_MS / 1000)
 
 
 def copy_run(path: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:

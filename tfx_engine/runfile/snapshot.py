@@ -17,6 +17,7 @@ from typing import Any
 from tfx_engine.runfile.errors import RunFileError, failure, primary_code, words
 from tfx_engine.runfile.header import Header, check_file
 from tfx_engine.runfile.lock import is_locked
+from tfx_engine.runfile.spool import recorded_at
 from tfx_engine.runfile.store import beside
 from tfx_engine.runfile.tables import TABLES
 from tfx_engine.runfile.upgrade import make_current
@@ -40,18 +41,15 @@ class Opener:
 
     def open(self) -> sqlite3.Connection:
         """A connection in a read transaction. Raises `RunFileError`, or sqlite3.Error for what `reason` words."""
-        header = check_file(self.path)
+        path = recorded_at(self.path)
+        header = check_file(path)
         try:
-            return self._begin(_uri(self.path, self._is_immutable(header)), header)
+            return self._begin(_uri(path, _is_immutable(path, header)), header)
         except sqlite3.OperationalError as error:
             # Its log can only be read with a file beside it, which cannot be made here.
             if primary_code(error) not in _NEEDS_TO_WRITE or is_locked(self.path):
                 raise
         return self._begin(_uri(self._private_copy(), False), header)
-
-    def _is_immutable(self, header: Header) -> bool:
-        is_alone = not header.is_wal and not beside(self.path, "-wal").exists()
-        return is_alone and not os.access(self.path.parent, os.W_OK)
 
     def _begin(self, uri: str, header: Header) -> sqlite3.Connection:
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, cached_statements=0)
@@ -99,6 +97,11 @@ class Opener:
         if self._copy is not None:
             self._copy.cleanup()
             self._copy = None
+
+
+def _is_immutable(path: Path, header: Header) -> bool:
+    is_alone = not header.is_wal and not beside(path, "-wal").exists()
+    return is_alone and not os.access(path.parent, os.W_OK)
 
 
 def _uri(path: Path, is_immutable: bool) -> str:

@@ -23,16 +23,17 @@ from numpy.typing import NDArray
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_engine.protocol.status import STATUSES
+from tfx_engine.runfile import spool
 from tfx_engine.runfile.buffer import Buffer, Item
 from tfx_engine.runfile.connect import change_journal_mode, connect
-from tfx_engine.runfile.conversion import json_text
 from tfx_engine.runfile.create import utc_now
 from tfx_engine.runfile.errors import RunFileError, failure, write_failure
-from tfx_engine.runfile.header import check_file
+from tfx_engine.runfile.header import check_file, is_sealed
 from tfx_engine.runfile.lock import RunLock, process_identity
 from tfx_engine.runfile.recorder import Recorder
 from tfx_engine.runfile.seal import seal_connection
 from tfx_engine.runfile.tables import DEVICE_READINGS, ROLLUP_COLUMNS, STEP_COLUMNS
+from tfx_engine.runfile.texts import json_text
 
 PATIENCE_S = 60.0  # of a caller whose buffer is full
 STATE_PATIENCE_S = 10.0
@@ -51,7 +52,8 @@ class RunWriter:
         """Take the lock (or take over `lock`, which is released even if this fails) and open an existing file.
 
         `on_error` is called on the writer's thread with what keeps it from writing, and with None once it can again.
-        Raises `RunFileError`: no such file, in use, no permission, no space, damaged, newer.
+        On a network file system it records on a local disk, and moves the file when it is closed (see `spool`). Raises
+        `RunFileError`: no such file, in use, no permission, no space, damaged, newer.
         """
         self.path = Path(path)
         self._start = time.perf_counter()
@@ -63,7 +65,8 @@ class RunWriter:
         with ExitStack() as undo:
             undo.callback(self._lock.release)
             try:
-                self._connection = connect(self.path)
+                self._local = spool.begin(self.path)
+                self._connection = connect(self._local)
                 undo.callback(self._connection.close)
                 if not change_journal_mode(self._connection, "wal"):
                     raise failure("in-use", self.path, who="")
@@ -72,6 +75,8 @@ class RunWriter:
                 raise write_failure(error, self.path) from None
             undo.pop_all()
         self.fact("rollup_columns", list(ROLLUP_COLUMNS))
+        if self._local != self.path:
+            self.event("warning", "spooled", spool.SPOOLED, folder=str(self._local.parent))
 
     def t_ms(self) -> float:
         """Milliseconds since this writer was made: the clock of every `t_ms` that a caller leaves out."""
@@ -185,23 +190,28 @@ class RunWriter:
     def close(self) -> None:
         """Write what is left, seal the file, give the lock back. A run still `running` becomes `interrupted`.
 
-        Raises `RunFileError` where something could not be written; the file is then as after the last commit.
+        Where the file cannot be sealed now (no space, a reader in the middle of something) its log stays beside it, with
+        nothing lost, for `seal` to end the matter. Raises `RunFileError` where something could not be written at all:
+        the file is then as after the last commit.
         """
         if self._is_closed:
             return
         self._is_closed = True
         try:
             self._recorder.finish(STATE_PATIENCE_S)
-            error = self._recorder.error
-            if error is None:
-                seal_connection(self._connection, self.path)
-        except sqlite3.Error as refusal:
-            error = write_failure(refusal, self.path)
+            if self._recorder.error is not None:
+                raise self._recorder.error
+            seal_connection(self._connection, self.path)
+            self._connection.close()
+            if is_sealed(self._local):  # else a reader kept it from being: `seal` moves it another time
+                spool.end(self._local, self.path)
+        except sqlite3.Error as error:
+            refusal = write_failure(error, self.path)
+            if refusal.problem.code == "damaged":
+                raise refusal from None
         finally:
             self._connection.close()
             self._lock.release()
-        if error is not None:
-            raise error
 
     def __enter__(self) -> RunWriter:
         return self

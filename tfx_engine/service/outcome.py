@@ -24,8 +24,9 @@ def describe_exit(exit_code: int, last_lines: Iterable[str] = ()) -> str:
     """
     if exit_code < 0:
         name = signal_name(-exit_code)
-        template = _KILLED if name == "SIGKILL" else _CRASHED if name in _CRASH_SIGNALS else _SIGNALLED
-        words = template.format(signal=name)
+        if name == "SIGKILL":
+            return _KILLED.format(signal=name)  # it had no time for last words; what it wrote before is about other things
+        words = (_CRASHED if name in _CRASH_SIGNALS else _SIGNALLED).format(signal=name)
     elif exit_code:
         # Windows reports an access violation and its like as a number above 2**31, known by its hexadecimal form.
         words = _EXITED.format(code=exit_code if exit_code < 2**31 else hex(exit_code))

@@ -27,6 +27,12 @@ from tfx_engine.train.setup import Setup
 from tfx_engine.train.step import nothing, train_step
 
 _PAUSE_LOOK_S = 0.05
+_PAUSED = tr_mark("Paused after step {step}.")
+_RESUMED = tr_mark("Goes on with step {step}.")
+_PROBES_OFF = tr_mark("Nothing was captured: this run measures only its clock and its loss.")
+_NO_ROOM = tr_mark("It needs a copy of the weights in host memory, which has no room for it.")
+_LOST = tr_mark("The loss of step {step} is not a number ({loss}).")
+_FOUND = tr_mark("The loss is a number again at step {step}, after {steps} steps.")
 
 
 class Loop:
@@ -45,6 +51,9 @@ class Loop:
         self._update = UpdateRatio(self._norms)
         self._readout = Readout(setup.device)
         self._splits = self._run.probes and can_split(setup.device)
+        self._updates = self._run.probes and self._update.fits()
+        if self._run.probes and not self._updates:
+            recorder.missing("update_ratio", _NO_ROOM)
         self._taint: str | None = None  # of the next step
         self._plain_step_s = 0.0
         self._lost_at: int | None = None  # since this step the loss is not a number
@@ -81,10 +90,10 @@ class Loop:
             if self._splits and self._budget.due("memory", measured):
                 self._memory_step()
             else:
-                self._plain_step(with_update=self._run.probes and self._budget.due("update", measured))
+                self._plain_step(with_update=self._updates and self._budget.due("update", measured))
             if self._probes and measured < self._run.measure_steps:
                 self._probes.scheduled(measured, self.step)
-        if self._probes:
+        if self._probes and not self._control.stop.is_interrupted:
             self._probes.all(self.step)
         return self._may_go_on()
 
@@ -102,24 +111,24 @@ class Loop:
 
     def _hold(self) -> None:
         self._hand_on(wait=True)
-        self._recorder.event("state", "paused", tr_mark("Paused after step {step}."), step=self.step)
+        self._recorder.event("state", "paused", _PAUSED, step=self.step)
         while self._control.paused and not self._control.stop.wait(_PAUSE_LOOK_S):
             self._answer_requests()
         if not self._control.stop.is_set():
-            self._recorder.event("state", "resumed", tr_mark("Goes on with step {step}."), step=self.step + 1)
+            self._recorder.event("state", "resumed", _RESUMED, step=self.step + 1)
             self._taint = "after a pause"
 
     def _answer_requests(self) -> None:
         for request in self._control.requests():
             if self._probes:
-                self._probes.attention(self.step, request)
+                self._probes.requested(request, self.step)
             else:
-                self._recorder.event("problem", "probes-off", tr_mark("Nothing was captured: this run measures only its clock and its loss."))
+                self._recorder.event("problem", "probes-off", _PROBES_OFF)
 
     def _plain_step(self, with_update: bool = False) -> None:
         """A timed step, as all measured ones are."""
         begun_s = time.perf_counter()
-        self.step += 1
+        self._begin_step()
         if with_update:
             self._update.before()
         copied_s = time.perf_counter()
@@ -142,7 +151,7 @@ class Loop:
     def _memory_step(self) -> None:
         """A step whose every allocation is recorded. That slows it down, so it counts in no time statistics."""
         begun_s = time.perf_counter()
-        self.step += 1
+        self._begin_step()
         setup = self._setup
         batch = setup.task.batch(self.step - 1, setup.device)
         self._meter.start()
@@ -164,6 +173,10 @@ class Loop:
         self._recorder.memory(split, self.step, self.phase)
         self._budget.charge("memory", max(0.0, time.perf_counter() - begun_s - self._plain_step_s))
         self._finish(reading)
+
+    def _begin_step(self) -> None:
+        self.step += 1
+        self.parts.current = ""
 
     def _take_norms(self, reading: StepReading) -> None:
         with self.parts(MEASURE):
@@ -188,11 +201,11 @@ class Loop:
         lost = not math.isfinite(reading.loss)
         if lost and self._lost_at is None:
             self._lost_at = reading.step
-            self._recorder.event("warning", "loss-not-a-number", tr_mark("The loss of step {step} is not a number ({loss})."),
-                                 step=reading.step, loss=str(reading.loss))
+            args = {"step": reading.step, "loss": str(reading.loss)}
+            self._recorder.event("warning", "loss-not-a-number", _LOST, **args)
             if self._run.on_nan == "stop":
-                self._control.stop.set("stopped", f"The loss of step {reading.step} is not a number ({reading.loss}).")
+                self._control.stop.set("stopped", _LOST.format_map(args))
         elif not lost and self._lost_at is not None:
-            self._recorder.event("warning", "loss-is-a-number-again", tr_mark("The loss is a number again at step {step}, after {steps} steps."),
-                                 step=reading.step, steps=reading.step - self._lost_at)
+            steps = reading.step - self._lost_at
+            self._recorder.event("warning", "loss-is-a-number-again", _FOUND, step=reading.step, steps=steps)
             self._lost_at = None

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
 from tfx_engine.data.task import IGNORED
 from tfx_engine.measure.attention import capture_attention
 from tfx_engine.measure.budget import Budget
 from tfx_engine.measure.evaluation import BATCHES, held_out_loss
+from tfx_engine.measure.memory import is_out_of_memory
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.train.control import ProbeRequest
 from tfx_engine.train.recorder import Recorder
 from tfx_engine.train.setup import Setup
 from tfx_engine.train.step import mean_loss
+
+_NO_MEMORY = tr_mark("A probe after step {step} was left out: {error}")
+_NOT_CAPTURED = tr_mark("The attention was not captured: {error}.")
 
 
 class Probes:
@@ -25,15 +31,29 @@ class Probes:
 
     def all(self, step: int) -> None:
         """Both, whatever they cost: before the first step and after the last."""
-        self.evaluate(step)
-        self.attention(step)
+        self._take(self.evaluate, step)
+        self._take(self.attention, step)
 
     def scheduled(self, measured_step: int, step: int) -> None:
         """Those that are due after this measured step."""
         for probe, take in (("evaluation", self.evaluate), ("attention", self.attention)):
             if self._budget.due(probe, measured_step):
                 with self._budget.spending(probe):
-                    take(step)
+                    self._take(take, step)
+
+    def requested(self, request: ProbeRequest, step: int) -> None:
+        """What somebody wants to see now."""
+        self._take(lambda step: self.attention(step, request), step)
+
+    def _take(self, probe: Callable[[int], None], step: int) -> None:
+        """A probe that finds no memory is left out; the training goes on."""
+        try:
+            probe(step)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            first_line = str(error).partition("\n")[0]
+            self._recorder.event("problem", "probe-out-of-memory", _NO_MEMORY, step=step, error=first_line)
 
     def evaluate(self, step: int) -> None:
         """The held-out loss after `step` steps."""
@@ -52,7 +72,7 @@ class Probes:
         try:
             maps = capture_attention(training.model, tokens_BT, training.precision(), request.layer, request.head)
         except ValueError as error:
-            self._recorder.event("problem", "no-such-head", tr_mark("The attention was not captured: {error}."), error=str(error))
+            self._recorder.event("problem", "no-such-head", _NOT_CAPTURED, error=str(error))
             return
         if maps.layers:
             self._recorder.attention(maps, step)

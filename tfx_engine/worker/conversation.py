@@ -13,7 +13,7 @@ from tfx_engine.model.validate import validate
 from tfx_engine.protocol.codec import decode_line, problem_to_data
 from tfx_engine.protocol.config import parse_config
 from tfx_engine.protocol.messages import Reply
-from tfx_engine.protocol.problems import ConfigError, Problem
+from tfx_engine.protocol.problems import Problem
 from tfx_engine.protocol.stdio import Lines
 from tfx_engine.protocol.worker_messages import Check, Ended, Examine, Ready, RunFile, ToWorker, WarmedUp
 from tfx_engine.runfile.errors import RunFileError
@@ -88,8 +88,6 @@ def _run(path: str, lines: Lines, stop: StopFlag) -> Outcome:
         return execute(path, stop, on_warmed_up=lambda device: lines.send(WarmedUp(device=device)), own_process=True)
     except RunFileError as error:
         return Outcome("failed", error.problem.sentence())
-    except ConfigError as error:
-        return Outcome("failed", " ".join(problem.sentence() for problem in error.problems))
 
 
 def _answer(check: Check) -> Reply:

@@ -6,25 +6,15 @@ import re
 import traceback
 from collections.abc import Mapping
 
-import torch
-
 from tfx_engine.protocol.problems import ConfigError
 from tfx_engine.runfile.errors import RunFileError
 
-_CPU_WORDS = ("can't allocate memory", "not enough memory", "cannot allocate memory")
 _ASKED = re.compile(r"tried to allocate ([\d.]+)\s*(bytes?|[KMGT]i?B)?", re.IGNORECASE)
 _UNITS = {"b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 _PARTS = {
-    "": "while the model was built", "forward": "in the forward pass", "loss": "in the loss", "backward": "in the backward pass",
-    "measure": "while the gradients were measured", "optimizer": "in the optimizer",
+    "": "before the forward pass", "forward": "in the forward pass", "loss": "in the loss",
+    "backward": "in the backward pass", "measure": "while the gradients were measured", "optimizer": "in the optimizer",
 }
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory ran out, on the device or on the host."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _CPU_WORDS)
 
 
 def out_of_memory(

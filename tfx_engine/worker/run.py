@@ -18,12 +18,12 @@ import torch
 
 from tfx_engine.measure.clock import make_clock
 from tfx_engine.measure.device import DeviceSampler
-from tfx_engine.measure.memory import MemoryMeter, make_meter
+from tfx_engine.measure.memory import MemoryMeter, is_out_of_memory, make_meter
 from tfx_engine.measure.memory_split import can_split, resting_split
 from tfx_engine.model.validate import pick_device, validate
 from tfx_engine.protocol.config import Config, parse_config
 from tfx_engine.protocol.marker import tr_mark
-from tfx_engine.protocol.problems import ConfigError
+from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_engine.protocol.status import Status
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.reader import RunReader
@@ -63,7 +63,7 @@ def execute(
     """
     path = Path(path)
     stop = stop or StopFlag()
-    config = _config_of(path)
+    config, problems = _config_of(path)
     with ExitStack() as stack:
         writer = stack.enter_context(RunWriter(path, on_error=_complain))
         zero_ns = time.perf_counter_ns() - round(writer.t_ms() * 1e6)  # one zero for the steps and all else
@@ -71,7 +71,7 @@ def execute(
         if own_process:
             stack.enter_context(Deadline(stop, writer))
         stack.enter_context(LogCapture(writer.log, streams=own_process))
-        run = _Run(config, writer, RunControl(stop), on_warmed_up, zero_ns)
+        run = _Run(config, problems, writer, RunControl(stop), on_warmed_up, zero_ns)
         mail = MailReader(path, run.control, writer)
         mail.start()
         stack.callback(mail.stop)
@@ -80,15 +80,13 @@ def execute(
     return outcome
 
 
-def _config_of(path: Path) -> Config:
+def _config_of(path: Path) -> tuple[Config, tuple[Problem, ...]]:
+    """The configuration in a file; it has problems where it was written by hand, or by another version."""
     reader = RunReader(path)
     try:
-        config, problems = parse_config(reader.info().config)
+        return parse_config(reader.info().config)
     finally:
         reader.close()
-    if problems:  # written by hand, or by another version
-        raise ConfigError(problems)
-    return config
 
 
 def _complain(error: RunFileError | None) -> None:
@@ -100,10 +98,11 @@ class _Run:
     """The phases of one run."""
 
     def __init__(
-        self, config: Config, writer: RunWriter, control: RunControl, on_warmed_up: Callable[[str], None], zero_ns: int
+        self, config: Config, problems: tuple[Problem, ...], writer: RunWriter, control: RunControl,
+        on_warmed_up: Callable[[str], None], zero_ns: int,
     ) -> None:
         self.control = control
-        self._config, self._writer, self._zero_ns = config, writer, zero_ns
+        self._config, self._problems, self._writer, self._zero_ns = config, problems, writer, zero_ns
         self._on_warmed_up = on_warmed_up
         self._recorder = RunRecorder(writer, self._warmed_up)
         self._device = torch.device("cpu")
@@ -125,7 +124,7 @@ class _Run:
     def _build_and_train(self) -> None:
         recorder, writer = self._recorder, self._writer
         recorder.phase("build")
-        problems = validate(self._config)
+        problems = self._problems or validate(self._config)
         if problems:
             raise ConfigError(problems)
         self._device = pick_device(self._config.run.device)
@@ -165,7 +164,7 @@ class _Run:
     def _failed(self, error: BaseException) -> Outcome:
         self._writer.log("traceback", failure.full_traceback(error))
         part, step = (self._loop.parts.current, self._loop.step) if self._loop else ("", 0)
-        if failure.is_out_of_memory(error):
+        if is_out_of_memory(error):
             capacity = self._meter.capacity_bytes() if self._meter else None
             reason = failure.out_of_memory(error, facts.device_name(self._device), part, step, self._held(), capacity)
             self._writer.event("problem", "out-of-memory", "{reason}", reason=reason, step=step, part=part,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,7 +26,7 @@ def effects(baseline: RunData, other: RunData) -> tuple[dict[str, Effect], dict[
         result[metric] = exact_effect(_at(before, key), _at(after, key))
     result["loss"] = _loss(_at(before, "loss.final"), _at(after, "loss.final"))
     missing = {name: NO_FIGURE for name, found in result.items() if found.distinguishable is None}
-    if result["loss"].percent == result["loss"].percent:
+    if not math.isnan(result["loss"].percent):
         missing["loss"] = ONE_SEED
     return result, missing
 
@@ -48,7 +49,7 @@ def _at(summary: Mapping[str, Any], key: str) -> float | None:
 
 def _loss(baseline: float | None, other: float | None) -> Effect:
     found = exact_effect(baseline, other)
-    return Effect(found.percent, float("nan"), float("nan"), None)
+    return Effect(found.percent, math.nan, math.nan, None)
 
 
 def config_diff(baseline: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -12,7 +12,15 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tfx_workbench.runs.interval import FEWEST, Floats, Interval, bounds, finite, median_interval, resampled_medians
+from tfx_workbench.runs.interval import (
+    FEWEST,
+    Floats,
+    Interval,
+    bounds,
+    finite,
+    median_interval,
+    resampled_medians,
+)
 
 __all__ = ["Effect", "Interval", "effect", "exact_effect", "median_interval"]
 

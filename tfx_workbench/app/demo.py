@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tfx_workbench.app.window import MainWindow
 
 PRESET = "five_techniques"
-SETTLE_MS = 1500  # from the last figure until every panel has drawn it
+SETTLE_MS = 3000  # from the end of the last run until every figure is read and every panel has drawn it
 _log = logging.getLogger("tfx_workbench")
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject
 
@@ -60,7 +61,7 @@ class DeviceChip(QObject):
 
     def _name_in(self, run: SharedRun | None) -> str:
         device = run.facts.get("device") if run is not None else None
-        return str(device.get("name", "")) if isinstance(device, dict) else ""
+        return short_name(str(device.get("name", ""))) if isinstance(device, dict) else ""
 
     def _show_cost(self) -> None:
         figures = self._session.runs.figures(self._session.runs.focus)
@@ -79,10 +80,18 @@ def readings(run: SharedRun) -> list[str]:
     return found
 
 
-def device_words(doctor: dict) -> str:  # type: ignore[type-arg]
-    """The device that `auto` takes, as `doctor` names it."""
-    devices = doctor.get("devices") or []
-    first = devices[0] if isinstance(devices, list) and devices and isinstance(devices[0], dict) else {}
-    capacity = first.get("capacity_bytes") or first.get("memory_bytes")
-    parts = [str(first.get("name") or first.get("device") or ""), size(capacity) if capacity else ""]
-    return " · ".join(filter(None, parts))
+def device_words(doctor: dict[str, Any]) -> str:
+    """The device that `auto` takes, as `doctor` names it, with its memory."""
+    chosen = doctor.get("automatic_device")
+    device = next((d for d in doctor.get("devices") or [] if str(d.get("device")).startswith(str(chosen))), None)
+    if device is not None:
+        memory = device.get("memory_bytes")
+        return " · ".join(filter(None, [str(device.get("name", "")), size(memory) if memory else ""]))
+    memory = doctor.get("ram_bytes")
+    return " · ".join(filter(None, [short_name(str(doctor.get("cpu") or chosen or "")), size(memory) if memory else ""]))
+
+
+def short_name(name: str) -> str:
+    """A processor's name without trademarks and clock: "Intel Xeon Platinum 8480C"."""
+    words = re.sub(r"\((R|TM)\)|\bCPU\b|\bProcessor\b|@.*", " ", name, flags=re.IGNORECASE).split()
+    return " ".join(words) or name

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QRectF, Qt
-from PySide6.QtGui import QColor, QContextMenuEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtCore import QEvent, QRectF, Qt
+from PySide6.QtGui import QColor, QContextMenuEvent, QEnterEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QDockWidget, QHBoxLayout, QLabel, QMenu, QPushButton, QWidget
 
 from tfx_workbench.exhibits.palette import LIGHT, Palette
@@ -27,7 +27,8 @@ class CardDock(QDockWidget):
             | QDockWidget.DockWidgetFeature.DockWidgetFloatable
         )
         self.setWidget(panel)
-        self.setTitleBarWidget(_TitleBar(self, _head_of(panel)))
+        self._bar = _TitleBar(self, _head_of(panel))
+        self.setTitleBarWidget(self._bar)
 
     def apply_theme(self, palette: Palette) -> None:
         """Take on these colours."""
@@ -35,7 +36,15 @@ class CardDock(QDockWidget):
         self.panel.apply_theme(palette)
         self.update()
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802  Qt's name
+    def enterEvent(self, event: QEnterEvent) -> None:
+        self._bar.show_close(True)
+        super().enterEvent(event)
+
+    def leaveEvent(self, event: QEvent) -> None:
+        self._bar.show_close(False)
+        super().leaveEvent(event)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.fillRect(self.rect(), QColor(self._colours.background))
@@ -63,9 +72,17 @@ class _TitleBar(QWidget):
         self._close.setFixedSize(20, 20)
         self._close.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._close.clicked.connect(dock.close)
+        keep = self._close.sizePolicy()
+        keep.setRetainSizeWhenHidden(True)
+        self._close.setSizePolicy(keep)
+        self._close.hide()
         row.addWidget(self._close, 0, Qt.AlignmentFlag.AlignTop)
 
-    def contextMenuEvent(self, event: QContextMenuEvent) -> None:  # noqa: N802
+    def show_close(self, on: bool) -> None:
+        """Offer to close the panel: only where the mouse is, the others stay quiet."""
+        self._close.setVisible(on)
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         floating = self._dock.isFloating()
@@ -82,7 +99,9 @@ def _head_of(panel: Panel) -> QWidget:
         title = QLabel(panel.title)
         title.setObjectName("cardTitle")
         return title
-    view.setObjectName("dockedCard")
+    view.setObjectName("dockedCard")  # the dock paints the card now
+    view.style().unpolish(view)
+    view.style().polish(view)
     layout = view.layout()
     margins = layout.contentsMargins()
     layout.setContentsMargins(margins.left(), 2, margins.right(), margins.bottom())

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from PySide6.QtCore import QObject, QtMsgType, QMessageLogContext, Signal, qInstallMessageHandler
+from PySide6.QtCore import QMessageLogContext, QObject, QtMsgType, Signal, qInstallMessageHandler
 
 _log = logging.getLogger("tfx_workbench")
 _KEPT_BYTES = 1_000_000
@@ -25,6 +25,7 @@ class ErrorHook(QObject):
         super().__init__()
         self._handler: logging.Handler | None = None
         self._log_file = log_file
+        self._last = ""
         self._old_hooks: tuple[Callable[..., object], Callable[..., object]] | None = None
 
     def install(self) -> None:
@@ -53,9 +54,13 @@ class ErrorHook(QObject):
         if issubclass(kind, KeyboardInterrupt):
             sys.__excepthook__(kind, error, trace)
             return
+        line = f"{kind.__name__}: {error}"
+        if line == self._last:  # an error in a paint event comes again with every frame
+            return
+        self._last = line
         whole = "".join(traceback.format_exception(kind, error, trace))
         _log.error("uncaught error\n%s", whole)
-        self.caught.emit(f"{kind.__name__}: {error}", whole)
+        self.caught.emit(line, whole)
 
     def _on_thread_error(self, args: threading.ExceptHookArgs) -> None:
         if args.exc_value is not None:

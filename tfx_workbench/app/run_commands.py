@@ -43,6 +43,7 @@ class RunCommands(QObject):
         self._session.removed.connect(self._offer_undo)
         self._session.submitted.connect(self._on_submitted)
         self._session.ended.connect(self._on_ended)
+        self._session.loaded.connect(self._on_loaded)
 
     # ------------------------------------------------------------------ presets
 
@@ -129,7 +130,7 @@ class RunCommands(QObject):
         first, statuses = keys[0], {row.status for row in rows}
         menu = QMenu(self._window)
         menu.addAction(self.tr("Show only these"), lambda: runs.show_only(keys))
-        menu.addAction(self.tr("Duplicate and tweak"), lambda: self._duplicate(first))
+        menu.addAction(self.tr("Duplicate and tweak"), lambda: self._session.load_from_run(first))
         if len(keys) == 1:
             is_baseline = runs.baseline == first
             words = self.tr("No baseline") if is_baseline else self.tr("Set as baseline")
@@ -151,12 +152,10 @@ class RunCommands(QObject):
             menu.addAction(self.tr("Delete"), lambda: self._session.delete(keys)).setShortcut("Del")
         return menu
 
-    def _duplicate(self, key: str) -> None:
-        if self._session.load_from_run(key):
-            self._window.messages.say(self.tr("Its configuration is in the form. Change something and press Run (F5)."), INFO)
-            self._window.pane.start_search()
-        else:
-            self._window.messages.say(self.tr("The configuration of this run cannot be read."), WARNING)
+    def _on_loaded(self, name: str) -> None:
+        words = self.tr("The configuration of {name} is in the form. Change something and press Run (F5).")
+        self._window.messages.say(words.format(name=name), INFO)
+        self._window.pane.start_search()
 
     def _offer_undo(self, removed: list[Removed]) -> None:
         self._window.messages.say(

@@ -55,6 +55,7 @@ class MainWindow(QMainWindow):
         self._draft_timer.setSingleShot(True)
         self._draft_timer.setInterval(_DRAFT_AFTER_MS)
         self._draft_timer.timeout.connect(lambda: settings.keep_draft(session.draft.state()))
+        self.messages.set_resting(self.tr("F5 run · Shift+F5 stop · Ctrl+K find a technique · Space show a run · F1 help"))
         self._connect_pane()
         self._connect_session()
         self._connect_actions()
@@ -63,6 +64,7 @@ class MainWindow(QMainWindow):
         self._show_draft()
         self._show_lines()
         self._place()
+        self.centralWidget().setFocus()
 
     # ------------------------------------------------------------------ building
 
@@ -93,15 +95,16 @@ class MainWindow(QMainWindow):
         self.pane.setMinimumWidth(264)
         whole = QWidget()
         column = QVBoxLayout(whole)
-        column.setContentsMargins(0, 0, 0, 12)
+        column.setContentsMargins(0, 0, 0, 4)
         column.setSpacing(0)
         column.addWidget(self.top)
         inner = QVBoxLayout()
         inner.setContentsMargins(12, 0, 12, 0)
-        inner.setSpacing(8)
+        inner.setSpacing(4)
         inner.addWidget(self._columns, 1)
         inner.addWidget(self.messages)
         column.addLayout(inner, 1)
+        whole.setFocusPolicy(Qt.FocusPolicy.ClickFocus)  # nothing has the focus until somebody asks for it
         self.setCentralWidget(whole)
 
     def _runs_card(self) -> QFrame:
@@ -205,7 +208,7 @@ class MainWindow(QMainWindow):
             keep.ticked, keep.baseline = list(self.session.runs.ticked), self.session.runs.baseline
         keep.sync()
 
-    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802  Qt's name
+    def closeEvent(self, event: QCloseEvent) -> None:
         """Everything is taken down in a fixed order: what draws first, then what reads, then what runs."""
         self.remember()
         self.frames.stop()
@@ -271,11 +274,11 @@ class MainWindow(QMainWindow):
 
     # ------------------------------------------------------------------ files dropped on the window
 
-    def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if event.mimeData().hasUrls():
             event.acceptProposedAction()
 
-    def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802
+    def dropEvent(self, event: QDropEvent) -> None:
         files = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
         if files:
             self.session.open(files)

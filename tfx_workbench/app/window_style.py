@@ -16,11 +16,12 @@ QLabel#dot[state="ready"] { color: @better; }
 QLabel#dot[state="busy"] { color: @accent; }
 QLabel#dot[state="waiting"] { color: @muted; }
 QLabel#dot[state="gone"] { color: @worse; }
-QPushButton#preset { text-align: left; padding-right: 8px; }
-QPushButton#preset::menu-indicator { subcontrol-origin: padding; subcontrol-position: right center; right: 8px; }
-QFrame#messageBar { background: @raised; border: 1px solid @line; border-radius: 6px; }
-QFrame#messageBar[level="warning"] { border-color: @warning; }
-QFrame#messageBar[level="bad"] { border-color: @worse; }
+QPushButton#preset { text-align: left; }
+QFrame#messageBar { background: transparent; border: 1px solid transparent; border-radius: 6px; }
+QFrame#messageBar[level="info"] { background: @raised; }
+QFrame#messageBar[level="warning"] { background: @raised; border-color: @warning; }
+QFrame#messageBar[level="bad"] { background: @raised; border-color: @worse; }
+QFrame#messageBar[level="rest"] QLabel { color: @muted; }
 QMenuBar { background: transparent; color: @muted; }
 QMenuBar::item { background: transparent; padding: 4px 7px; border-radius: 6px; }
 QMenuBar::item:selected { background: @raised; color: @text; }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 from typing import Any
 
 from tfx_engine.protocol.marker import tr_mark
@@ -38,7 +39,8 @@ def compare(args: argparse.Namespace) -> int:
 def _against(baseline: RunData, other: RunData) -> dict[str, Any]:
     found, missing = effects(baseline, other)
     difference = config_diff(baseline.info.config, other.info.config)
-    return {"run": str(other.path), "name": other.info.name, "effects": found, "config_diff": difference, "missing": missing}
+    names = {"run": str(other.path), "name": other.info.name}
+    return {**names, "effects": found, "config_diff": difference, "missing": missing}
 
 
 def _as_dict(result: dict[str, Any]) -> dict[str, Any]:
@@ -51,13 +53,13 @@ def _print(result: dict[str, Any], baseline: RunData) -> None:
         print(f"  {key}: {values['baseline']} → {values['run']}")
     rows = [
         [name, words.percent(found.percent), _bounds(found), _verdict(found)]
-        for name, found in result["effects"].items() if found.percent == found.percent
+        for name, found in result["effects"].items() if not math.isnan(found.percent)
     ]
     print_table(["", tr_mark("difference"), tr_mark("95 % interval"), ""], rows, right=[1, 2])
 
 
 def _bounds(found: Effect) -> str:
-    return f"[{words.percent(found.low)}, {words.percent(found.high)}]" if found.low == found.low else words.UNKNOWN
+    return words.UNKNOWN if math.isnan(found.low) else f"[{words.percent(found.low)}, {words.percent(found.high)}]"
 
 
 def _verdict(found: Effect) -> str:

@@ -13,7 +13,6 @@ from tfx_engine.protocol.cards import resource
 from tfx_engine.protocol.launch import child_environment, module_argv
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.toml import read_toml
-from tfx_engine.runfile.store import default_store
 from tfx_workbench.analysis.statistics import effect, exact_effect
 from tfx_workbench.commands import words
 from tfx_workbench.commands.configs import read_configs
@@ -31,13 +30,13 @@ def demo(args: argparse.Namespace) -> int:
     say(tr_mark("The five-technique comparison: six runs of about ten seconds each on a CPU of today."))
     runs: list[RunData] = []
     try:
-        paths = run_all(read_configs(preset_files(PRESET), store=args.store), lambda run: runs.append(keep(run)), args.store)
+        given = read_configs(preset_files(PRESET), store=args.store)
+        paths = run_all(given, lambda run: runs.append(keep(run)), args.store)
         print_comparison(runs)
     finally:
         for run in runs:
             run.close()
-    picture = Path(args.screenshot) if args.screenshot else (Path(args.store) if args.store else default_store()) / PICTURE
-    save_picture(paths, picture, args.store)
+    save_picture(paths, Path(args.screenshot) if args.screenshot else paths[0].parent / PICTURE, args.store)
     print(tr_mark("The runs are in {store}; `tfx-workbench` opens the window on them where there is a display.").format(
         store=paths[0].parent))
     return DONE if all(run.info.status == "finished" for run in runs) else FAILED
@@ -59,12 +58,13 @@ def print_comparison(runs: Sequence[RunData]) -> None:
     """One line a run; differences are to the first."""
     baseline = runs[0]
     headings = [
-        "", tr_mark("tokens/s [95 %]"), tr_mark("diff."), tr_mark("peak memory"), tr_mark("diff."), tr_mark("activations"),
-        tr_mark("grad. + optim."), tr_mark("trained params"), tr_mark("loss"), tr_mark("held out"),
+        "", tr_mark("tokens/s [95 %]"), tr_mark("diff."), tr_mark("peak memory"), tr_mark("diff."),
+        tr_mark("activations"), tr_mark("grad. + optim."), tr_mark("trained params"), tr_mark("loss"),
+        tr_mark("held out"),
     ]
     print_table(headings, [_line(run, baseline) for run in runs], right=range(1, len(headings)))
-    print(tr_mark("diff.: against {name}, in %; ~ means not distinguishable from it. Activations: their own peak.").format(
-        name=baseline.info.name))
+    note = tr_mark("diff.: against {name}, in %; ~ means not distinguishable from it. Activations: their own peak.")
+    print(note.format(name=baseline.info.name))
     for run in runs:
         if run.info.status != "finished":
             print(f"{run.info.name}: {run.info.status}. {run.info.reason}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+import shutil
 import sqlite3
 import sys
 import tempfile
@@ -75,15 +76,15 @@ def _store(store: Path) -> Iterator[Check]:
         hint = tr_mark("Choose another folder with --store, or set TFX_HOME.")
         yield Check("store", False, str(error), hint)
         return
-    where = tr_mark("{store} (network: runs are written elsewhere first)") if is_network_filesystem(folder) else "{store}"
-    yield Check("store", True, where.format(store=folder))
+    network = tr_mark(" (on a network: runs are written elsewhere first)") if is_network_filesystem(folder) else ""
+    yield Check("store", True, f"{folder}{network}")
 
 
 def _window() -> Iterator[Check]:
     install = f'{Path(sys.executable).name} -m pip install "tfx-workbench[app]"'
     for distribution, name in (("PySide6-Essentials", "window"), ("pyqtgraph", "plots")):
         version = version_of(distribution)
-        detail = f"{distribution} {version}" if version else tr_mark("{name} is not installed").format(name=distribution)
+        detail = f"{distribution} {version or tr_mark('is not installed')}"
         yield Check(name, version is not None, detail, "" if version else install)
     libraries = missing_libraries()
     if libraries:
@@ -97,36 +98,57 @@ def _window() -> Iterator[Check]:
 
 
 def _engine(store: Path) -> Iterator[Check]:
+    """What only the engine knows: the disk, torch, devices and their sensors."""
     try:
         with Client(store, on_disconnect="stop", warm=False) as client:
             found = client.doctor()
     except ServiceGone as error:
         yield Check("engine", False, str(error), tr_mark("Install TFX Workbench again."))
         return
-    missing = found.get("missing", {})
-    free = found.get("store_free_bytes")
-    yield Check("free space", None if free is None else free >= LITTLE_SPACE, words.size(free),
-                tr_mark("Make room, or choose another folder with --store.") if free is not None and free < LITTLE_SPACE else "")
-    if "torch" in missing:
-        yield Check("torch", False, missing["torch"], f'{Path(sys.executable).name} -m pip install "torch>=2.7,<2.14"')
+    yield Check("engine", True, str(found.get("engine", "")))
+    yield _free_space(found.get("store_free_bytes"))
+    reason = found.get("missing", {}).get("torch")
+    if reason is not None:
+        yield Check("torch", False, reason, f'{Path(sys.executable).name} -m pip install "torch>=2.7,<2.14"')
         return
-    yield from _engine_facts({key: value for key, value in found.items() if key not in SHOWN_ALREADY}, missing)
+    yield _torch(found)
+    yield Check("cpu", True, tr_mark("{name}, {cores} cores, torch uses {threads} threads").format(
+        name=found.get("cpu"), cores=found.get("cpu_cores"), threads=found.get("threads")))
+    yield Check("memory", True, tr_mark("{free} free of {total}").format(
+        free=words.size(found.get("ram_free_bytes")), total=words.size(found.get("ram_bytes"))))
+    yield from _devices(found)
 
 
-SHOWN_ALREADY = ("python", "executable", "platform", "store", "store_free_bytes", "missing")
+def _free_space(free: int | None) -> Check:
+    if free is None or free >= LITTLE_SPACE:
+        return Check("free space", None if free is None else True, words.size(free))
+    return Check("free space", False, words.size(free), tr_mark("Make room, or choose another folder with --store."))
 
 
-def _engine_facts(found: dict[str, Any], missing: dict[str, str]) -> Iterator[Check]:
-    """Torch, devices and their sensors, as the engine reports them."""
-    for name, value in found.items():
-        yield Check(name, None if value is None else True, _words(value))
-    for name, reason in missing.items():
-        yield Check(name, None, reason)
+def _torch(found: dict[str, Any]) -> Check:
+    cuda = found.get("torch_cuda")
+    detail = tr_mark("{version}, CUDA {cuda}").format(version=found["torch"], cuda=cuda) if cuda else found["torch"]
+    if not found.get("devices") and shutil.which("nvidia-smi"):
+        hint = tr_mark("There is an NVIDIA driver, but this torch sees no GPU. Type: python3 start.py --torch cuda")
+        return Check("torch", False, detail, hint)
+    return Check("torch", True, detail)
 
 
-def _words(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_words(inner)}" for key, inner in value.items())
-    if isinstance(value, list):
-        return "; ".join(_words(inner) for inner in value) or tr_mark("none")
-    return words.UNKNOWN if value is None else str(value)
+def _devices(found: dict[str, Any]) -> Iterator[Check]:
+    devices = found.get("devices", [])
+    if not devices:
+        yield Check("accelerator", None, tr_mark("none; runs are done on the CPU"))
+    for device in devices:
+        name, missing = device["device"], device.get("missing", {})
+        parts = [device["name"], words.size(device["memory_bytes"]) if device.get("memory_bytes") else ""]
+        parts.append(tr_mark("driver {version}").format(version=device["driver"]) if device.get("driver") else "")
+        yield Check(name, True, ", ".join(filter(None, parts)))
+        for reading, reason in missing.items():
+            yield Check(f"{name} {reading}", None, reason)
+        if not missing:
+            yield Check(f"{name} sensors", True, tr_mark("all can be read"))
+    automatic = tr_mark('device = "auto" takes {device}').format(device=found.get("automatic_device"))
+    yield Check("automatic", True, automatic)
+    in_hardware = bool(found.get("bfloat16"))
+    detail = tr_mark("in hardware") if in_hardware else tr_mark("not in hardware: such runs work, but may be slow")
+    yield Check("bfloat16", True if in_hardware else None, detail)

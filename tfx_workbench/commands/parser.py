@@ -28,10 +28,10 @@ def window_parser() -> Parser:
     """`tfx-workbench [FILE...]`: the window."""
     parser = Parser(
         prog=PROGRAM, formatter_class=argparse.RawDescriptionHelpFormatter,
-        description=tr_mark("Toggle techniques of a transformer, run real training steps, see what each costs and buys."),
+        description=tr_mark("Toggle techniques of a transformer, run real steps, see what each costs and buys."),
         epilog=_commands_help(), allow_abbrev=False,
     )
-    parser.add_argument("files", nargs="*", metavar="FILE", help=tr_mark("configurations (.toml) or runs (.tfx) to open"))
+    parser.add_argument("files", nargs="*", metavar="FILE", help=tr_mark("configurations (.toml) or runs (.tfx)"))
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("--demo", action="store_true", help=tr_mark("run the five-technique comparison at once"))
     parser.add_argument("--headless", action="store_true",
@@ -75,14 +75,14 @@ def command_parser(command: str) -> Parser:
             parser.add_argument("config", metavar="CONFIG", help=tr_mark("a TOML file"))
             _add_set(parser)
         case "techniques":
-            parser.add_argument("name", nargs="?", metavar="NAME", help=tr_mark("a technique, a slot, or slot/technique"))
+            parser.add_argument("name", nargs="?", metavar="NAME", help=tr_mark("a technique, slot, or slot/technique"))
         case "compare":
             parser.add_argument("runs", nargs="+", metavar="RUN", help=tr_mark("the first one is the baseline"))
         case "show" | "stop" | "pause" | "resume":
-            parser.add_argument("run", metavar="RUN", help=tr_mark("a path, a file name, a name, the beginning of an identity"))
+            parser.add_argument("run", metavar="RUN", help=tr_mark("a path, a file name, a name, or how one begins"))
     if command not in ("check", "techniques"):
         _add_store(parser)
-    parser.add_argument("--json", action="store_true", help=tr_mark("one JSON object a line on stdout, nothing else there"))
+    parser.add_argument("--json", action="store_true", help=tr_mark("one JSON object a line on stdout, nothing else"))
     return parser
 
 

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     def report(ended: RunData) -> None:
         statuses.append(ended.info.status)
         if args.json:
-            emit(ended.summary())
+            emit(ended.complete_summary())
         else:
             print(sentence(ended), flush=True)
 
@@ -45,6 +45,8 @@ def run(args: argparse.Namespace) -> int:
 def sentence(run: RunData) -> str:
     """The outcome of one run in a line, and its reason in another."""
     summary = run.summary()
+    if summary["measured_steps"] == 0:
+        return f"{run.info.name}: {run.info.status}. {run.info.reason} {run.path}"
     text = tr_mark("{name}: {status}. {tokens} tokens/s, {step} ms a step, peak {peak}, loss {loss}. {path}").format(
         name=run.info.name, status=run.info.status, tokens=words.interval(summary["tokens_per_s"]),
         step=words.interval(summary["step_ms"]), peak=words.size(summary["memory_bytes"]["peak"]),

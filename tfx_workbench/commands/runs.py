@@ -47,7 +47,7 @@ def show(args: argparse.Namespace) -> int:
     path = find_run(args.run, library_of(args.store))
     run = RunData(path)
     try:
-        summary = run.load().summary()
+        summary = run.load().complete_summary()
     finally:
         run.close()
     if args.json:

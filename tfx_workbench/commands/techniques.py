@@ -34,9 +34,9 @@ def _named(catalogue: Catalogue, name: str) -> tuple[TechniqueCard, ...]:
     found = found or catalogue.in_slot(name)
     if not found:
         near = nearest(name, [c.name for c in catalogue.techniques] + [s.name for s in catalogue.slots])
+        hint = tr_mark("Did you mean {near!r}?") if near else tr_mark("`tfx-workbench techniques` lists them.")
         raise ConfigError([Problem(
-            code="unknown-technique", path=name, template=tr_mark("is no technique and no slot."),
-            hint_template=tr_mark("Did you mean {near!r}?") if near else tr_mark("`tfx-workbench techniques` lists them."),
+            code="unknown-technique", path=name, template=tr_mark("is no technique and no slot."), hint_template=hint,
             args={"near": near},
         )])
     return found

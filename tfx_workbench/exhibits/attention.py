@@ -49,7 +49,8 @@ def attention(runs: Sequence[RunView], choices: Choices) -> Exhibit:
         layer=row, head=head, large=weights, tokens=_tokens(run, at), pool=at.pool, large_pool=pool,
     )
     sentence = say(
-        tr_mark("{layer} · head {head} · step {step}"), layer=images.layer_names[row], head=head + 1, step=f"{at.step:,}",
+        tr_mark("{layer} · head {head} · step {step}"),
+        layer=images.layer_names[row], head=head + 1, step=f"{at.step:,}",
     )
     return Exhibit(
         "attention", say(_TITLE), sentence=about(run, runs, sentence), images=images, notes=(in_words(weights, pool),),

@@ -44,7 +44,7 @@ def curve_of(run: RunView, series: Series, size: float = 1.0, x_size: float = 1.
 
 
 def x_axis(runs: Sequence[RunView], found: Sequence[Series], choices: Choices) -> tuple[Axis, float]:
-    """The axis of steps or of time, and the size of its unit. It ends where the data will end, as far as that is near."""
+    """The axis of steps or of time, and the size of its unit; it ends where the data will, as far as that is near."""
     reached = max((float(s.x[-1]) for s in found if len(s)), default=0.0)
     live = any(run.data.is_live for run in runs)
     if choices.get("over") == "time":

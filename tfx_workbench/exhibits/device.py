@@ -40,9 +40,12 @@ _GPU = (
     _Reading("power_w", tr_mark("power"), "W", tr_mark("Power that the device draws.")),
 )
 _COMPUTER = (
-    _Reading("cpu_percent", tr_mark("CPU"), "%", tr_mark("Share of all processor cores in use, by all processes."), 100.0),
-    _Reading("rss_bytes", tr_mark("process memory"), "bytes", tr_mark("Resident set size of the worker process.")),
-    _Reading("ram_used_bytes", tr_mark("RAM in use"), "bytes", tr_mark("Memory of the computer in use, by all processes.")),
+    _Reading("cpu_percent", tr_mark("CPU"), "%",
+             tr_mark("Share of all processor cores in use, by all processes."), 100.0),
+    _Reading("rss_bytes", tr_mark("process memory"), "bytes",
+             tr_mark("Resident set size of the worker process.")),
+    _Reading("ram_used_bytes", tr_mark("RAM in use"), "bytes",
+             tr_mark("Memory of the computer in use, by all processes.")),
 )
 _SHOW = Choice("show", tr_mark("what is shown"), (
     ("device", tr_mark("the run's device")), ("computer", tr_mark("computer")), ("all", tr_mark("everything")),
@@ -56,7 +59,8 @@ def device(runs: Sequence[RunView], choices: Choices) -> Exhibit:
     if run is None:
         return Exhibit("device", say(_TITLE), empty=NO_RUN, definitions=definitions)
     has_gpu = any(np.isfinite(r.data.device(g.column, 8).mean).any() for r in runs for g in _GPU)
-    readings = {"computer": _COMPUTER, "all": (*_GPU, *_COMPUTER)}.get(choices.get("show", ""), _GPU if has_gpu else _COMPUTER)
+    of_choice = {"computer": _COMPUTER, "all": (*_GPU, *_COMPUTER)}
+    readings = of_choice.get(choices.get("show", ""), _GPU if has_gpu else _COMPUTER)
     plots = [plot for reading in readings if (plot := _plot(reading, runs)) is not None]
     if not plots:
         empty = WAITING if run.data.is_live else say(tr_mark("The device was not watched during this run."))
@@ -98,7 +102,8 @@ def _sentence(run: RunView, runs: Sequence[RunView]) -> Text:
     device = run.data.facts.get("device") or {}
     name: Words = str(device.get("name") or device.get("kind") or "") if isinstance(device, dict) else str(device)
     parts: list[Words] = [
-        name, newest("temperature_c", lambda v: with_unit(number(v, 2), "°C")), newest("power_w", lambda v: with_unit(number(v, 3), "W")),
+        name, newest("temperature_c", lambda v: with_unit(number(v, 2), "°C")),
+        newest("power_w", lambda v: with_unit(number(v, 3), "W")),
     ]
     cpu = newest("cpu_percent", lambda v: percent(v, 2))
     if cpu and not parts[1]:
@@ -115,7 +120,7 @@ def _missing(run: RunView) -> tuple[Words, ...]:
         if reason:
             reasons.setdefault(reason, []).append(say(reading.title))
     return tuple(
-        say(tr_mark("{names} missing: {reason}"), names=join(names, ", "), reason=say(reason.replace("{", "{{").replace("}", "}}")))
+        say(tr_mark("{names} missing: {reason}"), names=join(names, ", "), reason=say(reason))
         for reason, names in reasons.items()
     )
 

@@ -61,13 +61,12 @@ class Area:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Stack:
-    """Bands on top of each other: `values` float [n, bands] at x [n]."""
+    """Bands on top of each other: `values` float [n, bands], each from its x to the next; the last only ends them."""
 
     key: str
     x: Floats
     values: Floats
     areas: tuple[Area, ...]
-    steps: bool = True  # a value holds until the next x
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -201,7 +200,7 @@ class Definition:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Exhibit:
-    """One thing to show. `sentence` says the one thing that matters; `empty` says what to do when there is nothing yet."""
+    """One thing to show. `sentence` says the one thing that matters, `empty` what to do when there is nothing yet."""
 
     name: str
     title: Words

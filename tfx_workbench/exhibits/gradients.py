@@ -8,7 +8,16 @@ import numpy as np
 
 from tfx_engine.protocol.marker import tr_mark
 from tfx_workbench.exhibits.by_step import (
-    NO_RUN, about, curve_of, define, in_drawing_order, latest, legend_of, series_of, why_missing, x_axis,
+    NO_RUN,
+    about,
+    curve_of,
+    define,
+    in_drawing_order,
+    latest,
+    legend_of,
+    series_of,
+    why_missing,
+    x_axis,
 )
 from tfx_workbench.exhibits.exhibit import Axis, Exhibit, Plot
 from tfx_workbench.exhibits.format import number
@@ -40,11 +49,15 @@ def gradients(runs: Sequence[RunView], choices: Choices) -> Exhibit:
             return _by_layer(runs)
 
 
+def _nothing(runs: Sequence[RunView], column: str) -> Exhibit:
+    return Exhibit("gradients", say(_TITLE), empty=why_missing(runs, column, _NONE), definitions=define(column))
+
+
 def _curves(runs: Sequence[RunView], choices: Choices, column: str) -> Exhibit:
     found = [(run, series_of(run, column, choices)) for run in in_drawing_order(runs)]
     found = [(run, series) for run, series in found if np.any(np.isfinite(series.mean))]
     if not found:
-        return Exhibit("gradients", say(_TITLE), empty=why_missing(runs, column, _NONE), definitions=define(column))
+        return _nothing(runs, column)
     x, x_size = x_axis(runs, [series for _, series in found], choices)
     layers = tuple(curve_of(run, series, x_size=x_size) for run, series in found)
     run, newest = next(((r, s) for r, s in found if r is focused(runs)), found[-1])
@@ -63,21 +76,20 @@ def _newest(run: RunView, runs: Sequence[RunView], column: str, value: float) ->
 def _by_layer(runs: Sequence[RunView]) -> Exhibit:
     run = focused(runs)
     assert run is not None
-    definitions = define("layer_grad_norm")
     steps, values = run.data.layers("layer_grad_norm")
     if not len(steps) or not np.any(np.isfinite(values)):
-        return Exhibit("gradients", say(_TITLE), empty=why_missing([run], "layer_grad_norm", _NONE), definitions=definitions)
+        return _nothing([run], "layer_grad_norm")
     names = layer_names(run, values.shape[1])
     heat = heat_map(steps, values, names, say(tr_mark("gradient norm, log scale")))
     x = Axis(say(tr_mark("step")), whole=True)
     y = Axis(say(tr_mark("layer")), ticks=layer_ticks(names))
     step, layer = np.unravel_index(int(np.nanargmax(values)), values.shape)
     largest = say(
-        tr_mark("largest {value}: {layer}, step {step}"), value=number(float(values[step, layer]), 3), layer=names[layer],
-        step=f"{steps[step]:,}",
+        tr_mark("largest {value}: {layer}, step {step}"),
+        value=number(float(values[step, layer]), 3), layer=names[layer], step=f"{steps[step]:,}",
     )
     return Exhibit(
-        "gradients", say(_TITLE), sentence=about(run, runs, largest), definitions=definitions,
+        "gradients", say(_TITLE), sentence=about(run, runs, largest), definitions=define("layer_grad_norm"),
         plots=(Plot("layers", x, y, (heat,)),),
     )
 
@@ -85,16 +97,16 @@ def _by_layer(runs: Sequence[RunView]) -> Exhibit:
 def _profiles(runs: Sequence[RunView]) -> Exhibit:
     found = [(run, profile(run)) for run in in_drawing_order(runs)]
     found = [(run, curve) for run, curve in found if len(curve.x)]
-    definitions = define("layer_grad_norm")
     if not found:
-        return Exhibit("gradients", say(_TITLE), empty=why_missing(runs, "layer_grad_norm", _NONE), definitions=definitions)
+        return _nothing(runs, "layer_grad_norm")
     names = max((layer_names(run, len(curve.x)) for run, curve in found), key=len)
     x = Axis(say(tr_mark("layer")), ticks=layer_ticks(names), low=-0.2, high=len(names) - 0.8)
     y = Axis(say(tr_mark("median over the steps, log scale")), log=True)
     run, chosen = next(((r, c) for r, c in found if r is focused(runs)), found[-1])
     return Exhibit(
         "gradients", say(_TITLE), sentence=about(run, runs, profile_sentence(chosen, layer_names(run, len(chosen.x)))),
-        plots=(Plot("profile", x, y, tuple(curve for _, curve in found)),), legend=legend_of(runs), definitions=definitions,
+        plots=(Plot("profile", x, y, tuple(curve for _, curve in found)),), legend=legend_of(runs),
+        definitions=define("layer_grad_norm"),
     )
 
 

@@ -61,7 +61,8 @@ class ExhibitType:
 def all_exhibits() -> tuple[ExhibitType, ...]:
     """Every `EXHIBIT` declared in a file of this folder, in the order of the window."""
     package = __name__.rpartition(".")[0]
-    modules = (importlib.import_module(f"{package}.{m.name}") for m in pkgutil.iter_modules([str(Path(__file__).parent)]))
+    names = [m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)])]
+    modules = [importlib.import_module(f"{package}.{name}") for name in names]
     found = [m.EXHIBIT for m in modules if hasattr(m, "EXHIBIT")]
     names = [e.name for e in found]
     if len(set(names)) != len(names):

@@ -8,7 +8,17 @@ import numpy as np
 
 from tfx_engine.protocol.marker import tr_mark
 from tfx_workbench.exhibits.by_step import (
-    NO_RUN, OVER, about, curve_of, define, in_drawing_order, latest, legend_of, series_of, why_missing, x_axis,
+    NO_RUN,
+    OVER,
+    about,
+    curve_of,
+    define,
+    in_drawing_order,
+    latest,
+    legend_of,
+    series_of,
+    why_missing,
+    x_axis,
 )
 from tfx_workbench.exhibits.exhibit import Axis, Curve, Exhibit, Layer, LegendEntry, Plot
 from tfx_workbench.exhibits.format import number
@@ -51,7 +61,8 @@ def _held_out(run: RunView, choices: Choices, x_size: float) -> Curve:
     x = np.array([e.t_ms / 1000 if over_time else e.step for e in rows], dtype=np.float64) / x_size
     return Curve(
         f"held-out {run.data.path}", say(tr_mark("{run}, held-out"), run=run.label), x,
-        np.array([e.held_out_loss for e in rows], dtype=np.float64), run.colour_name, style="dashed", points=len(rows) < 40,
+        np.array([e.held_out_loss for e in rows], dtype=np.float64), run.colour_name, style="dashed",
+        points=len(rows) < 40,
     )
 
 

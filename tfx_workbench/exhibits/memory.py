@@ -16,7 +16,18 @@ from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.metrics import CATEGORIES, CATEGORY_DEFINITIONS
 from tfx_workbench.exhibits.by_step import NO_RUN, about, define, series_of, why_missing, x_axis
 from tfx_workbench.exhibits.exhibit import (
-    Area, Axis, Curve, Definition, Exhibit, Layer, LegendEntry, Line, Marker, Plot, Span, Stack,
+    Area,
+    Axis,
+    Curve,
+    Definition,
+    Exhibit,
+    Layer,
+    LegendEntry,
+    Line,
+    Marker,
+    Plot,
+    Span,
+    Stack,
 )
 from tfx_workbench.exhibits.format import Scale, byte_scale, number, percent, size
 from tfx_workbench.exhibits.kind import Choice, Choices, ExhibitType
@@ -43,6 +54,7 @@ _DEFINITIONS = (
     *define("allocated_bytes", "rss_bytes"),
     *(Definition(say(_NAMES[c]), say(CATEGORY_DEFINITIONS[c])) for c in CATEGORIES),
 )
+_PLACES = 700  # along the time within a step: about as many as a panel has pixels
 _SMALLEST = 0.01  # of the peak
 _ROOM = 2.5  # a capacity further above the peak than this is told in words
 
@@ -80,7 +92,7 @@ def _why_no_split(run: RunView) -> Words:
 def _used(probes: Sequence[MemoryProbe]) -> list[str]:
     """The categories that can be seen: those that ever were at least 1 % of the peak."""
     least = _SMALLEST * max(p.peak_bytes for p in probes)
-    return [c for c in CATEGORIES if any(max(p.category_peak.get(c, 0), p.composition.get(c, 0)) > least for p in probes)]
+    return [c for c in CATEGORIES if any(max(p.category_peak[c], p.composition[c]) > least for p in probes)]
 
 
 def _areas(categories: list[str]) -> tuple[Area, ...]:
@@ -97,14 +109,18 @@ def _within(
     used = _used([probe])
     columns = [CATEGORIES.index(c) for c in used]
     end = max(_end_ms(p) for p in peaks.values())
-    x, values = _until(probe.timeline_ms, probe.timeline[:, columns] / scale.size, _end_ms(probe))
+    kept = _thinned(probe)
+    x, values = _until(probe.timeline_ms[kept], probe.timeline[kept][:, columns] / scale.size, _end_ms(probe))
     layers: list[Layer] = [Stack("split", x, values, _areas(used))]
     extra = []
     for other in runs:
         if other is not run and id(other) in peaks:
             theirs = peaks[id(other)]
-            at, total = _until(theirs.timeline_ms, theirs.timeline.sum(axis=1)[:, None] / scale.size, _end_ms(theirs))
-            layers.append(Curve(f"total {other.data.path}", other.label, at, total[:, 0], other.colour_name, steps=True))
+            kept = _thinned(theirs)
+            totals = theirs.timeline[kept].sum(axis=1)[:, None]
+            at, total = _until(theirs.timeline_ms[kept], totals / scale.size, _end_ms(theirs))
+            key = f"total {other.data.path}"
+            layers.append(Curve(key, other.label, at, total[:, 0], other.colour_name, steps=True))
             extra.append(LegendEntry(other.label, other.colour_name))
     layers += [Span(f"phase {i}", a, b, say(_PHASES.get(name, name))) for i, (name, a, b) in enumerate(probe.phases)]
     totals = probe.timeline.sum(axis=1)
@@ -116,6 +132,16 @@ def _within(
 def _end_ms(probe: MemoryProbe) -> float:
     ends = [end for _, _, end in probe.phases]
     return max([1e-3, *ends, *probe.timeline_ms[-1:].tolist()])
+
+
+def _thinned(probe: MemoryProbe) -> np.ndarray:
+    """Indices into a timeline, at most `_PLACES`: of moments that would share a pixel, the fullest one."""
+    count = len(probe.timeline_ms)
+    if count <= _PLACES:
+        return np.arange(count)
+    place = np.minimum((probe.timeline_ms / _end_ms(probe) * _PLACES).astype(np.intp), _PLACES - 1)
+    fullest = np.lexsort((-probe.timeline.sum(axis=1), place))
+    return fullest[np.unique(place[fullest], return_index=True)[1]]
 
 
 def _until(x: np.ndarray, values: np.ndarray, end: float) -> tuple[np.ndarray, np.ndarray]:
@@ -143,20 +169,22 @@ def _over(
     newest = max([float(s.x[-1]) for r, s in resident if r is run and len(s)], default=float(probes[-1].step))
     x, values = _until(np.array([p.step for p in probes], dtype=np.float64), values, max(newest, probes[-1].step + 1.0))
     layers: list[Layer] = [Stack("split", x, values, _areas(used))]
+    extra = []
     for other in runs:
         if other is not run and other.data.memory_probes:
             theirs = other.data.memory_probes
+            extra.append(LegendEntry(other.label, other.colour_name))
             layers.append(Curve(
                 f"peak {other.data.path}", other.label, np.array([p.step for p in theirs], dtype=np.float64),
                 np.array([p.peak_bytes for p in theirs]) / scale.size, other.colour_name, steps=True, points=True,
             ))
-    extra = [LegendEntry(other.label, other.colour_name) for other in runs if other is not run and other.data.memory_probes]
     base = float(run.data.facts.get("process_base_rss_bytes") or 0.0)
     mine = next(series for r, series in resident if r is run)
     if np.isfinite(mine.mean).any():
         label = say(tr_mark("process memory beyond its start") if base else tr_mark("process memory"))
         known = np.isfinite(mine.mean)
-        layers.append(Curve("rss", label, mine.x[known], (mine.mean[known] - base) / scale.size, "muted", style="dotted"))
+        beyond = (mine.mean[known] - base) / scale.size
+        layers.append(Curve("rss", label, mine.x[known], beyond, "muted", style="dotted"))
         extra.append(LegendEntry(label, "muted", "dotted"))
     highest = highest_probe(probes) or probes[0]
     layers.append(_peak_marker(float(highest.step), highest.peak_bytes, scale))
@@ -170,17 +198,15 @@ def _sentence(run: RunView, runs: Sequence[RunView], probe: MemoryProbe) -> Text
     predicted = _predicted(run)
     peak = size(probe.peak_bytes)
     if math.isfinite(predicted):
-        said = say(tr_mark("peak {peak} (predicted {predicted}), step {step}"), peak=peak, predicted=size(predicted), step=f"{probe.step:,}")
+        peaks = say(tr_mark("peak {peak} (predicted {predicted})"), peak=peak, predicted=size(predicted))
     else:
-        said = say(tr_mark("peak {peak}, step {step}"), peak=peak, step=f"{probe.step:,}")
-    return about(run, runs, said)
+        peaks = say(tr_mark("peak {peak}"), peak=peak)
+    return about(run, runs, peaks, say(tr_mark("step {step}"), step=f"{probe.step:,}"))
 
 
 def _predicted(run: RunView) -> float:
-    figures = run.data.summary().get("predicted") or {}
-    figures = figures.get("memory_bytes") or {}
-    value = figures.get("peak") if isinstance(figures, Mapping) else None
-    return float(value) if value is not None else math.nan
+    found = run.data.predictions.get("memory_bytes.peak")
+    return float(found.value) if found is not None and found.value is not None else math.nan
 
 
 def _capacity(run: RunView, peak_bytes: float, scale: Scale) -> tuple[tuple[Layer, ...], tuple[Words, ...]]:

@@ -82,11 +82,10 @@ def _one_range(axis: Axis, values: Iterable[np.ndarray], before: Range | None, t
     if tight or all(fixed):
         return natural
     # A fixed end must not have moved, or the old range is of no use.
-    ends_hold = before is not None and all(
-        not is_fixed or a == b for is_fixed, a, b in zip(fixed, (before.low, before.high), (natural.low, natural.high), strict=True)
-    )
-    if before is not None and ends_hold and before.holds(natural) and natural.span >= _FILLED * before.span:
-        return before
+    if before is not None and before.holds(natural) and natural.span >= _FILLED * before.span:
+        ends = ((before.low, natural.low), (before.high, natural.high))
+        if all(old == new for is_fixed, (old, new) in zip(fixed, ends, strict=True) if is_fixed):
+            return before
     return _padded(natural, *fixed)
 
 

@@ -33,7 +33,8 @@ class Readout:
 
 def read(plot: Plot, x: float, y: float) -> Readout | None:
     """The values nearest to `x` (in heat maps: at `x` and `y`); None where there is no data."""
-    places = [layer.x[nearest(layer.x, x)] for layer in plot.layers if isinstance(layer, (Curve, Stack)) and len(layer.x)]
+    arrays = [layer.x for layer in plot.layers if isinstance(layer, (Curve, Stack)) and len(layer.x)]
+    places = [array[nearest(array, x)] for array in arrays]
     heat = next((layer for layer in plot.layers if isinstance(layer, HeatMap)), None)
     if heat is not None:
         return _read_heat_map(plot, heat, x, y)
@@ -94,7 +95,7 @@ def _reach(places: np.ndarray, i: int) -> float:
 
 
 def _read_stack(plot: Plot, stack: Stack, at: float) -> list[Reading]:
-    i = max(0, int(np.searchsorted(stack.x, at, side="right")) - 1) if stack.steps else nearest(stack.x, at)
+    i = max(0, int(np.searchsorted(stack.x, at, side="right")) - 1)
     row = stack.values[i]
     readings = [
         Reading(area.colour, area.label, with_unit(number(float(v)), plot.y.unit))

@@ -21,7 +21,9 @@ class Text:
         return self.filled(lambda template: template)
 
     def filled(self, translate: Callable[[str], str]) -> str:
-        """The sentence with its template, and those of texts within it, translated."""
+        """The sentence with its template, and those of texts within it, translated; without arguments as it stands."""
+        if not self.args:
+            return translate(self.template)
         args = {k: v.filled(translate) if isinstance(v, Text) else v for k, v in self.args.items()}
         return translate(self.template).format_map(args)
 

@@ -36,7 +36,8 @@ class AttentionPanel(ExhibitPanel):
         if exhibit.images is None or run is None:
             return
         captures = whole_captures(run)
-        self.body.show_images(exhibit.images, [c.step for c in captures], self._capture(len(captures)), run.data.is_live)
+        index = self._capture(len(captures))
+        self.body.show_images(exhibit.images, [c.step for c in captures], index, run.data.is_live)
 
     def _capture(self, count: int) -> int:
         chosen = self._chosen.get("capture", "")

@@ -43,4 +43,4 @@ class DeviceColumns:
         return thinned(self._rows.get(column, _EMPTY), points)
 
 
-_EMPTY = Rows(*(np.empty(0) for _ in range(5)), measured=np.empty(0, np.bool_))
+_EMPTY = single_steps(np.empty(0), np.empty(0), np.empty(0, np.bool_))

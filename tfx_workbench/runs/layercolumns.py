@@ -1,7 +1,7 @@
 """The arrays by layer (gradient norms, update ratios) over a run, in bounded memory.
 
-Steps are put together in groups of 1, 2, 4, ... as the run grows, with the largest value of each layer, so that no spike
-is lost. Of a long run that is opened, the beginning comes from the run file's rollups.
+Steps are put together in groups of 1, 2, 4, ... as the run grows, with the largest value of each layer, so that no
+spike is lost. Of a long run that is opened, the beginning comes from the run file's rollups.
 """
 
 from __future__ import annotations

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from tfx_engine.protocol.problems import Problem
+from tfx_engine.runfile.edit import rename
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.lock import is_locked
 from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.seal import seal
 from tfx_engine.runfile.store import run_files, side_files
-
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +66,10 @@ class Library:
         except RunFileError as error:
             return mark, error.problem
         return mark, row
+
+    def rename(self, path: str | Path, name: str) -> None:
+        """Call a run something else; its file keeps its name. Raises `RunFileError` while a worker writes it."""
+        rename(path, name)
 
     def delete(self, path: str | Path) -> None:
         """Remove a run file and what belongs to it. Raises `RunFileError` while a worker writes it."""

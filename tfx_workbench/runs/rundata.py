@@ -1,7 +1,7 @@
 """`RunData`: one run file as its readers see it, live or ended, in bounded memory.
 
-`refresh()` reads what was added since the last call and names what changed; everything else answers from memory, but for
-attention maps, which are read when they are asked for and remembered for a while. Not for several threads at once.
+`refresh()` reads what was added since the last call and names what changed; everything else answers from memory, but
+for attention maps, which are read when they are asked for and remembered for a while. Not for several threads at once.
 """
 
 from __future__ import annotations

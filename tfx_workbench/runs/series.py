@@ -31,7 +31,7 @@ class Series:
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
-    """What a series is made of: x, sums over groups of steps, extremes, how many values, whether they count; all [n]."""
+    """What a series is made of: x, sums over groups of steps, extremes, number of values, whether they count; [n]."""
 
     x: Floats
     total: Floats

@@ -17,12 +17,13 @@ from tfx_engine.protocol.status import ENDED
 from tfx_workbench.runs.interval import Floats, Interval, median_interval
 
 if TYPE_CHECKING:
-    from tfx_engine.runfile.reader import MemoryProbe
+    from tfx_engine.runfile.rows import MemoryProbe
     from tfx_workbench.runs.rundata import RunData
 
 Measured = Callable[[str], Floats]
 SCHEMA = 1
 NO_STEPS = tr_mark("no step was measured")
+NOT_BUILT = tr_mark("the model was not built")
 NO_SPLIT = tr_mark("the memory was not split into categories")
 NOT_YET = tr_mark("the run has not ended")
 # Where a run file gives the reason of a missing reading under the name of its column.
@@ -66,7 +67,7 @@ def summarise(run: RunData, measured: Measured) -> dict[str, Any]:
         "created_at": info.created_at, "comparison": info.comparison, "steps": len(run.steps),
         "measured_steps": step_ms.count, "left_out_steps": run.steps.tainted,
         "device": facts.get("device"),
-        "params": figures.group("params", _pick(facts, "params", ("total", "trainable")), NO_STEPS),
+        "params": figures.group("params", _pick(facts, "params", ("total", "trainable")), NOT_BUILT),
         "tokens_per_s": _interval(figures, "tokens_per_s", _throughput(measured("tokens_per_s"), step_ms)),
         "step_ms": _interval(figures, "step_ms", step_ms),
         "memory_bytes": _memory(run, figures, measured), "category_peak_bytes": _category_peaks(run, figures),

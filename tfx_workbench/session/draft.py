@@ -205,7 +205,7 @@ class _Change(QUndoCommand):
     def id(self) -> int:
         return 1 if self._path else -1
 
-    def mergeWith(self, other: QUndoCommand) -> bool:  # noqa: N802  Qt's name
+    def mergeWith(self, other: QUndoCommand) -> bool:
         if not isinstance(other, _Change) or other._path != self._path or other._before["current"] != self._after["current"]:
             return False
         self._after = other._after
@@ -249,3 +249,22 @@ def _normalised(config: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(techniques, Mapping):
         data["techniques"] = {s: {"use": c} if isinstance(c, str) else copy.deepcopy(c) for s, c in techniques.items()}
     return data
+
+
+def lean_config(config: Mapping[str, Any], catalogue: Catalogue) -> dict[str, Any]:
+    """A resolved configuration without what equals the defaults: as somebody would have written it."""
+    default = parse_config({}, catalogue)[0].as_dict()
+    lean: dict[str, Any] = {"name": config.get("name", "untitled")}
+    if config.get("seed", 0) != default["seed"]:
+        lean["seed"] = config["seed"]
+    for section in SECTIONS:
+        table = {k: v for k, v in config.get(section, {}).items() if not _same(v, default[section].get(k))}
+        if table:
+            lean[section] = table
+    for slot, choice in config.get("techniques", {}).items():
+        card = catalogue.find(slot, choice.get("use", ""))
+        defaults = {o.name: o.default for o in card.options} if card else {}
+        options = {k: v for k, v in choice.items() if k != "use" and not _same(v, defaults.get(k))}
+        if options or choice.get("use") != default["techniques"].get(slot, {}).get("use"):
+            lean.setdefault("techniques", {})[slot] = {"use": choice.get("use"), **options}
+    return lean

@@ -12,7 +12,6 @@ from tfx_workbench.runs.interval import Floats, Interval
 from tfx_workbench.session.shared_run import SharedRun
 
 
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class Figures:
     """What is known of one run now; None where nothing is."""
@@ -66,11 +65,8 @@ def figures_of(run: SharedRun) -> Figures:
 
 
 def is_paused(run: SharedRun) -> bool:
-    """Whether the last order that the worker acknowledged was to pause."""
-    for event in reversed(run.events):
-        if event.kind == "control" and event.code in ("paused", "resumed", "pause", "resume"):
-            return event.code.startswith("pause")
-    return False
+    """Whether the last thing that the worker said about pausing is that it paused."""
+    return next((event.code == "paused" for event in reversed(run.events) if event.code in ("paused", "resumed")), False)
 
 
 def effects_of(baseline: Figures, other: Figures) -> Effects:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, QThread, QTimer, Signal, Slot
 
+from tfx_engine.runfile.edit import rename
 from tfx_engine.runfile.errors import RunFileError
-from tfx_workbench.runs.library import Library, RunRow
+from tfx_workbench.runs.library import Library, RunRow, read_row
 from tfx_workbench.session.figures import Effects, Figures, effects_of, figures_of
 from tfx_workbench.session.shared_run import SharedRun
 
@@ -30,6 +31,7 @@ class Reader(QObject):
     listed = Signal(list)  # of RunRow
     opened = Signal(str, object)  # key, SharedRun: read to its end as of now
     refused = Signal(str, object)  # key, Problem
+    failed = Signal(object)  # Problem of something that was asked for
     changed = Signal(dict)  # key -> frozenset of what changed
     figured = Signal(dict)  # key -> Figures
     compared = Signal(dict)  # key -> Effects
@@ -37,6 +39,7 @@ class Reader(QObject):
     def __init__(self, store: Path) -> None:
         super().__init__()
         self._library = Library(store)
+        self._extra: list[str] = []  # runs that lie outside the library
         self._watched: dict[str, SharedRun] = {}
         self._wanted: list[str] = []
         self._rows: dict[str, RunRow] = {}
@@ -99,8 +102,34 @@ class Reader(QObject):
         except RunFileError as error:
             self.refused.emit(str(self._library.store), error.problem)
             return
+        rows += [row for key in self._extra if (row := self._look_at_extra(key)) is not None]
         self._rows = {str(row.path): row for row in rows}
         self.listed.emit(rows)
+
+    @Slot(str)
+    def add_file(self, key: str) -> None:
+        """List a run that lies elsewhere, too."""
+        if Path(key).parent != self._library.store and key not in self._extra:
+            self._extra.append(key)
+        self._refused.discard(key)
+        self.scan()
+
+    @Slot(str, str)
+    def rename(self, key: str, name: str) -> None:
+        """Give a run another name."""
+        try:
+            rename(key, name)
+        except RunFileError as error:
+            self.failed.emit(error.problem)
+        self.scan()
+
+    def _look_at_extra(self, key: str) -> RunRow | None:
+        try:
+            return read_row(Path(key))
+        except RunFileError as error:
+            self._extra.remove(key)
+            self.refused.emit(key, error.problem)
+            return None
 
     def _retire(self, key: str) -> None:
         """A panel may still show the run for a frame: its file is closed a moment later."""
@@ -203,6 +232,8 @@ class ReadingThread(QObject):
     _watch = Signal(list)
     _baseline = Signal(str)
     _scan = Signal()
+    _add_file = Signal(str)
+    _rename = Signal(str, str)
 
     def __init__(self, store: Path, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -215,6 +246,8 @@ class ReadingThread(QObject):
         self._watch.connect(self.reader.watch)
         self._baseline.connect(self.reader.set_baseline)
         self._scan.connect(self.reader.scan)
+        self._add_file.connect(self.reader.add_file)
+        self._rename.connect(self.reader.rename)
 
     def start(self) -> None:
         """Begin reading."""
@@ -231,6 +264,14 @@ class ReadingThread(QObject):
     def scan(self) -> None:
         """List the library now."""
         self._scan.emit()
+
+    def add_file(self, key: str) -> None:
+        """List a run that lies elsewhere, too."""
+        self._add_file.emit(key)
+
+    def rename(self, key: str, name: str) -> None:
+        """Give a run another name."""
+        self._rename.emit(key, name)
 
     def close(self) -> None:
         """End the thread; returns when it has ended."""

@@ -138,8 +138,9 @@ class RunList(QObject):
 
     def set_baseline(self, key: str) -> None:
         """Compare with this run; "" with none."""
+        if key != self.baseline:
+            self._effects = {}
         self.baseline = key
-        self._effects = {}
         if key and key not in self.ticked:
             self._take_colour(key)
             self.ticked.append(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +13,9 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from tfx_engine.protocol.messages import Notice, Reply
 from tfx_engine.protocol.toml import dumps
 from tfx_engine.runfile.errors import RunFileError
+from tfx_engine.runfile.reader import RunReader
 from tfx_workbench.runs.library import RunRow
-from tfx_workbench.session.draft import Draft
+from tfx_workbench.session.draft import Draft, lean_config
 from tfx_workbench.session.engine import Engine, problems_of
 from tfx_workbench.session.opening import open_files
 from tfx_workbench.session.reading import ReadingThread
@@ -33,6 +35,7 @@ class Session(QObject):
     submitted = Signal(list)  # keys
     ended = Signal(str, str, str)  # key, status, reason
     removed = Signal(list)  # of Removed
+    loaded = Signal(str)  # the configuration of a run of that name is in the form
     counted = Signal(dict)  # what the engine counted about the edited configuration
 
     def __init__(
@@ -52,6 +55,7 @@ class Session(QObject):
         draft.changed.connect(self._on_draft_changed)
         self.engine.noticed.connect(self._on_notice)
         self.engine.restarted.connect(self._on_restarted)
+        self.reading.reader.failed.connect(lambda problem: self.problem_found.emit(problem, "warning"))
         self.runs.refused.connect(lambda _key, problem: self.problem_found.emit(problem, "warning"))
         self.runs.listed_first.connect(self._on_first_listing)
 
@@ -173,22 +177,16 @@ class Session(QObject):
             self.reading.add_file(str(path))
             self.runs.tick(str(path))
 
-    def load_from_run(self, key: str) -> bool:
-        """Edit the configuration of a run as it was written. False where it cannot be read now."""
-        run = self.runs.run(key)
-        config = dict(run.info.config) if run else self.reading.config_of(key)
-        if config is None:
-            return False
-        self.draft.load([config], self.runs.rows[key].name if key in self.runs.rows else "")
-        return True
-
-    def rename(self, key: str, name: str) -> None:
-        """Give a run another name."""
+    def load_from_run(self, key: str) -> None:
+        """Edit the configuration of a run."""
         try:
-            self.reading.rename(key, name)
+            with contextlib.closing(RunReader(key)) as reader:
+                info = reader.info()
         except RunFileError as error:
             self.problem_found.emit(error.problem, "warning")
-        self.reading.scan()
+            return
+        self.draft.load([lean_config(info.config, self.draft.catalogue)], info.name)
+        self.loaded.emit(info.name)
 
     def delete(self, keys: Sequence[str]) -> None:
         """Move runs into the trash; those that are being written stay."""

@@ -1,4 +1,4 @@
-"""The body of the attention card: the grid of all heads, the chosen one large, and a scrubber over the captured steps."""
+"""The body of the attention card: the grid of all heads, the chosen one large, a scrubber over the captured steps."""
 
 from __future__ import annotations
 
@@ -71,7 +71,8 @@ class AttentionBody(QWidget):
             top = int(height * 0.42)
             self.grid.setGeometry(0, 0, width, top)
             self.map.setGeometry(0, top + _GAP, width, max(1, height - top - _GAP))
-        step, probe = self._step.sizeHint().width(), self.probe.sizeHint().width() if self.probe.isVisibleTo(self) else 0
+        step = self._step.sizeHint().width()
+        probe = self.probe.sizeHint().width() if self.probe.isVisibleTo(self) else 0
         self._step.setGeometry(width - step, height + 4, step, _ROW)
         self.probe.setGeometry(width - step - probe - 8, height + 4, probe, _ROW)
         self.scrubber.setGeometry(0, height + 4, max(20, width - step - probe - (16 if probe else 8)), _ROW)

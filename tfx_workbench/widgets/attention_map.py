@@ -11,7 +11,16 @@ import math
 import numpy as np
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import (
-    QColor, QFont, QFontMetricsF, QHideEvent, QImage, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QWheelEvent,
+    QColor,
+    QFont,
+    QFontMetricsF,
+    QHideEvent,
+    QImage,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QWheelEvent,
 )
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
@@ -28,6 +37,7 @@ _NUMBERS = 22.0  # px beside the map for numbers
 _LONGEST = 5  # characters of a token
 _FEWEST = 4  # tokens that zooming in leaves
 _ZOOM = 0.8
+_RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
 
 class AttentionMap(QWidget):
@@ -123,9 +133,8 @@ class AttentionMap(QWidget):
         painter = QPainter(self)
         box = self.map_rect()
         rows, columns = self._images.large.shape
-        source = QRectF(
-            self._shown.x() * columns, self._shown.y() * rows, self._shown.width() * columns, self._shown.height() * rows,
-        )
+        part = self._shown
+        source = QRectF(part.x() * columns, part.y() * rows, part.width() * columns, part.height() * rows)
         fine = box.width() < source.width()
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, fine)
         painter.drawImage(box, self._image, source)
@@ -138,42 +147,41 @@ class AttentionMap(QWidget):
         self._paint_labels(painter, box) if self._has_labels() else self._paint_numbers(painter, box)
         painter.end()
 
-    def _paint_numbers(self, painter: QPainter, box: QRectF) -> None:
+    def _visible_tokens(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """First and last token of the keys, and of the queries, that are shown."""
         assert self._images is not None
-        tokens = self._images.large.shape[1] * self._images.large_pool
-        low, high = self._shown.x() * tokens, (self._shown.x() + self._shown.width()) * tokens
-        top, bottom = self._shown.y() * tokens, (self._shown.y() + self._shown.height()) * tokens
+        count = self._images.large.shape[1] * self._images.large_pool
+        part = self._shown
+        return (part.left() * count, part.right() * count), (part.top() * count, part.bottom() * count)
+
+    def _paint_numbers(self, painter: QPainter, box: QRectF) -> None:
         metrics = QFontMetricsF(painter.font())
-        step = nice_step(high - low, max(2.0, box.width() / 36), whole=True)
-        for value in np.arange(math.ceil(low / step), math.floor(high / step) + 1) * step:
-            x = box.x() + (value - low) / (high - low) * box.width()
+        (left, right), (top, bottom) = self._visible_tokens()
+        step = nice_step(right - left, max(2.0, box.width() / 36), whole=True)
+        for value in np.arange(math.ceil(left / step), math.floor(right / step) + 1) * step:
+            x = box.x() + (value - left) / (right - left) * box.width()
             width = metrics.horizontalAdvance(f"{value:.0f}")
-            left = min(max(box.x() - 4, x - width / 2), box.right() - width)
-            painter.drawText(QRectF(left, box.bottom() + 3, width + 2, 14), Qt.AlignmentFlag.AlignCenter, f"{value:.0f}")
-        align = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+            place = QRectF(min(max(box.x() - 4, x - width / 2), box.right() - width), box.bottom() + 3, width + 2, 14)
+            painter.drawText(place, Qt.AlignmentFlag.AlignCenter, f"{value:.0f}")
         for value in np.arange(math.ceil(top / step), math.floor(bottom / step) + 1) * step:
             y = box.y() + (value - top) / (bottom - top) * box.height()
             y = min(max(box.y() + 6, y), box.bottom() - 5)
-            painter.drawText(QRectF(0, y - 7, box.x() - 4, 14), align, f"{value:.0f}")
+            painter.drawText(QRectF(0, y - 7, box.x() - 4, 14), _RIGHT, f"{value:.0f}")
 
     def _paint_labels(self, painter: QPainter, box: QRectF) -> None:
         assert self._images is not None
         tokens = self._images.tokens
-        count = self._images.large.shape[1] * self._images.large_pool
-        cell = box.width() / (self._shown.width() * count)
-        for i in range(int(self._shown.y() * count), min(len(tokens), math.ceil((self._shown.y() + self._shown.height()) * count))):
-            y = box.y() + (i + 0.5 - self._shown.y() * count) * cell
-            if box.top() <= y <= box.bottom():
-                align = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-                painter.drawText(QRectF(0, y - 7, box.x() - 4, 14), align, written(tokens[i]))
-        for i in range(int(self._shown.x() * count), min(len(tokens), math.ceil((self._shown.x() + self._shown.width()) * count))):
-            x = box.x() + (i + 0.5 - self._shown.x() * count) * cell
-            if box.left() <= x <= box.right():
-                painter.save()
-                painter.translate(x, box.bottom() + 4)
-                painter.rotate(90)
-                painter.drawText(QRectF(0, -7, _LABEL - 4, 14), Qt.AlignmentFlag.AlignVCenter, written(tokens[i]))
-                painter.restore()
+        (left, right), (top, bottom) = self._visible_tokens()
+        cell = box.width() / (right - left)
+        for i in _middles(top, bottom, len(tokens)):
+            y = box.y() + (i + 0.5 - top) * cell
+            painter.drawText(QRectF(0, y - 7, box.x() - 4, 14), _RIGHT, written(tokens[i]))
+        for i in _middles(left, right, len(tokens)):
+            painter.save()
+            painter.translate(box.x() + (i + 0.5 - left) * cell, box.bottom() + 4)
+            painter.rotate(90)
+            painter.drawText(QRectF(0, -7, _LABEL - 4, 14), Qt.AlignmentFlag.AlignVCenter, written(tokens[i]))
+            painter.restore()
 
     # ------------------------------------------------------------------ mouse and keyboard
 
@@ -243,6 +251,11 @@ class AttentionMap(QWidget):
                 self._show_part(self._shown.translated(*moves[Qt.Key(key)]))
             case _:
                 super().keyPressEvent(event)
+
+
+def _middles(low: float, high: float, count: int) -> range:
+    """The tokens of `count` whose middle lies between `low` and `high`."""
+    return range(max(0, math.ceil(low - 0.5)), min(count, math.floor(high - 0.5) + 1))
 
 
 def written(token: str) -> str:

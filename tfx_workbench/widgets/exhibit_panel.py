@@ -11,7 +11,7 @@ from tfx_workbench.exhibits.exhibit import Exhibit
 from tfx_workbench.exhibits.kind import ExhibitType
 from tfx_workbench.exhibits.palette import Palette
 from tfx_workbench.exhibits.runview import RunView
-from tfx_workbench.widgets.exhibit_view import ExhibitView
+from tfx_workbench.widgets.exhibit_view import ExhibitView, warm_up
 from tfx_workbench.widgets.panel import Panel
 from tfx_workbench.widgets.words import shown
 
@@ -78,5 +78,6 @@ class ExhibitPanel(Panel):
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
+        warm_up()
         if self._late or self.view.canvas is None:
             self.update_runs(self._runs)

@@ -1,4 +1,4 @@
-"""One quiet line for what the program has to say. It waits for nobody, and a bad message stays until it is put away."""
+"""One quiet line for what the program has to say: it waits for nobody, and a warning stays until it is put away."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class MessageBar(QFrame):
         self.setAccessibleName(self.tr("Messages"))
         self.history: list[tuple[str, str]] = []
         self._act: Callable[[], None] | None = None
+        self._text = self._resting = ""
         self._label = QLabel()
         self._label.setObjectName("message")
         self._label.setTextFormat(Qt.TextFormat.PlainText)
@@ -42,36 +43,51 @@ class MessageBar(QFrame):
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.clear)
-        self.hide()
+        self.setMinimumHeight(28)  # always there, so that nothing jumps when something is said
+        self.clear()
 
     def say(self, text: str, level: str = INFO, action: str = "", act: Callable[[], None] | None = None) -> None:
         """Show a message. Information goes by itself after a while; warnings and worse stay."""
         self.history = [*self.history[-_KEPT:], (level, text)]
         self._label.setText(text)
         self._act = act
+        self._text = text
         self._action.setText(action)
         self._action.setVisible(act is not None)
-        if self.property("level") != level:
-            self.setProperty("level", level)
-            for widget in (self, self._label):
-                widget.style().unpolish(widget)
-                widget.style().polish(widget)
+        self._dismiss.show()
+        self._set_level(level)
         self._timer.stop()
         if level == INFO:
             self._timer.start(_SHOWN_MS)
-        self.show()
         self.said.emit(level, text)
 
     @property
     def text(self) -> str:
-        """What is shown now; empty where nothing is."""
-        return self._label.text() if not self.isHidden() else ""
+        """The message that is shown now; empty where none is."""
+        return self._text
+
+    def set_resting(self, text: str) -> None:
+        """What stands there while there is no message."""
+        self._resting = text
+        if not self._text:
+            self._label.setText(text)
 
     def clear(self) -> None:
         """Put the message away."""
         self._timer.stop()
         self._act = None
-        self.hide()
+        self._text = ""
+        self._label.setText(self._resting)
+        self._action.hide()
+        self._dismiss.hide()
+        self._set_level("rest")
+
+    def _set_level(self, level: str) -> None:
+        if self.property("level") != level:
+            self.setProperty("level", level)
+            for widget in (self, self._label):
+                widget.style().unpolish(widget)
+                widget.style().polish(widget)
 
     def _do(self) -> None:
         act = self._act

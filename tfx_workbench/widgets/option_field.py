@@ -144,7 +144,7 @@ class NumberEdit(QLineEdit):
     def _emit(self) -> None:
         self.edited.emit(self.value())
 
-    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802  Qt's name
+    def keyPressEvent(self, event: QKeyEvent) -> None:
         steps = {Qt.Key.Key_Up: 1, Qt.Key.Key_Down: -1, Qt.Key.Key_PageUp: 10, Qt.Key.Key_PageDown: -10}
         step = steps.get(Qt.Key(event.key()))
         value = self.value()
@@ -235,7 +235,7 @@ class ChoiceBox(QComboBox):
     def show_value(self, value: Any) -> None:
         self.setCurrentIndex(self.findData(value))
 
-    def wheelEvent(self, event) -> None:  # type: ignore[no-untyped-def]  # noqa: N802
+    def wheelEvent(self, event) -> None:  # type: ignore[no-untyped-def]
         event.ignore()
 
 

@@ -18,9 +18,9 @@ from tfx_workbench.exhibits.exhibit import Curve, HeatMap, Plot, Stack
 from tfx_workbench.exhibits.palette import Palette
 from tfx_workbench.exhibits.ranges import Range, ranges
 from tfx_workbench.exhibits.ticks import ticks
+from tfx_workbench.widgets.exhibit_words import said
 from tfx_workbench.widgets.plot_items import CurveItem, HeatMapItem, StackItem, pen
 from tfx_workbench.widgets.plot_overlay import Overlay
-from tfx_workbench.widgets.exhibit_words import said
 
 _ITEMS: dict[type, type[Any]] = {Curve: CurveItem, Stack: StackItem, HeatMap: HeatMapItem}
 _TOP, _BOTTOM, _RIGHT, _LEFT = 22, 18, 10, 28  # px around the data; the left grows with the words of the ticks
@@ -54,6 +54,7 @@ class PlotFrame(pg.GraphicsWidget):
         self._ranges: tuple[Range, Range] | None = None
         self._zoomed = False
         self._left = _LEFT
+        self._ticked: list[list[float]] = []  # the range that the ticks are for
         self._ticks: tuple[list[Tick], list[Tick]] = ([], [])
         self.view = QuietViewBox(self)
         self.view.setParentItem(self)
@@ -120,7 +121,9 @@ class PlotFrame(pg.GraphicsWidget):
         self._zoomed = True
 
     def _on_range(self, *_: Any) -> None:
-        self.refresh()
+        # The view box says so once more when it is painted: painting again for that would never end.
+        if self.view.viewRange() != self._ticked:
+            self.refresh()
 
     # ------------------------------------------------------------------ geometry
 
@@ -159,7 +162,8 @@ class PlotFrame(pg.GraphicsWidget):
         if self.plot is None:
             return
         metrics = QFontMetricsF(self._font())
-        (x_low, x_high), (y_low, y_high) = self.view.viewRange()
+        self._ticked = self.view.viewRange()
+        (x_low, x_high), (y_low, y_high) = self._ticked
         box = self.data_rect()
         upright = ticks(self.plot.y, y_low, y_high, max(2.0, box.height() / _TICK_EVERY))
         widest = max([metrics.horizontalAdvance(text) for _, text in upright], default=0.0)
@@ -227,7 +231,8 @@ class PlotFrame(pg.GraphicsWidget):
         room = metrics.horizontalAdvance(title) + 10
         top = box.bottom() + 3
         right_edge = self.rect().width()
-        painter.drawText(QRectF(0, top, right_edge, 14), Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, title)
+        align = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        painter.drawText(QRectF(0, top, right_edge, 14), align, title)
         for value, text in self._ticks[0]:
             width = metrics.horizontalAdvance(text)
             x = self.to_pixels(value, 0.0).x()

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
+from pyqtgraph.functions import arrayToQPolygonF
+from pyqtgraph.Qt.internals import PrimitiveArray
 from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QBrush, QColor, QPainter, QPen, QPolygonF
-from pyqtgraph.functions import arrayToQPolygonF
 
 from tfx_workbench.exhibits.colour_maps import colour_table, indices
 from tfx_workbench.exhibits.exhibit import Curve, HeatMap, Stack
@@ -54,12 +55,19 @@ def _runs_of(known: np.ndarray) -> list[slice]:
     return [slice(a, b) for a, b in edges.reshape(-1, 2)]
 
 
+def _tiles(left: np.ndarray, right: np.ndarray, low: np.ndarray, high: np.ndarray) -> PrimitiveArray:
+    """Upright rectangles; filling them costs a fortieth of filling one ragged polygon of the same shape."""
+    seen = (high > low) & (right > left)
+    result = PrimitiveArray(QRectF, 4)
+    result.resize(int(np.count_nonzero(seen)))
+    memory = result.ndarray()
+    memory[:, 0], memory[:, 1] = left[seen], low[seen]
+    memory[:, 2], memory[:, 3] = (right - left)[seen], (high - low)[seen]
+    return result
+
+
 def _as_steps(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.repeat(x, 2)[1:], np.repeat(y, 2)[:-1]
-
-
-def _outline(x: np.ndarray, low: np.ndarray, high: np.ndarray) -> QPolygonF:
-    return polygon(np.concatenate([x, x[::-1]]), np.concatenate([high, low[::-1]]))
 
 
 class _Item(pg.GraphicsObject):
@@ -89,7 +97,7 @@ class CurveItem(_Item):
     def __init__(self) -> None:
         super().__init__()
         self._lines: list[QPolygonF] = []
-        self._bands: list[QPolygonF] = []
+        self._band: PrimitiveArray | None = None
         self._dots = QPolygonF()
         self._pen = self._dot_pen = QPen()
         self._brush = QBrush()
@@ -105,7 +113,7 @@ class CurveItem(_Item):
         runs = _runs_of(known)
         paths = [_as_steps(x[r], y[r]) if curve.steps else (x[r], y[r]) for r in runs]
         self._lines = [polygon(px, py) for px, py in paths] if curve.line else []
-        self._bands = self._make_bands(x, band)
+        self._band = self._make_band(x, band)
         # A single value between gaps has no line to be seen by.
         lone = [r.start for r in runs if r.stop - r.start == 1]
         dots = np.flatnonzero(known) if curve.points else np.array(lone, dtype=np.intp)
@@ -115,22 +123,23 @@ class CurveItem(_Item):
         high = max((float(a.max()) for a in everything if a.size), default=np.nan)
         self._set_bounds(x[known], low, high)
         colour = palette.colour(curve.colour)
-        self._pen, self._dot_pen, self._brush = pen(colour, curve.style), pen(colour, "solid", 4), brush(colour, _BAND_ALPHA)
+        self._pen, self._dot_pen = pen(colour, curve.style), pen(colour, "solid", 4)
+        self._brush = brush(colour, _BAND_ALPHA)
         self.update()
 
     @staticmethod
-    def _make_bands(x: np.ndarray, band: list[np.ndarray]) -> list[QPolygonF]:
-        if len(band) != 2 or not np.any(band[1] > band[0]):
-            return []
-        runs = _runs_of(np.isfinite(band[0]) & np.isfinite(band[1]))
-        return [_outline(x[r], band[0][r], band[1][r]) for r in runs if r.stop - r.start > 1]
+    def _make_band(x: np.ndarray, band: list[np.ndarray]) -> PrimitiveArray | None:
+        if len(band) != 2 or len(x) < 2 or not np.any(band[1] > band[0]):
+            return None
+        # A point stands at the end of the steps that it stands for.
+        left = np.concatenate([[2 * x[0] - x[1]], x[:-1]])
+        return _tiles(left, x, *band)
 
     def paint(self, painter: QPainter, *_: Any) -> None:
-        if self._bands:
+        if self._band is not None:
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(self._brush)
-            for band in self._bands:
-                painter.drawPolygon(band)
+            painter.drawRects(*self._band.drawargs())
         painter.setPen(self._pen)
         for line in self._lines:
             painter.drawPolyline(line)
@@ -144,7 +153,7 @@ class StackItem(_Item):
 
     def __init__(self) -> None:
         super().__init__()
-        self._areas: list[tuple[QPolygonF, QBrush]] = []
+        self._areas: list[tuple[PrimitiveArray, QBrush]] = []
 
     def show_layer(self, stack: Stack, log: bool, palette: Palette) -> None:
         """Take on new data; a stack has no meaning on a log axis, so `log` changes nothing."""
@@ -155,18 +164,17 @@ class StackItem(_Item):
         for i, area in enumerate(stack.areas):
             top = tops[:, i]
             if len(x) > 1 and np.any(top > below):
-                px, high = _as_steps(x, top) if stack.steps else (x, top)
-                _, low = _as_steps(x, below) if stack.steps else (x, below)
-                self._areas.append((_outline(px, low, high), brush(palette.colour(area.colour))))
+                tiles = _tiles(x[:-1], x[1:], below[:-1], top[:-1])
+                self._areas.append((tiles, brush(palette.colour(area.colour))))
             below = top
         self._set_bounds(x, 0.0, float(tops.max(initial=0.0)))
         self.update()
 
     def paint(self, painter: QPainter, *_: Any) -> None:
         painter.setPen(Qt.PenStyle.NoPen)
-        for outline, filling in self._areas:
+        for tiles, filling in self._areas:
             painter.setBrush(filling)
-            painter.drawPolygon(outline)
+            painter.drawRects(*tiles.drawargs())
 
 
 class HeatMapItem(pg.ImageItem):

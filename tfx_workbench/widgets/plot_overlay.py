@@ -97,7 +97,8 @@ class Overlay(pg.GraphicsWidget):
             if line.low is not None and line.high is not None:
                 high = self._frame.to_pixels(0.0, self._value(line.high)).y()
                 low = self._frame.to_pixels(0.0, self._value(line.low)).y()
-                painter.fillRect(QRectF(box.left(), high, box.width(), low - high), brush(self._colour(line.colour), _INTERVAL_ALPHA))
+                interval = QRectF(box.left(), high, box.width(), low - high)
+                painter.fillRect(interval, brush(self._colour(line.colour), _INTERVAL_ALPHA))
             ends = QPointF(box.left(), round(y)), QPointF(box.right(), round(y))
         painter.setPen(pen(self._colour(line.colour), line.style))
         painter.drawLine(*ends)
@@ -131,7 +132,8 @@ class Overlay(pg.GraphicsWidget):
             b = self._frame.to_pixels(float(max(start, end)), row - 0.32)
             painter.fillRect(QRectF(a, b), brush(self._colour(colour)))
             if bars.texts:
-                self._write(painter, said(bars.texts[row]), QPointF(b.x() + 4, (a.y() + b.y()) / 2), self._colour("text"))
+                anchor = QPointF(b.x() + 4, (a.y() + b.y()) / 2)
+                self._write(painter, said(bars.texts[row]), anchor, self._colour("text"))
 
     def _paint_marker(self, painter: QPainter, marker: Marker) -> None:
         place = self._frame.to_pixels(marker.x, self._value(marker.y))

@@ -64,6 +64,8 @@ class PlotCanvas(pg.GraphicsView):
             self._make_frames()
         for plot in plots:
             self._frames[plot.key].show_plot(plot, palette)
+        # Transforms that only change while it paints make Qt paint everything a second time.
+        self.scene().prepareForPaint()
         if self._reading is not None:
             self._read(*self._reading)
 

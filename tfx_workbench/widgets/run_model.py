@@ -112,10 +112,10 @@ class RunModel(QAbstractTableModel):
         """The row of a run, None where it is not shown."""
         return next((i for i, line in enumerate(self._lines) if line.key == key), None)
 
-    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008, N802  Qt's signature
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008  Qt's signature
         return 0 if parent.isValid() else len(self._lines)
 
-    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008, N802
+    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
         return 0 if parent.isValid() else len(Column)
 
     def flags(self, index: Index) -> Qt.ItemFlag:
@@ -128,7 +128,7 @@ class RunModel(QAbstractTableModel):
 
     # ------------------------------------------------------------------ reading
 
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:  # noqa: N802
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         if orientation != Qt.Orientation.Horizontal:
             return None
         if role == Qt.ItemDataRole.DisplayRole:
@@ -216,7 +216,7 @@ class RunModel(QAbstractTableModel):
             return self.tr("{percent} · paused").format(percent=percent)
         if line.eta_s is None:
             return percent
-        return self.tr("{percent} · {time} left").format(percent=percent, time=fmt.duration(1000.0 * round(line.eta_s)))
+        return self.tr("{percent} · {time} left").format(percent=percent, time=_time_left(line.eta_s))
 
     def _effect_words(self, line: RunLine, effect: Difference | None, *, interval: bool) -> str:
         if line.is_baseline:
@@ -247,7 +247,7 @@ class RunModel(QAbstractTableModel):
 
     # ------------------------------------------------------------------ writing
 
-    def setData(self, index: Index, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:  # noqa: N802
+    def setData(self, index: Index, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
         line = self._lines[index.row()]
         if role == Qt.ItemDataRole.CheckStateRole:
             self.ticked.emit(line.key, Qt.CheckState(value) == Qt.CheckState.Checked)
@@ -262,6 +262,11 @@ class RunModel(QAbstractTableModel):
 def _alignment(column: Column) -> Qt.AlignmentFlag:
     side = Qt.AlignmentFlag.AlignLeft if column in _TEXT_COLUMNS else Qt.AlignmentFlag.AlignRight
     return side | Qt.AlignmentFlag.AlignVCenter
+
+
+def _time_left(seconds: float) -> str:
+    """Whole seconds: a guess has no decimals."""
+    return f"{max(0, round(seconds))} s" if seconds < 59.5 else fmt.duration(1000 * seconds)
 
 
 def _with_interval(interval: Median | None) -> str:

@@ -12,13 +12,13 @@ from tfx_workbench.exhibits.palette import Palette
 from tfx_workbench.widgets.delegates import ROW_HEIGHT, RunDelegate
 from tfx_workbench.widgets.run_model import SORT_ROLE, Column, RunLine, RunModel
 
+# Widths at which nothing is cut, in px for text of 15 px; spare width is shared out in these proportions.
 _WIDTHS = {
-    Column.TICK: 40, Column.STATUS: 210, Column.SPEED: 140, Column.SPEED_EFFECT: 170, Column.MEMORY: 110,
-    Column.MEMORY_EFFECT: 80, Column.LOSS: 72, Column.TRAINABLE: 80,
+    Column.TICK: 36, Column.NAME: 150, Column.STATUS: 176, Column.SPEED: 118, Column.SPEED_EFFECT: 168, Column.MEMORY: 92,
+    Column.MEMORY_EFFECT: 68, Column.LOSS: 52, Column.TRAINABLE: 60,
 }
 # Left out first where the window is narrow.
 _SPARE = (Column.TRAINABLE, Column.LOSS, Column.MEMORY_EFFECT)
-_NAME_WIDTH = 180
 
 
 class RunTable(QWidget):
@@ -71,9 +71,7 @@ class RunTable(QWidget):
         header.setSortIndicatorClearable(True)
         header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
         header.setMinimumSectionSize(32)
-        for column, width in _WIDTHS.items():
-            view.setColumnWidth(column, width)
-        header.setSectionResizeMode(Column.NAME, QHeaderView.ResizeMode.Stretch)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         view.selectionModel().currentRowChanged.connect(self._on_current)
         view.menu_asked.connect(lambda position: self.menu_asked.emit(self.selected_keys(), position))
         view.delete_asked.connect(lambda: self.delete_asked.emit(self.selected_keys()))
@@ -137,14 +135,22 @@ class RunTable(QWidget):
             self.ticked.emit(line.key, on)
 
     def _fit_columns(self, width: int) -> None:
-        """Hide spare columns where the name would not be readable otherwise."""
+        """Use the whole width; hide spare columns where the others would be cut."""
         scale = self.fontMetrics().height() / 15
-        needed = _NAME_WIDTH * scale + sum(_WIDTHS.values())
+        natural = {column: width * scale for column, width in _WIDTHS.items()}
         for column in _SPARE:
-            hide = needed > width
+            hide = sum(natural.values()) > width
             self.view.setColumnHidden(column, hide)
             if hide:
-                needed -= _WIDTHS[column]
+                del natural[column]
+        tick = natural.pop(Column.TICK)
+        factor = (width - tick) / sum(natural.values())
+        used = round(tick)
+        self.view.setColumnWidth(Column.TICK, used)
+        for column, base in natural.items():
+            share = round(base * factor) if column != max(natural) else width - used
+            self.view.setColumnWidth(column, share)
+            used += share
 
 
 class _View(QTableView):
@@ -155,11 +161,11 @@ class _View(QTableView):
     tick_asked = Signal()
     resized = Signal(int)
 
-    def contextMenuEvent(self, event: QContextMenuEvent) -> None:  # noqa: N802  Qt's name
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         if self.selectionModel().hasSelection():
             self.menu_asked.emit(event.globalPos())
 
-    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
+    def keyPressEvent(self, event: QKeyEvent) -> None:
         match event.key():
             case Qt.Key.Key_Space:
                 self.tick_asked.emit()
@@ -168,7 +174,7 @@ class _View(QTableView):
             case _:
                 super().keyPressEvent(event)
 
-    def resizeEvent(self, event) -> None:  # type: ignore[no-untyped-def]  # noqa: N802
+    def resizeEvent(self, event) -> None:  # type: ignore[no-untyped-def]
         super().resizeEvent(event)
         self.resized.emit(self.viewport().width())
 

@@ -115,18 +115,18 @@ class Segmented(QWidget):
 
     # ------------------------------------------------------------------ layout
 
-    def sizeHint(self) -> QSize:  # noqa: N802  Qt's name
+    def sizeHint(self) -> QSize:
         return QSize(sum(self._natural(s.value) for s in self._segments), _HEIGHT)
 
-    def minimumSizeHint(self) -> QSize:  # noqa: N802
+    def minimumSizeHint(self) -> QSize:
         widest = max((self._natural(s.value) for s in self._segments), default=0)
         return QSize(widest + (self._natural_more() if len(self._segments) > 1 else 0), _HEIGHT)
 
-    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+    def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._lay_out()
 
-    def changeEvent(self, event) -> None:  # type: ignore[no-untyped-def]  # noqa: N802
+    def changeEvent(self, event) -> None:  # type: ignore[no-untyped-def]
         super().changeEvent(event)
         if event.type() in (event.Type.FontChange, event.Type.StyleChange):
             self._lay_out()
@@ -191,7 +191,7 @@ class Segmented(QWidget):
 
     # ------------------------------------------------------------------ keys
 
-    def eventFilter(self, watched, event) -> bool:  # type: ignore[no-untyped-def]  # noqa: N802
+    def eventFilter(self, watched, event) -> bool:  # type: ignore[no-untyped-def]
         if isinstance(event, QKeyEvent) and event.type() == QKeyEvent.Type.KeyPress and watched in self._buttons.values():
             step = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}.get(Qt.Key(event.key()))
             if step:
@@ -209,7 +209,7 @@ class Segmented(QWidget):
                 self._buttons[values[i]].setFocus(Qt.FocusReason.OtherFocusReason)
                 return
 
-    def setFocus(self, *args) -> None:  # type: ignore[no-untyped-def]  # noqa: N802
+    def setFocus(self, *args) -> None:  # type: ignore[no-untyped-def]
         """Give the focus to the chosen segment."""
         button = self._buttons.get(self._value) or next(iter(self._buttons.values()))
         button.setFocus(*(args or (Qt.FocusReason.OtherFocusReason,)))

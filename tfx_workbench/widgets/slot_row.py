@@ -15,7 +15,6 @@ from tfx_workbench.widgets.option_form import OptionForm
 from tfx_workbench.widgets.segmented import Segment, Segmented
 from tfx_workbench.widgets.words import plain_tip, shown
 
-
 _COMMON = 2  # options that are shown without being asked for
 
 

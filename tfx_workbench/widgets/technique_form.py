@@ -84,6 +84,7 @@ class TechniqueForm(QWidget):
         if group not in self._groups:
             label = QLabel(group.upper())
             label.setObjectName("groupTitle")
+            label.setIndent(0)
             label.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignBottom)
             self._groups[group] = label
             self._members[group] = []

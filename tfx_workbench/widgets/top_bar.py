@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
     QFrame,
@@ -38,11 +38,12 @@ class TopBar(QWidget):
         row.addWidget(menus)
         self.preset_menu = QMenu(self)
         self.preset_menu.setToolTipsVisible(True)
-        self.preset = QPushButton(self.tr("Choose a preset"))
+        self.preset = QPushButton()
         self.preset.setObjectName("preset")
-        self.preset.setMenu(self.preset_menu)
+        self.preset.clicked.connect(self.pop_presets)
         self.preset.setFixedWidth(170)
         self.preset.setAccessibleName(self.tr("Preset"))
+        self.show_preset("")
         row.addWidget(self.preset)
         self.name = QLineEdit()
         self.name.setPlaceholderText(self.tr("Name of the run"))
@@ -127,5 +128,9 @@ class TopBar(QWidget):
     def show_preset(self, title: str) -> None:
         """Show where the configuration came from."""
         text = title or self.tr("Choose a preset")
-        shown = self.preset.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, self.preset.width() - 36)
-        self.preset.setText(shown.replace("&", "&&"))
+        shown = self.preset.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, self.preset.width() - 44)
+        self.preset.setText(shown.replace("&", "&&") + "  ▾")
+
+    def pop_presets(self) -> None:
+        """Open the menu of presets under its button."""
+        self.preset_menu.popup(self.preset.mapToGlobal(self.preset.rect().bottomLeft() + QPoint(0, 2)))

@@ -1,0 +1,275 @@
+"""The command line where no engine is needed: what it understands, what it prints, what it refuses."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.helpers.commandline import write_config
+from tests.helpers.synthetic_run import write_run
+from tfx_engine.protocol.metrics import CATEGORIES
+from tfx_engine.protocol.problems import ConfigError
+from tfx_workbench.cli import FUNCTIONS, main
+from tfx_workbench.commands import words
+from tfx_workbench.commands.configs import read_configs
+from tfx_workbench.commands.parser import COMMANDS
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a command in this process: exit code, stdout, stderr."""
+
+    def call(*arguments):
+        code = main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return call
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = tmp_path / "store"
+    store.mkdir()
+    for seed, name in enumerate(["one", "two"]):
+        write_run(store / f"{name}.tfx", name=name, steps=20, seed=seed)
+    return store
+
+
+def only_object(out):
+    (line,) = out.splitlines()
+    return json.loads(line)
+
+
+# ------------------------------------------------------------------------------------------ refusals
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words_in_it"),
+    [
+        (["show"], "RUN"),
+        (["run"], "CONFIG"),
+        (["show", "a", "b", "--colour"], "--colour"),
+        (["run", "x.toml", "--on-disconnect", "panic"], "panic"),
+        (["chekc", "x.toml"], "Did you mean 'check'?"),
+        (["nowhere.toml"], "neither a command nor a file"),
+        (["--demmo"], "--demmo"),
+        (["show", "nothing"], "is no run in"),
+        (["compare", "one"], "two runs or more"),
+        (["techniques", "lroa"], "Did you mean 'lora'?"),
+        (["check", "nowhere.toml"], "no such file"),
+    ],
+)
+def test_a_wrong_request_is_a_sentence_and_exit_code_2(run, tmp_path, monkeypatch, arguments, words_in_it):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert words_in_it in err
+    assert "Traceback" not in err
+    assert "usage:" not in err
+
+
+@pytest.mark.parametrize("arguments", [["show"], ["show", "nothing"], ["check", "no.toml"], ["show", "--colour", "x"]])
+def test_with_json_a_refusal_is_one_object(run, arguments):
+    code, out, err = run(*arguments, "--json")
+    refusal = only_object(out)
+    assert (code, err) == (2, "")
+    assert refusal["ok"] is False
+    assert refusal["schema"] == 1
+    assert refusal["problems"]
+    for problem in refusal["problems"]:
+        assert problem.keys() == {"path", "code", "message", "hint"}
+
+
+def test_every_command_has_help_and_a_function(run):
+    assert set(COMMANDS) == FUNCTIONS.keys()
+    for command in COMMANDS:
+        with pytest.raises(SystemExit) as ended:
+            main([command, "--help"])
+        assert ended.value.code == 0
+
+
+# ------------------------------------------------------------------------------------------ configurations
+
+
+def test_every_problem_of_every_file_is_found_at_once(tmp_path):
+    files = [
+        write_config(tmp_path, "a", model={"widht": 3, "layers": "two"}),
+        write_config(tmp_path, "b", techniques={"position": "rotery"}),
+        write_config(tmp_path, "c"),
+    ]
+    with pytest.raises(ConfigError) as refused:
+        read_configs([*map(str, files), str(tmp_path / "d.toml")])
+    text = str(refused.value)
+    for expected in ("a.toml: model.widht", "a.toml: model.layers", "b.toml: techniques.position.use", "d.toml"):
+        assert expected in text
+    assert "c.toml" not in text
+
+
+def test_a_setting_changes_the_configuration_and_what_is_recorded_of_it(tmp_path):
+    (given,) = read_configs([str(write_config(tmp_path))], ["model.layers=2", "techniques.adapter.use=lora"])
+    assert given.data["model"]["layers"] == 2
+    assert given.data["techniques"]["adapter"] == {"use": "lora"}
+    assert "layers = 2" in given.toml
+
+
+def test_a_wrong_setting_is_said_once(tmp_path):
+    files = [str(write_config(tmp_path, name)) for name in "ab"]
+    with pytest.raises(ConfigError) as refused:
+        read_configs(files, ["layers"])
+    assert len(refused.value.problems) == 1
+
+
+def test_data_beside_the_configuration_is_found_from_anywhere(tmp_path, monkeypatch):
+    (tmp_path / "my.txt").write_text("words " * 100)
+    config = write_config(tmp_path, data={"task": "text", "path": "my.txt"})
+    monkeypatch.chdir("/")
+    (given,) = read_configs([str(config)])
+    assert given.data["data"]["path"] == str(tmp_path / "my.txt")
+
+
+def test_a_store_on_the_command_line_wins(tmp_path):
+    config = write_config(tmp_path, run={"store": "elsewhere"})
+    assert "store" not in read_configs([str(config)], store="here")[0].data["run"]
+    assert read_configs([str(config)])[0].data["run"]["store"] == "elsewhere"
+
+
+def test_a_configuration_without_a_name_is_called_after_its_file(tmp_path):
+    (tmp_path / "big_one.toml").write_text("seed = 1\n")
+    assert read_configs([str(tmp_path / "big_one.toml")])[0].data["name"] == "big one"
+
+
+# ------------------------------------------------------------------------------------------ what is printed
+
+
+def test_the_catalogue_has_the_keys_that_others_rely_on(run):
+    code, out, _ = run("techniques", "--json")
+    listing = only_object(out)
+    assert code == 0
+    keys = {"name", "slot", "title", "summary", "paper", "guide", "options", "requires", "excludes"}
+    for technique in listing["techniques"]:
+        assert keys <= technique.keys()
+        for option in technique["options"]:
+            assert {"name", "kind", "default", "low", "high", "choices", "unit", "help"} <= option.keys()
+    assert {"sinusoidal", "lora", "every_block"} <= {technique["name"] for technique in listing["techniques"]}
+
+
+@pytest.mark.parametrize("name", ["lora", "adapter/lora"])
+def test_one_technique_has_its_page(run, name):
+    code, out, _ = run("techniques", name)
+    assert code == 0
+    assert "rank" in out
+    assert "Choose it when" in out
+
+
+def test_a_slot_lists_its_techniques(run):
+    _, out, _ = run("techniques", "position", "--json")
+    assert {technique["slot"] for technique in only_object(out)["techniques"]} == {"position"}
+
+
+def test_list_names_every_run(run, store):
+    code, out, _ = run("list", "--store", store, "--json")
+    listing = only_object(out)
+    assert code == 0
+    assert [row["name"] for row in listing["runs"]] == ["one", "two"]
+    _, text, _ = run("list", "--store", store)
+    assert "one" in text
+    assert "finished" in text
+
+
+def test_list_goes_on_past_a_file_that_is_no_run(run, store):
+    (store / "bad.tfx").write_bytes(b"nothing of the kind" * 100)
+    code, out, err = run("list", "--store", store)
+    assert code == 0
+    assert "two" in out
+    assert "bad.tfx" in err
+
+
+def test_show_has_the_keys_that_others_rely_on(run, store):
+    code, out, _ = run("show", "one", "--store", store, "--json")
+    figures = only_object(out)
+    assert code == 0
+    assert {
+        *("schema", "run", "name", "status", "reason", "pid", "steps", "params", "tokens_per_s", "step_ms"),
+        *("memory_bytes", "category_peak_bytes", "predicted", "loss", "flops_per_token", "mfu", "overhead_percent"),
+        *("audit", "missing"),
+    } <= figures.keys()
+    assert figures["run"] == str(store / "one.tfx")
+    assert {"total", "trainable"} <= figures["params"].keys()
+    for name in ("tokens_per_s", "step_ms"):
+        assert figures[name]["low"] <= figures[name]["median"] <= figures[name]["high"]
+    assert {"peak", "reserved", "device", "rss", *CATEGORIES} <= figures["memory_bytes"].keys()
+    assert set(CATEGORIES) == figures["category_peak_bytes"].keys()
+    assert {"first", "final"} <= figures["loss"].keys()
+    assert {"model", "hardware"} <= figures["flops_per_token"].keys()
+
+
+def test_show_says_in_words_what_is_not_known(run, store):
+    _, out, _ = run("show", "one", "--store", store)
+    assert "This run is synthetic: there is no device." in out
+
+
+def test_compare_has_the_keys_that_others_rely_on(run, store):
+    code, out, _ = run("compare", "one", "two", "--store", store, "--json")
+    comparison = only_object(out)
+    assert code == 0
+    assert comparison["baseline"] == str(store / "one.tfx")
+    (other,) = comparison["runs"]
+    assert other["run"] == str(store / "two.tfx")
+    assert other["config_diff"] == {"seed": {"baseline": 0, "run": 1}}
+    assert {"percent", "low", "high", "distinguishable"} == other["effects"]["tokens_per_s"].keys()
+
+
+@pytest.mark.parametrize(
+    ("content", "words_in_it"),
+    [(b"just words " * 50, "not an SQLite database"), (b"", "cut off|not a run file|not an SQLite")],
+    ids=["text", "empty"],
+)
+def test_a_file_that_is_no_run_is_refused(run, tmp_path, content, words_in_it):
+    (tmp_path / "bad.tfx").write_bytes(content)
+    code, _, err = run("show", tmp_path / "bad.tfx")
+    assert code == 2
+    assert any(part in err for part in words_in_it.split("|"))
+
+
+def test_a_truncated_run_is_refused_and_a_newer_one_politely(run, store):
+    whole = (store / "one.tfx").read_bytes()
+    (store / "one.tfx").write_bytes(whole[: len(whole) // 2])
+    code, _, err = run("show", store / "one.tfx")
+    assert (code, "is cut off" in err) == (2, True)
+    newer = bytearray((store / "two.tfx").read_bytes())
+    newer[60:64] = (99).to_bytes(4, "big")  # SQLite's user_version
+    (store / "two.tfx").write_bytes(newer)
+    code, _, err = run("show", store / "two.tfx")
+    assert (code, "newer" in err) == (2, True)
+
+
+def test_an_order_to_a_run_that_has_ended_is_refused(run, store):
+    code, _, err = run("stop", "one", "--store", store)
+    assert code == 2
+    assert "nothing to stop" in err
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(12345.678, "12,346"), (12.345, "12.3"), (0.012345, "0.0123"), (0, "0"), (None, "–"), (1e-9, "1.00e-09")],
+)
+def test_numbers_have_three_digits(value, text):
+    assert words.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(512, "512 B"), (1536, "1.50 KiB"), (3 * 2**30, "3.00 GiB"), (None, "–")]
+)
+def test_sizes_are_binary(value, text):
+    assert words.size(value) == text
+
+
+def test_differences_are_signed():
+    assert words.percent(3.25) in ("+3.2 %", "+3.3 %")
+    assert words.percent(-12) == "−12.0 %"
+
+
+def test_times_are_in_words():
+    assert [words.seconds(s) for s in (4.4, 75, 3700, None)] == ["4 s", "1 min 15 s", "1 h 01 min", "–"]

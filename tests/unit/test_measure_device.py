@@ -1,0 +1,133 @@
+"""What can be read of the machine is read; what cannot has its reason."""
+
+from __future__ import annotations
+
+import sys
+import time
+import types
+
+import pytest
+import torch
+
+from tfx_engine.measure.device import DeviceSampler, NvidiaGpu, find_gpu
+from tfx_engine.measure.memory import AllocatorMemory, is_out_of_memory, make_meter
+
+CPU = torch.device("cpu")
+
+
+def test_cpu_and_ram_are_always_read():
+    sampler = DeviceSampler(CPU, lambda sample: None)
+    sample = sampler.sample()
+    assert sample.ram_used_bytes > 0 and sample.rss_bytes > 0 and sample.cpu_percent >= 0
+    assert sample.temperature_c is None and "temperature_c" in sampler.gpu.missing
+
+
+def test_samples_come_until_the_sampler_is_stopped(monkeypatch):
+    monkeypatch.setattr("tfx_engine.measure.device.PERIOD_S", 0.01)
+    samples = []
+    sampler = DeviceSampler(CPU, samples.append)
+    sampler.start()
+    deadline = time.monotonic() + 10
+    while len(samples) < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    sampler.stop()
+    count = len(samples)
+    time.sleep(0.05)
+    assert 3 <= count == len(samples)
+
+
+@pytest.mark.parametrize("kind", ["mps", "xpu"])
+def test_a_device_that_nobody_can_ask_says_so(kind):
+    gpu = find_gpu(torch.device(kind))
+    assert gpu.read() == {} and all(reason.endswith(".") for reason in gpu.missing.values())
+
+
+class FakeNvml(types.ModuleType):
+    """The library of a GPU whose driver refuses some readings."""
+
+    NVML_TEMPERATURE_GPU = NVML_CLOCK_SM = 0
+
+    class NVMLError(Exception):
+        pass
+
+    def __init__(self, refuses=(), no_library=False) -> None:
+        super().__init__("pynvml")
+        self._refuses, self._no_library, self.calls = refuses, no_library, []
+
+    def nvmlInit(self):  # noqa: N802
+        if self._no_library:
+            raise self.NVMLError("Driver Not Loaded")
+
+    def nvmlDeviceGetHandleByIndex(self, index):  # noqa: N802
+        return index
+
+    def __getattr__(self, name):
+        values = {
+            "nvmlDeviceGetUtilizationRates": types.SimpleNamespace(gpu=40), "nvmlDeviceGetPowerUsage": 51_000,
+            "nvmlDeviceGetMemoryInfo": types.SimpleNamespace(used=7), "nvmlDeviceGetTemperature": 50,
+            "nvmlDeviceGetClockInfo": 1200,
+        }
+        if name not in values:
+            raise AttributeError(name)
+
+        def call(*arguments):
+            self.calls.append(name)
+            if name in self._refuses:
+                raise self.NVMLError("Not Supported")
+            return values[name]
+
+        return call
+
+
+@pytest.fixture
+def no_uuid(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: types.SimpleNamespace())
+
+
+def test_what_the_driver_refuses_is_missing_and_not_asked_for_again(monkeypatch, no_uuid):
+    library = FakeNvml(refuses=("nvmlDeviceGetPowerUsage",))
+    monkeypatch.setitem(sys.modules, "pynvml", library)
+    gpu = NvidiaGpu(torch.device("cuda", 0))
+    for _ in range(2):
+        assert gpu.read() == {"utilisation_percent": 40, "memory_used_bytes": 7, "temperature_c": 50, "sm_clock_mhz": 1200}
+    assert gpu.missing == {"power_w": "The NVIDIA driver says: Not Supported."}
+    assert library.calls.count("nvmlDeviceGetPowerUsage") == 1
+
+
+def test_without_a_driver_every_reading_has_its_reason(monkeypatch, no_uuid):
+    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml(no_library=True))
+    gpu = NvidiaGpu(torch.device("cuda", 0))
+    assert gpu.read() == {} and len(gpu.missing) == 5 and "Driver Not Loaded" in gpu.missing["power_w"]
+
+
+def test_the_cpu_reads_the_process_and_says_why_there_is_no_more():
+    meter = make_meter(CPU)
+    meter.start()
+    memory = meter.stop()
+    assert memory.rss_bytes > 2**20 and meter.capacity_bytes() > memory.rss_bytes
+    assert memory.allocated_bytes is None and memory.reserved_bytes is None and memory.device_bytes is None
+    assert set(meter.missing) == {"allocated_bytes", "reserved_bytes", "device_bytes"}
+
+
+def test_an_allocator_with_statistics_is_read_per_step_and_its_driver_rarely():
+    asked = []
+    module = types.SimpleNamespace(
+        reset_peak_memory_stats=lambda d: asked.append("reset"), max_memory_allocated=lambda d: 11,
+        memory_reserved=lambda d: 22, mem_get_info=lambda d: asked.append("driver") or (70, 100),
+    )
+    meter = AllocatorMemory(module, torch.device("cuda"))
+    for _ in range(3):
+        meter.start()
+        memory = meter.stop()
+    assert (memory.allocated_bytes, memory.reserved_bytes, memory.device_bytes) == (11, 22, 30)
+    assert asked == ["reset", "driver", "reset", "reset"]
+
+
+@pytest.mark.parametrize(("error", "expected"), [
+    (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), True),
+    (RuntimeError("[enforce fail] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes."), True),
+    (RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes."), True),
+    (MemoryError(), True), (RuntimeError("shapes do not match"), False), (ValueError("not enough memory"), False),
+])
+def test_running_out_of_memory_is_recognised(error, expected):
+    assert is_out_of_memory(error) is expected

@@ -1,0 +1,50 @@
+"""Why a run failed, in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from tfx_engine.protocol.problems import ConfigError, Problem
+from tfx_engine.worker import failure
+
+HELD = {"parameters": 3 * 2**30, "gradients": 0, "activations": 512 * 2**20}
+
+
+@pytest.mark.parametrize(("message", "asked"), [
+    ("CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total capacity of 23.6 GiB", 2.5 * 2**30),
+    ("CUDA out of memory. Tried to allocate 20.00 MiB (GPU 0; 4.00 GiB total)", 20 * 2**20),
+    ("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4000000 bytes. Error code 12", 4_000_000),
+    ("[enforce fail] not enough memory: you tried to allocate 137438953472 bytes.", 2**37),
+    ("no number here", None),
+])
+def test_what_was_asked_for_is_read_from_the_allocator(message, asked):
+    assert failure.asked_bytes(message) == asked
+
+
+def test_out_of_memory_says_what_was_asked_for_where_and_what_was_held():
+    error = RuntimeError("Tried to allocate 2.00 GiB.")
+    words = failure.out_of_memory(error, "Tesla T4", "backward", 7, HELD, 16 * 2**30)
+    assert words == (
+        "Out of memory in the backward pass of step 7: 2.0 GiB more were asked for on Tesla T4, which has 16.0 GiB in all."
+        " Peak so far: 3.5 GiB (parameters 3.0 GiB, activations 512.0 MiB)."
+    )
+
+
+def test_out_of_memory_while_building_has_no_step_and_no_composition():
+    words = failure.out_of_memory(MemoryError(), "cpu", "", 0, {}, None)
+    assert words == "Out of memory while the model was built: more was asked for than there is on cpu."
+
+
+@pytest.mark.parametrize(("size", "words"), [(0, "0 bytes"), (1023, "1023 bytes"), (1536, "1.5 KiB"), (2**41, "2.0 TiB")])
+def test_bytes_for_people(size, words):
+    assert failure.in_words(size) == words
+
+
+def test_a_wrong_request_is_told_as_its_problems():
+    problem = Problem(code="x", path="data.path", template="is gone.", hint_template="Look for it.")
+    assert failure.in_a_sentence(ConfigError([problem])) == "data.path: is gone. Look for it."
+
+
+def test_any_other_failure_is_one_line():
+    assert failure.in_a_sentence(ValueError("first\nsecond")) == "ValueError: first"
+    assert failure.in_a_sentence(KeyError()) == "The run broke off with KeyError."
