@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,10 @@ import pytest
 
 from tests.helpers.commandline import TIMEOUT_S, Done, argv, command, start, write_config
 from tests.helpers.services import family, gone, has_steps, info, steps, until
+from tfx_engine.client import Client
+from tfx_engine.protocol.cards import resource
 from tfx_engine.protocol.metrics import CATEGORIES
+from tfx_workbench.commands.configs import read_configs
 
 ENDLESS = {"measure_steps": 10**8}
 
@@ -163,6 +167,13 @@ def test_check_finds_nothing_wrong_with_what_runs(tmp_path: Path) -> None:
     assert (done.code, done.objects) == (0, [{"schema": 1, "ok": True, "problems": [], "missing": {}}])
 
 
+def test_the_presets_can_be_run_here(tmp_path: Path) -> None:
+    presets = [path for path in resource("presets").rglob("*.toml") if path.name != "index.toml"]
+    with Client(tmp_path / "store", on_disconnect="stop", warm=False) as client:
+        for given in read_configs([str(path) for path in presets]):
+            assert client.validate(given.data) == (), given.file
+
+
 # ------------------------------------------------------------------------------------------ how a run ends
 
 
@@ -187,6 +198,17 @@ def test_ctrl_c_stops_the_run_and_keeps_what_was_measured(store: Path) -> None:
     assert info(run).recorded_status == "stopped"
     assert len(steps(run)) >= 3
     assert gone(processes)
+
+
+def test_ctrl_c_twice_leaves_at_once(store: Path) -> None:
+    process, run = started(store)
+    processes = family(process.pid)
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.05)
+    assert ended(process).code == 130
+    assert gone(processes)
+    assert info(run).status in ("stopped", "interrupted")
 
 
 def test_ctrl_c_before_anything_runs_leaves_nothing_behind(store: Path) -> None:

@@ -102,10 +102,11 @@ def test_a_killed_worker_leaves_everything_committed_and_reads_as_interrupted(tm
 
 
 def test_what_a_run_prints_is_in_its_log_and_never_in_the_conversation(tmp_path, monkeypatch):
-    """A hook that Python runs at start makes the process print once the run is under way: from Python and from C."""
+    """A hook that Python runs at start makes the worker print, from Python and from C, all the time."""
     (tmp_path / "sitecustomize.py").write_text(
-        "import os, threading, time\n"
+        "import os, sys, threading, time\n"
         "def shout():\n"
+        "    while 'tfx_engine.worker.run' not in sys.modules: time.sleep(0.01)\n"
         "    while True:\n"
         "        print('from python'); os.write(1, b'from C\\n'); time.sleep(0.05)\n"
         "threading.Thread(target=shout, daemon=True).start()\n"

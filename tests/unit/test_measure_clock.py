@@ -34,7 +34,7 @@ class FakeDevice:
     def synchronize(self) -> None:
         self.waits += 1
 
-    def Event(self, enable_timing: bool):  # noqa: N802  as torch names it
+    def Event(self, enable_timing: bool):
         device = self
 
         class Event:

@@ -54,11 +54,11 @@ class FakeNvml(types.ModuleType):
         super().__init__("pynvml")
         self._refuses, self._no_library, self.calls = refuses, no_library, []
 
-    def nvmlInit(self):  # noqa: N802
+    def nvmlInit(self):
         if self._no_library:
             raise self.NVMLError("Driver Not Loaded")
 
-    def nvmlDeviceGetHandleByIndex(self, index):  # noqa: N802
+    def nvmlDeviceGetHandleByIndex(self, index):
         return index
 
     def __getattr__(self, name):
@@ -89,7 +89,8 @@ def test_what_the_driver_refuses_is_missing_and_not_asked_for_again(monkeypatch,
     monkeypatch.setitem(sys.modules, "pynvml", library)
     gpu = NvidiaGpu(torch.device("cuda", 0))
     for _ in range(2):
-        assert gpu.read() == {"utilisation_percent": 40, "memory_used_bytes": 7, "temperature_c": 50, "sm_clock_mhz": 1200}
+        readings = {"utilisation_percent": 40, "memory_used_bytes": 7, "temperature_c": 50, "sm_clock_mhz": 1200}
+        assert gpu.read() == readings
     assert gpu.missing == {"power_w": "The NVIDIA driver says: Not Supported."}
     assert library.calls.count("nvmlDeviceGetPowerUsage") == 1
 

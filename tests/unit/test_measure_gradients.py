@@ -45,7 +45,8 @@ def test_the_global_norm_agrees_with_torch_and_with_the_layers():
     setup = small_setup()
     backward(setup)
     found = global_norm(norms_of(setup).of_gradients().numpy())
-    assert found == pytest.approx(torch.nn.utils.get_total_norm(p.grad for p in setup.training.model.parameters()).item())
+    gradients = [p.grad for p in setup.training.model.parameters()]
+    assert found == pytest.approx(torch.nn.utils.get_total_norm(gradients).item())
 
 
 def test_a_layer_without_gradients_is_missing_and_not_zero():

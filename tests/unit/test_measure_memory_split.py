@@ -82,7 +82,7 @@ def test_activations_grow_with_what_a_block_keeps_per_token(plain):
     shallow = split_of_step(small_setup(model={**SIZES, "layers": 2}, run={"batch": 4}), step=3)
     tokens, width = 4 * 64, 32
     per_block = (own_peak(plain, "activations") - own_peak(shallow, "activations")) / 2
-    expected = 4 * tokens * (16 * width + 4 + 2)  # 16 d numbers, the statistics of two norms, attention's log-sum per head
+    expected = 4 * tokens * (16 * width + 4 + 2)  # two norms' statistics, a log-sum per head
     assert per_block == pytest.approx(expected, rel=0.02)
 
 

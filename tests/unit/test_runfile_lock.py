@@ -8,9 +8,11 @@ import socket
 import subprocess
 import sys
 import time
+import warnings
 
 import pytest
 
+from tfx_engine.runfile import lock as lock_module
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.lock import RunLock, boot_id, holder, is_locked, process_started
 from tfx_engine.runfile.store import beside
@@ -25,6 +27,7 @@ time.sleep(60)
 COUNT = """
 import sys, time
 from pathlib import Path
+from tfx_engine.runfile import lock as lock_module
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.lock import RunLock, is_locked
 counter = Path(sys.argv[2])
@@ -95,6 +98,20 @@ def test_a_lock_file_that_is_rubbish_is_no_lock(path):
         assert holder(path)["pid"] == os.getpid()
 
 
+def test_a_lock_file_that_is_taken_away_between_opening_and_locking_it_is_not_believed(path, monkeypatch):
+    first = RunLock(path)
+    real_lock = lock_module._lock
+
+    def release_first(descriptor, shared=False):
+        first.release()
+        return real_lock(descriptor, shared)
+
+    monkeypatch.setattr(lock_module, "_lock", release_first)
+    with RunLock(path):
+        monkeypatch.undo()
+        assert is_locked(path)
+
+
 def test_of_many_who_want_it_each_gets_it_alone(path, tmp_path, repo):
     counter = tmp_path / "counter"
     counter.write_text("0")
@@ -108,7 +125,9 @@ def test_of_many_who_want_it_each_gets_it_alone(path, tmp_path, repo):
 def test_a_forked_child_does_not_keep_it_from_becoming_free(path):
     lock = RunLock(path)
     ready, go = os.pipe()
-    child = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # from Python 3.12 on, where there are threads
+        child = os.fork()
     if child == 0:
         os.read(ready, 1)
         os._exit(int(lock.is_held))

@@ -10,15 +10,13 @@ import struct
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.helpers.synthetic_run import make_config, running, write_run
-from tfx_engine.runfile.create import create
+from tests.helpers.synthetic_run import running, write_run
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.rows import Event
@@ -217,6 +215,21 @@ def test_files_in_a_folder_that_may_not_be_written_are_read_sealed_or_not(small,
         assert len(list(folder.iterdir())) == 4
 
 
+def test_a_write_that_was_cut_off_outside_the_log_is_taken_back(tmp_path, small):
+    path, cut = tmp_path / "run.tfx", tmp_path / "cut.tfx"
+    shutil.copy(small, path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.executescript("PRAGMA cache_size = 1; BEGIN; DELETE FROM step; UPDATE run SET name = 'cut'")
+        for suffix in ("", "-journal"):
+            shutil.copy(beside(path, suffix), beside(cut, suffix))
+    assert cut.read_bytes() != small.read_bytes()
+    for _ in range(2):
+        with RunReader(cut) as reader:
+            assert (reader.info().name, reader.count_steps()) == ("synthetic", 43)
+        seal(cut)
+    assert [file.name for file in sorted(tmp_path.iterdir())] == ["cut.tfx", "run.tfx"]
+
+
 def test_a_snapshot_sees_one_moment_and_does_not_keep_the_writer(tmp_path):
     with running(tmp_path / "live.tfx", steps=100) as run, RunReader(run.writer.path) as reader:
         run.advance(10)
@@ -229,25 +242,26 @@ def test_a_snapshot_sees_one_moment_and_does_not_keep_the_writer(tmp_path):
         assert reader.count_steps() == 20
 
 
-def test_a_run_that_ends_never_looks_interrupted_on_the_way(tmp_path):
-    path, seen, is_over = tmp_path / "run.tfx", set(), threading.Event()
-    create(path, make_config(), "")
-
-    def look():
-        with RunReader(path) as reader:
-            while not is_over.is_set():
-                with reader.snapshot():
-                    seen.add(reader.info().status)
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    for _ in range(20):
+def test_a_run_that_ends_while_it_is_looked_at_does_not_seem_to_have_been_killed(tmp_path, monkeypatch):
+    monkeypatch.setattr("tfx_engine.runfile.seal._PATIENCE_MS", 20)
+    path = write_run(tmp_path / "run.tfx", status="queued")
+    with RunReader(path) as reader:
         with RunWriter(path) as writer:
             writer.state("running")
-            writer.state("finished")
-    is_over.set()
-    thread.join()
-    assert "interrupted" not in seen and "finished" in seen
+            with reader.snapshot():
+                writer.state("finished")
+                writer.close()
+                assert reader.info().status == "running"  # as it was when the snapshot began
+        assert reader.info().status == "finished"
+
+
+def test_a_run_that_begins_while_it_is_looked_at_does_not_seem_to_have_been_killed(tmp_path):
+    path = write_run(tmp_path / "run.tfx", status="queued")
+    with RunReader(path) as reader, RunWriter(path) as writer:
+        writer.state("running")
+        with reader.snapshot():
+            reader.was_locked = False  # as if its lock had been looked at just before it began
+            assert reader.info().status == "running"
 
 
 def test_asking_for_what_there_is_not(small):

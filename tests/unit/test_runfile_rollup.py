@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -72,6 +73,11 @@ def write_steps(path, first, last, values):
             writer.step(step=step, phase="measure", t_ms=float(step), loss=value, layer_grad_norm=layers)
 
 
+def rollup_rows(path):
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute("SELECT * FROM rollup ORDER BY level, bucket").fetchall()
+
+
 def test_a_writer_that_takes_up_where_another_ended_writes_the_same_rollups(tmp_path):
     values = np.random.default_rng(0).normal(size=FACTOR**2 * 2 + 100)
     whole, pieces = tmp_path / "whole.tfx", tmp_path / "pieces.tfx"
@@ -80,10 +86,7 @@ def test_a_writer_that_takes_up_where_another_ended_writes_the_same_rollups(tmp_
     write_steps(whole, 1, len(values), values)
     for first, last in ((1, 7), (8, 8), (9, 300), (301, 512), (513, len(values))):
         write_steps(pieces, first, last, values)
-    expected, found = (
-        sqlite3.connect(path).execute("SELECT * FROM rollup ORDER BY level, bucket").fetchall()
-        for path in (whole, pieces)
-    )
+    expected, found = rollup_rows(whole), rollup_rows(pieces)
     assert len(expected) == 38 + 2
     assert found == expected
 

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import threading
 import time
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -29,10 +30,10 @@ def path(tmp_path):
 
 
 def test_the_columns_in_python_are_those_of_the_schema(path):
-    tables = dict.fromkeys(TABLES)
-    connection = sqlite3.connect(path)
-    for table in tables:
-        tables[table] = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+    with closing(sqlite3.connect(path)) as connection:
+        tables = {
+            table: [row[1] for row in connection.execute(f"PRAGMA table_info({table})")] for table in TABLES
+        }
     for table, columns in COLUMNS.items():
         assert [c for c in tables[table] if c in columns or c != "seq"] == list(columns)
     assert sorted(tables) == sorted(
@@ -188,6 +189,21 @@ def test_threads_do_not_lose_each_others_rows(path):
             thread.join()
     with RunReader(path) as reader:
         assert reader.newest()["log"] == 2000
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_writer_whose_thread_broke_says_so_at_the_next_call(path):
+    writer = RunWriter(path)
+    writer.flush()
+    writer._connection.close()  # no statement works from here on, and waiting will not help
+    writer.log("stderr", "x")
+    writer._recorder._thread.join(5)
+    with pytest.raises(RunFileError, match="cannot be written"):
+        writer.log("stderr", "y")
+    with pytest.raises(RunFileError):
+        writer.close()
+    with RunReader(path) as reader:
+        assert not reader.info().is_locked
 
 
 def test_a_full_buffer_makes_its_caller_wait_and_an_urgent_item_ends_a_batch():

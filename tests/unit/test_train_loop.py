@@ -176,7 +176,8 @@ def lost_losses(monkeypatch):
 
 def test_a_lost_loss_is_said_once_with_its_step_and_once_when_it_is_back(lost_losses):
     recorder = recorded(small_setup(run={"measure_steps": 8}))
-    assert [(code, args["step"]) for code, args in recorder.events] == [("loss-not-a-number", 3), ("loss-is-a-number-again", 6)]
+    said = [(code, args["step"]) for code, args in recorder.events]
+    assert said == [("loss-not-a-number", 3), ("loss-is-a-number-again", 6)]
     assert len(recorder.readings) == 10
 
 

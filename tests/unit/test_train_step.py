@@ -30,7 +30,11 @@ def test_a_step_is_that_of_a_bare_loop():
 def test_gradients_are_there_when_asked_for_and_gone_afterwards():
     setup, seen = small_setup(), []
     model = setup.training.model
-    train_step(setup.training, setup.task.batch(0), 0, on_gradients=lambda: seen.append(all(p.grad is not None for p in model.parameters())))
+
+    def look() -> None:
+        seen.append(all(p.grad is not None for p in model.parameters()))
+
+    train_step(setup.training, setup.task.batch(0), 0, on_gradients=look)
     assert seen == [True] and all(p.grad is None for p in model.parameters())
 
 
@@ -54,4 +58,5 @@ def test_the_loss_ignores_marked_targets_and_takes_classes_as_well_as_tokens():
 
 
 def test_the_loss_is_computed_in_float32():
-    assert mean_loss(torch.randn(2, 3, 5, dtype=torch.bfloat16), torch.zeros(2, 3, dtype=torch.long)).dtype == torch.float32
+    logits_BTV = torch.randn(2, 3, 5, dtype=torch.bfloat16)
+    assert mean_loss(logits_BTV, torch.zeros(2, 3, dtype=torch.long)).dtype == torch.float32

@@ -25,8 +25,8 @@ def test_out_of_memory_says_what_was_asked_for_where_and_what_was_held():
     error = RuntimeError("Tried to allocate 2.00 GiB.")
     words = failure.out_of_memory(error, "Tesla T4", "backward", 7, HELD, 16 * 2**30)
     assert words == (
-        "Out of memory in the backward pass of step 7: 2.0 GiB more were asked for on Tesla T4, which has 16.0 GiB in all."
-        " Peak so far: 3.5 GiB (parameters 3.0 GiB, activations 512.0 MiB)."
+        "Out of memory in the backward pass of step 7: 2.0 GiB more were asked for on Tesla T4, which has 16.0 GiB in"
+        " all. Peak so far: 3.5 GiB (parameters 3.0 GiB, activations 512.0 MiB)."
     )
 
 
@@ -35,7 +35,9 @@ def test_out_of_memory_while_building_has_no_step_and_no_composition():
     assert words == "Out of memory while the model was built: more was asked for than there is on cpu."
 
 
-@pytest.mark.parametrize(("size", "words"), [(0, "0 bytes"), (1023, "1023 bytes"), (1536, "1.5 KiB"), (2**41, "2.0 TiB")])
+@pytest.mark.parametrize(("size", "words"), [
+    (0, "0 bytes"), (1023, "1023 bytes"), (1536, "1.5 KiB"), (2**41, "2.0 TiB"),
+])
 def test_bytes_for_people(size, words):
     assert failure.in_words(size) == words
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 import bisect
 import dataclasses
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -229,7 +229,7 @@ def _extremes(values: np.ndarray, points: int) -> np.ndarray:
     return np.unique(picked)
 
 
-def resting_split(model: nn.Module, optimizer: Optimizer | None, device: torch.device) -> Mapping[str, int]:
+def resting_split(model: nn.Module, optimizer: Optimizer | None, device: torch.device) -> dict[str, int]:
     """Bytes by category of what the training holds now, without recording anything: for the words after running out."""
     sizes = dict.fromkeys(CATEGORIES, 0)
     for size, category in known_storages(model, optimizer, (), device).values():

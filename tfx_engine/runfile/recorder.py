@@ -7,13 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.runfile import conversion
 from tfx_engine.runfile.buffer import Buffer, Item
 from tfx_engine.runfile.create import utc_now
-from tfx_engine.runfile.errors import RunFileError, primary_code, words, write_failure
+from tfx_engine.runfile.errors import RunFileError, failure, primary_code, words, write_failure
 from tfx_engine.runfile.outcome import write_state
 from tfx_engine.runfile.rollup import Rollups, RollupState, reading
 from tfx_engine.runfile.tables import insert
@@ -59,7 +59,19 @@ class Recorder:
         self._buffer.hurry()
         self._thread.join()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread is there; it ends with `finish`, or by a fault of the program's own."""
+        return self._thread.is_alive()
+
     def _run(self) -> None:
+        try:
+            self._write_until_told()
+        except BaseException as error:
+            self.error = failure("write-failed", self._path, error=f"{type(error).__name__}: {error}")
+            raise  # threading prints it
+
+    def _write_until_told(self) -> None:
         while True:
             is_last = self._give_up_at is not None
             batch = self._buffer.take(0 if is_last else COMMIT_EVERY_S)
@@ -70,19 +82,18 @@ class Recorder:
 
     def _write_patiently(self, batch: list[Item]) -> bool:
         """Write a batch, as often as it takes; False where `finish` was called and patience ran out."""
-        write = self._write
+        is_careful = False
         while True:
             try:
-                self._transaction(write, batch)
+                self._transaction(self._write_carefully if is_careful else self._write, batch)
                 break
-            except sqlite3.Error as error:
-                if primary_code(error) not in _TRANSIENT:
-                    write = self._write_carefully
+            except (sqlite3.Error, *_BAD_VALUES) as error:
+                if not _is_transient(error):
+                    if is_careful:
+                        raise  # not a row's fault
+                    is_careful = True
                     continue
                 self._fails(write_failure(error, self._path))
-            except _BAD_VALUES:
-                write = self._write_carefully
-                continue
             if self._give_up_at is not None and time.monotonic() > self._give_up_at:
                 return False
             time.sleep(RETRY_EVERY_S)
@@ -155,7 +166,7 @@ class Recorder:
             try:
                 self._write_table(item.table, [item.values])
             except (sqlite3.Error, *_BAD_VALUES) as error:
-                if isinstance(error, sqlite3.Error) and primary_code(error) in _TRANSIENT:
+                if _is_transient(error):
                     raise
                 self._go_back(before)
                 self._connection.execute("ROLLBACK TO item")
@@ -184,3 +195,7 @@ class Recorder:
             plain = conversion.step_columns(columns)
             completed.extend(self._rollups.add(reading(plain)))
             yield self._seq, *conversion.step_row(plain)
+
+
+def _is_transient(error: Exception) -> TypeGuard[sqlite3.Error]:
+    return isinstance(error, sqlite3.Error) and primary_code(error) in _TRANSIENT

@@ -44,12 +44,13 @@ class Opener:
         path = recorded_at(self.path)
         header = check_file(path)
         try:
-            return self._begin(_uri(path, _is_immutable(path, header)), header)
+            return self._begin(_uri(path, "ro&immutable=1" if _is_immutable(path, header) else "ro"), header)
         except sqlite3.OperationalError as error:
-            # Its log can only be read with a file beside it, which cannot be made here.
+            # Its log can only be read with a file beside it, which cannot be made here; or a write that was cut off has
+            # to be taken back first, which is not for a reader to do.
             if primary_code(error) not in _NEEDS_TO_WRITE or is_locked(self.path):
                 raise
-        return self._begin(_uri(self._private_copy(), False), header)
+        return self._begin(_uri(self._private_copy(), "rw"), header)
 
     def _begin(self, uri: str, header: Header) -> sqlite3.Connection:
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, cached_statements=0)
@@ -85,9 +86,9 @@ class Opener:
         target = Path(self._copy.name) / "run.tfx"
         try:
             shutil.copyfile(self.path, target)
-            log = beside(self.path, "-wal")
-            if log.exists():
-                shutil.copyfile(log, beside(target, "-wal"))
+            for suffix in ("-wal", "-journal"):
+                if beside(self.path, suffix).exists():
+                    shutil.copyfile(beside(self.path, suffix), beside(target, suffix))
         except OSError as error:
             raise failure("unreadable", self.path, error=words(error)) from None
         return target
@@ -104,8 +105,8 @@ def _is_immutable(path: Path, header: Header) -> bool:
     return is_alone and not os.access(path.parent, os.W_OK)
 
 
-def _uri(path: Path, is_immutable: bool) -> str:
-    return f"{path.resolve().as_uri()}?mode=ro{'&immutable=1' if is_immutable else ''}"
+def _uri(path: Path, mode: str) -> str:
+    return f"{path.resolve().as_uri()}?mode={mode}"
 
 
 def _text(data: bytes) -> str:

@@ -190,9 +190,9 @@ class RunWriter:
     def close(self) -> None:
         """Write what is left, seal the file, give the lock back. A run still `running` becomes `interrupted`.
 
-        Where the file cannot be sealed now (no space, a reader in the middle of something) its log stays beside it, with
-        nothing lost, for `seal` to end the matter. Raises `RunFileError` where something could not be written at all:
-        the file is then as after the last commit.
+        Where the file cannot be sealed now (no space, a reader in the middle of something) its log stays beside it,
+        with nothing lost, for `seal` to end the matter. Raises `RunFileError` where something could not be written at
+        all: the file is then as after the last commit.
         """
         if self._is_closed:
             return
@@ -227,6 +227,8 @@ class RunWriter:
     def _put(self, table: str, values: Any, size: int, done: threading.Event | None = None) -> None:
         if self._is_closed:
             raise ValueError(f"{self.path} is closed")
+        if self._recorder.error is not None and not self._recorder.is_alive:
+            raise self._recorder.error
         if not self._buffer.put(Item(table, values, size, done), PATIENCE_S):
             raise self._recorder.error or failure("write-failed", self.path, error="the disk is too slow")
 

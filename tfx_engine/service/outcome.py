@@ -25,7 +25,7 @@ def describe_exit(exit_code: int, last_lines: Iterable[str] = ()) -> str:
     if exit_code < 0:
         name = signal_name(-exit_code)
         if name == "SIGKILL":
-            return _KILLED.format(signal=name)  # it had no time for last words; what it wrote before is about other things
+            return _KILLED.format(signal=name)  # no time for last words: what it wrote before is about other things
         words = (_CRASHED if name in _CRASH_SIGNALS else _SIGNALLED).format(signal=name)
     elif exit_code:
         # Windows reports an access violation and its like as a number above 2**31, known by its hexadecimal form.

@@ -1,19 +1,27 @@
 """Initial weights from (seed, parameter name), so that switching one technique leaves every other weight as it was.
 
-The rule: matrices normal with deviation 0.02, biases 0, the weights of norms 1. A module that wants it otherwise for
-its own parameters has a method `initialise_parameter(name, parameter, generator) -> bool`, which returns whether it
-did it. Numbers are drawn on the CPU, so a seed means the same weights on every device.
+The rule: matrices normal with deviation sqrt(2 / (5 n)), n being their last size (the inputs of a linear layer, the
+width of a table), biases 0, the weights of norms 1. At width 768 that is 0.023, where GPT-2 has 0.02; at width 64 it
+is 0.079, without which small models hardly learn. It is the "small" initialisation of Nguyen and Salazar (2019),
+arXiv:1910.05895, taken for each matrix by its own inputs.
+
+A module that wants it otherwise for its own parameters has a method `initialise_parameter(name, parameter, generator)`,
+which returns whether it did it. Numbers are drawn on the CPU, so a seed means the same weights on every device.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Collection
 
 import torch
 from torch import Tensor, nn
 
-DEVIATION = 0.02
+
+def deviation(inputs: int) -> float:
+    """Standard deviation of a matrix's numbers at the beginning."""
+    return math.sqrt(2 / (5 * inputs))
 
 
 def seed_for(seed: int, *names: str | int) -> int:
@@ -53,7 +61,7 @@ def _fill(module: nn.Module, name: str, parameter: Tensor, generator: torch.Gene
 
 def _default(name: str, parameter: Tensor, generator: torch.Generator) -> None:
     if parameter.dim() >= 2:
-        parameter.normal_(0.0, DEVIATION, generator=generator)
+        parameter.normal_(0.0, deviation(parameter.shape[-1]), generator=generator)
     elif name.endswith("bias"):
         parameter.zero_()
     else:

@@ -153,7 +153,7 @@ class _Run:
             missing |= meter.missing
         else:
             readings = ("grad_norm", "update_ratio", "allocated_bytes", "reserved_bytes", "device_bytes", "rss_bytes",
-                        "held_out_loss", "attention", "memory_split")
+                        "held_out_loss", "attention", "memory_split", "kernel")
             missing |= dict.fromkeys(readings, _OFF)
         for key, reason in missing.items():
             self._writer.missing(key, reason)
@@ -175,10 +175,13 @@ class _Run:
         return Outcome("failed", reason)
 
     def _held(self) -> dict[str, int]:
-        """The composition at the highest peak that was split, or what lies there now."""
+        """The composition at the last split's peak, or as much as is known of what was held when it broke off."""
         if self._recorder.last_split is not None:
             return self._recorder.last_split.at_peak
-        if self._setup is None:
+        if self._setup is None or self._meter is None:
             return {}
-        training = self._setup.training
-        return dict(resting_split(training.model, training.optimizer, self._device))
+        held = resting_split(self._setup.training.model, self._setup.training.optimizer, self._device)
+        peak = self._meter.stop().allocated_bytes
+        if peak is not None:  # an allocator that counts: what it held beyond is the step's own
+            held["activations and temporary"] = max(0, peak - sum(held.values()))
+        return held

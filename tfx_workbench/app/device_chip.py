@@ -83,12 +83,13 @@ def readings(run: SharedRun) -> list[str]:
 def device_words(doctor: dict[str, Any]) -> str:
     """The device that `auto` takes, as `doctor` names it, with its memory."""
     chosen = doctor.get("automatic_device")
-    device = next((d for d in doctor.get("devices") or [] if str(d.get("device")).startswith(str(chosen))), None)
+    devices = [d for d in doctor.get("devices") or [] if isinstance(d, dict)]
+    device = next((d for d in devices if str(d.get("device")).startswith(str(chosen))), None)
     if device is not None:
         memory = device.get("memory_bytes")
         return " · ".join(filter(None, [str(device.get("name", "")), size(memory) if memory else ""]))
-    memory = doctor.get("ram_bytes")
-    return " · ".join(filter(None, [short_name(str(doctor.get("cpu") or chosen or "")), size(memory) if memory else ""]))
+    memory, name = doctor.get("ram_bytes"), str(doctor.get("cpu") or chosen or "")
+    return " · ".join(filter(None, [short_name(name), size(memory) if memory else ""]))
 
 
 def short_name(name: str) -> str:

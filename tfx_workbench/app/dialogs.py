@@ -119,12 +119,12 @@ class HelpDialog(_Side):
     def __init__(self, parent: QWidget, shortcuts: list[tuple[str, str]]) -> None:
         super().__init__(parent, self.tr("Keyboard and help"))
         for text in (
-            self.tr("Choose a preset, or toggle techniques at the left. Press Run: a real transformer is built and trained "
-                    "on this device, and every step is measured."),
-            self.tr("Tick runs in the table to see them together, each in its colour. Choose a baseline with a right click: "
-                    "then differences appear, with their 95 % intervals."),
-            self.tr("Rest the mouse on anything to read what it is. Everything measured is in one file per run and stays, "
-                    "whatever happens to this window."),
+            self.tr("Choose a preset, or toggle techniques at the left. Press Run: a real transformer is built and "
+                    "trained on this device, and every step is measured."),
+            self.tr("Tick runs in the table to see them together, each in its colour. Choose a baseline with a right "
+                    "click: then differences appear, with their 95 % intervals."),
+            self.tr("Rest the mouse on anything to read what it is. Everything measured is in one file per run and "
+                    "stays, whatever happens to this window."),
         ):
             label = QLabel(text)
             label.setWordWrap(True)
@@ -135,7 +135,8 @@ class HelpDialog(_Side):
         grid.setContentsMargins(12, 8, 12, 8)
         grid.setHorizontalSpacing(24)
         own = [
-            (self.tr("Left, Right"), self.tr("Choose within a toggle")), (self.tr("Up, Down"), self.tr("Change a number")),
+            (self.tr("Left, Right"), self.tr("Choose within a toggle")),
+            (self.tr("Up, Down"), self.tr("Change a number")),
             (self.tr("Space"), self.tr("Show the selected runs in the panels, or no longer")),
             (self.tr("F2, Del"), self.tr("Rename, delete the selected run")),
         ]

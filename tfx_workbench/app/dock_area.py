@@ -98,8 +98,8 @@ class Frames(QObject):
     """Draws what changed. `views` gives the runs to show, `hold` is entered while they are read."""
 
     def __init__(
-        self, area: DockArea, views: Callable[[], Sequence[RunView]], hold: Callable[[], bool], release: Callable[[], None],
-        parent: QObject | None = None,
+        self, area: DockArea, views: Callable[[], Sequence[RunView]], hold: Callable[[], bool],
+        release: Callable[[], None], parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._area, self._views, self._hold, self._release = area, views, hold, release

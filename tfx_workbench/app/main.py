@@ -17,6 +17,7 @@ from tfx_workbench.app.errors import ErrorHook
 from tfx_workbench.app.settings import Settings
 from tfx_workbench.app.theme import Theme
 
+LOG_FILE = "window.log"
 SIGNAL_POLL_MS = 200  # Python looks at Ctrl-C only between its own instructions
 
 
@@ -31,7 +32,7 @@ def main(
     """
     app = make_application(headless)
     settings = Settings()
-    errors = ErrorHook(settings.folder / "window.log")
+    errors = ErrorHook(settings.folder / LOG_FILE)
     errors.install()
     try:
         return _run(app, settings, errors, list(files), store, demo, headless, screenshot)
@@ -66,9 +67,7 @@ def _run(
     draft.restore(settings.draft())
     session = Session(Path(store) if store else default_store(), draft, settings.on_disconnect)  # type: ignore[arg-type]
     window = MainWindow(session, settings, theme)
-    errors.caught.connect(lambda line, _whole: window.messages.say(
-        window.tr("Something went wrong inside the window: {error}. Your runs are not affected; details are in {log}.").format(
-            error=line, log=settings.folder / "window.log"), "bad"))
+    errors.caught.connect(lambda line, _whole: window.say_error(line, settings.folder / LOG_FILE))
     window.closed.connect(app.quit)
     _end_on_signals(app, window)
     window.show()

@@ -53,7 +53,8 @@ class RunCommands(QObject):
         menu = self._window.top.preset_menu
         menu.clear()
         for preset in self.presets:
-            action = menu.addAction(shown(preset.title), lambda p=preset: self.load_preset(p))
+            action = menu.addAction(shown(preset.title))
+            action.triggered.connect(lambda _=False, p=preset: self.load_preset(p))
             action.setToolTip(plain_tip(shown(preset.summary)))
         if not self.presets:
             menu.addAction(self.tr("No presets were found")).setEnabled(False)
@@ -108,10 +109,8 @@ class RunCommands(QObject):
         if status in ("failed", "interrupted"):
             self._window.messages.say(f"{name}: {reason}", WARNING)
         elif not self._session.waiting():
-            self._window.messages.say(self.tr("{name} {status}.").format(name=name, status=self._ended_words(status)), INFO)
-
-    def _ended_words(self, status: str) -> str:
-        return {"finished": self.tr("finished"), "stopped": self.tr("stopped")}.get(status, status)
+            words = self.tr("{name} was stopped.") if status == "stopped" else self.tr("{name} finished.")
+            self._window.messages.say(words.format(name=name), INFO)
 
     # ------------------------------------------------------------------ the context menu
 
@@ -138,15 +137,18 @@ class RunCommands(QObject):
         menu.addSeparator()
         if "running" in statuses:
             paused = any(map(self._is_paused, keys))
-            action = "resume" if paused else "pause"
-            menu.addAction(self.tr("Resume") if paused else self.tr("Pause"), lambda: self._session.control(keys, action))  # type: ignore[arg-type]
+            if paused:
+                menu.addAction(self.tr("Resume"), lambda: self._session.control(keys, "resume"))
+            else:
+                menu.addAction(self.tr("Pause"), lambda: self._session.control(keys, "pause"))
             menu.addAction(self.tr("Stop"), lambda: self._session.control(keys, "stop"))
         if "queued" in statuses:
             waiting = [str(row.path) for row in rows if row.status == "queued"]
             menu.addAction(self.tr("Remove from queue"), lambda: self._session.unqueue(waiting))
         if len(keys) == 1:
             menu.addAction(self.tr("Rename"), lambda: self._window.table.edit_name(first)).setShortcut("F2")
-            menu.addAction(self.tr("Show file"), lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(rows[0].path.parent))))
+            folder = QUrl.fromLocalFile(str(rows[0].path.parent))
+            menu.addAction(self.tr("Show file"), lambda: QDesktopServices.openUrl(folder))
         if not statuses & {"running", "queued"}:
             menu.addSeparator()
             menu.addAction(self.tr("Delete"), lambda: self._session.delete(keys)).setShortcut("Del")
@@ -158,5 +160,5 @@ class RunCommands(QObject):
         self._window.pane.start_search()
 
     def _offer_undo(self, removed: list[Removed]) -> None:
-        self._window.messages.say(
-            self.tr("%n run(s) deleted.", "", len(removed)), INFO, self.tr("Undo"), lambda: self._session.restore(removed))
+        words = self.tr("%n run(s) deleted.", "", len(removed))
+        self._window.messages.say(words, INFO, self.tr("Undo"), lambda: self._session.restore(removed))

@@ -25,7 +25,8 @@ class SettingsDialog(QDialog):
         form.setVerticalSpacing(12)
         form.setHorizontalSpacing(16)
         theme = Segmented([
-            Segment("auto", self.tr("as the system")), Segment("light", self.tr("light")), Segment("dark", self.tr("dark")),
+            Segment("auto", self.tr("as the system")), Segment("light", self.tr("light")),
+            Segment("dark", self.tr("dark")),
         ], self.tr("Theme"))
         theme.set_value(settings.theme)
         theme.chosen.connect(window.view_menu.choose_theme)
@@ -39,7 +40,10 @@ class SettingsDialog(QDialog):
         note = QLabel(self.tr("Takes effect when the window is opened the next time."))
         note.setObjectName("muted")
         form.addRow("", note)
-        for title, path in ((self.tr("Runs are kept in"), window.session.store), (self.tr("Settings are kept in"), settings.folder)):
+        places = (
+            (self.tr("Runs are kept in"), window.session.store), (self.tr("Settings are kept in"), settings.folder),
+        )
+        for title, path in places:
             label = QLabel(str(path))
             label.setTextFormat(Qt.TextFormat.PlainText)
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)

@@ -1,4 +1,4 @@
-"""The style sheet, with `@name` where a colour of the palette goes. Spacing 4, 8, 12; card radius 8, control radius 6."""
+"""The style sheet, with `@name` where a colour of the palette goes. Spacing 4, 8, 12; radius 8 of cards, 6 else."""
 
 from __future__ import annotations
 

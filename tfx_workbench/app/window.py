@@ -55,7 +55,7 @@ class MainWindow(QMainWindow):
         self._draft_timer.setSingleShot(True)
         self._draft_timer.setInterval(_DRAFT_AFTER_MS)
         self._draft_timer.timeout.connect(lambda: settings.keep_draft(session.draft.state()))
-        self.messages.set_resting(self.tr("F5 run · Shift+F5 stop · Ctrl+K find a technique · Space show a run · F1 help"))
+        self.messages.set_resting(self.tr("F5 run · Shift+F5 stop · Ctrl+K find a technique · F1 help"))
         self._connect_pane()
         self._connect_session()
         self._connect_actions()
@@ -64,7 +64,6 @@ class MainWindow(QMainWindow):
         self._show_draft()
         self._show_lines()
         self._place()
-        self.centralWidget().setFocus()
 
     # ------------------------------------------------------------------ building
 
@@ -106,6 +105,7 @@ class MainWindow(QMainWindow):
         column.addLayout(inner, 1)
         whole.setFocusPolicy(Qt.FocusPolicy.ClickFocus)  # nothing has the focus until somebody asks for it
         self.setCentralWidget(whole)
+        whole.setFocus()
 
     def _runs_card(self) -> QFrame:
         card = QFrame()
@@ -173,7 +173,7 @@ class MainWindow(QMainWindow):
             (do.pause, self.commands.pause_or_resume), (do.stop, self.commands.stop_going),
             (do.open, self.commands.ask_open), (do.save, self.commands.ask_save), (do.quit, self.close),
             (do.search, self.pane.start_search), (do.reset, session.draft.reset),
-            (do.form, self.pane.start_search), (do.table, lambda: self.table.view.setFocus(Qt.FocusReason.ShortcutFocusReason)),
+            (do.form, self.pane.start_search), (do.table, self.table.take_focus),
             (do.arrange, self.area.arrange), (do.help, self.commands.show_help), (do.log, self.commands.show_messages),
             (do.settings, self.commands.show_settings),
         ])
@@ -259,6 +259,12 @@ class MainWindow(QMainWindow):
         """Say a problem that belongs to no field."""
         where = f"{Path(problem.path).name}: " if problem.path else ""
         self.messages.say(where + problem_words(problem), level)
+
+    def say_error(self, line: str, log: Path) -> None:
+        """Say that something failed that never should."""
+        self.messages.say(self.tr(
+            "Something went wrong inside the window: {error}. Your runs are not affected; details are in {log}."
+        ).format(error=line, log=log), "bad")
 
     def _on_refused(self, index: int, problem: Problem) -> None:
         self.session.draft.select(index)

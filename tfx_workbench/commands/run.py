@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
 import threading
 import uuid
@@ -78,20 +79,23 @@ def run_all(
         try:
             follower.follow()
         except KeyboardInterrupt:
-            _stop(client)
-            follower.follow(timeout_s=STOP_S)
+            _stop(client, follower)
             raise
         if gone.is_set():
             say(tr_mark("The engine ended before the runs did. What was measured is in their run files."))
     return paths
 
 
-def _stop(client: Client) -> None:
+def _stop(client: Client, follower: Follower) -> None:
+    """Stop the runs politely and report them; a second Ctrl-C ends the engine, and with it the runs as interrupted."""
     say(tr_mark("\nStopping; what was measured is kept. Ctrl-C again leaves at once."))
     try:
-        client.shutdown(stop=True)
-    except ServiceGone:
-        return  # its runs end by themselves
+        with contextlib.suppress(ServiceGone):  # then its runs end by themselves
+            client.shutdown(stop=True)
+        follower.follow(timeout_s=STOP_S)
+    except KeyboardInterrupt:
+        client.close(timeout_s=0)
+        raise
 
 
 def _submit(client: Client, given: Sequence[Given]) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -38,19 +39,22 @@ def attention(runs: Sequence[RunView], choices: Choices) -> Exhibit:
     captures = whole_captures(run)
     if not captures:
         return Exhibit("attention", say(_TITLE), empty=_why_none(run), definitions=_DEFINITIONS)
-    at = captures[chosen(choices, "capture", len(captures), len(captures) - 1)]
+    index = chosen(choices, "capture", len(captures), len(captures) - 1)
+    at = captures[index]
+    until = captures[index + 1].step if index + 1 < len(captures) else math.inf
     maps = tuple(run.data.attention(at.capture, layer) for layer in at.layers)
     row = chosen(choices, "layer", len(maps), 0)
     head = chosen(choices, "head", len(maps[row]), 0)
-    large, pool = _large(run, at, at.layers[row], head, maps[row][head])
-    weights = np.asarray(large, dtype=np.float32)
+    fine = _probe_of(run, at.layers[row], head, at.step, until)
+    large = maps[row][head] if fine is None else run.data.attention(fine.capture, at.layers[row])[0]
+    weights, pool = np.asarray(large, dtype=np.float32), (fine or at).pool
     images = Images(
         key=f"{run.data.path} {at.capture}", maps=maps, layer_names=tuple(_layer_name(layer) for layer in at.layers),
-        layer=row, head=head, large=weights, tokens=_tokens(run, at), pool=at.pool, large_pool=pool,
+        layer=row, head=head, large=weights, tokens=_tokens(run, fine or at), pool=at.pool, large_pool=pool,
     )
     sentence = say(
         tr_mark("{layer} · head {head} · step {step}"),
-        layer=images.layer_names[row], head=head + 1, step=f"{at.step:,}",
+        layer=images.layer_names[row], head=head + 1, step=f"{(fine or at).step:,}",
     )
     return Exhibit(
         "attention", say(_TITLE), sentence=about(run, runs, sentence), images=images, notes=(in_words(weights, pool),),
@@ -81,21 +85,20 @@ def _why_none(run: RunView) -> Words:
     return why_missing([run], "attention", say(tr_mark("No attention map was captured in this run.")))
 
 
-def _large(
-    run: RunView, at: AttentionCapture, layer: int, head: int, pooled: np.ndarray
-) -> tuple[np.ndarray, int]:
-    """The chosen head, in full resolution where it was captured so at that step, with the side of its squares."""
+def _probe_of(run: RunView, layer: int, head: int, first: int, until: float) -> AttentionCapture | None:
+    """The newest capture of that head alone, in full resolution, from the step `first` on and before `until`."""
     for capture in reversed(run.data.attention_captures):
-        if capture.head == head and layer in capture.layers and capture.step == at.step:
-            return run.data.attention(capture.capture, layer)[0], capture.pool
-    return pooled, at.pool
+        if capture.head == head and layer in capture.layers and first <= capture.step < until:
+            return capture
+    return None
 
 
 def _tokens(run: RunView, at: AttentionCapture) -> tuple[str, ...]:
     """The texts of the sample's tokens; their numbers where the run does not say how they are written."""
     texts = run.data.facts.get("token_text") or ()
     ids = run.data.attention_tokens(at.capture)
-    return tuple(str(texts[i]) if 0 <= i < len(texts) else str(i) for i in np.asarray(ids, dtype=np.int64).tolist())
+    numbers = [] if ids is None else np.asarray(ids, dtype=np.int64).tolist()
+    return tuple(str(texts[i]) if 0 <= i < len(texts) else str(i) for i in numbers)
 
 
 def in_words(weights_QK: np.ndarray, pool: int) -> Text:

@@ -58,9 +58,10 @@ def number(value: float, digits: int = 4) -> str:
         return {math.inf: "∞", -math.inf: MINUS + "∞"}.get(value, UNKNOWN)
     if value == 0:
         return "0"
-    exponent = math.floor(math.log10(abs(value)))
+    rounded = f"{value:.{digits - 1}e}"  # 9.9996 becomes 10.00, which has one more digit
+    exponent = int(rounded.partition("e")[2])
     if exponent < -4 or exponent >= 15:
-        mantissa, _, power = f"{value:.{digits - 1}e}".partition("e")
+        mantissa, _, power = rounded.partition("e")
         return f"{mantissa}e{int(power)}".replace("-", MINUS)
     return f"{value:,.{max(0, digits - 1 - exponent)}f}".replace("-", MINUS)
 

@@ -59,10 +59,13 @@ class ExhibitType:
 
 @functools.cache
 def all_exhibits() -> tuple[ExhibitType, ...]:
-    """Every `EXHIBIT` declared in a file of this folder, in the order of the window."""
-    package = __name__.rpartition(".")[0]
-    names = [m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)])]
-    modules = [importlib.import_module(f"{package}.{name}") for name in names]
+    """Every exhibit of this folder, in the order of the window."""
+    return exhibits_in(__name__.rpartition(".")[0], Path(__file__).parent)
+
+
+def exhibits_in(package: str, folder: Path) -> tuple[ExhibitType, ...]:
+    """Every `EXHIBIT` declared in a file of a package. Raises ValueError where two have the same name."""
+    modules = [importlib.import_module(f"{package}.{m.name}") for m in pkgutil.iter_modules([str(folder)])]
     found = [m.EXHIBIT for m in modules if hasattr(m, "EXHIBIT")]
     names = [e.name for e in found]
     if len(set(names)) != len(names):

@@ -55,7 +55,7 @@ _DEFINITIONS = (
     *(Definition(say(_NAMES[c]), say(CATEGORY_DEFINITIONS[c])) for c in CATEGORIES),
 )
 _PLACES = 700  # along the time within a step: about as many as a panel has pixels
-_SMALLEST = 0.01  # of the peak
+_SMALLEST = 0.01  # of the peak: what is less cannot be seen, and is not in the legend
 _ROOM = 2.5  # a capacity further above the peak than this is told in words
 
 
@@ -72,8 +72,8 @@ def memory(runs: Sequence[RunView], choices: Choices) -> Exhibit:
     shown = _over(run, runs, scale, choices) if choices.get("view") == "over" else _within(run, runs, peaks, scale)
     x, layers, extra = shown
     capacity, note = _capacity(run, peaks[id(run)].peak_bytes, scale)
-    used = _used(run.data.memory_probes if choices.get("view") == "over" else [peaks[id(run)]])
-    legend = [*(LegendEntry(say(_NAMES[c]), f"category:{c}", "area") for c in used), *extra]
+    seen = _used(run.data.memory_probes if choices.get("view") == "over" else [peaks[id(run)]], _SMALLEST)
+    legend = [*(LegendEntry(say(_NAMES[c]), f"category:{c}", "area") for c in seen), *extra]
     return Exhibit(
         "memory", say(_TITLE), sentence=_sentence(run, runs, peaks[id(run)]), legend=tuple(legend),
         plots=(Plot(choices.get("view", ""), x, Axis("", scale.unit, low=0.0), (*layers, *capacity)),),
@@ -89,9 +89,9 @@ def _why_no_split(run: RunView) -> Words:
     return why_missing([run], "memory", say(tr_mark("The memory of this run was never split into categories.")))
 
 
-def _used(probes: Sequence[MemoryProbe]) -> list[str]:
-    """The categories that can be seen: those that ever were at least 1 % of the peak."""
-    least = _SMALLEST * max(p.peak_bytes for p in probes)
+def _used(probes: Sequence[MemoryProbe], share: float = 0.0) -> list[str]:
+    """The categories that ever were more than that share of the peak."""
+    least = share * max(p.peak_bytes for p in probes)
     return [c for c in CATEGORIES if any(max(p.category_peak[c], p.composition[c]) > least for p in probes)]
 
 

@@ -56,7 +56,7 @@ LIGHT = Palette(
     name="light", dark=False,
     background="#F3F5F8", card="#FFFFFF", raised="#F1F3F7", line="#DCE1E8",
     text="#1A1F29", muted="#5B6678", accent="#2463D6", on_accent="#FFFFFF",
-    better="#177A4C", worse="#C0362C", warning="#9A6700",
+    better="#177A4C", worse="#C0362C", warning="#946300",
     runs=("#2463D6", "#B85600", "#128060", "#8A3FC7", "#8A6D00", "#B8265F", "#0E7490", "#5B6B12"),
     categories=_CATEGORIES,
 )

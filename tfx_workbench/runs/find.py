@@ -15,7 +15,7 @@ def find_run(text: str, library: Library) -> Path:
     """The run file that `text` means. Raises `ConfigError` where there is none, or more than one.
 
     `text` may be the path of a run file, its file name with or without suffix, the run's name where no other run of
-    the store bears it, or the beginning of its file name or identity.
+    the store bears it, or how its file name or identity begins, or how its file name ends.
     """
     path = Path(text).expanduser()
     if path.is_file():
@@ -24,7 +24,7 @@ def find_run(text: str, library: Library) -> Path:
         raise ConfigError([Problem(code="not-a-file", path=text, template="is a folder, not a run.",
                                    hint_template="Name a run file in it.")])
     rows = library.scan()
-    for matching in (_by_file_name, _by_name, _by_beginning):
+    for matching in (_by_file_name, _by_name, _by_beginning, _by_end):
         found = [row for row in rows if matching(row, text)]
         if len(found) == 1:
             return found[0].path
@@ -46,6 +46,10 @@ def _by_name(row: RunRow, text: str) -> bool:
 
 def _by_beginning(row: RunRow, text: str) -> bool:
     return bool(text) and (row.run_id.startswith(text) or row.path.stem.startswith(text))
+
+
+def _by_end(row: RunRow, text: str) -> bool:
+    return bool(text) and row.path.stem.endswith(text)
 
 
 def _ambiguous(text: str, rows: list[RunRow]) -> Problem:

@@ -35,7 +35,8 @@ class RunRow:
 
     def as_dict(self) -> dict[str, Any]:
         """The row for JSON."""
-        return {**dataclasses.asdict(self), "path": str(self.path)}
+        row = dataclasses.asdict(self)
+        return {"run": str(row.pop("path")), **row}
 
 
 class Library:

@@ -28,8 +28,8 @@ NO_SPLIT = tr_mark("the memory was not split into categories")
 NOT_YET = tr_mark("the run has not ended")
 # Where a run file gives the reason of a missing reading under the name of its column.
 COLUMN_OF = {
-    "memory_bytes.peak": "allocated_bytes", "memory_bytes.reserved": "reserved_bytes",
-    "memory_bytes.device": "device_bytes", "memory_bytes.rss": "rss_bytes",
+    "memory_bytes.peak": "allocated_bytes", "memory_bytes.step_peak": "allocated_bytes",
+    "memory_bytes.reserved": "reserved_bytes", "memory_bytes.device": "device_bytes", "memory_bytes.rss": "rss_bytes",
 }
 
 
@@ -45,8 +45,8 @@ class _Figures:
         if isinstance(value, float) and not math.isfinite(value):
             value = None
         if value is None:
-            recorded = self.recorded
-            self.missing[key] = recorded.get(key) or recorded.get(COLUMN_OF.get(key, "")) or reason
+            recorded = self.recorded.get(key) or self.recorded.get(COLUMN_OF.get(key, ""))
+            self.missing.setdefault(key, recorded or reason)
         return value
 
     def group(self, key: str, values: Mapping[str, Any], reason: str) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def summarise(run: RunData, measured: Measured) -> dict[str, Any]:
         "reason": info.reason, "pid": figures.known("pid", info.pid, tr_mark("no worker has taken the run")),
         "created_at": info.created_at, "comparison": info.comparison, "steps": len(run.steps),
         "measured_steps": step_ms.count, "left_out_steps": run.steps.tainted,
-        "device": facts.get("device"),
+        "device": figures.known("device", facts.get("device"), NOT_BUILT),
         "params": figures.group("params", _pick(facts, "params", ("total", "trainable")), NOT_BUILT),
         "tokens_per_s": _interval(figures, "tokens_per_s", _throughput(measured("tokens_per_s"), step_ms)),
         "step_ms": _interval(figures, "step_ms", step_ms),
@@ -124,6 +124,8 @@ def _memory(run: RunData, figures: _Figures, measured: Measured) -> dict[str, An
         "rss": _highest(measured, "rss_bytes"), "step_peak": _highest(measured, "allocated_bytes"),
         **{name: probe.composition[name] if probe else None for name in CATEGORIES},
     }
+    if run.memory_probes and values["step_peak"] is None:
+        figures.known("memory_bytes.step_peak", None, tr_mark("here only steps whose memory is split know their peak"))
     return figures.group("memory_bytes", values, _memory_reason(run))
 
 

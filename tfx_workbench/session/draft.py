@@ -171,7 +171,8 @@ class Draft(QObject):
         if not isinstance(configs, list) or not configs or not all(isinstance(c, dict) for c in configs):
             return False
         index = current if isinstance(current, int) and 0 <= current < len(configs) else 0
-        self._apply({"configs": [_normalised(c) for c in configs], "current": index, "title": str(state.get("title", ""))})
+        title = str(state.get("title", ""))
+        self._apply({"configs": [_normalised(c) for c in configs], "current": index, "title": title})
         return True
 
     def _with(self, data: dict[str, Any]) -> State:
@@ -206,7 +207,9 @@ class _Change(QUndoCommand):
         return 1 if self._path else -1
 
     def mergeWith(self, other: QUndoCommand) -> bool:
-        if not isinstance(other, _Change) or other._path != self._path or other._before["current"] != self._after["current"]:
+        if not isinstance(other, _Change) or other._path != self._path:
+            return False
+        if other._before["current"] != self._after["current"]:
             return False
         self._after = other._after
         return True

@@ -92,7 +92,9 @@ class Engine(QObject):
 
     # ------------------------------------------------------------------ asking
 
-    def submit(self, configs: Sequence[Mapping[str, Any]], toml: Sequence[str], comparison: str, on_reply: OnReply) -> None:
+    def submit(
+        self, configs: Sequence[Mapping[str, Any]], toml: Sequence[str], comparison: str, on_reply: OnReply
+    ) -> None:
         """Queue runs; the reply's `result` is {"runs": [path, ...]}."""
         self._ask(Submit(id=0, configs=[dict(c) for c in configs], toml=list(toml), comparison=comparison), on_reply)
 

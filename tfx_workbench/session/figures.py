@@ -29,7 +29,8 @@ class Figures:
     trainable: int | None = None
     overhead_percent: float | None = None
     device: str = ""
-    speeds: Floats = dataclasses.field(default_factory=lambda: np.empty(0), repr=False)  # tokens/s of the measured steps
+    # tokens/s of the measured steps
+    speeds: Floats = dataclasses.field(default_factory=lambda: np.empty(0), repr=False)
 
     def without_values(self) -> tuple[Any, ...]:
         """Everything that is shown, to see whether it changed."""
@@ -66,7 +67,8 @@ def figures_of(run: SharedRun) -> Figures:
 
 def is_paused(run: SharedRun) -> bool:
     """Whether the last thing that the worker said about pausing is that it paused."""
-    return next((event.code == "paused" for event in reversed(run.events) if event.code in ("paused", "resumed")), False)
+    words = (event.code for event in reversed(run.events))
+    return next((word for word in words if word in ("paused", "resumed")), "") == "paused"
 
 
 def effects_of(baseline: Figures, other: Figures) -> Effects:

@@ -217,10 +217,11 @@ class Reader(QObject):
         fresh = {}
         for key in self._watched:
             if key != self._baseline and key in self._figures:
-                mark = (len(baseline.speeds), baseline.peak_bytes, len(self._figures[key].speeds), self._figures[key].peak_bytes)
+                other = self._figures[key]
+                mark = (len(baseline.speeds), baseline.peak_bytes, len(other.speeds), other.peak_bytes)
                 if self._marks.get(key) != mark:
                     self._marks[key] = mark
-                    fresh[key] = effects_of(baseline, self._figures[key])
+                    fresh[key] = effects_of(baseline, other)
         if fresh:
             self._effects.update(fresh)
             self.compared.emit(dict(self._effects))

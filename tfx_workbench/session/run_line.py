@@ -12,7 +12,7 @@ from tfx_workbench.session.figures import Effects, Figures
 
 @dataclasses.dataclass
 class Line:
-    """See `widgets.run_model.RunLine`, which says what the fields mean."""
+    """What `widgets.run_row.RunRow` asks for."""
 
     key: str
     name: str

@@ -39,7 +39,8 @@ class Session(QObject):
     counted = Signal(dict)  # what the engine counted about the edited configuration
 
     def __init__(
-        self, store: Path, draft: Draft, on_disconnect: Literal["finish", "stop"] = "finish", parent: QObject | None = None,
+        self, store: Path, draft: Draft, on_disconnect: Literal["finish", "stop"] = "finish",
+        parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self.store = store
@@ -187,6 +188,10 @@ class Session(QObject):
             return
         self.draft.load([lean_config(info.config, self.draft.catalogue)], info.name)
         self.loaded.emit(info.name)
+
+    def rename(self, key: str, name: str) -> None:
+        """Give a run another name."""
+        self.reading.rename(key, name)
 
     def delete(self, keys: Sequence[str]) -> None:
         """Move runs into the trash; those that are being written stay."""

@@ -73,7 +73,7 @@ class SharedRun(RunData):
         with self.lock:
             return super()._read_attention(capture, layer)
 
-    def _read_attention_tokens(self, capture: int) -> NDArray[np.int32]:
+    def _read_attention_tokens(self, capture: int) -> NDArray[np.int32] | None:
         with self.lock:
             return super()._read_attention_tokens(capture)
 

@@ -68,7 +68,8 @@ class ConfigPane(QFrame):
         self.changed_button = QPushButton()
         self.changed_button.setObjectName("disclosure")
         self.changed_button.setCheckable(True)
-        self.changed_button.setToolTip(plain_tip(self.tr("What differs from the defaults of the format. Press to see only that.")))
+        self.changed_button.setToolTip(plain_tip(
+            self.tr("What differs from the defaults of the format. Press to see only that.")))
         self.changed_button.toggled.connect(self.form.show_only_changed)
         self.reset_button = QPushButton(self.tr("Reset"))
         self.reset_button.setObjectName("disclosure")
@@ -91,18 +92,18 @@ class ConfigPane(QFrame):
         return self.search
 
     def _scroll(self) -> QScrollArea:
-        self.scroll = QScrollArea()
-        self.scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self.scroll.setWidgetResizable(True)
-        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.scroll_area = QScrollArea()
+        self.scroll_area.setFrameShape(QFrame.Shape.NoFrame)
+        self.scroll_area.setWidgetResizable(True)
+        self.scroll_area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.scroll_area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         holder = QWidget()
         holder.setObjectName("techniqueForm")
         column = QVBoxLayout(holder)
         column.setContentsMargins(0, 0, 8, 0)
         column.addWidget(self.form)
-        self.scroll.setWidget(holder)
-        return self.scroll
+        self.scroll_area.setWidget(holder)
+        return self.scroll_area
 
     # ------------------------------------------------------------------ showing
 
@@ -110,7 +111,8 @@ class ConfigPane(QFrame):
         """Show the edited configuration with its problems and changes."""
         self.form.show_state(state)
         number = len(state.changed)
-        self.changed_button.setText(self.tr("{count} changed").format(count=number) if number else self.tr("all defaults"))
+        words = self.tr("{count} changed") if number else self.tr("all defaults")
+        self.changed_button.setText(words.format(count=number))
         self.changed_button.setEnabled(number > 0)
         self.reset_button.setVisible(number > 0)
         if not number:
@@ -131,7 +133,7 @@ class ConfigPane(QFrame):
         if target is not None:
             self.search.clear()
             self.changed_button.setChecked(False)
-            self.scroll.ensureWidgetVisible(target, 0, 40)
+            self.scroll_area.ensureWidgetVisible(target, 0, 40)
             focus = getattr(target, "editor", target)
             focus.setFocus(Qt.FocusReason.OtherFocusReason)
 
@@ -143,11 +145,8 @@ class ConfigPane(QFrame):
         row = self.form.rows.get(parts[1]) if len(parts) > 1 and parts[0] == "techniques" else None
         if row is None:
             return None
-        for name in (row.toggle.value,) if row.toggle else ():
-            form = row.options_form(name)
-            if form and path in form.fields:
-                return form.fields[path]
-        return row
+        field = row.field(path)
+        return field if field is not None else row
 
     def _choose_found(self) -> None:
         """Enter in the search field chooses the technique that the words mean."""
@@ -160,7 +159,7 @@ class ConfigPane(QFrame):
         blocked = row.toggle is not None and not row.toggle.is_free(name)
         if name and not blocked:
             self.technique_chosen.emit(slot, name)
-        self.scroll.ensureWidgetVisible(row, 0, 40)
+        self.scroll_area.ensureWidgetVisible(row, 0, 40)
         if row.toggle:
             row.toggle.setFocus()
 

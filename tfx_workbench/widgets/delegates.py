@@ -17,7 +17,8 @@ from PySide6.QtGui import QColor, QPainter, QPen
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from tfx_workbench.exhibits.palette import LIGHT, Palette
-from tfx_workbench.widgets.run_model import LINE_ROLE, Column, Difference, RunLine
+from tfx_workbench.widgets.run_model import LINE_ROLE, Column
+from tfx_workbench.widgets.run_row import Difference, RunRow
 
 ROW_HEIGHT = 26
 _BAR_WIDTH = 90
@@ -37,7 +38,7 @@ class RunDelegate(QStyledItemDelegate):
         return QSize(super().sizeHint(option, index).width() + 12, ROW_HEIGHT)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
-        line: RunLine = index.data(LINE_ROLE)
+        line: RunRow = index.data(LINE_ROLE)
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         self._paint_background(painter, option, index)
@@ -50,8 +51,7 @@ class RunDelegate(QStyledItemDelegate):
         else:
             painter.setPen(QColor(self._ink(column, line)))
             flags = Qt.AlignmentFlag(index.data(Qt.ItemDataRole.TextAlignmentRole))
-            text = painter.fontMetrics().elidedText(str(index.data() or ""), Qt.TextElideMode.ElideRight, int(rect.width()))
-            painter.drawText(rect, flags, text)
+            painter.drawText(rect, flags, _elided(painter, str(index.data() or ""), rect.width()))
         painter.restore()
 
     def _paint_background(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
@@ -68,7 +68,7 @@ class RunDelegate(QStyledItemDelegate):
             painter.setPen(QPen(QColor(self.palette.accent), 1))
             painter.drawRoundedRect(QRectF(option.rect).adjusted(1.5, 2.5, -1.5, -2.5), 4, 4)  # type: ignore[attr-defined]
 
-    def _ink(self, column: Column, line: RunLine) -> str:
+    def _ink(self, column: Column, line: RunRow) -> str:
         """The name of a colour is decided by what the figure means."""
         look = self.palette
         if column == Column.SPEED_EFFECT:
@@ -76,16 +76,17 @@ class RunDelegate(QStyledItemDelegate):
         if column == Column.MEMORY_EFFECT:
             return effect_colour(look, line.memory_effect, higher_is_better=False)
         if column == Column.STATUS:
-            return {"failed": look.worse, "interrupted": look.warning, "finished": look.text}.get(line.status, look.muted)
+            inks = {"failed": look.worse, "interrupted": look.warning, "finished": look.text}
+            return inks.get(line.status, look.muted)
         if column == Column.NAME and not line.ticked:
             return look.muted
         return look.text
 
-    def _paint_tick(self, painter: QPainter, rect: QRectF, line: RunLine) -> None:
+    def _paint_tick(self, painter: QPainter, rect: QRectF, line: RunRow) -> None:
         """A square in the run's colour where it is shown, an outline where it is not; a ring marks the baseline."""
         side = 12.0
         box = QRectF(rect.center().x() - side / 2, rect.center().y() - side / 2, side, side)
-        colour = QColor(self.palette.runs[line.colour % len(self.palette.runs)]) if line.ticked else QColor(self.palette.muted)
+        colour = QColor(self.palette.colour(f"run:{line.colour}" if line.ticked else "muted"))
         painter.setPen(QPen(colour, 1.4))
         painter.setBrush(colour if line.ticked else Qt.BrushStyle.NoBrush)
         painter.drawRoundedRect(box, 3, 3)
@@ -98,7 +99,7 @@ class RunDelegate(QStyledItemDelegate):
             painter.setPen(QPen(colour, 1.2))
             painter.drawRoundedRect(box.adjusted(-3, -3, 3, 3), 5, 5)
 
-    def _paint_progress(self, painter: QPainter, rect: QRectF, line: RunLine, words: str) -> None:
+    def _paint_progress(self, painter: QPainter, rect: QRectF, line: RunRow, words: str) -> None:
         width = min(_BAR_WIDTH, rect.width() * 0.4)
         groove = QRectF(rect.left(), rect.center().y() - _BAR_HEIGHT / 2, width, _BAR_HEIGHT)
         painter.setPen(Qt.PenStyle.NoPen)
@@ -109,18 +110,22 @@ class RunDelegate(QStyledItemDelegate):
         painter.drawRoundedRect(QRectF(groove.topLeft(), groove.size()).adjusted(0, 0, done - width, 0), 2.5, 2.5)
         painter.setPen(QColor(self.palette.muted))
         text_rect = rect.adjusted(width + 8, 0, 0, 0)
-        text = painter.fontMetrics().elidedText(words, Qt.TextElideMode.ElideRight, int(text_rect.width()))
-        painter.drawText(text_rect, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, text)
+        flags = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+        painter.drawText(text_rect, flags, _elided(painter, words, text_rect.width()))
 
     def editorEvent(self, event: QEvent, model: QAbstractItemModel, option: QStyleOptionViewItem, index: Index) -> bool:
         """A click on the tick column ticks, wherever in the cell it lands."""
         if index.column() == Column.TICK and event.type() == QEvent.Type.MouseButtonRelease:
-            line: RunLine = index.data(LINE_ROLE)
+            line: RunRow = index.data(LINE_ROLE)
             state = Qt.CheckState.Unchecked if line.ticked else Qt.CheckState.Checked
             return model.setData(index, state, Qt.ItemDataRole.CheckStateRole)  # type: ignore[arg-type]
         if index.column() == Column.TICK and event.type() == QEvent.Type.MouseButtonDblClick:
             return True
         return super().editorEvent(event, model, option, index)
+
+
+def _elided(painter: QPainter, text: str, width: float) -> str:
+    return painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, int(width))
 
 
 def effect_colour(palette: Palette, effect: Difference | None, *, higher_is_better: bool) -> str:

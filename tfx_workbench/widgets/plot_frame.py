@@ -90,6 +90,11 @@ class PlotFrame(pg.GraphicsWidget):
             self._show_ranges()
         self.refresh()
 
+    @property
+    def items(self) -> dict[str, Any]:
+        """What is drawn, by the key of its layer."""
+        return dict(self._items)
+
     def reset_zoom(self) -> None:
         """Show all of the data again."""
         self._zoomed = False

@@ -5,63 +5,17 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal
 
 from tfx_workbench.exhibits import format as fmt
+from tfx_workbench.widgets.run_row import Difference, Median, RunRow
 from tfx_workbench.widgets.words import plain_tip
 
 Index = QModelIndex | QPersistentModelIndex
 LINE_ROLE = Qt.ItemDataRole.UserRole + 1
 SORT_ROLE = Qt.ItemDataRole.UserRole + 2
-
-
-class Difference(Protocol):
-    """A difference to the baseline in per cent, with its 95 % interval."""
-
-    @property
-    def percent(self) -> float: ...
-    @property
-    def low(self) -> float: ...
-    @property
-    def high(self) -> float: ...
-    @property
-    def distinguishable(self) -> bool | None: ...
-
-
-class Median(Protocol):
-    """A median with its 95 % interval."""
-
-    @property
-    def median(self) -> float: ...
-    @property
-    def low(self) -> float: ...
-    @property
-    def high(self) -> float: ...
-
-
-class RunLine(Protocol):
-    """One run as the table shows it. Figures that are not known are None."""
-
-    key: str
-    name: str
-    colour: int
-    ticked: bool
-    is_baseline: bool
-    status: str
-    reason: str
-    paused: bool
-    progress: float | None  # 0 to 1
-    eta_s: float | None
-    tokens_per_s: Median | None
-    speed_effect: Difference | None
-    peak_bytes: float | None
-    memory_effect: Difference | None
-    loss: float | None
-    trainable: int | None
-    total: int | None
-    created: str
 
 
 class Column(enum.IntEnum):
@@ -89,9 +43,9 @@ class RunModel(QAbstractTableModel):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._lines: list[RunLine] = []
+        self._lines: list[RunRow] = []
 
-    def set_lines(self, lines: Sequence[RunLine]) -> None:
+    def set_lines(self, lines: Sequence[RunRow]) -> None:
         """Show these lines; where only figures changed, selection and scroll position stay."""
         same_rows = [line.key for line in lines] == [line.key for line in self._lines]
         if same_rows:
@@ -104,7 +58,7 @@ class RunModel(QAbstractTableModel):
         self._lines = list(lines)
         self.endResetModel()
 
-    def line(self, row: int) -> RunLine:
+    def line(self, row: int) -> RunRow:
         """The line in a row."""
         return self._lines[row]
 
@@ -152,7 +106,8 @@ class RunModel(QAbstractTableModel):
             Column.TICK: self.tr("Ticked runs are shown together in every panel, each in its colour."),
             Column.NAME: self.tr("The name of the configuration. F2 changes it."),
             Column.STATUS: self.tr("What the run is doing, and how long it still takes."),
-            Column.SPEED: self.tr("Tokens in a step / wall time of the step: median over the measured steps with its 95 % interval."),
+            Column.SPEED: self.tr(
+                "Tokens in a step / wall time of the step: median over the measured steps with its 95 % interval."),
             Column.SPEED_EFFECT: self.tr("Throughput against the baseline, with its 95 % interval."),
             Column.MEMORY: self.tr("Bytes allocated: the maximum over the measured steps."),
             Column.MEMORY_EFFECT: self.tr("Peak memory against the baseline."),
@@ -183,7 +138,7 @@ class RunModel(QAbstractTableModel):
                 return _sort_key(line, column)
         return None
 
-    def _text(self, line: RunLine, column: Column) -> str:
+    def _text(self, line: RunRow, column: Column) -> str:
         match column:
             case Column.NAME:
                 return line.name
@@ -203,7 +158,7 @@ class RunModel(QAbstractTableModel):
                 return fmt.count(line.trainable) if line.trainable is not None else ""
         return ""
 
-    def status_words(self, line: RunLine) -> str:
+    def status_words(self, line: RunRow) -> str:
         """The status in words, with progress and the time that is left while it runs."""
         words = {
             "queued": self.tr("waiting"), "running": self.tr("starting"), "finished": self.tr("finished"),
@@ -218,7 +173,7 @@ class RunModel(QAbstractTableModel):
             return percent
         return self.tr("{percent} · {time} left").format(percent=percent, time=_time_left(line.eta_s))
 
-    def _effect_words(self, line: RunLine, effect: Difference | None, *, interval: bool) -> str:
+    def _effect_words(self, line: RunRow, effect: Difference | None, *, interval: bool) -> str:
         if line.is_baseline:
             return self.tr("baseline") if interval else ""
         if effect is None:
@@ -230,7 +185,7 @@ class RunModel(QAbstractTableModel):
         bounds = fmt.interval(effect.low, effect.high) if interval else ""
         return f"{fmt.signed_percent(effect.percent)} {bounds}".rstrip()
 
-    def _tip(self, line: RunLine, column: Column) -> str:
+    def _tip(self, line: RunRow, column: Column) -> str:
         match column:
             case Column.NAME:
                 return plain_tip(line.name, line.created, line.key)
@@ -241,8 +196,10 @@ class RunModel(QAbstractTableModel):
                     trained=line.trainable, total=line.total, share=100 * line.trainable / line.total))
             case Column.SPEED_EFFECT if line.speed_effect is not None:
                 effect = line.speed_effect
-                return plain_tip(self.tr("Throughput differs by {percent} % from the baseline; 95 % interval {low} to {high} %.").format(
-                    percent=f"{effect.percent:+.2f}", low=f"{effect.low:+.2f}", high=f"{effect.high:+.2f}"))
+                percents = {"percent": effect.percent, "low": effect.low, "high": effect.high}
+                return plain_tip(self.tr(
+                    "Throughput differs by {percent} from the baseline; 95 % interval {low} to {high}."
+                ).format(**{name: fmt.signed_percent(value) for name, value in percents.items()}))
         return plain_tip(self._definitions()[column])
 
     # ------------------------------------------------------------------ writing
@@ -275,7 +232,7 @@ def _with_interval(interval: Median | None) -> str:
     return f"{fmt.number(interval.median)} {fmt.spread(interval.median, interval.low, interval.high)}".rstrip()
 
 
-def _sort_key(line: RunLine, column: Column) -> Any:
+def _sort_key(line: RunRow, column: Column) -> Any:
     unknown = -float("inf")
     match column:
         case Column.TICK:

@@ -10,19 +10,20 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLabel, QStackedLa
 
 from tfx_workbench.exhibits.palette import Palette
 from tfx_workbench.widgets.delegates import ROW_HEIGHT, RunDelegate
-from tfx_workbench.widgets.run_model import SORT_ROLE, Column, RunLine, RunModel
+from tfx_workbench.widgets.run_model import SORT_ROLE, Column, RunModel
+from tfx_workbench.widgets.run_row import RunRow
 
 # Widths at which nothing is cut, in px for text of 15 px; spare width is shared out in these proportions.
 _WIDTHS = {
-    Column.TICK: 36, Column.NAME: 150, Column.STATUS: 176, Column.SPEED: 118, Column.SPEED_EFFECT: 168, Column.MEMORY: 92,
-    Column.MEMORY_EFFECT: 68, Column.LOSS: 52, Column.TRAINABLE: 60,
+    Column.TICK: 36, Column.NAME: 150, Column.STATUS: 176, Column.SPEED: 118, Column.SPEED_EFFECT: 168,
+    Column.MEMORY: 92, Column.MEMORY_EFFECT: 68, Column.LOSS: 52, Column.TRAINABLE: 60,
 }
 # Left out first where the window is narrow.
 _SPARE = (Column.TRAINABLE, Column.LOSS, Column.MEMORY_EFFECT)
 
 
 class RunTable(QWidget):
-    """Emits what the user asks for: `ticked(key, on)`, `renamed(key, name)`, `focused(key)`, `menu_asked(keys, pos)`."""
+    """Emits what the user asks for; knows nothing of files and processes."""
 
     ticked = Signal(str, bool)
     renamed = Signal(str, str)
@@ -81,7 +82,7 @@ class RunTable(QWidget):
 
     # ------------------------------------------------------------------ showing
 
-    def set_lines(self, lines: Sequence[RunLine]) -> None:
+    def set_lines(self, lines: Sequence[RunRow]) -> None:
         """Show these runs; selection, sorting and scroll position stay where the rows do."""
         keys, current = self.selected_keys(), self._key(self.view.currentIndex())
         before = self.model.rowCount()
@@ -112,6 +113,12 @@ class RunTable(QWidget):
                 selection.select(index, flags)
                 if key == (current or keys[0]):
                     selection.setCurrentIndex(index, QItemSelectionModel.SelectionFlag.NoUpdate)
+
+    def take_focus(self) -> None:
+        """Put the keyboard into the table, upon a row."""
+        self.view.setFocus(Qt.FocusReason.ShortcutFocusReason)
+        if not self.view.currentIndex().isValid() and self._proxy.rowCount():
+            self.view.selectRow(0)
 
     def edit_name(self, key: str) -> None:
         """Start renaming a run in its row."""

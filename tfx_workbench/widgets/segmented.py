@@ -192,7 +192,8 @@ class Segmented(QWidget):
     # ------------------------------------------------------------------ keys
 
     def eventFilter(self, watched, event) -> bool:  # type: ignore[no-untyped-def]
-        if isinstance(event, QKeyEvent) and event.type() == QKeyEvent.Type.KeyPress and watched in self._buttons.values():
+        pressed = isinstance(event, QKeyEvent) and event.type() == QKeyEvent.Type.KeyPress
+        if pressed and watched in self._buttons.values():
             step = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}.get(Qt.Key(event.key()))
             if step:
                 self._step(step)

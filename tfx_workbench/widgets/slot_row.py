@@ -10,7 +10,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from tfx_engine.protocol.cards import SlotCard, TechniqueCard
-from tfx_workbench.widgets.option_field import ProblemLabel
+from tfx_workbench.widgets.option_field import OptionField, ProblemLabel
 from tfx_workbench.widgets.option_form import OptionForm
 from tfx_workbench.widgets.segmented import Segment, Segmented
 from tfx_workbench.widgets.words import plain_tip, shown
@@ -49,6 +49,7 @@ class SlotRow(QWidget):
         self.slot, self._cards = slot, {t.name: t for t in techniques}
         self._forms: dict[str, OptionForm] = {}
         self._extra = extra
+        self._chosen = slot.default
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(4)
@@ -98,7 +99,8 @@ class SlotRow(QWidget):
         name = state.values.get(path, self.slot.default)
         if self.toggle:
             self.toggle.set_value(name)
-            self.toggle.set_blocked({n: reason for (slot, n), reason in state.blocked.items() if slot == self.slot.name})
+            blocked = {n: reason for (slot, n), reason in state.blocked.items() if slot == self.slot.name}
+            self.toggle.set_blocked(blocked)
         else:
             card = self._cards.get(name)
             self._single.setText((shown(card.short) if card else str(name)) + (" ▾" if card and card.options else ""))
@@ -111,6 +113,7 @@ class SlotRow(QWidget):
             self._title.style().unpolish(self._title)
             self._title.style().polish(self._title)
         self._problem.say(state.problems.get(path, "") or state.problems.get(f"techniques.{self.slot.name}", ""))
+        self._chosen = name
         self._show_options(name, state)
 
     def _show_options(self, name: str, state: FormState) -> None:
@@ -129,16 +132,18 @@ class SlotRow(QWidget):
         if self._extra:
             self._extra.show_state(state.values, state.problems, state.changed)
 
-    def options_form(self, name: str) -> OptionForm | None:
-        """The form of a technique's options, where it has been shown."""
-        return self._forms.get(name)
+    def field(self, path: str) -> OptionField | None:
+        """The field of an option of the chosen technique."""
+        form = self._forms.get(self._chosen)
+        return form.fields.get(path) if form else None
 
     def matches(self, words: list[str]) -> str | None:
         """The name of the technique that a search for these words means, "" for the slot alone, None for neither."""
         if all(w in f"{self.slot.title} {self.slot.name} {shown(self.slot.title)}".lower() for w in words):
             return ""
         for card in self._cards.values():
-            text = " ".join([card.name, card.title, card.short, shown(card.title), card.summary, *(o.label for o in card.options)])
+            labels = (o.label for o in card.options)
+            text = " ".join([card.name, card.title, card.short, shown(card.title), card.summary, *labels])
             if all(w in text.lower() for w in words):
                 return card.name
         return None

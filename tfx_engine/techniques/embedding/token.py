@@ -1,9 +1,9 @@
 """Token embedding: every token of the vocabulary has a trained vector.
 
 What it is: a table of V rows; a token's vector is its row. With sinusoidal positions the row is multiplied by sqrt(d),
-as in the original transformer, because the rows begin small (normal, 0.02) beside the encoding, whose numbers have a
-size of about 0.7: at width 256 the scaled rows begin at 0.32. The rows themselves begin the same whether they are
-scaled or not, so that switching the positions leaves every other weight as it was.
+as in the original transformer, because the rows begin small (deviation sqrt(2 / (5 d))) beside the encoding, whose
+numbers have a size of about 0.71: the scaled rows begin at 0.63, at any width. The rows themselves begin the same
+whether they are scaled or not, so that switching the positions leaves every other weight as it was.
 
 Formula: x = W[token] (· sqrt(d) where scaled); dropout falls on the sum of x and the positions.
 

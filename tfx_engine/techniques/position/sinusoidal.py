@@ -10,8 +10,8 @@ Formula (columns i = 0 ... d - 1, interleaved):
 An odd width ends with a sine that has no cosine.
 
 What it costs: no parameters, one addition per activation, and a table of context × width numbers. Each vector has
-squared length d / 2, so token vectors that begin small (0.02) are usually multiplied by sqrt(d) first: the embedding's
-`scale`, which is on automatically here.
+squared length d / 2, far more than token vectors begin with, so these are multiplied by sqrt(d) first: the
+embedding's `scale`, which is on automatically here.
 
 Paper: Vaswani and others, "Attention Is All You Need" (2017), section 3.5, arXiv:1706.03762.
 """

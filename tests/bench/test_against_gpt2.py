@@ -1,0 +1,52 @@
+"""The same model and batch, measured, against Hugging Face's GPT-2 of equal size in a bare loop.
+
+    python -m pytest tests/bench/test_against_gpt2.py -s
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import tfx_engine.api as tfx
+from tests.bench.rounds import interleaved, loop_of, run_of, table
+from tfx_engine.data import make_task
+
+LIMIT = 1.0
+ROUNDS, STEPS = 7, 8
+CONFIG = {
+    "name": "gpt2", "model": {"width": 256, "layers": 6, "heads": 8, "context": 256},
+    "techniques": {"position": "learned", "feedforward": {"use": "gelu", "approximate": "tanh"}},
+    "run": {"batch": 8, "warmup_steps": 2, "measure_steps": STEPS, "device": "cpu"},
+}
+
+
+def gpt2_loop(config):
+    transformers = pytest.importorskip("transformers", reason="the bench extra is not installed")
+    sizes = transformers.GPT2Config(
+        vocab_size=config.vocab, n_positions=config.model.context, n_embd=config.model.width,
+        n_layer=config.model.layers, n_head=config.model.heads, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
+    )
+    torch.manual_seed(0)
+    model, task = transformers.GPT2LMHeadModel(sizes).train(), make_task(config)
+    assert sum(p.numel() for p in model.parameters()) == tfx.estimate(config)["params"]["total"]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
+
+    def step(index: int) -> None:
+        inputs, _ = task.batch(index)
+        loss = model(input_ids=inputs, labels=inputs).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        loss.item()
+
+    return loop_of(step, STEPS)
+
+
+@pytest.mark.filterwarnings("default")  # of another library
+def test_a_measured_run_is_no_slower_than_gpt2_in_a_bare_loop(tmp_path):
+    config = tfx.load_config(CONFIG)
+    ours, theirs = interleaved(ROUNDS, run_of(config, tmp_path), gpt2_loop(config))
+    size = tfx.estimate(config)["params"]["total"] / 1e6
+    title = f"time per step, {size:.1f} M parameters, batch 8 x 256, {torch.get_num_threads()} threads"
+    assert table(title, ("measured run", "GPT2LMHeadModel"), ours, theirs) <= LIMIT

@@ -1,0 +1,41 @@
+"""What measuring costs: a run with everything on against the same model in a bare hand-written loop.
+
+    python -m pytest tests/bench/test_overhead.py -s
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+import tfx_engine.api as tfx
+from tests.bench.rounds import interleaved, loop_of, run_of, table
+from tfx_engine.data import make_task
+
+LIMIT = 1.03
+ROUNDS, STEPS = 7, 8
+CONFIG = {"name": "overhead", "model": {"width": 256, "layers": 6, "heads": 8, "context": 256},
+          "run": {"batch": 8, "warmup_steps": 2, "measure_steps": STEPS, "device": "cpu"}}
+
+
+def bare_loop(config):
+    model, task = tfx.build_model(config), make_task(config)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
+
+    def step(index: int) -> None:
+        inputs, targets = task.batch(index)
+        loss = F.cross_entropy(model(inputs).flatten(0, 1), targets.flatten())
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        loss.item()
+
+    return loop_of(step, STEPS)
+
+
+def test_a_measured_run_is_hardly_slower_than_a_bare_loop(tmp_path):
+    config = tfx.load_config(CONFIG)
+    ours, bare = interleaved(ROUNDS, run_of(config, tmp_path), bare_loop(config))
+    size = tfx.estimate(config)["params"]["total"] / 1e6
+    title = f"time per step, {size:.1f} M parameters, batch 8 x 256, {torch.get_num_threads()} threads"
+    assert table(title, ("measured run", "bare loop"), ours, bare) <= LIMIT

@@ -1,0 +1,159 @@
+"""The table of runs: words and numbers, colours that mean something, ticking, sorting, selecting, renaming."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import pytest
+from PySide6.QtCore import QPoint, Qt
+from pytestqt.qtbot import QtBot
+
+from tfx_workbench.analysis.statistics import Effect
+from tfx_workbench.exhibits.palette import DARK
+from tfx_workbench.runs.interval import Interval
+from tfx_workbench.session.run_line import Line
+from tfx_workbench.widgets.delegates import effect_colour
+from tfx_workbench.widgets.run_model import Column, RunModel
+from tfx_workbench.widgets.run_table import RunTable
+
+
+def line(key: str = "a", **rest: Any) -> Line:
+    basis = Line(key=key, name=key.upper(), colour=0, ticked=True, is_baseline=False, status="finished", reason="", created="")
+    return dataclasses.replace(basis, **rest)
+
+
+def words(made: Line, column: Column) -> str:
+    model = RunModel()
+    model.set_lines([made])
+    return str(model.index(0, column).data())
+
+
+FASTER = Effect(21.4, 20.7, 22.0, True)
+
+
+@pytest.mark.parametrize(("made", "column", "text"), [
+    (line(status="queued"), Column.STATUS, "waiting"),
+    (line(status="running"), Column.STATUS, "starting"),
+    (line(status="running", progress=0.62, eta_s=48.2), Column.STATUS, "62 % · 48 s left"),
+    (line(status="running", progress=0.62, paused=True), Column.STATUS, "62 % · paused"),
+    (line(tokens_per_s=Interval(38612.0, 38460.0, 38770.0)), Column.SPEED, "38,612 ± 0.4 %"),
+    (line(tokens_per_s=Interval(38612.0, math.nan, math.nan)), Column.SPEED, "38,612"),
+    (line(speed_effect=FASTER), Column.SPEED_EFFECT, "+21.4 % [+20.7, +22.0]"),
+    (line(speed_effect=Effect(-0.4, -0.9, 0.2, False)), Column.SPEED_EFFECT, "not distinguishable"),
+    (line(is_baseline=True), Column.SPEED_EFFECT, "baseline"),
+    (line(peak_bytes=int(12.9 * 2**30)), Column.MEMORY, "12.9 GiB"),
+    (line(memory_effect=Effect(-39.7, -39.7, -39.7, True)), Column.MEMORY_EFFECT, "−39.7 %"),
+    (line(loss=2.0512), Column.LOSS, "2.051"),
+    (line(trainable=860_000), Column.TRAINABLE, "860 k"),
+    (line(), Column.SPEED, ""),
+    (line(), Column.LOSS, ""),
+])
+def test_every_figure_has_its_words_and_nothing_is_made_up(made: Line, column: Column, text: str) -> None:
+    assert words(made, column) == text
+
+
+def test_better_and_worse_follow_the_meaning_and_what_cannot_be_told_apart_is_muted() -> None:
+    slower = Effect(-22.0, -22.6, -21.5, True)
+    assert effect_colour(DARK, FASTER, higher_is_better=True) == DARK.better
+    assert effect_colour(DARK, slower, higher_is_better=True) == DARK.worse
+    assert effect_colour(DARK, slower, higher_is_better=False) == DARK.better
+    assert effect_colour(DARK, Effect(3.0, -1.0, 7.0, False), higher_is_better=True) == DARK.muted
+    assert effect_colour(DARK, Effect(3.0, math.nan, math.nan, None), higher_is_better=True) == DARK.muted
+    assert effect_colour(DARK, None, higher_is_better=True) == DARK.muted
+
+
+@pytest.fixture
+def table(qtbot: QtBot) -> RunTable:
+    made = RunTable()
+    qtbot.addWidget(made)
+    made.resize(1200, 300)
+    made.set_palette(DARK)
+    made.show()
+    return made
+
+
+def test_an_empty_table_says_what_to_do(table: RunTable) -> None:
+    table.set_lines([])
+    assert not table.view.isVisible()
+    table.set_lines([line()])
+    assert table.view.isVisible()
+
+
+def test_a_click_on_the_square_ticks(table: RunTable, qtbot: QtBot) -> None:
+    table.set_lines([line("a"), line("b", ticked=False)])
+    heard: list[tuple[str, bool]] = []
+    table.ticked.connect(lambda *what: heard.append(what))
+    for row in (0, 1):
+        rect = table.view.visualRect(table.view.model().index(row, Column.TICK))
+        qtbot.mouseClick(table.view.viewport(), Qt.MouseButton.LeftButton, pos=rect.center())
+    assert heard == [("a", False), ("b", True)]
+
+
+def test_space_ticks_everything_that_is_selected(table: RunTable, qtbot: QtBot) -> None:
+    table.set_lines([line("a"), line("b", ticked=False), line("c", ticked=False)])
+    heard: list[tuple[str, bool]] = []
+    table.ticked.connect(lambda *what: heard.append(what))
+    table.select(["b", "c"])
+    qtbot.keyClick(table.view, Qt.Key.Key_Space)
+    assert heard == [("b", True), ("c", True)]
+
+
+def test_sorting_by_a_figure_and_back_to_the_order_of_the_session(table: RunTable) -> None:
+    speeds = {"a": 20.0, "b": 30.0, "c": 10.0}
+    table.set_lines([line(k, tokens_per_s=Interval(v, v, v)) for k, v in speeds.items()] + [line("d")])
+
+    def order() -> list[str]:
+        model = table.view.model()
+        return [str(model.index(r, Column.NAME).data()) for r in range(model.rowCount())]
+
+    assert order() == ["A", "B", "C", "D"]
+    table.view.sortByColumn(Column.SPEED, Qt.SortOrder.DescendingOrder)
+    assert order() == ["B", "A", "C", "D"], "what is not known comes last"
+    table.view.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
+    assert order() == ["A", "B", "C", "D"]
+
+
+def test_selection_survives_new_figures_and_new_rows(table: RunTable) -> None:
+    table.set_lines([line("a"), line("b")])
+    table.select(["b"])
+    table.set_lines([line("a"), line("b", loss=1.0)])
+    assert table.selected_keys() == ["b"]
+    table.set_lines([line("new"), line("a"), line("b", loss=1.0)])
+    assert table.selected_keys() == ["b"]
+
+
+def test_renaming_in_the_row_is_passed_on_unless_it_is_empty(table: RunTable) -> None:
+    table.set_lines([line("a")])
+    heard: list[tuple[str, str]] = []
+    table.renamed.connect(lambda *what: heard.append(what))
+    index = table.model.index(0, Column.NAME)
+    for name in ("  ", "A", "better name"):
+        table.model.setData(index, name, Qt.ItemDataRole.EditRole)
+    assert heard == [("a", "better name")]
+
+
+def test_a_right_click_asks_for_the_menu_of_the_selection(table: RunTable, qtbot: QtBot) -> None:
+    table.set_lines([line("a"), line("b")])
+    table.select(["a", "b"])
+    heard: list[list[str]] = []
+    table.menu_asked.connect(lambda keys, _position: heard.append(keys))
+    table.view.menu_asked.emit(QPoint(5, 5))
+    assert heard == [["a", "b"]]
+
+
+def test_a_run_s_name_is_shown_as_it_is_never_as_markup(table: RunTable) -> None:
+    table.set_lines([line("a", name="<img src=x>", reason="<b>bad</b>")])
+    tip = table.model.index(0, Column.NAME).data(Qt.ItemDataRole.ToolTipRole)
+    assert "&lt;img" in tip and "<img" not in tip
+
+
+@pytest.mark.parametrize("width", [500, 620, 760, 916, 1200, 2400])
+def test_columns_use_the_width_and_nothing_needed_is_cut(table: RunTable, width: int) -> None:
+    table.set_lines([line(speed_effect=FASTER, tokens_per_s=Interval(38612.0, 38460.0, 38770.0), peak_bytes=2**34)])
+    table.resize(width, 300)
+    shown = [c for c in Column if not table.view.isColumnHidden(c)]
+    assert sum(table.view.columnWidth(c) for c in shown) == table.view.viewport().width()
+    assert {Column.TICK, Column.NAME, Column.STATUS, Column.SPEED, Column.SPEED_EFFECT, Column.MEMORY} <= set(shown)
+    assert (Column.TRAINABLE in shown) == (width > 1000)

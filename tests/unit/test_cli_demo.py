@@ -1,0 +1,95 @@
+"""The presets that ship, and the table of the demonstration."""
+
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+
+from tests.helpers.synthetic_run import write_five, write_run
+from tfx_engine.protocol.cards import resource
+from tfx_engine.protocol.config import parse_config
+from tfx_workbench.analysis.compare import config_diff
+from tfx_workbench.commands.configs import read_configs
+from tfx_workbench.commands.demo import PRESET, preset_files, print_comparison, save_picture
+from tfx_workbench.runs.rundata import RunData
+
+PRESETS = tomllib.loads(resource("presets", "index.toml").read_text(encoding="utf-8"))["preset"]
+ALONE = {"positions": "position", "norm_placement": "placement", "recompute": "recompute", "lora": "adapter",
+         "precision": "precision"}
+
+
+def configs_of(name):
+    """The resolved configurations of a preset, without what it leaves to chance: there may be no problem in it."""
+    found = []
+    for given in read_configs(preset_files(name)):
+        config, problems = parse_config(given.data)
+        assert problems == ()
+        found.append(config.as_dict())
+    return found
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset["name"])
+def test_a_preset_is_complete_and_right(preset):
+    assert preset.keys() == {"name", "title", "summary", "files"}
+    assert preset["summary"].endswith(".")
+    names = [config["name"] for config in configs_of(preset["name"])]
+    assert len(set(names)) == len(names) > 0
+
+
+def test_every_configuration_that_ships_is_in_a_preset():
+    files = {str(path) for path in resource("presets").rglob("*.toml")} - {str(resource("presets", "index.toml"))}
+    assert files == {file for preset in PRESETS for file in preset_files(preset["name"])}
+
+
+@pytest.mark.parametrize(("name", "slot"), ALONE.items())
+def test_a_technique_alone_differs_from_the_baseline_in_its_slot_only(name, slot):
+    baseline, other = configs_of(name)
+    changed = config_diff(baseline, other)
+    assert changed
+    assert all(key.startswith(f"techniques.{slot}.") for key in changed)
+
+
+def test_five_techniques_is_a_baseline_and_each_of_the_five():
+    baseline, *others = preset_files(PRESET)
+    assert [preset_files(name) for name in ALONE] == [[baseline, other] for other in others]
+    summary = next(preset["summary"] for preset in PRESETS if preset["name"] == PRESET)
+    assert "random base" in summary
+
+
+def test_the_original_transformer_is_post_norm_with_sines_and_scaled_embeddings():
+    (config,) = configs_of("original_transformer")
+    techniques = config["techniques"]
+    chosen = [techniques[slot]["use"] for slot in ("placement", "position", "schedule")]
+    assert chosen == ["post_norm", "sinusoidal", "cosine"]
+    assert techniques["embedding"]["scale"] is True
+
+
+def test_the_table_has_a_line_for_each_run_with_signed_differences(tmp_path, capsys):
+    runs = [RunData(path).load() for path in write_five(tmp_path, steps=40)]
+    print_comparison(runs)
+    for run in runs:
+        run.close()
+    heading, baseline, *others = capsys.readouterr().out.splitlines()
+    assert "peak memory" in heading
+    assert baseline.startswith("baseline")
+    assert "+" not in baseline
+    lora = next(line for line in others if line.startswith("LoRA"))
+    assert "−" in lora
+
+
+def test_the_table_names_runs_that_did_not_finish(tmp_path, capsys):
+    write_run(tmp_path / "a.tfx", name="a", steps=20)
+    write_run(tmp_path / "b.tfx", name="b", status="failed", steps=2)
+    runs = [RunData(path).load() for path in sorted(tmp_path.glob("*.tfx"))]
+    print_comparison(runs)
+    for run in runs:
+        run.close()
+    assert "b: failed. Out of memory" in capsys.readouterr().out
+
+
+def test_a_picture_that_fails_is_said_and_is_no_failure(tmp_path, capsys):
+    save_picture([tmp_path / "no.tfx"], tmp_path / "no" / "picture.png", None)
+    printed = capsys.readouterr()
+    assert "No picture of the window" in printed.err
+    assert "Traceback" not in printed.err
