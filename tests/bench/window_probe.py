@@ -108,9 +108,9 @@ def start_up(probe: Probe) -> None:
     def usable() -> None:
         window = probe.window
         assert window.actions_.run.isEnabled() and len(window.area.docks) == 6
-        usable_s = probe.now_s()
+        usable_s, cpu_s = probe.now_s(), time.process_time()
         probe.say("usable", painted_s=probe.painted_s, begun_s=probe.begun_s, usable_s=usable_s,
-                  rss_bytes=probe.rss_bytes())
+                  cpu_s=cpu_s, rss_bytes=probe.rss_bytes())
         probe.end()
 
     probe.when_idle(usable)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -12,33 +13,46 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
-
-from tfx_engine.protocol.launch import child_environment
-
 PATIENCE_S = 300.0
-SCREEN = ["-screen", "0", "1920x1200x24"]
-DISPLAYS = ["offscreen", "xvfb"]
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-def has_display(display: str) -> bool:
-    """Whether windows can be shown there: `xvfb` is a real X server without a screen."""
-    return display == "offscreen" or shutil.which("xvfb-run") is not None
+@contextlib.contextmanager
+def x_server() -> Iterator[str]:
+    """A real X server without a screen, 1920 x 1200; the name of its display."""
+    with subprocess.Popen(
+        ["Xvfb", "-displayfd", "1", "-screen", "0", "1920x1200x24", "-nolisten", "tcp"],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    ) as server:
+        assert server.stdout is not None
+        try:
+            yield f":{server.stdout.readline().strip()}"
+        finally:
+            server.terminate()
+
+
+def has_x_server() -> bool:
+    """Whether `x_server` can be had here."""
+    return shutil.which("Xvfb") is not None
 
 
 def window_says(
-    home: Path, part: str, options: dict[str, Any] | None = None, *, display: str = "offscreen",
-    arguments: Sequence[str | Path] = (),
-) -> Iterator[dict[str, Any]]:
-    """Start a window with a probe of that part (see `window_probe`); what it says, until it has ended.
+    home: Path, part: str, *, display: str = "", arguments: Sequence[str | Path] = (), **options: Any
+) -> list[dict[str, Any]]:
+    """Start a window, let the probe of that part measure it (see `window_probe`), and return all that it said.
 
-    `home` is where it finds runs and settings. Fails where the program ends with anything but 0.
+    `home` is where the window finds runs and settings; without a `display` it is offscreen. Fails where the program
+    ends with anything but 0.
     """
-    environment = {**child_environment(), "TFX_HOME": str(home), "QT_QPA_PLATFORM": "offscreen"}
-    wrapper = []
-    if display == "xvfb":
-        wrapper = ["xvfb-run", "-a", "-s", " ".join(SCREEN)]
-        environment["QT_QPA_PLATFORM"] = "xcb"
-    options = options or {}
-    if display == "xvfb":  # the server's own start is none of the program's: the clock starts behind it
-        spawned = ["bash", "-c"]
+    environment = {
+        **os.environ, "TFX_HOME": str(home), "PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": str(home / "bytecode"),
+        "QT_QPA_PLATFORM": "xcb" if display else "offscreen", **({"DISPLAY": display} if display else {}),
+    }
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program has its byte code beside it
+    module = [sys.executable, "-m", "tests.bench.window_probe"]
+    spawned_at = time.monotonic()  # the same clock in every process
+    done = subprocess.run(
+        [*module, repr(spawned_at), part, json.dumps(options), "--", *map(str, arguments)], env=environment, text=True,
+        stdout=subprocess.PIPE, timeout=PATIENCE_S, check=True,
+    )
+    return [json.loads(line) for line in done.stdout.splitlines()]

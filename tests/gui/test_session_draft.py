@@ -30,18 +30,18 @@ def test_a_value_is_set_counted_and_taken_back(draft: Draft) -> None:
     draft.set_value("seed", 7)
     assert draft.config.model.width == 64
     assert draft.changed_paths() == {"model.width", "seed"}
-    draft.undo_stack.undo()
-    draft.undo_stack.undo()
+    draft.undo()
+    draft.undo()
     assert draft.config.model.width == 256
-    draft.undo_stack.redo()
+    draft.redo()
     assert draft.config.model.width == 64
 
 
 def test_typing_into_one_field_is_one_step_of_undo(draft: Draft) -> None:
     for width in (5, 51, 512):
         draft.set_value("model.width", width)
-    assert draft.undo_stack.count() == 1
-    draft.undo_stack.undo()
+    assert len(draft.history) == 1
+    draft.undo()
     assert draft.config.model.width == 256
 
 
@@ -72,8 +72,8 @@ def test_a_preset_of_several_is_edited_one_by_one_and_is_one_undo_away(draft: Dr
     draft.set_value("techniques.adapter.rank", 4)
     assert [c["name"] for c in draft.configs] == ["a", "b"]
     assert "techniques" not in draft.configs[0]
-    draft.undo_stack.undo()
-    draft.undo_stack.undo()
+    draft.undo()
+    draft.undo()
     assert draft.config.model.width == 64
     assert draft.title == ""
 

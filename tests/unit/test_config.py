@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tfx_engine.protocol.cards import load_catalogue
@@ -216,6 +216,7 @@ _KEYS = st.sampled_from(
 _CONFIGS = st.dictionaries(_KEYS, _JSON | st.dictionaries(_KEYS, _JSON | st.dictionaries(_KEYS, _JSON), max_size=4))
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(_CONFIGS)
 def test_no_input_does_worse_than_problems_that_can_be_sent(data: dict) -> None:
     config, problems = parse_config(data)

@@ -133,11 +133,12 @@ def test_training_is_a_line_and_held_out_is_dashed_in_the_same_colour(five):
         assert held_out.y.tolist() == [e.held_out_loss for e in view.data.evaluations]
 
 
-def test_by_time_the_axis_is_in_seconds(five):
+def test_by_time_the_axis_is_in_seconds_of_training(five):
     exhibit = exhibit_type("loss").make(five, {"over": "time"})
     assert exhibit.plots[0].x.unit == "s"
-    longest = max(float(v.data.series("loss", x="t_s").x[-1]) for v in five)
+    longest = max(float(np.ptp(v.data.series("loss", x="t_s").x)) for v in five)
     assert exhibit.plots[0].x.high == pytest.approx(longest)
+    assert all(c.x.min() >= 0 for c in layers(exhibit, Curve))
 
 
 # ---------------------------------------------------------------------------------------------- gradients
@@ -160,6 +161,24 @@ def test_the_profile_shows_what_placement_does_to_the_norms(five):
     assert by_name["post-norm"][-2] / by_name["post-norm"][1] > 1.5
     assert by_name["baseline"][-2] / by_name["baseline"][1] < 1
     assert "block 3 has" in str(exhibit.sentence)
+
+
+def test_a_layer_without_trained_weights_is_a_gap_in_its_place(tmp_path):
+    paths = []
+    for name, names, norms in (("all", ["embedding", "block 1", "block 2", "head"], [4, 1, 2, 3]),
+                               ("adapter", ["embedding", "block 1", "block 2"], [np.nan, 1, 2])):
+        with running(tmp_path / f"{name}.tfx", make_config(name, steps=9)) as run:
+            run.writer.fact("layer_names", names)
+            for step in range(1, 9):
+                norm = np.array(norms, dtype=np.float32)
+                run.writer.step(step=step, phase="measure", t_ms=float(step), layer_grad_norm=norm)
+            run.writer.flush()
+            paths.append(run.writer.path)
+    whole, adapter = layers(exhibit_type("gradients").make(views(paths, focus=1), {"view": "profile"}), Curve)[::-1]
+    if str(whole.label) == "adapter":
+        whole, adapter = adapter, whole
+    assert whole.y.tolist() == [4, 1, 2, 3]
+    assert adapter.y[1:3].tolist() == [1, 2] and np.isnan(adapter.y[[0, 3]]).all()
 
 
 # ---------------------------------------------------------------------------------------------- attention

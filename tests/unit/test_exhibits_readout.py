@@ -44,9 +44,9 @@ def test_points_alone_are_read_only_where_they_are():
 
 def test_a_stack_says_its_total_first_and_its_topmost_band_next():
     stack = Stack("s", np.array([0.0, 10]), np.array([[1.0, 2, 0], [3, 4, 0]]), tuple(Area(n, n) for n in "abc"))
-    assert said(Plot("p", X, Axis("", "MiB"), (stack,)), 6) == [("total", "7.000 MiB"), ("b", "4.000 MiB"), ("a", "3.000 MiB")]
-    # A value holds until the next: the place is the nearest one, the value is what holds there.
-    assert said(Plot("p", X, Axis("", "MiB"), (stack,)), 4)[0] == ("total", "3.000 MiB")
+    plot = Plot("p", X, Axis("", "MiB"), (stack,))
+    assert said(plot, 6) == [("total", "7.000 MiB"), ("b", "4.000 MiB"), ("a", "3.000 MiB")]
+    assert said(plot, 4)[0] == ("total", "3.000 MiB")
 
 
 def test_a_heat_map_says_layer_and_value_under_the_mouse():

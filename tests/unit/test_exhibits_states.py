@@ -147,7 +147,8 @@ def test_an_exhibit_file_that_is_added_is_found(tmp_path, monkeypatch):
     (package / "mine.py").write_text(
         "from tfx_workbench.exhibits.exhibit import Exhibit\n"
         "from tfx_workbench.exhibits.kind import ExhibitType\n"
-        "EXHIBIT = ExhibitType(name='mine', title='Mine', order=1, function=lambda runs, choices: Exhibit('mine', 'Mine'))\n"
+        "def mine(runs, choices): return Exhibit('mine', 'Mine')\n"
+        "EXHIBIT = ExhibitType(name='mine', title='Mine', order=1, function=mine)\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     assert [e.name for e in kinds.exhibits_in("extra_exhibits", package)] == ["mine"]

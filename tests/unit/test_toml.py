@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tfx_engine.protocol import toml
@@ -38,6 +38,7 @@ _VALUES = st.recursive(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.text(max_size=5), _VALUES, max_size=4))
 def test_whatever_is_written_reads_back_the_same(data: dict) -> None:
     assert tomllib.loads(toml.dumps(data)) == data

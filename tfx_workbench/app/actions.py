@@ -21,6 +21,8 @@ class Actions(QObject):
         self.save = make(self.tr("&Save configuration…"), "Ctrl+S", self.tr("Save the edited configuration as a file"))
         self.settings = make(self.tr("Se&ttings"), "Ctrl+,", self.tr("Theme and behaviour"))
         self.quit = make(self.tr("&Quit"), "Ctrl+Q", self.tr("Close the window; runs go on"))
+        self.undo = make(self.tr("Undo"), "Ctrl+Z", self.tr("Take back the last change of the form"))
+        self.redo = make(self.tr("Redo"), "Ctrl+Shift+Z", self.tr("Make that change again"))
         self.search = make(self.tr("&Find a technique"), "Ctrl+K", self.tr("Search techniques and options"))
         self.reset = make(self.tr("&Reset to defaults"), "", self.tr("Every choice back to its default"))
         self.run = make(self.tr("Run"), "F5", self.tr("Run what is configured: real training steps on this device"))
@@ -43,20 +45,14 @@ class Actions(QObject):
         self.all.append(action)
         return action
 
-    def add(self, action: QAction) -> None:
-        """Take in an action made elsewhere, such as undo."""
-        self._window.addAction(action)
-        self.all.append(action)
-
-    def menu_bar(self, undo: QAction, redo: QAction, view_menu: QMenu, themes: QMenu) -> QMenuBar:
+    def menu_bar(self, view_menu: QMenu) -> QMenuBar:
         """The menus over all actions."""
         bar = QMenuBar(self._window)
         _fill(bar.addMenu(self.tr("&File")), [self.open, self.save, None, self.settings, None, self.quit])
-        _fill(bar.addMenu(self.tr("&Edit")), [undo, redo, None, self.search, self.reset])
+        _fill(bar.addMenu(self.tr("&Edit")), [self.undo, self.redo, None, self.search, self.reset])
         _fill(bar.addMenu(self.tr("&Run")), [self.run, self.run_one, None, self.pause, self.stop])
         view_menu.setTitle(self.tr("&View"))
         bar.addMenu(view_menu)
-        themes.setTitle(self.tr("&Theme"))
         _fill(bar.addMenu(self.tr("&Help")), [self.help, self.log])
         return bar
 

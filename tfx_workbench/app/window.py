@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QMainWindow, QMenu, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QMainWindow, QSplitter, QVBoxLayout, QWidget
 
 from tfx_engine.protocol.problems import Problem
 from tfx_workbench.app.actions import Actions, connect
@@ -69,13 +69,7 @@ class MainWindow(QMainWindow):
 
     def _lay_out(self) -> None:
         self.view_menu = ViewMenu(self)
-        undo = self.session.draft.undo_stack.createUndoAction(self, self.tr("Undo"))
-        undo.setShortcut("Ctrl+Z")
-        redo = self.session.draft.undo_stack.createRedoAction(self, self.tr("Redo"))
-        redo.setShortcut("Ctrl+Shift+Z")
-        for action in (undo, redo):
-            self.actions_.add(action)
-        self.top = TopBar(self.actions_.menu_bar(undo, redo, self.view_menu, QMenu(self)))
+        self.top = TopBar(self.actions_.menu_bar(self.view_menu))
         self._run_button = self.top.add_button(self.actions_.run, primary=True)
         self.top.add_button(self.actions_.pause)
         self.top.add_button(self.actions_.stop)
@@ -152,6 +146,8 @@ class MainWindow(QMainWindow):
         self.top.name_edited.connect(lambda name: draft.set_value("name", name))
         draft.changed.connect(self._show_draft)
         draft.changed.connect(self._draft_timer.start)
+        draft.history.changed.connect(self._show_history)
+        self._show_history()
 
     def _connect_session(self) -> None:
         session = self.session
@@ -172,6 +168,7 @@ class MainWindow(QMainWindow):
             (do.run, lambda: session.run()), (do.run_one, lambda: session.run(only_current=True)),
             (do.pause, self.commands.pause_or_resume), (do.stop, self.commands.stop_going),
             (do.open, self.commands.ask_open), (do.save, self.commands.ask_save), (do.quit, self.close),
+            (do.undo, session.draft.undo), (do.redo, session.draft.redo),
             (do.search, self.pane.start_search), (do.reset, session.draft.reset),
             (do.form, self.pane.start_search), (do.table, self.table.take_focus),
             (do.arrange, self.area.arrange), (do.help, self.commands.show_help), (do.log, self.commands.show_messages),
@@ -232,6 +229,11 @@ class MainWindow(QMainWindow):
         self.pane.before_run.show_problems(len(problems))
         self.top.show_name(names[draft.current])
         self.top.show_preset(draft.title)
+
+    def _show_history(self) -> None:
+        history = self.session.draft.history
+        self.actions_.undo.setEnabled(history.can_undo)
+        self.actions_.redo.setEnabled(history.can_redo)
 
     def _show_counts(self, counts: dict) -> None:  # type: ignore[type-arg]
         params, flops = counts.get("params") or {}, counts.get("flops_per_token") or {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -19,6 +20,7 @@ POINTS = 800  # of one curve: about as many as a panel has pixels
 NO_RUN = say(tr_mark("Tick a run in the table below, or press Run to start one."))
 WAITING = say(tr_mark("Waiting for the first step."))
 OVER = Choice("over", tr_mark("along the axis"), (("step", tr_mark("by step")), ("time", tr_mark("by time"))))
+_FEW = 30  # values, up to which each is marked
 _LONG_S = 600.0  # seconds; a longer axis is in minutes
 
 
@@ -28,8 +30,17 @@ def in_drawing_order(runs: Sequence[RunView]) -> list[RunView]:
 
 
 def series_of(run: RunView, column: str, choices: Choices) -> Series:
-    """A column of a run along the chosen axis; steps, or seconds."""
-    return run.data.series(column, x="t_s" if choices.get("over") == "time" else "step", points=POINTS)
+    """A column of a run along the chosen axis: steps, or seconds since the end of the first step."""
+    if choices.get("over") != "time":
+        return run.data.series(column, x="step", points=POINTS)
+    series = run.data.series(column, x="t_s", points=POINTS)
+    return dataclasses.replace(series, x=np.maximum(series.x - first_step_s(run), 0.0))
+
+
+def first_step_s(run: RunView) -> float:
+    """When the first step ended, in seconds since the worker took the run: what came before is no training."""
+    times = run.data.series("step_ms", x="t_s", points=POINTS).x
+    return float(times[0]) if len(times) else 0.0
 
 
 def curve_of(run: RunView, series: Series, size: float = 1.0, x_size: float = 1.0, gaps: bool = False) -> Curve:
@@ -40,6 +51,7 @@ def curve_of(run: RunView, series: Series, size: float = 1.0, x_size: float = 1.
         key=f"run {run.data.path}", label=run.label, colour=run.colour_name,
         x=series.x[known] / x_size, y=series.mean[known] / size,
         low=series.low[known] / size if grouped else None, high=series.high[known] / size if grouped else None,
+        points=bool(np.count_nonzero(known) <= _FEW),
     )
 
 
@@ -50,7 +62,7 @@ def x_axis(runs: Sequence[RunView], found: Sequence[Series], choices: Choices) -
     if choices.get("over") == "time":
         size, unit = (60.0, "min") if reached > _LONG_S else (1.0, "s")
         end = horizon(reached, 0.0) if live else reached
-        return Axis(say(tr_mark("time")), unit, low=0.0, high=(end or 1.0) / size), size
+        return Axis(say(tr_mark("training time")), unit, low=0.0, high=(end or 1.0) / size), size
     planned = max((run.data.progress().planned for run in runs), default=0)
     end = horizon(reached, planned) if live else reached
     return Axis(say(tr_mark("step")), whole=True, low=0.0, high=max(end, 1.0)), 1.0

@@ -87,7 +87,7 @@ def _plot(reading: _Reading, runs: Sequence[RunView]) -> Plot | None:
         Curve(
             f"run {run.data.path}", run.label, series.x, series.mean / factor, run.colour_name,
             low=series.low / factor if series.steps_per_point > 1 else None,
-            high=series.high / factor if series.steps_per_point > 1 else None,
+            high=series.high / factor if series.steps_per_point > 1 else None, points=len(series) <= 30,
         )
         for run, series in found
     )

@@ -13,7 +13,6 @@ from tfx_workbench.exhibits.by_step import (
     curve_of,
     define,
     in_drawing_order,
-    latest,
     legend_of,
     series_of,
     why_missing,
@@ -22,9 +21,17 @@ from tfx_workbench.exhibits.by_step import (
 from tfx_workbench.exhibits.exhibit import Axis, Exhibit, Plot
 from tfx_workbench.exhibits.format import number
 from tfx_workbench.exhibits.kind import Choice, Choices, ExhibitType
-from tfx_workbench.exhibits.layers import heat_map, layer_names, layer_ticks, profile, profile_sentence
+from tfx_workbench.exhibits.layers import (
+    heat_map,
+    layer_names,
+    layer_ticks,
+    names_of,
+    profile,
+    profile_sentence,
+)
 from tfx_workbench.exhibits.runview import RunView, focused
 from tfx_workbench.exhibits.text import Text, say
+from tfx_workbench.runs.series import Series
 
 _TITLE = tr_mark("Gradient norms")
 _NONE = say(tr_mark("No gradient was measured."))
@@ -62,15 +69,17 @@ def _curves(runs: Sequence[RunView], choices: Choices, column: str) -> Exhibit:
     layers = tuple(curve_of(run, series, x_size=x_size) for run, series in found)
     run, newest = next(((r, s) for r, s in found if r is focused(runs)), found[-1])
     return Exhibit(
-        "gradients", say(_TITLE), sentence=_newest(run, runs, column, latest(newest)), legend=legend_of(runs),
+        "gradients", say(_TITLE), sentence=_newest(run, runs, column, newest), legend=legend_of(runs),
         plots=(Plot(column, x, Axis(say(tr_mark("log scale")), log=True), layers),), definitions=define(column),
     )
 
 
-def _newest(run: RunView, runs: Sequence[RunView], column: str, value: float) -> Text:
+def _newest(run: RunView, runs: Sequence[RunView], column: str, series: Series) -> Text:
+    known = np.flatnonzero(np.isfinite(series.mean))[-1]
+    at = {"value": number(float(series.mean[known]), 3), "step": f"{series.x[known]:,.0f}"}
     if column == "grad_norm":
-        return about(run, runs, say(tr_mark("L2 norm now {value}"), value=number(value, 3)))
-    return about(run, runs, say(tr_mark("|update| / |weight| now {value}"), value=number(value, 3)))
+        return about(run, runs, say(tr_mark("L2 norm {value} at step {step}"), **at))
+    return about(run, runs, say(tr_mark("|update| / |weight| {value} at step {step}"), **at))
 
 
 def _by_layer(runs: Sequence[RunView]) -> Exhibit:
@@ -95,16 +104,16 @@ def _by_layer(runs: Sequence[RunView]) -> Exhibit:
 
 
 def _profiles(runs: Sequence[RunView]) -> Exhibit:
-    found = [(run, profile(run)) for run in in_drawing_order(runs)]
-    found = [(run, curve) for run, curve in found if len(curve.x)]
+    names = max((names_of(run) for run in runs), key=len)
+    found = [(run, profile(run, names)) for run in in_drawing_order(runs)]
+    found = [(run, curve) for run, curve in found if np.isfinite(curve.y).any()]
     if not found:
         return _nothing(runs, "layer_grad_norm")
-    names = max((layer_names(run, len(curve.x)) for run, curve in found), key=len)
     x = Axis(say(tr_mark("layer")), ticks=layer_ticks(names), low=-0.2, high=len(names) - 0.8)
     y = Axis(say(tr_mark("median over the steps, log scale")), log=True)
     run, chosen = next(((r, c) for r, c in found if r is focused(runs)), found[-1])
     return Exhibit(
-        "gradients", say(_TITLE), sentence=about(run, runs, profile_sentence(chosen, layer_names(run, len(chosen.x)))),
+        "gradients", say(_TITLE), sentence=about(run, runs, profile_sentence(chosen, names)),
         plots=(Plot("profile", x, y, tuple(curve for _, curve in found)),), legend=legend_of(runs),
         definitions=define("layer_grad_norm"),
     )

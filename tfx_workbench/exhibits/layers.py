@@ -46,22 +46,32 @@ def heat_map(steps: np.ndarray, values: np.ndarray, names: tuple[str, ...], labe
     )
 
 
-def profile(run: RunView) -> Curve:
-    """The median norm of every layer of a run, in the order in which data passes through them."""
+def names_of(run: RunView) -> tuple[str, ...]:
+    """The names of all layers whose norm was measured."""
+    _, values = run.data.layers("layer_grad_norm")
+    return layer_names(run, values.shape[1] if values.ndim == 2 else 0)
+
+
+def profile(run: RunView, names: tuple[str, ...]) -> Curve:
+    """The median norm of every layer of a run, at the place that its name has in `names`; NaN where it has none."""
     steps, values = run.data.layers("layer_grad_norm")
     warm = int(run.data.info.config["run"]["warmup_steps"])
     measured = values[steps > warm] if np.count_nonzero(steps > warm) >= _SHORTEST_PROFILE else values
-    known = measured[np.isfinite(measured).all(axis=1)] if len(measured) else measured
-    y = np.median(known, axis=0).astype(np.float64) if len(known) else np.empty(0)
-    return Curve(
-        f"profile {run.data.path}", run.label, np.arange(len(y), dtype=np.float64), y, run.colour_name, points=True,
-    )
+    y = np.full(len(names), np.nan)
+    for layer, name in enumerate(names_of(run)):
+        # A layer whose weights are all frozen has no norm: a gap, not a zero.
+        norms = measured[:, layer]
+        norms = norms[np.isfinite(norms) & (norms > 0)]
+        if name in names and len(norms):
+            y[names.index(name)] = np.median(norms)
+    x = np.arange(len(names), dtype=np.float64)
+    return Curve(f"profile {run.data.path}", run.label, x, y, run.colour_name, points=True)
 
 
 def profile_sentence(curve: Curve, names: tuple[str, ...]) -> Text | str:
     """How the norm changes from the first to the last block."""
     blocks = [i for i, name in enumerate(names) if re.search(r"\d", name)]
-    if len(blocks) < 2 or not curve.y[blocks[0]] > 0:
+    if len(blocks) < 2 or not np.isfinite(curve.y[[blocks[0], blocks[-1]]]).all():
         return ""
     first, last = blocks[0], blocks[-1]
     return say(

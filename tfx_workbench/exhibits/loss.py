@@ -13,6 +13,7 @@ from tfx_workbench.exhibits.by_step import (
     about,
     curve_of,
     define,
+    first_step_s,
     in_drawing_order,
     latest,
     legend_of,
@@ -58,7 +59,9 @@ def loss(runs: Sequence[RunView], choices: Choices) -> Exhibit:
 def _held_out(run: RunView, choices: Choices, x_size: float) -> Curve:
     rows = [e for e in run.data.evaluations if e.held_out_loss is not None]
     over_time = choices.get("over") == "time"
-    x = np.array([e.t_ms / 1000 if over_time else e.step for e in rows], dtype=np.float64) / x_size
+    x = np.array([e.t_ms / 1000 if over_time else e.step for e in rows], dtype=np.float64)
+    if over_time:
+        x = np.maximum(x - first_step_s(run), 0.0) / x_size
     return Curve(
         f"held-out {run.data.path}", say(tr_mark("{run}, held-out"), run=run.label), x,
         np.array([e.held_out_loss for e in rows], dtype=np.float64), run.colour_name, style="dashed",

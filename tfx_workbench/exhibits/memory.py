@@ -33,6 +33,7 @@ from tfx_workbench.exhibits.format import Scale, byte_scale, number, percent, si
 from tfx_workbench.exhibits.kind import Choice, Choices, ExhibitType
 from tfx_workbench.exhibits.runview import RunView, focused
 from tfx_workbench.exhibits.text import Text, Words, say
+from tfx_workbench.runs.series import Series
 from tfx_workbench.runs.summary import highest_probe
 
 if TYPE_CHECKING:
@@ -71,13 +72,15 @@ def memory(runs: Sequence[RunView], choices: Choices) -> Exhibit:
     scale = byte_scale(float(max(p.peak_bytes for p in peaks.values())))
     shown = _over(run, runs, scale, choices) if choices.get("view") == "over" else _within(run, runs, peaks, scale)
     x, layers, extra = shown
-    capacity, note = _capacity(run, peaks[id(run)].peak_bytes, scale)
+    capacity, notes = _capacity(run, peaks[id(run)].peak_bytes, scale)
+    above = [layer for layer in layers if isinstance(layer, Curve) and not layer.sets_range]
+    notes = (*(_out_of_sight(curve, scale) for curve in above), *notes)
     seen = _used(run.data.memory_probes if choices.get("view") == "over" else [peaks[id(run)]], _SMALLEST)
     legend = [*(LegendEntry(say(_NAMES[c]), f"category:{c}", "area") for c in seen), *extra]
     return Exhibit(
         "memory", say(_TITLE), sentence=_sentence(run, runs, peaks[id(run)]), legend=tuple(legend),
         plots=(Plot(choices.get("view", ""), x, Axis("", scale.unit, low=0.0), (*layers, *capacity)),),
-        notes=note, definitions=_DEFINITIONS,
+        notes=notes, definitions=_DEFINITIONS,
     )
 
 
@@ -165,30 +168,44 @@ def _over(
     used = _used(probes)
     resident = [(r, series_of(r, "rss_bytes", choices)) for r in runs]
     axis, _ = x_axis(runs, [series for _, series in resident], choices)
-    values = np.array([[p.composition.get(c, 0) for c in used] for p in probes], dtype=np.float64) / scale.size
-    newest = max([float(s.x[-1]) for r, s in resident if r is run and len(s)], default=float(probes[-1].step))
-    x, values = _until(np.array([p.step for p in probes], dtype=np.float64), values, max(newest, probes[-1].step + 1.0))
+    values = np.array([[p.composition[c] for c in used] for p in probes], dtype=np.float64) / scale.size
+    mine = next(series for r, series in resident if r is run)
+    newest = float(mine.x[-1]) if len(mine) else 0.0
+    x, values = _until(_steps_of(probes), values, max(newest, probes[-1].step + 1.0))
     layers: list[Layer] = [Stack("split", x, values, _areas(used))]
     extra = []
     for other in runs:
-        if other is not run and other.data.memory_probes:
-            theirs = other.data.memory_probes
+        theirs = other.data.memory_probes
+        if other is not run and theirs:
+            peaks = np.array([p.peak_bytes for p in theirs]) / scale.size
+            key = f"peak {other.data.path}"
+            layers.append(Curve(key, other.label, _steps_of(theirs), peaks, other.colour_name, steps=True, points=True))
             extra.append(LegendEntry(other.label, other.colour_name))
-            layers.append(Curve(
-                f"peak {other.data.path}", other.label, np.array([p.step for p in theirs], dtype=np.float64),
-                np.array([p.peak_bytes for p in theirs]) / scale.size, other.colour_name, steps=True, points=True,
-            ))
-    base = float(run.data.facts.get("process_base_rss_bytes") or 0.0)
-    mine = next(series for r, series in resident if r is run)
-    if np.isfinite(mine.mean).any():
-        label = say(tr_mark("process memory beyond its start") if base else tr_mark("process memory"))
-        known = np.isfinite(mine.mean)
-        beyond = (mine.mean[known] - base) / scale.size
-        layers.append(Curve("rss", label, mine.x[known], beyond, "muted", style="dotted"))
-        extra.append(LegendEntry(label, "muted", "dotted"))
     highest = highest_probe(probes) or probes[0]
+    process = _process_memory(run, mine, scale, highest.peak_bytes)
+    if process is not None:
+        layers.append(process)
+        extra.append(LegendEntry(process.label, "muted", "dotted"))
     layers.append(_peak_marker(float(highest.step), highest.peak_bytes, scale))
     return axis, layers, extra
+
+
+def _steps_of(probes: Sequence[MemoryProbe]) -> np.ndarray:
+    return np.array([p.step for p in probes], dtype=np.float64)
+
+
+def _process_memory(run: RunView, resident: Series, scale: Scale, peak_bytes: int) -> Curve | None:
+    """Resident memory between the probes; it holds much that is no tensor, so it may lie above the axis."""
+    known = np.isfinite(resident.mean)
+    if not known.any():
+        return None
+    base = float(run.data.facts.get("process_base_rss_bytes") or 0.0)
+    label = say(tr_mark("process memory beyond its start") if base else tr_mark("process memory"))
+    beyond = resident.mean[known] - base
+    return Curve(
+        "rss", label, resident.x[known], beyond / scale.size, "muted", style="dotted",
+        sets_range=bool(beyond.max() <= _ROOM * peak_bytes),
+    )
 
 
 # ---------------------------------------------------------------------------------------------- words
@@ -207,6 +224,11 @@ def _sentence(run: RunView, runs: Sequence[RunView], probe: MemoryProbe) -> Text
 def _predicted(run: RunView) -> float:
     found = run.data.predictions.get("memory_bytes.peak")
     return float(found.value) if found is not None and found.value is not None else math.nan
+
+
+def _out_of_sight(curve: Curve, scale: Scale) -> Text:
+    low, high = (size(float(bound(curve.y)) * scale.size) for bound in (np.min, np.max))
+    return say(tr_mark("{what}: {low} to {high}"), what=curve.label, low=low, high=high)
 
 
 def _capacity(run: RunView, peak_bytes: float, scale: Scale) -> tuple[tuple[Layer, ...], tuple[Words, ...]]:

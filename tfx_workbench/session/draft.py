@@ -11,18 +11,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal
-from PySide6.QtGui import QUndoCommand, QUndoStack
 
 from tfx_engine.protocol.cards import Catalogue, load_catalogue
 from tfx_engine.protocol.config import SECTIONS, Config, parse_config
 from tfx_engine.protocol.problems import Problem
+from tfx_workbench.session.history import History, State
 from tfx_workbench.session.legality import blocked_choices
-
-State = dict[str, Any]  # {"configs": [dict, ...], "current": int, "title": str}
 
 
 class Draft(QObject):
-    """Emits `changed` after every change, `selected` when another configuration of the same draft is edited."""
+    """A state is `{"configs": [dict, ...], "current": int, "title": str}`.
+
+    Emits `changed` after every change, `selected` when another configuration of the same draft is edited.
+    """
 
     changed = Signal()
     selected = Signal(int)
@@ -30,8 +31,7 @@ class Draft(QObject):
     def __init__(self, catalogue: Catalogue | None = None, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.catalogue = catalogue or load_catalogue()
-        self.undo_stack = QUndoStack(self)
-        self.undo_stack.setUndoLimit(500)
+        self.history = History(self)
         self._configs: list[dict[str, Any]] = [{"name": "untitled"}]
         self._current = 0
         self._title = ""
@@ -127,7 +127,7 @@ class Draft(QObject):
             return
         data = self.data
         _put(data, path, value)
-        self._push(self._with(data), path, self.tr("change {path}").format(path=path))
+        self._push(self._with(data), path)
 
     def choose(self, slot: str, name: str) -> None:
         """Fill a slot with a technique; its options come back as they were when it was last chosen."""
@@ -139,16 +139,16 @@ class Draft(QObject):
         if isinstance(before, Mapping) and isinstance(before.get("use", ""), str):
             self._remembered[slot, before.get("use", self._defaults.use(slot))] = dict(before)
         techniques[slot] = {**self._remembered.get((slot, name), {}), "use": name}
-        self._push(self._with(data), "", self.tr("choose {name}").format(name=name))
+        self._push(self._with(data))
 
     def reset(self) -> None:
         """Back to the defaults; the name stays."""
-        self._push(self._with({"name": self._config.name}), "", self.tr("reset"))
+        self._push(self._with({"name": self._config.name}))
 
     def load(self, configs: Sequence[Mapping[str, Any]], title: str = "") -> None:
         """Edit other configurations. The old ones are one undo away."""
         plain = [_normalised(c) for c in configs] or [{"name": "untitled"}]
-        self._push({"configs": plain, "current": 0, "title": title}, "", self.tr("load {title}").format(title=title))
+        self._push({"configs": plain, "current": 0, "title": title})
 
     def select(self, index: int) -> None:
         """Edit another configuration of the draft."""
@@ -180,8 +180,21 @@ class Draft(QObject):
         configs[self._current] = data
         return {"configs": configs, "current": self._current, "title": self._title}
 
-    def _push(self, after: State, path: str, text: str) -> None:
-        self.undo_stack.push(_Change(self, self.state(), after, path, text))
+    def undo(self) -> None:
+        """Take the last change back."""
+        state = self.history.undo()
+        if state is not None:
+            self._apply(state)
+
+    def redo(self) -> None:
+        """Make the change again that was taken back."""
+        state = self.history.redo()
+        if state is not None:
+            self._apply(state)
+
+    def _push(self, after: State, path: str = "") -> None:
+        self.history.push(self.state(), after, path)
+        self._apply(after)
 
     def _apply(self, state: State) -> None:
         self._configs = copy.deepcopy(state["configs"])
@@ -194,31 +207,6 @@ class Draft(QObject):
     def _parse(self) -> None:
         self._config, self._problems = parse_config(self._configs[self._current], self.catalogue)
         self._defaults, _ = parse_config({}, self.catalogue)
-
-
-class _Change(QUndoCommand):
-    """One change of a draft as the states before and after it; changes of one field in a row are one."""
-
-    def __init__(self, draft: Draft, before: State, after: State, path: str, text: str) -> None:
-        super().__init__(text)
-        self._draft, self._before, self._after, self._path = draft, before, after, path
-
-    def id(self) -> int:
-        return 1 if self._path else -1
-
-    def mergeWith(self, other: QUndoCommand) -> bool:
-        if not isinstance(other, _Change) or other._path != self._path:
-            return False
-        if other._before["current"] != self._after["current"]:
-            return False
-        self._after = other._after
-        return True
-
-    def redo(self) -> None:
-        self._draft._apply(self._after)
-
-    def undo(self) -> None:
-        self._draft._apply(self._before)
 
 
 def _same(left: Any, right: Any) -> bool:

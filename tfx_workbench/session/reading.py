@@ -19,7 +19,7 @@ from tfx_workbench.session.shared_run import SharedRun
 
 POLL_MS = 120
 SCAN_MS = 1000
-FIGURES_EVERY_S = 0.5
+FIGURES_EVERY_S = 1.05  # a live run makes a new summary once a second
 EFFECTS_EVERY_S = 1.0
 CLOSE_AFTER_S = 2.0
 _log = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ class Reader(QObject):
         self._rows: dict[str, RunRow] = {}
         self._figures: dict[str, Figures] = {}
         self._figured_at: dict[str, float] = {}
+        self._stale: set[str] = set()  # runs that changed since their figures were computed
         self._figures_mark: dict[str, tuple[str, int]] = {}
         self._baseline = ""
         self._effects: dict[str, Effects] = {}
@@ -178,13 +179,16 @@ class Reader(QObject):
                 continue
             if what:
                 changed[key] = what
-                if time.monotonic() - self._figured_at.get(key, 0.0) > FIGURES_EVERY_S or not run.is_live:
-                    self._figure(key, run)
+                self._stale.add(key)
+            is_due = time.monotonic() - self._figured_at.get(key, 0.0) > FIGURES_EVERY_S
+            if key in self._stale and (is_due or not run.is_live):
+                self._figure(key, run)
         if changed:
             self.changed.emit(changed)
 
     def _figure(self, key: str, run: SharedRun) -> None:
         self._figured_at[key] = time.monotonic()
+        self._stale.discard(key)
         figures = figures_of(run)
         before = self._figures.get(key)
         self._figures[key] = figures

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
-from tfx_workbench.widgets.flow_layout import FlowLayout
+from tfx_workbench.widgets.flow_box import FlowBox
 from tfx_workbench.widgets.words import plain_tip
 
 _LONGEST = 24  # characters of a name on a chip
@@ -27,9 +27,8 @@ class ConfigChips(QWidget):
         self._words.setObjectName("muted")
         self._words.setWordWrap(True)
         column.addWidget(self._words)
-        self._holder = QWidget()
-        self._flow = FlowLayout(self._holder, spacing=4, row_spacing=4)
-        column.addWidget(self._holder)
+        self._flow = FlowBox(spacing=4, row_spacing=4)
+        column.addWidget(self._flow)
         self.buttons: list[QPushButton] = []
         self.hide()
 
@@ -49,14 +48,13 @@ class ConfigChips(QWidget):
             button.setChecked(i == current)
             button.setAccessibleName(name)
             button.setToolTip(plain_tip(name, self.tr("Something is wrong in this one.") if i in wrong else ""))
-        self._holder.updateGeometry()
 
     def _add_button(self, index: int) -> None:
         button = QPushButton()
         button.setObjectName("chip")
         button.setCheckable(True)
         button.clicked.connect(lambda _=False: self._select(index))
-        self._flow.addWidget(button)
+        self._flow.add(button)
         self.buttons.append(button)
 
     def _select(self, index: int) -> None:

@@ -16,6 +16,7 @@ from tfx_workbench.widgets.words import plain_tip
 
 _SWATCH, _STROKE, _GAP, _LINE = 9, 14, 5, 16  # px
 _BETWEEN = 12
+_COUNT = 24  # px for "+3" at the end of the last line
 _MAX_LINES = 2
 _WIDEST = 180  # px of one label
 _STYLES = {"solid": Qt.PenStyle.SolidLine, "dashed": Qt.PenStyle.DashLine, "dotted": Qt.PenStyle.DotLine}
@@ -102,7 +103,9 @@ class LegendBar(QWidget):
         for i, entry in enumerate(self._entries):
             text = metrics.elidedText(entry.label, Qt.TextElideMode.ElideRight, min(_WIDEST, max(40, width - 30)))
             needed = _mark(entry) + _GAP + metrics.horizontalAdvance(text)
-            if x and x + needed > width:
+            is_last_line = line == _MAX_LINES - 1
+            room = width - (_COUNT if is_last_line and i < len(self._entries) - 1 else 0)
+            if x and x + needed > room:
                 line, x = line + 1, 0
             if line == _MAX_LINES:
                 return places, len(self._entries) - i

@@ -9,7 +9,7 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QCheckBox, QComboBox, QLineEdit, QPushButton, QSizePolicy, QWidget
 
 from tfx_engine.protocol.options import OptionCard
-from tfx_workbench.widgets.flow_layout import FlowLayout
+from tfx_workbench.widgets.flow_box import FlowBox
 from tfx_workbench.widgets.segmented import Segment, Segmented
 from tfx_workbench.widgets.words import shown
 
@@ -160,21 +160,20 @@ class ChoiceToggle(Segmented):
         self.set_value(value if isinstance(value, str) else "")
 
 
-class NameSet(QWidget):
+class NameSet(FlowBox):
     """Several names, each a small toggle; at least one stays on."""
 
     edited = Signal(object)
 
     def __init__(self, card: OptionCard, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        flow = FlowLayout(self, spacing=4)
+        super().__init__(parent, spacing=4)
         self._buttons: dict[str, QPushButton] = {}
         for name in card.choices:
             button = QPushButton(name.replace("_", " "))
             button.setObjectName("chip")
             button.setCheckable(True)
             button.clicked.connect(self._emit)
-            flow.addWidget(button)
+            self.add(button)
             self._buttons[name] = button
 
     def show_value(self, value: Any) -> None:

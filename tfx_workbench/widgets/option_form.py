@@ -9,12 +9,12 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QPushButton, QWidget
 
 from tfx_engine.protocol.options import OptionCard
-from tfx_workbench.widgets.flow_layout import FlowLayout
+from tfx_workbench.widgets.flow_box import FlowBox
 from tfx_workbench.widgets.option_field import OptionField
 from tfx_workbench.widgets.words import shown
 
 
-class OptionForm(QWidget):
+class OptionForm(FlowBox):
     """Fields for `cards`, made from them and nothing else; their paths are `prefix.name`, or `name` without a prefix.
 
     The first `common` fields are always there; the others come with a press on "more", when they differ from their
@@ -26,14 +26,13 @@ class OptionForm(QWidget):
     def __init__(
         self, cards: Sequence[OptionCard], prefix: str, parent: QWidget | None = None, common: int | None = None,
     ) -> None:
-        super().__init__(parent)
-        flow = FlowLayout(self, spacing=12, row_spacing=6)
+        super().__init__(parent, spacing=12, row_spacing=6)
         self.fields: dict[str, OptionField] = {}
         for card in cards:
             field = OptionField(card, f"{prefix}.{card.name}" if prefix else card.name, self)
             field.edited.connect(self.edited)
-            flow.addWidget(field)
-            flow.addWidget(field.problem_label)
+            self.add(field)
+            self.add(field.problem_label)
             self.fields[field.path] = field
         self._common = len(self.fields) if common is None else common
         self._hidden: frozenset[str] = frozenset()
@@ -42,7 +41,7 @@ class OptionForm(QWidget):
         self.more.setObjectName("disclosure")
         self.more.setCheckable(True)
         self.more.toggled.connect(self._show_fields)
-        flow.addWidget(self.more)
+        self.add(self.more)
         self._show_fields()
 
     def show_state(self, values: Mapping[str, Any], problems: Mapping[str, str], changed: frozenset[str]) -> None:
