@@ -16,7 +16,7 @@ from typing import Any
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem, nearest
 from tfx_engine.runfile.errors import RunFileError
-from tfx_workbench.commands.output import FAILED, INTERRUPTED, refuse, survive_any_encoding
+from tfx_workbench.commands.output import FAILED, INTERRUPTED, refuse, say, survive_any_encoding
 from tfx_workbench.commands.parser import COMMANDS, command_parser, window_parser
 
 # Command -> module and function: imported when it is asked for.
@@ -41,10 +41,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return refuse([error.problem], as_json)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has left. What is still buffered must not fail again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
+    except BrokenPipeError:  # whoever read our output has left
+        return _give_up_output()
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        say(tr_mark("The output cannot be written: {error}.").format(error=error.strerror or error))
+        return _give_up_output()
+
+
+def _give_up_output() -> int:
+    """What is still buffered must not fail again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return FAILED
 
 
 def main_gui() -> int:
@@ -61,6 +70,8 @@ def _dispatch(arguments: list[str]) -> int:
         module, function = FUNCTIONS[arguments[0]]
         command: Any = getattr(importlib.import_module(f"tfx_workbench.commands.{module}"), function)
         return int(command(args))
+    if arguments and not arguments[0].startswith("-"):  # before its options, which the window does not have
+        _refuse_missing_files(arguments[:1])
     args = window_parser().parse_args(arguments)
     if args.demo and args.headless:
         from tfx_workbench.commands.demo import demo

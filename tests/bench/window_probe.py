@@ -15,6 +15,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QAbstractEventDispatcher, QEvent, QObject, Qt, QTimer
@@ -110,10 +111,18 @@ def start_up(probe: Probe) -> None:
         assert window.actions_.run.isEnabled() and len(window.area.docks) == 6
         usable_s, cpu_s = probe.now_s(), time.process_time()
         probe.say("usable", painted_s=probe.painted_s, begun_s=probe.begun_s, usable_s=usable_s,
-                  cpu_s=cpu_s, rss_bytes=probe.rss_bytes())
+                  cpu_s=cpu_s, waited_s=waited_s(), rss_bytes=probe.rss_bytes())
         probe.end()
 
     probe.when_idle(usable)
+
+
+def waited_s() -> float:
+    """How long this thread could have gone on but other processes had the processor; NaN where nobody counts that."""
+    try:
+        return int(Path("/proc/self/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+    except OSError:
+        return float("nan")
 
 
 # ------------------------------------------------------------------ from F5 to the first measured step
@@ -173,7 +182,7 @@ def _shows_measured_step(probe: Probe, key: str, stages: dict[str, float], press
         stages.setdefault("first step", now_s)
     canvas = probe.window.area.docks["throughput"].panel.view.canvas
     plots = [frame.plot for frame in canvas.frames.values()] if canvas is not None else []
-    return any(layer.key.endswith("median") for plot in plots for layer in plot.layers)
+    return any(layer.key == f"run {key} median" for plot in plots for layer in plot.layers)
 
 
 # ------------------------------------------------------------------ four live runs in eight panels

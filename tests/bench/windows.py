@@ -41,7 +41,7 @@ def window_says(
 ) -> list[dict[str, Any]]:
     """Start a window, let the probe of that part measure it (see `window_probe`), and return all that it said.
 
-    `home` is where the window finds runs and settings; without a `display` it is offscreen. Fails where the program
+    `home` is where the window finds runs and keeps settings; without a `display` it is offscreen. Fails where the program
     ends with anything but 0.
     """
     environment = {
@@ -49,6 +49,8 @@ def window_says(
         "QT_QPA_PLATFORM": "xcb" if display else "offscreen", **({"DISPLAY": display} if display else {}),
     }
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program has its byte code beside it
+    # Whatever happens to the window, nothing may go on that would be measured along next time.
+    (home / "window.ini").write_text("[General]\non_disconnect=stop\n", encoding="ascii")
     module = [sys.executable, "-m", "tests.bench.window_probe"]
     spawned_at = time.monotonic()  # the same clock in every process
     done = subprocess.run(

@@ -57,7 +57,8 @@ def test_an_empty_number_means_automatic(qtbot: QtBot) -> None:
 
 @pytest.mark.parametrize(("kind", "start", "key", "value"), [
     ("int", 8, Qt.Key.Key_Up, 9), ("int", 8, Qt.Key.Key_PageUp, 18), ("int", 1, Qt.Key.Key_Down, 1),
-    ("float", 0.003, Qt.Key.Key_Up, 0.0031), ("float", 0.5, Qt.Key.Key_Down, 0.49), ("float", 16.0, Qt.Key.Key_Up, 17.0),
+    ("float", 0.003, Qt.Key.Key_Up, 0.0031), ("float", 0.5, Qt.Key.Key_Down, 0.49),
+    ("float", 16.0, Qt.Key.Key_Up, 17.0),
 ])
 def test_up_and_down_step_within_the_limits(qtbot: QtBot, kind: str, start: float, key: Qt.Key, value: float) -> None:
     widget, heard = field(qtbot, card(kind, start, low=0 if kind == "float" else 1, high=64))

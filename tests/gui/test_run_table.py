@@ -20,7 +20,8 @@ from tfx_workbench.widgets.run_table import RunTable
 
 
 def line(key: str = "a", **rest: Any) -> Line:
-    basis = Line(key=key, name=key.upper(), colour=0, ticked=True, is_baseline=False, status="finished", reason="", created="")
+    basis = Line(key=key, name=key.upper(), colour=0, ticked=True, is_baseline=False, status="finished", reason="",
+                 created="")
     return dataclasses.replace(basis, **rest)
 
 

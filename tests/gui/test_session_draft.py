@@ -116,7 +116,8 @@ def _catalogue() -> Catalogue:
 
     needs = Rule(slot="mask", names=("causal",), reason="needs an order.")
     return Catalogue(
-        slots=tuple(SlotCard(name=n, title=n, group="g", summary="", default=d) for n, d in (("mask", "causal"), ("position", "some"))),
+        slots=tuple(SlotCard(name=n, title=n, group="g", summary="", default=d)
+                    for n, d in (("mask", "causal"), ("position", "some"))),
         techniques=(technique("mask", "causal"), technique("mask", "none"), technique("position", "some"),
                     technique("position", "bare", requires=(needs,))),
     )

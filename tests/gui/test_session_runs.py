@@ -1,4 +1,4 @@
-"""The runs of a session, read beside the window: listing, ticking, figures, differences, deleting, files from elsewhere."""
+"""The runs of a session, read beside the window: listed, ticked, compared, deleted, opened from elsewhere."""
 
 from __future__ import annotations
 

@@ -41,7 +41,9 @@ def spend(seconds: float) -> None:
 
 
 @contextmanager
-def window(home: Path, *, begun: bool = True, engine: bool = False, size: tuple[int, int] = (1280, 800)) -> Iterator[MainWindow]:
+def window(
+    home: Path, *, begun: bool = True, engine: bool = False, size: tuple[int, int] = (1280, 800)
+) -> Iterator[MainWindow]:
     """A window over the library `home/runs`; with `engine` it starts the service as in real life."""
     app = QApplication.instance()
     assert isinstance(app, QApplication)

@@ -32,6 +32,7 @@ from tfx_engine.protocol.messages import (
 )
 from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_engine.runfile.mailbox import post
+from tfx_engine.runfile.store import absolute
 
 OnReply = Callable[[Reply], None]
 OnNotice = Callable[[Notice], None]
@@ -57,7 +58,7 @@ class Client:
         on_notice: OnNotice | None = None,
         argv: Sequence[str] | None = None,
     ) -> None:
-        home = str(Path(store).expanduser().absolute()) if store else ""
+        home = str(absolute(store)) if store else ""
         self._greeting = Hello(id=0, pid=os.getpid(), store=home, on_disconnect=on_disconnect, warm=warm)
         self._on_notice: OnNotice = on_notice or (lambda notice: None)
         self._argv = list(argv) if argv is not None else module_argv("tfx_engine", "serve")

@@ -39,6 +39,9 @@ def open_corpus(path: str | None) -> Corpus:
     """The corpus at a path, or Python's own reference. Raises ConfigError where it is missing or not text."""
     if path is None:
         return _python_reference()
+    if not path:  # which would mean the folder that we happen to be in
+        text = "There is no file without a name."
+        raise _refused("no-such-file", Path(path), text, "Leave the key out for Python's own language reference.")
     place = _locate(path)
     try:
         status = place.stat()

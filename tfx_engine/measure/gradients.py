@@ -28,7 +28,7 @@ class LayerNorms:
         self.parameters: list[nn.Parameter] = [p for _, p in named]
         self.layers = layers
         self._layer_of = [layer_of[name] for name, _ in named]
-        self._index_of: dict[tuple[torch.device, tuple[bool, ...]], Tensor] = {}
+        self._groups: dict[tuple[torch.device, tuple[bool, ...]], tuple[Tensor, Tensor]] = {}
 
     def of_gradients(self) -> Tensor:
         """float32 [L]: norm of each layer's gradients; NaN where a layer has none."""
@@ -43,17 +43,17 @@ class LayerNorms:
         if not tensors:
             return torch.full((self.layers,), math.nan)
         norms_P = torch.stack(torch._foreach_norm(tensors, 2, torch.float32))  # type: ignore[arg-type]
-        square_L = torch.full((self.layers,), math.nan, device=norms_P.device)
-        index_P = self._index(have, norms_P.device)
-        square_L.index_fill_(0, index_P, 0.0)
-        return square_L.index_add_(0, index_P, norms_P.square()).sqrt_()
+        empty_L, index_P = self._group(norms_P.device, have)
+        return empty_L.index_add(0, index_P, norms_P.square_()).sqrt_()
 
-    def _index(self, have: tuple[bool, ...], device: torch.device) -> Tensor:
+    def _group(self, device: torch.device, have: tuple[bool, ...]) -> tuple[Tensor, Tensor]:
+        """(0 where a layer has tensors and NaN where it has none [L], the layer of each tensor [P]), made once."""
         key = (device, have)
-        if key not in self._index_of:
+        if key not in self._groups:
             layers = [layer for layer, there in zip(self._layer_of, have, strict=True) if there]
-            self._index_of[key] = torch.tensor(layers, device=device)
-        return self._index_of[key]
+            empty = [0.0 if layer in layers else math.nan for layer in range(self.layers)]
+            self._groups[key] = torch.tensor(empty, device=device), torch.tensor(layers, device=device)
+        return self._groups[key]
 
 
 class UpdateRatio:

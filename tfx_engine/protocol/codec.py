@@ -22,7 +22,10 @@ def decode_line(line: bytes, kind: Any) -> Any:
     """The message in a line. Raises `msgspec.DecodeError` (or its `ValidationError`) where it is none of `kind`."""
     if len(line) > MAX_LINE:
         raise msgspec.DecodeError(f"a line of {len(line)} bytes is longer than {MAX_LINE}")
-    return msgspec.json.decode(line, type=kind)
+    try:
+        return msgspec.json.decode(line, type=kind)
+    except (UnicodeDecodeError, RecursionError) as error:  # bytes that are not UTF-8; thousands of brackets
+        raise msgspec.DecodeError(str(error)) from None
 
 
 def numbered(request: Request, number: int) -> Request:

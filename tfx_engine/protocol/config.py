@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tfx_engine.protocol.cards import Catalogue, Rule, TechniqueCard, load_catalogue
+from tfx_engine.protocol.nesting import unfit
 from tfx_engine.protocol.options import OptionCard, check_value, option_cards
 from tfx_engine.protocol.problems import Problem, nearest
 from tfx_engine.protocol.sections import SECTIONS, Data, Model, Run
@@ -76,6 +77,9 @@ def parse_config(data: Mapping[str, Any], catalogue: Catalogue | None = None) ->
     problems: list[Problem] = []
     if not isinstance(data, Mapping):
         problems.append(_not_a_table("configuration", data))
+        data = {}
+    elif problem := unfit(data):
+        problems.append(problem)
         data = {}
     for key in data:
         if key not in _TOP_KEYS:

@@ -83,7 +83,20 @@ def check_value(card: OptionCard, value: Any, path: str) -> tuple[Any, Problem |
         case "set":
             return _check_set(card, value, path)
         case "str":
-            return (value, None) if isinstance(value, str) else (card.default, _wrong_type(card, value, path))
+            return _check_text(card, value, path)
+
+
+def _check_text(card: OptionCard, value: Any, path: str) -> tuple[Any, Problem | None]:
+    if not isinstance(value, str):
+        return card.default, _wrong_type(card, value, path)
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # half a surrogate pair, as bytes on a command line that are not UTF-8 become
+        return card.default, Problem(
+            code="not-text", path=path, template="is {value}, which is not text in UTF-8.",
+            args={"value": ascii(value)},
+        )
+    return value, None
 
 
 _LARGEST = sys.float_info.max

@@ -4,37 +4,77 @@ from __future__ import annotations
 
 import copy
 import json
+import os
+import select
+import stat
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tfx_engine.protocol.nesting import DEEPEST, unfit
 from tfx_engine.protocol.problems import ConfigError, Problem
+
+_LARGEST = 2**20  # bytes of a configuration; a device such as /dev/zero never ends
+_PATIENCE_S = 10.0  # for whoever writes into a pipe
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
     """The table in a TOML file. Raises `ConfigError` where it cannot be read or is not TOML."""
+    return loads(read_text(path), str(path))
+
+
+def read_text(path: str | Path) -> str:
+    """The text of a configuration, from a file or a pipe. Raises `ConfigError` where it cannot be read."""
     path = Path(path)
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        content = _read(path)
     except FileNotFoundError:
         raise _refused(path, "no-such-file", "there is no such file.", "Check the path.") from None
     except IsADirectoryError:
         raise _refused(path, "not-a-file", "is a folder.", "Name a configuration file in it.") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = getattr(error, "strerror", None) or str(error)
+        raise _refused(path, "unreadable", "cannot be read: {error}.", error=reason) from None
+    if len(content) > _LARGEST:
+        raise _refused(path, "too-large", "is larger than {mib} MiB.", "A configuration is a short TOML file.",
+                       mib=_LARGEST // 2**20)
+    try:
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise _refused(path, "not-text", "is not a text file in UTF-8.", "A configuration is a TOML file.") from None
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise _refused(path, "unreadable", "cannot be read: {error}.", error=reason) from None
-    return loads(text, str(path))
+
+
+def _read(path: Path) -> bytes:
+    """At most one byte more than a configuration may have."""
+    if not stat.S_ISFIFO(path.stat().st_mode):
+        with path.open("rb") as file:
+            return file.read(_LARGEST + 1)
+    # Opened so, a pipe into which nobody writes does not hold us for ever.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    try:
+        content = b""
+        while len(content) <= _LARGEST:
+            if not select.select([descriptor], [], [], _PATIENCE_S)[0]:
+                raise OSError(f"it is a pipe, and nothing came out of it for {_PATIENCE_S:g} s")
+            more = os.read(descriptor, 65536)
+            if not more:
+                break
+            content += more
+        return content
+    finally:
+        os.close(descriptor)
 
 
 def loads(text: str, origin: str = "configuration") -> dict[str, Any]:
     """The table in a TOML text. Raises `ConfigError` with line and column where it is not TOML."""
     try:
-        return tomllib.loads(text)
+        data = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError: also a number with thousands of digits
         raise _refused(origin, "not-toml", "is not valid TOML: {error}.", "Mend that line.", error=str(error)) from None
+    if problem := unfit(data):
+        raise ConfigError([problem])
+    return data
 
 
 def _refused(path: str | Path, code: str, template: str, hint: str = "", **args: Any) -> ConfigError:
@@ -76,14 +116,16 @@ def apply_settings(data: dict[str, Any], settings: list[str]) -> dict[str, Any]:
     for setting in settings:
         key, equals, text = setting.partition("=")
         parts = [part.strip() for part in key.split(".")]
-        if not equals or not all(parts):
+        if not equals or not all(parts) or len(parts) > DEEPEST:
             raise _refused("--set", "bad-setting", "{setting!r} is not of the form key=value.",
                            "Example: --set model.layers=2", setting=setting)
         try:
             value = tomllib.loads(f"v = {text.strip()}")["v"]
-        except ValueError:  # not TOML: a bare word
+        except (ValueError, RecursionError):  # not TOML: a bare word
             value = text.strip()
         _put(result, parts, value, setting)
+    if problem := unfit(result):
+        raise ConfigError([problem])
     return result
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import platformdirs
 
-from tfx_engine.runfile.errors import os_failure
+from tfx_engine.runfile.errors import failure, os_failure
 from tfx_engine.runfile.tables import SUFFIX
 
 _NETWORK_FILE_SYSTEMS = frozenset({
@@ -29,13 +29,25 @@ def default_store() -> Path:
     return root / "runs"
 
 
+def absolute(path: str | os.PathLike[str]) -> Path:
+    """The path independent of the folder we are in, `~` taken for the home folder where there is such a user."""
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError:  # "~nobody/runs"
+        return Path(path).absolute()
+
+
 def make_store(store: str | os.PathLike[str]) -> Path:
     """The folder, made (for its owner alone) where it is missing. Raises `RunFileError`."""
     folder = Path(store)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError:
+        raise failure("no-permission", folder, error="it is a file, not a folder") from None
     except OSError as error:
         raise os_failure(error, folder) from None
+    except ValueError:  # a NUL
+        raise failure("write-failed", folder, error="this cannot be the name of a folder") from None
     return folder
 
 
@@ -66,6 +78,8 @@ def run_files(store: str | os.PathLike[str]) -> list[Path]:
         return []
     except OSError as error:
         raise os_failure(error, store) from None
+    except ValueError:  # a NUL: no such folder
+        return []
     return sorted(Path(e.path) for e in entries if e.name.endswith(SUFFIX) and not e.name.startswith("."))
 
 

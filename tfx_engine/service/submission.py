@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 from tfx_engine.protocol.codec import problem_from_data
 from tfx_engine.protocol.config import Config, parse_config
@@ -11,6 +10,7 @@ from tfx_engine.protocol.messages import Reply, Submit
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.protocol.toml import dumps
 from tfx_engine.runfile.errors import RunFileError
+from tfx_engine.runfile.store import absolute
 from tfx_engine.service import refusals
 from tfx_engine.service.outbox import Outbox
 from tfx_engine.service.questions import Questions
@@ -106,4 +106,4 @@ def _independent_of_folder(config: Config) -> Config:
 
 
 def _absolute(path: str) -> str:
-    return str(Path(path).expanduser().absolute())
+    return str(absolute(path)) if path else path

@@ -101,7 +101,8 @@ class RunCommands(QObject):
         self._chip.show_state()
 
     def _on_submitted(self, keys: list[str]) -> None:
-        self._window.messages.say(self.tr("%n run(s) queued.", "", len(keys)), INFO)
+        words = self.tr("1 run is queued.") if len(keys) == 1 else self.tr("{count} runs are queued.")
+        self._window.messages.say(words.format(count=len(keys)), INFO)
 
     def _on_ended(self, key: str, status: str, reason: str) -> None:
         row = self._session.runs.rows.get(key)
@@ -160,5 +161,6 @@ class RunCommands(QObject):
         self._window.pane.start_search()
 
     def _offer_undo(self, removed: list[Removed]) -> None:
-        words = self.tr("%n run(s) deleted.", "", len(removed))
-        self._window.messages.say(words, INFO, self.tr("Undo"), lambda: self._session.restore(removed))
+        words = self.tr("1 run was deleted.") if len(removed) == 1 else self.tr("{count} runs were deleted.")
+        self._window.messages.say(
+            words.format(count=len(removed)), INFO, self.tr("Undo"), lambda: self._session.restore(removed))

@@ -34,8 +34,9 @@ class ViewMenu(QMenu):
             self.addAction(dock.toggleViewAction())
         self.addSeparator()
         self.addAction(self._window.actions_.arrange)
-        self.addAction(self._window.actions_.form)
-        self.addAction(self._window.actions_.table)
+        actions = self._window.actions_
+        for action in (actions.next_pane, actions.last_pane, actions.form, actions.table):
+            self.addAction(action)
         self.addSeparator()
         for name in _THEMES:
             action = self._group.addAction(self._theme_words(name))
@@ -54,7 +55,7 @@ class ViewMenu(QMenu):
     def show_theme(self) -> None:
         """Show which theme is chosen."""
         chosen = self._window.theme.name
-        self.theme_button.setText(self._theme_words(chosen))
+        self.theme_button.setText(self.tr("Theme: {name}").format(name=self._theme_words(chosen).lower()))
         self.theme_button.setAccessibleName(self.tr("Theme: {name}").format(name=self._theme_words(chosen)))
         for action in self._group.actions():
             action.setChecked(action.data() == chosen)

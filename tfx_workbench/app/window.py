@@ -12,6 +12,7 @@ from tfx_engine.protocol.problems import Problem
 from tfx_workbench.app.actions import Actions, connect
 from tfx_workbench.app.dock_area import DockArea, Frames
 from tfx_workbench.app.icons import app_icon, tinted
+from tfx_workbench.app.panes import Panes
 from tfx_workbench.app.run_commands import RunCommands
 from tfx_workbench.app.settings import Settings
 from tfx_workbench.app.theme import Theme
@@ -54,7 +55,8 @@ class MainWindow(QMainWindow):
         self._draft_timer = QTimer(self)
         self._draft_timer.setSingleShot(True)
         self._draft_timer.setInterval(_DRAFT_AFTER_MS)
-        self._draft_timer.timeout.connect(lambda: settings.keep_draft(session.draft.state()))
+        self._draft_timer.timeout.connect(self._keep_work)
+        self.panes = Panes(self)
         self.messages.set_resting(self.tr("F5 run · Shift+F5 stop · Ctrl+K find a technique · F1 help"))
         self._connect_pane()
         self._connect_session()
@@ -158,6 +160,7 @@ class MainWindow(QMainWindow):
         runs = session.runs
         runs.lines_changed.connect(self._show_lines)
         runs.views_changed.connect(self.frames.mark_all)
+        runs.views_changed.connect(self._draft_timer.start)
         runs.data_changed.connect(self.frames.mark)
         self.area.probe_wanted.connect(session.probe)
         self.area.choices_changed.connect(self.settings.keep_panel_choices)
@@ -171,6 +174,7 @@ class MainWindow(QMainWindow):
             (do.undo, session.draft.undo), (do.redo, session.draft.redo),
             (do.search, self.pane.start_search), (do.reset, session.draft.reset),
             (do.form, self.pane.start_search), (do.table, self.table.take_focus),
+            (do.next_pane, lambda: self.panes.go(1)), (do.last_pane, lambda: self.panes.go(-1)),
             (do.arrange, self.area.arrange), (do.help, self.commands.show_help), (do.log, self.commands.show_messages),
             (do.settings, self.commands.show_settings),
         ])
@@ -188,22 +192,28 @@ class MainWindow(QMainWindow):
         self.area.restore(self.settings.layout("docks"))
         self.view_menu.fill()
         self.commands.fill_presets()
-        self.session.start()
         self.session.runs.restore(self.settings.ticked, self.settings.baseline)
         self.frames.start()
+        self.session.start()
         self.begun.emit()
 
     def remember(self) -> None:
         """Keep everything that is remembered, now."""
         keep = self.settings
-        keep.keep_draft(self.session.draft.state())
+        self._keep_work()
         keep.keep_layout("geometry", self.saveGeometry())
         keep.keep_layout("columns", self._columns.saveState())
         keep.keep_layout("rows", self._rows.saveState())
         if self.area.docks:
             keep.keep_layout("docks", QByteArray(self.area.saveState()))
-            keep.ticked, keep.baseline = list(self.session.runs.ticked), self.session.runs.baseline
         keep.sync()
+
+    def _keep_work(self) -> None:
+        """Keep the form and what is shown; soon after every change, so that a killed window loses nothing."""
+        self.settings.keep_draft(self.session.draft.state())
+        if self.area.docks:
+            runs = self.session.runs
+            self.settings.ticked, self.settings.baseline = list(runs.ticked), runs.baseline
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Everything is taken down in a fixed order: what draws first, then what reads, then what runs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import msgspec
 
 from tfx_engine.protocol.config import parse_config
 from tfx_engine.protocol.problems import ConfigError, Problem
-from tfx_engine.protocol.toml import apply_settings, dumps, read_toml
+from tfx_engine.protocol.toml import apply_settings, dumps, loads, read_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,8 +45,8 @@ def read_configs(files: Sequence[str], settings: Sequence[str] = (), store: str 
 
 
 def _read(file: str, settings: Sequence[str], store: str | None) -> Given:
-    data = read_toml(file)
-    text = Path(file).read_text(encoding="utf-8")
+    text = read_text(file)
+    data = loads(text, file)
     changed = _independent_of_folder(data, Path(file).parent)
     if settings:
         changed = apply_settings(changed, list(settings))
@@ -60,7 +61,8 @@ def _read(file: str, settings: Sequence[str], store: str | None) -> Given:
 def _independent_of_folder(data: dict[str, Any], folder: Path) -> dict[str, Any]:
     table = data.get("data")
     path = table.get("path") if isinstance(table, dict) else None
-    if isinstance(path, str) and (folder / path).exists():
+    # os.path, unlike Path, says no to what is too long to be a path.
+    if isinstance(path, str) and path and os.path.exists(folder / path):  # noqa: PTH110
         return {**data, "data": {**table, "path": str((folder / path).absolute())}}  # type: ignore[dict-item]
     return data
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from tfx_engine.protocol.problems import ConfigError, Problem, nearest
+from tfx_engine.runfile.store import absolute
 from tfx_engine.runfile.tables import SUFFIX
 from tfx_workbench.runs.library import Library, RunRow
 
@@ -17,10 +19,11 @@ def find_run(text: str, library: Library) -> Path:
     `text` may be the path of a run file, its file name with or without suffix, the run's name where no other run of
     the store bears it, or how its file name or identity begins, or how its file name ends.
     """
-    path = Path(text).expanduser()
-    if path.is_file():
+    path = absolute(text)
+    # os.path, unlike Path, says no to what is too long to be a path.
+    if os.path.isfile(path):  # noqa: PTH113
         return path
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112
         raise ConfigError([Problem(code="not-a-file", path=text, template="is a folder, not a run.",
                                    hint_template="Name a run file in it.")])
     rows = library.scan()
@@ -31,7 +34,7 @@ def find_run(text: str, library: Library) -> Path:
         if found:
             raise ConfigError([_ambiguous(text, found)])
     unreadable = library.store / (text if text.endswith(SUFFIX) else text + SUFFIX)
-    if unreadable.is_file():
+    if os.path.isfile(unreadable):  # noqa: PTH113
         return unreadable  # whoever opens it says what is wrong with it
     raise ConfigError([_unknown(text, rows, library.store)])
 

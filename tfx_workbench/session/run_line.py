@@ -64,3 +64,10 @@ def in_order(rows: list[RunRow]) -> list[RunRow]:
 
     within = sorted(rows, key=lambda row: (row.created_at, row.queue_position))
     return sorted(within, key=lambda row: newest[row.comparison or str(row.path)], reverse=True)
+
+
+def newest_comparison(rows: list[RunRow]) -> list[str]:
+    """The keys of what was run last: one run, or all of one comparison."""
+    ordered = in_order(rows)
+    group = ordered[0].comparison
+    return [str(row.path) for row in ordered if group and row.comparison == group] or [str(ordered[0].path)]

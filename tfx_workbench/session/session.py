@@ -19,6 +19,7 @@ from tfx_workbench.session.draft import Draft, lean_config
 from tfx_workbench.session.engine import Engine, problems_of
 from tfx_workbench.session.opening import open_files
 from tfx_workbench.session.reading import ReadingThread
+from tfx_workbench.session.run_line import newest_comparison
 from tfx_workbench.session.run_list import RunList
 from tfx_workbench.session.trash import Removed, remove
 
@@ -245,10 +246,12 @@ class Session(QObject):
         self.reading.scan()
 
     def _on_first_listing(self, rows: list[RunRow]) -> None:
-        """Runs of an earlier window, or of the command line, that are still going are shown at once."""
+        """Runs of an earlier window, or of the command line, that are still going are shown; else what was run last."""
         live = [row for row in rows if row.status == "running"]
         for row in live:
             self.runs.tick(str(row.path))
+        if rows and not self.runs.ticked:
+            self.runs.show_only(newest_comparison(rows))
         if live:
             names = ", ".join(row.name for row in live)
             self.said.emit(self.tr("Still running from before: {names}.").format(names=names), "info")

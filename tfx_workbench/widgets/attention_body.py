@@ -14,7 +14,7 @@ from tfx_workbench.widgets.attention_grid import AttentionGrid
 from tfx_workbench.widgets.attention_map import AttentionMap
 
 _GAP, _ROW = 12, 22  # px
-_GRID_SHARE = 0.42  # of the width, at most
+_GRID_SHARE = 0.42  # of the width, or of the height, at most
 
 
 class AttentionBody(QWidget):
@@ -63,12 +63,12 @@ class AttentionBody(QWidget):
 
     def _lay_out(self) -> None:
         width, height = self.width(), self.height() - _ROW - 4
-        if width > 1.2 * height:
-            left = self.grid.width_for(height, int(width * _GRID_SHARE))
+        left = self.grid.width_for(height, int(width * _GRID_SHARE))
+        top = int(height * _GRID_SHARE)
+        if min(width - left, height) >= min(width, height - top):
             self.grid.setGeometry(0, 0, left, height)
             self.map.setGeometry(left + _GAP, 0, max(1, width - left - _GAP), height)
         else:
-            top = int(height * 0.42)
             self.grid.setGeometry(0, 0, width, top)
             self.map.setGeometry(0, top + _GAP, width, max(1, height - top - _GAP))
         step = self._step.sizeHint().width()

@@ -42,7 +42,8 @@ class BeforeRun(QFrame):
     def show_problems(self, number: int) -> None:
         """Say how many things are wrong; none: nothing."""
         self._verdict.setObjectName("problem")
-        self._verdict.setText(self.tr("%n problem(s)", "", number) if number else "")
+        words = self.tr("1 problem") if number == 1 else self.tr("{count} problems")
+        self._verdict.setText(words.format(count=number) if number else "")
 
     def figures(self) -> dict[str, str]:
         """What is shown, by name."""

@@ -12,6 +12,7 @@ from tfx_workbench.exhibits.kind import Choice
 from tfx_workbench.widgets.words import plain_tip, shown
 
 _GAP = 8  # px between the parts of a line
+_ARROW = " ▾"
 _WIDER = 24  # px of room to spare before a sentence returns to the title's line
 
 
@@ -79,6 +80,7 @@ class ChoiceButton(QToolButton):
         menu = QMenu(self)
         group = QActionGroup(menu)
         self._actions: dict[str, QAction] = {}
+        self._chosen = ""
         for key, title in choice.options:
             action = group.addAction(shown(title))
             action.setCheckable(True)
@@ -90,11 +92,24 @@ class ChoiceButton(QToolButton):
 
     def show_option(self, key: str) -> None:
         """Name `key` as what is chosen, without a signal."""
-        title = shown(dict(self._choice.options)[key])
+        self._chosen = shown(dict(self._choice.options)[key])
         self._actions[key].setChecked(True)
-        self.setText(f"{title} ▾")
-        self.setAccessibleName(f"{shown(self._choice.title)}: {title}")
-        self.setToolTip(plain_tip(shown(self._choice.title)))
+        self.setText(self._chosen + _ARROW)
+        self.setAccessibleName(f"{shown(self._choice.title)}: {self._chosen}")
+        self.setToolTip(plain_tip(f"{shown(self._choice.title)}: {self._chosen}"))
+
+    def natural_width(self) -> int:
+        """Pixels that the whole of what is chosen takes."""
+        self.setText(self._chosen + _ARROW)
+        return self.sizeHint().width()
+
+    def cut_to(self, room: int) -> None:
+        """Cut what is chosen to fit into so many pixels."""
+        natural = self.natural_width()
+        if natural > room:
+            words = room - (natural - self.fontMetrics().horizontalAdvance(self._chosen))
+            text = self.fontMetrics().elidedText(self._chosen, Qt.TextElideMode.ElideRight, max(0, words))
+            self.setText(text + _ARROW)
 
     def _pick(self, key: str) -> None:
         self.show_option(key)
@@ -117,9 +132,8 @@ class CardHeader(QWidget):
         self._sentence = ElidedLabel(self, Qt.AlignmentFlag.AlignRight)
         self._sentence.setObjectName("muted")
         self._two_lines = False
-        policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        policy.setHeightForWidth(True)
-        self.setSizePolicy(policy)
+        # No height for width: layouts would ask for the height at the width that they would like, not at what there is.
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
 
     def set_sentence(self, text: str) -> None:
         """The one sentence that matters."""
@@ -146,7 +160,7 @@ class CardHeader(QWidget):
         return max([self._title.sizeHint().height(), *(b.sizeHint().height() for b in self._buttons.values())])
 
     def _left_width(self) -> int:
-        return self._title.sizeHint().width() + sum(b.sizeHint().width() + _GAP // 2 for b in self._buttons.values())
+        return self._title.sizeHint().width() + sum(b.natural_width() + _GAP // 2 for b in self._buttons.values())
 
     def _needs_two_lines(self, width: int) -> bool:
         if not self._sentence.whole_text():
@@ -154,17 +168,12 @@ class CardHeader(QWidget):
         room = width - self._left_width() - _GAP - (_WIDER if self._two_lines else 0)
         return self._sentence.natural_width() > room
 
-    def hasHeightForWidth(self) -> bool:
-        return True
-
-    def heightForWidth(self, width: int) -> int:
-        return self._line_height() + (self._sentence.sizeHint().height() if self._needs_two_lines(width) else 0)
-
     def sizeHint(self) -> QSize:
-        return QSize(self._left_width() + 160, self.heightForWidth(max(self.width(), 1)))
+        second = self._sentence.sizeHint().height() if self._two_lines else 0
+        return QSize(self._left_width() + 160, self._line_height() + second)
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(self._left_width(), self._line_height())
+        return QSize(self._title.sizeHint().width() + 40 * bool(self._buttons), self.sizeHint().height())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         self._lay_out()
@@ -178,8 +187,12 @@ class CardHeader(QWidget):
         x = 0
         for widget in (self._title, *self._buttons.values()):
             hint = widget.sizeHint()
-            widget.setGeometry(QRect(x, (line - hint.height()) // 2, hint.width(), hint.height()))
-            x += hint.width() + _GAP // 2
+            width = hint.width()
+            if isinstance(widget, ChoiceButton):
+                width = min(widget.natural_width(), max(0, self.width() - x))
+                widget.cut_to(width)
+            widget.setGeometry(QRect(x, (line - hint.height()) // 2, width, hint.height()))
+            x += width + _GAP // 2
         if self._two_lines:
             self._sentence.setGeometry(0, line, self.width(), self._sentence.sizeHint().height())
         else:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 
 from tfx_workbench.exhibits.exhibit import Exhibit, HeatMap
@@ -26,6 +27,8 @@ from tfx_workbench.widgets.table_view import TableView
 
 if TYPE_CHECKING:
     from tfx_workbench.widgets.plots import PlotCanvas
+
+_LOW, _LOWEST = 240, 170  # px of height, under which the legend has one line, and notes have none
 
 
 @functools.cache
@@ -98,7 +101,7 @@ class ExhibitView(QFrame):
         self.header.set_definitions([f"{said(d.title)}: {said(d.text)}" for d in exhibit.definitions])
         note = said(exhibit.notes[0]) if len(exhibit.notes) == 1 else "  ·  ".join(said(n) for n in exhibit.notes)
         self._note.set_text(note)
-        self._note.setVisible(bool(note))
+        self._note.setVisible(bool(note) and self.height() >= _LOWEST)
         self._show_body(exhibit)
         self._show_legend(exhibit)
         summary = said(exhibit.summary())
@@ -148,6 +151,12 @@ class ExhibitView(QFrame):
             self._table = TableView(self)
             self._box.insertWidget(2, self._table)
         return self._table
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        # What is drawn comes before what is said about it.
+        self.legend.set_max_lines(1 if event.size().height() < _LOW else 2)
+        self._note.setVisible(bool(self._note.whole_text()) and event.size().height() >= _LOWEST)
+        super().resizeEvent(event)
 
     def close_view(self) -> None:
         """Let go of the plots; the view is not used afterwards."""

@@ -17,7 +17,6 @@ from tfx_workbench.widgets.words import plain_tip
 _SWATCH, _STROKE, _GAP, _LINE = 9, 14, 5, 16  # px
 _BETWEEN = 12
 _COUNT = 24  # px for "+3" at the end of the last line
-_MAX_LINES = 2
 _WIDEST = 180  # px of one label
 _STYLES = {"solid": Qt.PenStyle.SolidLine, "dashed": Qt.PenStyle.DashLine, "dotted": Qt.PenStyle.DotLine}
 
@@ -49,6 +48,7 @@ class LegendBar(QWidget):
         self._entries: tuple[Entry, ...] = ()
         self._scale: Scale | None = None
         self._colours = DARK
+        self._max_lines = 2
         self._places: list[tuple[int, int, Entry, str]] = []
         font = self.font()
         font.setPointSizeF(max(7.0, font.pointSizeF() - 1))
@@ -61,6 +61,14 @@ class LegendBar(QWidget):
         """Take on these colours."""
         self._colours = palette
         self.update()
+
+    def set_max_lines(self, lines: int) -> None:
+        """How many lines it may take."""
+        if lines != self._max_lines:
+            self._max_lines = lines
+            self._arrange()
+            self.updateGeometry()
+            self.update()
 
     def show_legend(self, entries: Sequence[Entry], scale: Scale | None = None) -> None:
         """Show these entries, or the colour scale where one is given."""
@@ -103,11 +111,11 @@ class LegendBar(QWidget):
         for i, entry in enumerate(self._entries):
             text = metrics.elidedText(entry.label, Qt.TextElideMode.ElideRight, min(_WIDEST, max(40, width - 30)))
             needed = _mark(entry) + _GAP + metrics.horizontalAdvance(text)
-            is_last_line = line == _MAX_LINES - 1
+            is_last_line = line == self._max_lines - 1
             room = width - (_COUNT if is_last_line and i < len(self._entries) - 1 else 0)
             if x and x + needed > room:
                 line, x = line + 1, 0
-            if line == _MAX_LINES:
+            if line == self._max_lines:
                 return places, len(self._entries) - i
             places.append((line, x, entry, text))
             x += needed + _BETWEEN
@@ -126,7 +134,7 @@ class LegendBar(QWidget):
             left = len(self._entries) - len(self._places)
             if left:
                 painter.setPen(QColor(self._colours.muted))
-                box = QRectF(0, (_MAX_LINES - 1) * _LINE, self.width(), _LINE)
+                box = QRectF(0, (self._max_lines - 1) * _LINE, self.width(), _LINE)
                 painter.drawText(box, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, f"+{left}")
         painter.end()
 

@@ -1,0 +1,322 @@
+"""The whole window: it comes up, does what keys and buttons say, remembers, and goes without a trace."""
+
+from __future__ import annotations
+
+import gc
+import json
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtGui import QDropEvent
+from PySide6.QtWidgets import QApplication, QWidget
+from pytestqt.qtbot import QtBot
+
+from tests.helpers.services import family, gone, info
+from tests.helpers.synthetic_run import write_five, write_run
+from tests.helpers.windows import spend, wait, window
+from tfx_workbench.app.window import MainWindow
+from tfx_workbench.widgets.run_model import Column
+
+pytestmark = pytest.mark.usefixtures("qapp")
+
+
+@pytest.fixture
+def standin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs of the engine are those of the stand-in worker: real files, no torch."""
+    monkeypatch.setenv("TFX_WORKER_MODULE", "tests.helpers.standin_worker")
+
+
+def test_the_window_is_usable_before_panels_and_engine_are_there(tmp_path: Path) -> None:
+    with window(tmp_path, begun=False) as made:
+        assert made.isVisible()
+        assert made.actions_.run.isEnabled()
+        assert not made.area.docks
+        made.begin()
+        assert {"memory", "throughput", "gradients", "attention", "loss", "device"} <= set(made.area.docks)
+
+
+def test_every_panel_shows_finished_runs_like_live_ones(tmp_path: Path) -> None:
+    keys = [str(p) for p in write_five(tmp_path / "runs", steps=60)]
+    with window(tmp_path) as made:
+        wait(lambda: len(made.session.runs.rows) == 5)
+        made.session.runs.show_only(keys)
+        made.session.runs.set_baseline(keys[0])
+        wait(lambda: len(made.session.runs.views()) == 5)
+        views = {name: dock.panel.view for name, dock in made.area.docks.items()}  # type: ignore[attr-defined]
+        wait(lambda: not any(view.empty_text for view in views.values()), "every panel has something to show")
+        wait(lambda: made.table.model.line(1).speed_effect, "the effect")
+        assert "−" in str(made.table.model.index(1, Column.SPEED_EFFECT).data())
+
+
+def test_a_choice_in_the_form_reaches_the_draft_and_ctrl_z_takes_it_back(tmp_path: Path, qtbot: QtBot) -> None:
+    with window(tmp_path) as made:
+        toggle = made.pane.form.rows["placement"].toggle
+        assert toggle is not None
+        qtbot.mouseClick(toggle.segment("post_norm"), Qt.MouseButton.LeftButton)
+        assert made.session.draft.config.use("placement") == "post_norm"
+        assert made.pane.changed_button.text() == "1 changed"
+        made.actions_.undo.trigger()
+        assert toggle.value == "pre_norm"
+        made.actions_.redo.trigger()
+        assert toggle.value == "post_norm"
+
+
+def test_run_says_what_is_wrong_next_to_the_field_and_queues_nothing(tmp_path: Path) -> None:
+    with window(tmp_path) as made:
+        made.session.draft.set_value("model.heads", 7)
+        made.actions_.run.trigger()
+        assert "model.heads" in made.messages.text
+        field = made.pane.form.forms["heads"].fields["model.heads"]
+        assert "does not divide" in field.problem
+        assert not (tmp_path / "runs").exists()
+
+
+def test_run_queues_every_configuration_of_a_preset_and_shows_the_runs(tmp_path: Path, standin: None) -> None:
+    with window(tmp_path, engine=True) as made:
+        made.session.draft.load([{"name": "quick"}, {"name": "quick", "seed": 1}], "Two")
+        assert [b.isVisible() for b in made.pane.chips.buttons] == [True, True]
+        made.actions_.run.trigger()
+        wait(lambda: made.table.model.rowCount() == 2, "two rows")
+        wait(lambda: all(line.status == "finished" for line in made.session.runs.lines()), "both to finish")
+        lines = made.session.runs.lines()
+        assert all(line.ticked for line in lines)
+        assert [line.is_baseline for line in lines] == [True, False]
+
+
+def test_stop_ends_the_run_that_is_going_and_keeps_what_was_measured(tmp_path: Path, standin: None) -> None:
+    with window(tmp_path, engine=True) as made:
+        made.session.draft.load([{"name": "endless"}])
+        assert not made.actions_.stop.isEnabled()
+        made.actions_.run.trigger()
+        wait(lambda: made.actions_.stop.isEnabled(), "a run that is going")
+        wait(lambda: (line := made.session.runs.lines()[0]).loss is not None and line, "a step")
+        made.actions_.stop.trigger()
+        wait(lambda: made.session.runs.lines()[0].status == "stopped", "the run to stop")
+        assert made.session.runs.lines()[0].loss is not None
+
+
+def test_a_waiting_run_can_be_taken_out_of_the_queue(tmp_path: Path, standin: None) -> None:
+    with window(tmp_path, engine=True) as made:
+        made.session.draft.load([{"name": "endless"}, {"name": "quick"}])
+        made.actions_.run.trigger()
+        wait(lambda: {r.status for r in made.session.runs.rows.values()} == {"running", "queued"}, "one waiting")
+        waiting = [str(r.path) for r in made.session.waiting()]
+        menu = made.commands.menu_for(waiting)
+        assert menu is not None
+        next(a for a in menu.actions() if a.text() == "Remove from queue").trigger()
+        wait(lambda: info(Path(waiting[0])).status == "stopped", "it to leave")
+        made.actions_.stop.trigger()
+        wait(lambda: not made.session.going())
+
+
+def test_an_engine_that_dies_is_started_again_and_says_so(tmp_path: Path, standin: None) -> None:
+    with window(tmp_path, engine=True) as made:
+        made.session.draft.load([{"name": "endless"}, {"name": "quick"}])
+        made.actions_.run.trigger()
+        wait(lambda: made.session.going() and made.session.waiting(), "one going, one waiting")
+        first = made.session.engine.pid
+        assert first is not None
+        old = family(first)
+        old[0].kill()
+        wait(lambda: "engine ended unexpectedly" in made.messages.text, "words about it")
+        wait(lambda: made.session.engine.pid not in (None, first), "another engine")
+        by_name = lambda: {r.name: r.status for r in made.session.runs.rows.values()}  # noqa: E731
+        wait(lambda: by_name() == {"endless": "interrupted", "quick": "finished"}, "the queue to go on")
+        assert gone(old)
+
+
+def test_a_run_goes_on_when_the_window_is_closed_and_the_next_one_finds_it(tmp_path: Path, standin: None) -> None:
+    with window(tmp_path, engine=True) as made:
+        made.session.draft.load([{"name": "endless"}])
+        made.actions_.run.trigger()
+        wait(made.session.going, "a run")
+        key = str(made.session.going()[0].path)
+        pid = info(Path(key)).pid
+    assert pid is not None
+    with window(tmp_path, engine=True) as made:
+        wait(lambda: made.session.runs.views(), "the live run")
+        assert made.session.runs.ticked == [key]
+        assert "running from before" in made.messages.text
+        made.actions_.stop.trigger()
+        wait(lambda: made.session.runs.lines()[0].status == "stopped", "the run to stop")
+
+
+def test_form_layout_theme_and_ticks_are_remembered(tmp_path: Path) -> None:
+    keys = [str(p) for p in write_five(tmp_path / "runs", steps=20)]
+    with window(tmp_path, size=(1400, 900)) as made:
+        made.session.draft.set_value("model.width", 96)
+        made.area.docks["device"].close()
+        made.view_menu.choose_theme("dark")
+        wait(lambda: len(made.session.runs.rows) == 5)
+        made.session.runs.show_only(keys[1:3])
+        made.session.runs.set_baseline(keys[1])
+    with window(tmp_path) as made:
+        assert made.session.draft.config.model.width == 96
+        assert not made.area.docks["device"].isVisible()
+        assert made.area.docks["memory"].isVisible()
+        assert made.theme.name == "dark"
+        assert made.session.runs.ticked == keys[1:3]
+        assert made.session.runs.baseline == keys[1]
+        made.actions_.arrange.trigger()
+        assert made.area.docks["device"].isVisible()
+
+
+def test_the_form_is_on_disk_a_moment_after_the_last_key(tmp_path: Path) -> None:
+    with window(tmp_path) as made:
+        made.session.draft.set_value("model.width", 96)
+        kept = tmp_path / "draft.json"
+        wait(lambda: kept.is_file() and json.loads(kept.read_text())["configs"][0].get("model") == {"width": 96})
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1, 2]", '{"configs": 5}', "\0\0"])
+def test_a_window_comes_up_whatever_the_settings_say(tmp_path: Path, content: str) -> None:
+    (tmp_path / "draft.json").write_text(content)
+    (tmp_path / "window.ini").write_text(
+        "[layout]\nversion=1\ndocks=@ByteArray(nonsense)\ngeometry=5\n[runs]\nticked=}{\n")
+    with window(tmp_path) as made:
+        assert made.isVisible()
+        assert all(dock.isVisible() for dock in made.area.docks.values())
+
+
+def test_files_are_opened_by_dropping_them(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "elsewhere.tfx", steps=20)
+    config = tmp_path / "mine.toml"
+    config.write_text("[model]\nwidth = 96\n")
+    with window(tmp_path) as made:
+        data = QMimeData()
+        data.setUrls([QUrl.fromLocalFile(str(run)), QUrl.fromLocalFile(str(config)), QUrl("https://example.org/x.tfx")])
+        made.dropEvent(QDropEvent(QPointF(5, 5), Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton,
+                                  Qt.KeyboardModifier.NoModifier))
+        assert made.session.draft.config.model.width == 96
+        wait(lambda: made.session.runs.views(), "the run")
+
+
+def test_deleting_offers_undo(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "runs" / "a.tfx", steps=10) if (tmp_path / "runs").mkdir() is None else None
+    assert path is not None
+    with window(tmp_path) as made:
+        wait(lambda: made.session.runs.rows)
+        made.table.select([str(path)])
+        made.table.view.delete_asked.emit()
+        assert not path.exists()
+        made.messages._action.click()
+        assert path.exists()
+
+
+def test_a_saved_configuration_can_be_opened_again(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    with window(tmp_path) as made:
+        made.session.draft.choose("adapter", "lora")
+        made.session.draft.set_value("techniques.adapter.rank", 4)
+        before = made.session.draft.config
+        made.commands._dialogs.save(str(file))
+        made.session.draft.reset()
+        made.session.open([file])
+        assert made.session.draft.config == before
+        made.commands._dialogs.save(str(tmp_path / "no" / "such" / "folder.toml"))
+        assert "cannot be written" in made.messages.text
+
+
+def test_help_settings_and_messages_open_and_nothing_is_modal(tmp_path: Path) -> None:
+    with window(tmp_path) as made:
+        do = made.actions_
+        for action in (do.help, do.settings, do.log, do.open, do.save):
+            action.trigger()
+        spend(0.1)
+        assert QApplication.activeModalWidget() is None
+        dialogs = [w for w in QApplication.topLevelWidgets() if w.isVisible() and w is not made and w.windowTitle()]
+        assert {d.windowTitle() for d in dialogs} >= {"Keyboard and help", "Settings", "Messages"}
+        for dialog in dialogs:
+            dialog.close()
+
+
+def test_every_shortcut_is_listed_in_the_help_and_none_is_given_twice(tmp_path: Path) -> None:
+    with window(tmp_path) as made:
+        keys = [k for k, _ in made.actions_.shortcuts()]
+        assert {"F5", "Shift+F5", "Ctrl+K", "Ctrl+O", "Ctrl+S", "F1", "Ctrl+,", "Ctrl+Z", "Ctrl+Shift+Z"} <= set(keys)
+        assert len(keys) == len(set(keys))
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (1680, 1010), (3840, 2160)])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_nothing_is_clipped(tmp_path: Path, size: tuple[int, int], theme: str) -> None:
+    write_five(tmp_path / "runs", steps=20)
+    with window(tmp_path, size=size) as made:
+        made.view_menu.choose_theme(theme)
+        wait(lambda: len(made.session.runs.rows) == 5)
+        made.session.runs.show_only(list(made.session.runs.rows))
+        spend(0.3)
+        assert (made.width(), made.height()) == size
+        for widget in _visible(made.top) + _visible(made.pane.before_run):
+            assert widget.width() >= widget.minimumSizeHint().width(), widget
+        assert made.table.view.horizontalScrollBar().maximum() == 0
+        for dock in made.area.docks.values():
+            assert dock.width() >= dock.minimumSizeHint().width() and dock.height() >= 140, dock.objectName()
+
+
+def _visible(parent: QWidget) -> list[QWidget]:
+    return [w for w in parent.findChildren(QWidget) if w.isVisible() and w.parentWidget() is parent]
+
+
+def test_everything_that_takes_the_keyboard_has_a_name(tmp_path: Path) -> None:
+    with window(tmp_path) as made:
+        assert [w for w in _keyboard_stops(made) if not _name(w)] == []
+
+
+def _keyboard_stops(made: MainWindow) -> list[QWidget]:
+    return [w for w in made.findChildren(QWidget) if w.isVisible() and w.focusPolicy() & Qt.FocusPolicy.TabFocus
+            and w.isEnabled()]
+
+
+def _name(widget: QWidget) -> str:
+    text = getattr(widget, "text", None)
+    return widget.accessibleName() or (text() if callable(text) else "")
+
+
+def test_f6_goes_round_all_panes(tmp_path: Path) -> None:
+    write_five(tmp_path / "runs", steps=20)
+    with window(tmp_path) as made:
+        wait(lambda: made.session.runs.views())
+        made.activateWindow()
+        panes = {"top": made.top, "form": made.pane, "panels": made.area, "runs": made.table}
+        visited: list[str] = []
+        for _ in range(12):
+            made.actions_.next_pane.trigger()
+            focus = QApplication.focusWidget()
+            assert focus is not None
+            visited.append(next(name for name, pane in panes.items() if pane.isAncestorOf(focus)))
+        assert set(visited) == set(panes)
+        assert visited[0] == "top"
+
+
+def test_what_is_shown_is_remembered_at_once_so_that_a_killed_window_loses_nothing(tmp_path: Path) -> None:
+    keys = [str(p) for p in write_five(tmp_path / "runs", steps=20)]
+    with window(tmp_path) as made:
+        wait(lambda: made.session.runs.ticked == keys, "the newest comparison is shown without being asked")
+        made.session.runs.show_only(keys[:2])
+        wait(lambda: made.settings.ticked == keys[:2])
+
+
+def test_tab_goes_through_the_top_bar_then_the_form_then_the_table(tmp_path: Path) -> None:
+    with window(tmp_path) as made:
+        order: list[QWidget] = []
+        widget = made.top.preset
+        for _ in range(400):
+            if widget.isVisible() and widget.focusPolicy() & Qt.FocusPolicy.TabFocus:
+                order.append(widget)
+            widget = widget.nextInFocusChain()  # type: ignore[assignment]
+            if widget is made.top.preset:
+                break
+        places = [order.index(w) for w in (made.top.preset, made.top.name, made.pane.search)]
+        assert places == sorted(places)
+
+
+def test_windows_leave_nothing_behind(tmp_path: Path) -> None:
+    write_five(tmp_path / "runs", steps=20)
+    for _ in range(3):
+        with window(tmp_path) as made:
+            spend(0.05)
+            del made
+    gc.collect()
+    assert not [w for w in QApplication.topLevelWidgets() if isinstance(w, MainWindow)]
