@@ -10,7 +10,8 @@ from tfx_workbench.widgets.attention_map import written
 
 
 def lightness(image) -> np.ndarray:
-    return np.array([[image.pixelColor(x, y).lightnessF() for x in range(image.width())] for y in range(image.height())])
+    columns = range(image.width())
+    return np.array([[image.pixelColor(x, y).lightnessF() for x in columns] for y in range(image.height())])
 
 
 def test_a_picture_has_one_pixel_per_weight():
@@ -32,7 +33,7 @@ def test_a_thin_diagonal_is_still_seen_in_a_thumbnail():
 
 def test_every_layer_and_head_has_its_thumbnail_and_its_own_brightness():
     faint = np.tril(np.full((16, 16), 0.01, np.float16))
-    maps = (np.stack([faint, faint * 50]), np.stack([faint, faint]), )
+    maps = (np.stack([faint, faint * 50]), np.stack([faint, faint]))
     small = thumbnails(maps, 48, dark=False)
     assert [len(row) for row in small] == [2, 2]
     assert np.allclose(lightness(small[0][0]), lightness(small[0][1]), atol=0.02)

@@ -13,6 +13,8 @@ from tfx_engine.runfile.errors import failure, os_failure
 from tfx_engine.runfile.store import beside
 
 _SUFFIX = ".mail"
+# Not blocking, lest a pipe of that name hold the sender for ever.
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 def post(path: str | os.PathLike[str], control: Control) -> None:
@@ -21,7 +23,7 @@ def post(path: str | os.PathLike[str], control: Control) -> None:
         raise failure("no-such-file", path)
     file = beside(path, _SUFFIX)
     try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o600)
+        descriptor = os.open(file, _FLAGS, 0o600)
         try:
             # One write of a short line to a file opened for appending is not torn by another's. Should a killed
             # sender have left half a line, the newline in front ends it.
@@ -44,12 +46,15 @@ class Mailbox:
     def poll(self) -> list[Control]:
         """The messages since the last call; cheap where there are none. A line without its end waits for it."""
         try:
-            if self.file.stat().st_size <= self._offset:
+            size = self.file.stat().st_size
+            if size < self._offset:  # somebody emptied it: what comes now is new
+                self._offset = 0
+            if size <= self._offset:
                 return []
             with self.file.open("rb") as file:
                 file.seek(self._offset)
                 text = file.read()
-        except FileNotFoundError:
+        except OSError:  # no mail yet, or nothing that can be read; the next look may find another file
             return []
         complete, newline, _ = text.rpartition(b"\n")
         self._offset += len(complete) + len(newline)

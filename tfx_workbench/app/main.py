@@ -92,11 +92,15 @@ def _begin(window: MainWindow, files: list[str]) -> None:  # type: ignore[name-d
 
 
 def _end_on_signals(app: QApplication, window: MainWindow) -> None:  # type: ignore[name-defined]  # noqa: F821
-    """Ctrl-C and a polite kill close the window in its proper order."""
+    """Ctrl-C and a polite kill close the window in its proper order.
+
+    The handler only takes a note: it may run in the middle of anything, also of drawing, which holds the runs' locks.
+    """
+    asked: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: window.close())
+        signal.signal(number, lambda number, _frame: asked.append(number))
     timer = QTimer(app)
-    timer.timeout.connect(lambda: None)  # lets Python run, and with it the handler
+    timer.timeout.connect(lambda: window.close() if asked else None)
     timer.start(SIGNAL_POLL_MS)
 
 

@@ -269,8 +269,8 @@ class MainWindow(QMainWindow):
 
     def say_problem(self, problem: Problem, level: str = "warning") -> None:
         """Say a problem that belongs to no field."""
-        where = f"{Path(problem.path).name}: " if problem.path else ""
-        self.messages.say(where + problem_words(problem), level)
+        where = f"{Path(problem.path).name} " if problem.path else ""
+        self.messages.say(where + problem_words(problem, begins_sentence=not where), level)
 
     def say_error(self, line: str, log: Path) -> None:
         """Say that something failed that never should."""
@@ -280,8 +280,9 @@ class MainWindow(QMainWindow):
 
     def _on_refused(self, index: int, problem: Problem) -> None:
         self.session.draft.select(index)
-        self.messages.say(self.tr("Cannot run yet. {path}: {problem}").format(
-            path=problem.path, problem=problem_words(problem)), "warning")
+        where = problem.path or self.tr("The configuration")
+        self.messages.say(self.tr("Cannot run yet: {where} {problem}").format(
+            where=where, problem=problem_words(problem, begins_sentence=False)), "warning")
         self.pane.reveal(problem.path)
 
     def _apply_theme(self, palette: Palette) -> None:

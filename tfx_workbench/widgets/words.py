@@ -14,12 +14,16 @@ def shown(text: str) -> str:
     return QCoreApplication.translate("engine", text) if text else ""
 
 
-def problem_words(problem: Problem) -> str:
-    """What is wrong and what to do about it, in the user's language, as one or two sentences."""
+def problem_words(problem: Problem, begins_sentence: bool = True) -> str:
+    """What is wrong and what to do about it, in the user's language, as one or two sentences.
+
+    Templates go on where the name of what is wrong ends ("model.heads" + "is 7, which ..."): without that name before
+    it, the text begins a sentence of its own.
+    """
     message = shown(problem.template).format_map(problem.args)
     hint = shown(problem.hint_template).format_map(problem.args)
     sentence = f"{message} {hint}".strip()
-    return sentence[:1].upper() + sentence[1:]
+    return sentence[:1].upper() + sentence[1:] if begins_sentence else sentence
 
 
 def plain_tip(*paragraphs: str) -> str:
