@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import statistics
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +31,19 @@ if TYPE_CHECKING:
 DOUBLED = ("throughput", "loss")  # the docked panels that exist a second time, to make eight
 CLOSE_AFTER_S = 280.0  # whatever happens, the process ends
 REST_S = 5.0  # between one run and the next: the worker says that it is ready, and still starts what torch needs
+
+
+def fatal(function: Callable[[], None]) -> Callable[[], None]:
+    """End the process where the probe itself fails: the program would only log it, and the parent would wait."""
+
+    def guarded() -> None:
+        try:
+            function()
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+
+    return guarded
 
 
 class Probe(QObject):
@@ -81,6 +96,7 @@ class Probe(QObject):
         """Call `then` when the event loop, the window being painted and begun, first has nothing more to do."""
         dispatcher = QAbstractEventDispatcher.instance()
 
+        @fatal
         def look() -> None:
             if self.painted_s and self.begun_s and self.window.windowHandle().isExposed():
                 dispatcher.aboutToBlock.disconnect(look)
@@ -92,6 +108,7 @@ class Probe(QObject):
         """Call `then` as soon as `holds()` is true."""
         timer = QTimer(self)
 
+        @fatal
         def look() -> None:
             if holds():
                 timer.stop()
@@ -154,12 +171,13 @@ def first_step(probe: Probe) -> None:
         def on_submitted(keys: list[str]) -> None:
             session.submitted.disconnect(on_submitted)
             stages["submitted"] = probe.now_s() - pressed_s
-            probe.wait_until(lambda: _shows_measured_step(probe, keys[0], stages, pressed_s), shown)
+            probe.wait_until(
+                lambda: _shows_measured_step(probe, keys[0], stages, pressed_s), lambda: shown(keys[0]))
 
-        def shown() -> None:
+        def shown(key: str) -> None:
             nonlocal left
             shown_s = probe.now_s() - pressed_s
-            run = session.runs.run(keys[0])
+            run = session.runs.run(key)
             worker_s, step_s = (float(run.measured(column)[0]) / 1000 for column in ("t_ms", "step_ms"))
             probe.say("first step", engine=engine, shown_s=shown_s, worker_s=worker_s, step_s=step_s, stages=stages)
             window.actions_.stop.trigger()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -53,6 +56,8 @@ def only_object(out):
         (["show", "a", "b", "--colour"], "--colour"),
         (["run", "x.toml", "--on-disconnect", "panic"], "panic"),
         (["chekc", "x.toml"], "Did you mean 'check'?"),
+        (["chekc", "x.toml", "--set", "seed=1"], "Did you mean 'check'?"),
+        (["show", "x" * 5000], "is no run in"),
         (["nowhere.toml"], "neither a command nor a file"),
         (["--demmo"], "--demmo"),
         (["show", "nothing"], "is no run in"),
@@ -127,6 +132,19 @@ def test_data_beside_the_configuration_is_found_from_anywhere(tmp_path, monkeypa
     monkeypatch.chdir("/")
     (given,) = read_configs([str(config)])
     assert given.data["data"]["path"] == str(tmp_path / "my.txt")
+
+
+def test_a_data_path_that_cannot_be_one_is_left_for_the_engine_to_refuse(tmp_path):
+    config = write_config(tmp_path, data={"task": "text", "path": "x" * 5000})
+    assert read_configs([str(config)])[0].data["data"]["path"] == "x" * 5000
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+def test_output_that_cannot_be_written_is_a_sentence(repo):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-m", "tfx_workbench", "techniques", "--json"], stdout=full,
+                              stderr=subprocess.PIPE, cwd=repo, text=True, check=False)
+    assert done.returncode == 1 and done.stderr == "The output cannot be written: No space left on device.\n"
 
 
 def test_a_store_on_the_command_line_wins(tmp_path):

@@ -173,6 +173,30 @@ def test_a_configuration_that_is_no_table_is_refused_in_words(value: Any) -> Non
     assert [p.code for p in problems] == ["wrong-type"] and "must be a table" in problems[0].sentence()
 
 
+@pytest.mark.parametrize("key", ["format", "name", "seed", "model", "techniques"])
+@pytest.mark.parametrize("kind", ["long", "deep"])
+def test_what_could_not_even_be_shown_is_refused_in_words(key: str, kind: str) -> None:
+    value: Any = 10**5000
+    if kind == "deep":
+        for _ in range(5000):
+            value = [value]
+    problem = only_problem({key: value})
+    assert problem.path == key and problem.sentence()
+    assert problem_from_data(problem_to_data(problem)) == problem
+
+
+def test_text_that_is_no_utf8_is_refused_in_words() -> None:
+    problem = only_problem({"name": "caf\udce9"})  # what Python makes of Latin-1 on a command line
+    assert (problem.code, problem.path) == ("not-text", "name")
+    assert msgspec.json.encode(problem)
+
+
+def test_limits_of_whole_numbers_are_written_out() -> None:
+    assert "between 1 and 1000000. The nearest legal value is 1000000." in only_problem(
+        {"model": {"width": 10**9}}).sentence()
+    assert only_problem({"seed": 2**63}).hint == f"The nearest legal value is {2**63 - 1}."
+
+
 def test_keys_that_are_no_text_are_refused_in_words() -> None:
     _, problems = parse_config({1: 2, "model": {None: 3}, "techniques": {4: "x"}})
     assert [p.code for p in problems] == ["unknown-key"] * 3

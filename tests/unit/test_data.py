@@ -188,6 +188,12 @@ def test_a_missing_file_a_device_and_an_unreadable_file_are_refused_in_words(tmp
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_path_without_a_name_is_not_the_folder_that_we_are_in() -> None:
+    with pytest.raises(ConfigError) as refused:
+        open_corpus("")
+    assert "without a name" in str(refused.value)
+
+
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (sentence,) = problems_of(config_for("text", tmp_path / "pipe"))

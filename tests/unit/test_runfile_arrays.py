@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from tfx_engine.runfile.arrays import DTYPES, MAX_BYTES, pack, unpack
+from tfx_engine.runfile.arrays import DTYPES, MAX_BYTES, MAX_TOGETHER, pack, unpack, unpack_all
 
 any_array = st.sampled_from(sorted(DTYPES)).flatmap(
     lambda name: arrays(np.dtype(name), array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5))
@@ -74,6 +74,15 @@ def test_a_small_blob_cannot_be_inflated_beyond_its_shape():
     bomb = zlib.compress(bytes(10_000_000))
     with pytest.raises(ValueError, match="end in the wrong place"):
         unpack(b"TA\1\1<f8\0" + struct.pack("<q", 4) + bomb)
+
+
+def test_many_small_blobs_cannot_be_inflated_into_all_the_memory():
+    """A run file of a megabyte in which every step has such an array once took 22 GB to show."""
+    bomb = b"TA\1\1<f4\0" + struct.pack("<q", MAX_BYTES // 4) + zlib.compress(bytes(1000))
+    with pytest.raises(ValueError, match="together"):
+        unpack_all([bomb] * (MAX_TOGETHER // MAX_BYTES + 1))
+    few = [pack(np.arange(3)), pack(np.zeros((2, 2), np.float16), compress=True)]
+    assert [a.tolist() for a in unpack_all(few)] == [[0, 1, 2], [[0, 0], [0, 0]]]
 
 
 def test_what_is_too_large_to_be_read_is_not_written_either():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from tfx_engine.protocol.messages import Control
@@ -42,13 +44,43 @@ def test_half_a_line_waits_for_its_end_or_is_left_out(path):
     assert mailbox.unreadable == 1
 
 
-@pytest.mark.parametrize("line", [b"rubbish", b"[]", b'{"id":"1","action":"explode"}', b"\xff\xfe", b"{" * 100_000])
+@pytest.mark.parametrize("line", [
+    b"rubbish", b"[]", b'{"id":"1","action":"explode"}', b"\xff\xfe", b"{" * 100_000,
+    b'{"id":"\xff","action":"stop"}', b'{"id":"1","action":"stop","x":' + b"[" * 9999 + b"]" * 9999 + b"}",
+])
 def test_what_is_no_letter_is_counted_and_left_out(path, line):
     mailbox = Mailbox(path)
     mailbox.file.write_bytes(line + b"\n")
     post(path, Control(id="2", action="stop"))
     assert [c.id for c in mailbox.poll()] == ["2"]
     assert mailbox.unreadable == 1
+
+
+def test_a_mailbox_that_cannot_be_read_is_looked_at_again(path):
+    mailbox = Mailbox(path)
+    mailbox.file.mkdir()
+    assert mailbox.poll() == []
+    with pytest.raises(RunFileError):
+        post(path, Control(id="1", action="stop"))
+    mailbox.file.rmdir()
+    post(path, Control(id="2", action="stop"))
+    assert [c.id for c in mailbox.poll()] == ["2"]
+
+
+def test_a_mailbox_that_was_emptied_or_made_anew_is_read_from_its_beginning(path):
+    mailbox = Mailbox(path)
+    mailbox.file.write_bytes(b"rubbish" * 100 + b"\n")
+    assert mailbox.poll() == []
+    mailbox.file.unlink()
+    post(path, Control(id="1", action="stop"))
+    assert [c.id for c in mailbox.poll()] == ["1"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_in_the_place_of_a_mailbox_does_not_hold_the_sender(path):
+    os.mkfifo(Mailbox(path).file)
+    with pytest.raises(RunFileError):
+        post(path, Control(id="1", action="stop"))
 
 
 def test_nobody_writes_to_a_run_that_is_not_there(tmp_path):

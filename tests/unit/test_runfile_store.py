@@ -75,6 +75,20 @@ def test_a_store_that_cannot_be_made_is_a_sentence(tmp_path):
     assert str(tmp_path / "file") in refused.value.problem.sentence() and "--store" in refused.value.problem.hint
 
 
+def test_a_store_that_is_a_file_or_no_name_is_a_sentence(tmp_path):
+    (tmp_path / "file").touch()
+    for folder, words in ((tmp_path / "file", "it is a file"), ("a\0b", "cannot be the name")):
+        with pytest.raises(RunFileError) as refused:
+            store.new_run_path(folder, "x", NOW)
+        assert words in refused.value.problem.sentence()
+    assert store.run_files("a\0b") == []
+
+
+def test_a_path_below_the_home_of_nobody_is_taken_as_it_is():
+    assert store.absolute("~nobody-of-that-name/runs") == Path("~nobody-of-that-name/runs").absolute()
+    assert store.absolute("~") == Path.home()
+
+
 WITHOUT_PERMISSION = """
 import os, psutil, sys
 from tests.helpers.synthetic_run import make_config

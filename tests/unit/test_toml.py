@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import tomllib
 from pathlib import Path
 
@@ -69,6 +71,40 @@ def test_deeply_nested_text_is_refused_and_not_a_crash() -> None:
 def test_a_number_of_thousands_of_digits_is_refused_and_not_a_crash() -> None:
     assert refused(toml.loads, "seed = " + "9" * 5000).startswith("not-toml")
     assert toml.apply_settings({}, ["seed=" + "9" * 5000])["seed"] == "9" * 5000
+
+
+def test_what_is_nested_deeper_than_any_configuration_is_refused_and_not_a_crash() -> None:
+    assert refused(toml.loads, ".".join("a" * 3000) + " = 1").startswith("too-deep a: ")
+    assert refused(toml.apply_settings, {}, ["a." * 3000 + "b=1"]).startswith("bad-setting")
+    assert toml.apply_settings({}, ["name=" + "[" * 100_000])["name"] == "[" * 100_000, "a bare word"
+
+
+def test_a_number_too_long_to_be_written_is_refused_and_not_a_crash() -> None:
+    assert refused(toml.loads, "[model]\nwidth = 0x" + "f" * 5000).startswith("out-of-range model.width: ")
+    assert refused(toml.apply_settings, {}, ["seed=0x" + "f" * 5000]).startswith("out-of-range seed: ")
+
+
+def test_a_source_without_end_is_refused_and_not_read_for_ever(tmp_path: Path) -> None:
+    path = tmp_path / "endless.toml"
+    path.write_bytes(b"#" * (2**20 + 1))
+    assert refused(toml.read_toml, path).startswith("too-large")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_read_and_one_into_which_nobody_writes_is_not_waited_for(tmp_path: Path, monkeypatch) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("seed = 3\n",))
+    writer.start()
+    assert toml.read_toml(pipe) == {"seed": 3}
+    writer.join()
+    monkeypatch.setattr(toml, "_PATIENCE_S", 0.05)
+    assert "nothing came out of it" in refused(toml.read_toml, pipe)
+
+
+def test_a_path_that_cannot_be_one_is_refused_in_words() -> None:
+    assert refused(toml.read_toml, "a\0b").startswith("unreadable")
+    assert refused(toml.read_toml, "x" * 5000).startswith("unreadable")
 
 
 def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:

@@ -139,8 +139,7 @@ def _wrong_type(card: OptionCard, value: Any, path: str) -> Problem:
 
 
 def _out_of_range(card: OptionCard, value: Any, path: str) -> Problem:
-    low = "any" if card.low is None else f"{card.low:g}"
-    high = "any" if card.high is None else f"{card.high:g}"
+    low, high = _plain(card, card.low), _plain(card, card.high)
     closest = card.low if card.default is None else card.default
     if card.low is not None and value < card.low:
         closest = card.low
@@ -149,9 +148,16 @@ def _out_of_range(card: OptionCard, value: Any, path: str) -> Problem:
     shown = value if isinstance(value, float) or abs(value) <= _LARGEST else "too large a number"
     return Problem(
         code="out-of-range", path=path, template="is {value}, but must lie between {low} and {high}.",
-        hint_template="The nearest legal value is {closest:g}.",
-        args={"value": shown, "low": low, "high": high, "closest": closest},
+        hint_template="The nearest legal value is {closest}.",
+        args={"value": shown, "low": low, "high": high, "closest": _plain(card, closest)},
     )
+
+
+def _plain(card: OptionCard, limit: float | None) -> str:
+    """A limit as one would type it: a whole number without an exponent."""
+    if limit is None:
+        return "any"
+    return f"{int(limit)}" if card.kind == "int" else f"{limit:g}"
 
 
 def _unknown_choice(card: OptionCard, value: Any, path: str) -> Problem:

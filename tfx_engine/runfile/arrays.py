@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 MAGIC = b"TA"
 MAX_BYTES = 2**28  # of one array's numbers; more is refused before anything is allocated
+MAX_TOGETHER = 2**30  # bytes of the numbers of all arrays that are read at once
 MAX_DIMENSIONS = 8
 _COMPRESSED = 1
 _HEADER = 8  # bytes before the shape
@@ -46,6 +48,22 @@ def unpack(blob: bytes) -> NDArray[Any]:
     if len(body) != size:
         raise ValueError(f"an array blob holds {len(body)} bytes where its shape {shape} asks for {size}")
     return np.frombuffer(body, dtype=dtype).reshape(shape)
+
+
+def unpack_all(blobs: Sequence[bytes]) -> list[NDArray[Any]]:
+    """`unpack` for each. Raises ValueError also where together they would need more than `MAX_TOGETHER`."""
+    refuse_too_much(blobs)
+    return [unpack(blob) for blob in blobs]
+
+
+def refuse_too_much(blobs: Sequence[bytes]) -> None:
+    """Raise ValueError where the arrays in these blobs would need more than `MAX_TOGETHER`; nothing is allocated."""
+    size = 0
+    for blob in blobs:
+        _, dtype, shape, _ = _parse(blob)
+        size += math.prod(shape) * dtype.itemsize
+        if size > MAX_TOGETHER:
+            raise ValueError(f"array blobs that need more than {MAX_TOGETHER} bytes together")
 
 
 def _parse(blob: bytes) -> tuple[int, np.dtype[Any], tuple[int, ...], bytes]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_engine.runfile.access import LIMIT, arrays
-from tfx_engine.runfile.arrays import unpack
+from tfx_engine.runfile.arrays import refuse_too_much, unpack
 from tfx_engine.runfile.errors import failure
 from tfx_engine.runfile.lock import is_locked
 from tfx_engine.runfile.outcome import INTERRUPTED
@@ -94,6 +94,7 @@ class RunReader(StepReader):
             names = ", ".join(COLUMNS["memory_probe"])
             sql = f"SELECT seq, {names} FROM memory_probe WHERE seq > ? ORDER BY seq LIMIT ?"
             rows = self.rows(sql, after_seq, limit)
+            refuse_too_much([blob for row in rows for blob in row[-3:-1]])  # the timelines
             return [_memory_probe(*row) for row in rows]
 
     def attention_captures(self) -> list[AttentionCapture]:

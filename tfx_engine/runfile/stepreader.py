@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfx_engine.runfile.access import LIMIT, FileAccess, arrays
-from tfx_engine.runfile.arrays import unpack
+from tfx_engine.runfile.arrays import unpack_all
 from tfx_engine.runfile.snapshot import as_words
 from tfx_engine.runfile.tables import LAYER_COLUMNS, ROLLUP_COLUMNS, STEP_INTEGERS, STEP_READINGS, STEP_WORDS
 
@@ -58,7 +58,7 @@ class StepReader(FileAccess):
             )
             if not rows:
                 return np.empty(0, np.int64), np.empty((0, 0), np.float32)
-            values = np.stack([unpack(blob) for _, blob in rows]).astype(np.float32, copy=False)
+            values = np.stack(unpack_all([blob for _, blob in rows])).astype(np.float32, copy=False)
             return np.array([step for step, _ in rows], dtype=np.int64), values
 
     def rollup_columns(self) -> list[str]:
@@ -84,10 +84,11 @@ class StepReader(FileAccess):
             found: dict[str, Any] = {n: np.array(columns[n], dtype=np.int64) for n in names[:3]}
             found["t_ms"] = np.array(columns["t_ms"], dtype=np.float64)
             found["data"] = (
-                np.stack([unpack(blob) for blob in columns["data"]]) if rows else np.empty((0, len(ROLLUP_COLUMNS), 4))
+                np.stack(unpack_all(columns["data"])) if rows else np.empty((0, len(ROLLUP_COLUMNS), 4))
             )
             for name in names[5:]:
-                found[name] = [None if blob is None else unpack(blob) for blob in columns[name]]
+                known = iter(unpack_all([blob for blob in columns[name] if blob is not None]))
+                found[name] = [None if blob is None else next(known) for blob in columns[name]]
             return found
 
 

@@ -138,6 +138,7 @@ class HelpDialog(_Side):
             (self.tr("Left, Right"), self.tr("Choose within a toggle")),
             (self.tr("Up, Down"), self.tr("Change a number")),
             (self.tr("Space"), self.tr("Show the selected runs in the panels, or no longer")),
+            (self.tr("Enter"), self.tr("Show the selected run alone")),
             (self.tr("F2, Del"), self.tr("Rename, delete the selected run")),
         ]
         for row, (keys, words) in enumerate([*shortcuts, *own]):

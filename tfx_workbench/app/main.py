@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
@@ -16,6 +17,9 @@ from PySide6.QtWidgets import QApplication
 from tfx_workbench.app.errors import ErrorHook
 from tfx_workbench.app.settings import Settings
 from tfx_workbench.app.theme import Theme
+
+if TYPE_CHECKING:
+    from tfx_workbench.app.window import MainWindow
 
 LOG_FILE = "window.log"
 SIGNAL_POLL_MS = 200  # Python looks at Ctrl-C only between its own instructions
@@ -32,6 +36,7 @@ def main(
     """
     app = make_application(headless)
     settings = Settings()
+    settings.is_kept = not headless  # a picture taken on the side must not change what somebody left in the form
     errors = ErrorHook(settings.folder / LOG_FILE)
     errors.install()
     try:
@@ -58,7 +63,7 @@ def _run(
     headless: bool, screenshot: str | Path | None,
 ) -> int:
     from tfx_engine.runfile.store import default_store
-    from tfx_workbench.app.window import MainWindow
+    from tfx_workbench.app.window import WINDOW_SIZE, MainWindow
     from tfx_workbench.session.draft import Draft
     from tfx_workbench.session.session import Session
 
@@ -70,6 +75,8 @@ def _run(
     errors.caught.connect(lambda line, _whole: window.say_error(line, settings.folder / LOG_FILE))
     window.closed.connect(app.quit)
     _end_on_signals(app, window)
+    if headless:
+        window.resize(WINDOW_SIZE)  # a display that is not there is small
     window.show()
     QTimer.singleShot(0, window, lambda: _begin(window, files))
     if demo or screenshot:
@@ -84,14 +91,14 @@ def _run(
     return code
 
 
-def _begin(window: MainWindow, files: list[str]) -> None:  # type: ignore[name-defined]  # noqa: F821
+def _begin(window: MainWindow, files: list[str]) -> None:
     window.repaint()
     window.begin()
     if files:
         window.session.open(files)
 
 
-def _end_on_signals(app: QApplication, window: MainWindow) -> None:  # type: ignore[name-defined]  # noqa: F821
+def _end_on_signals(app: QApplication, window: MainWindow) -> None:
     """Ctrl-C and a polite kill close the window in its proper order.
 
     The handler only takes a note: it may run in the middle of anything, also of drawing, which holds the runs' locks.

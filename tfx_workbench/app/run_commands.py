@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, QPoint, QUrl
+from PySide6.QtCore import QObject, QPoint, Qt, QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QMenu
 
@@ -118,6 +118,7 @@ class RunCommands(QObject):
     def _pop_menu(self, keys: list[str], position: QPoint) -> None:
         menu = self.menu_for(keys)
         if menu is not None:
+            menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
             menu.popup(position)
 
     def menu_for(self, keys: Sequence[str]) -> QMenu | None:

@@ -33,6 +33,7 @@ class Settings:
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or settings_folder()
+        self.is_kept = True  # False: what changes from now on is forgotten
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
@@ -49,7 +50,7 @@ class Settings:
 
     @theme.setter
     def theme(self, name: str) -> None:
-        self._ini.setValue("theme", name)
+        self._keep("theme", name)
 
     @property
     def on_disconnect(self) -> str:
@@ -59,7 +60,7 @@ class Settings:
 
     @on_disconnect.setter
     def on_disconnect(self, value: str) -> None:
-        self._ini.setValue("on_disconnect", value)
+        self._keep("on_disconnect", value)
 
     @property
     def ticked(self) -> list[str]:
@@ -68,7 +69,7 @@ class Settings:
 
     @ticked.setter
     def ticked(self, keys: list[str]) -> None:
-        self._ini.setValue("runs/ticked", json.dumps(keys))
+        self._keep("runs/ticked", json.dumps(keys))
 
     @property
     def baseline(self) -> str:
@@ -77,7 +78,7 @@ class Settings:
 
     @baseline.setter
     def baseline(self, key: str) -> None:
-        self._ini.setValue("runs/baseline", key)
+        self._keep("runs/baseline", key)
 
     def _text(self, key: str, default: str) -> str:
         value = self._ini.value(key, default)
@@ -98,8 +99,8 @@ class Settings:
 
     def keep_layout(self, name: str, state: QByteArray) -> None:
         """Remember a state or geometry of Qt's."""
-        self._ini.setValue("layout/version", LAYOUT_VERSION)
-        self._ini.setValue(f"layout/{name}", state)
+        self._keep("layout/version", LAYOUT_VERSION)
+        self._keep(f"layout/{name}", state)
 
     def forget_layout(self) -> None:
         """Back to the arrangement that the window starts with."""
@@ -112,7 +113,7 @@ class Settings:
 
     def keep_panel_choices(self, panel: str, choices: dict[str, str]) -> None:
         """Remember what is chosen in a panel."""
-        self._ini.setValue(f"panels/{panel}", json.dumps(choices))
+        self._keep(f"panels/{panel}", json.dumps(choices))
 
     # ------------------------------------------------------------------ the draft
 
@@ -126,6 +127,8 @@ class Settings:
 
     def keep_draft(self, state: dict[str, Any]) -> None:
         """Remember the form. The file is replaced whole, so that a crash leaves the old one or the new one."""
+        if not self.is_kept:
+            return
         file = QSaveFile(str(self.folder / "draft.json"))
         if not file.open(QSaveFile.OpenModeFlag.WriteOnly):
             _log.warning("the form cannot be kept: %s", file.errorString())
@@ -137,6 +140,10 @@ class Settings:
     def sync(self) -> None:
         """Write everything now."""
         self._ini.sync()
+
+    def _keep(self, key: str, value: Any) -> None:
+        if self.is_kept:
+            self._ini.setValue(key, value)
 
 
 def _json(text: str) -> Any:

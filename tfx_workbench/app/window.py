@@ -26,7 +26,7 @@ from tfx_workbench.widgets.slot_row import FormState
 from tfx_workbench.widgets.top_bar import TopBar
 from tfx_workbench.widgets.words import problem_words
 
-_SIZE = QSize(1680, 1010)
+WINDOW_SIZE = QSize(1680, 1010)
 _SMALLEST = QSize(960, 600)
 _DRAFT_AFTER_MS = 300
 
@@ -126,7 +126,7 @@ class MainWindow(QMainWindow):
 
     def _place(self) -> None:
         screen = QGuiApplication.primaryScreen().availableGeometry().size()
-        self.resize(_SIZE.boundedTo(screen))
+        self.resize(WINDOW_SIZE.boundedTo(screen))
         self._columns.setSizes([330, 1330])
         self._rows.setSizes([740, 220])
         geometry = self.settings.layout("geometry")
@@ -160,7 +160,7 @@ class MainWindow(QMainWindow):
         runs = session.runs
         runs.lines_changed.connect(self._show_lines)
         runs.views_changed.connect(self.frames.mark_all)
-        runs.views_changed.connect(self._draft_timer.start)
+        runs.selection_changed.connect(self._draft_timer.start)
         runs.data_changed.connect(self.frames.mark)
         self.area.probe_wanted.connect(session.probe)
         self.area.choices_changed.connect(self.settings.keep_panel_choices)

@@ -32,6 +32,10 @@ class Figures:
     # tokens/s of the measured steps
     speeds: Floats = dataclasses.field(default_factory=lambda: np.empty(0), repr=False)
 
+    def light(self) -> Figures:
+        """The same without the values of single steps: a long list of runs takes little memory."""
+        return dataclasses.replace(self, speeds=np.empty(0))
+
     def without_values(self) -> tuple[Any, ...]:
         """Everything that is shown, to see whether it changed."""
         return tuple(getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "speeds")

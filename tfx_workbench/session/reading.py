@@ -208,6 +208,7 @@ class Reader(QObject):
                 run = SharedRun(key)
                 run.load()
                 self._figure(key, run)
+                self._figures[key] = self._figures[key].light()
                 run.close()
             except RunFileError as error:
                 _log.info("no figures of %s: %s", key, error)

@@ -23,6 +23,7 @@ class RunList(QObject):
 
     lines_changed = Signal()
     views_changed = Signal()
+    selection_changed = Signal()  # what is ticked, or the baseline
     data_changed = Signal(object)  # frozenset of the parts that changed in a shown run
     listed_first = Signal(list)  # the rows of the first listing
     refused = Signal(str, object)  # key, Problem
@@ -40,6 +41,7 @@ class RunList(QObject):
         self._figures: dict[str, Figures] = {}
         self._effects: dict[str, Effects] = {}
         self._was_listed = False
+        self._views_mark: object = None
         self._held = contextlib.ExitStack()
         reader = reading.reader
         reader.listed.connect(self._on_listed)
@@ -100,6 +102,13 @@ class RunList(QObject):
         """Let the shown runs be refreshed again."""
         self._held.close()
 
+    def _show_views(self) -> None:
+        """Say that the views changed, where they did: names, order, focus, not merely what is in the files."""
+        mark = [(id(v.data), v.label, v.colour, v.focus, v.baseline) for v in self.views()]
+        if mark != self._views_mark:
+            self._views_mark = mark
+            self.views_changed.emit()
+
     # ------------------------------------------------------------------ what the user does
 
     def tick(self, key: str, on: bool = True) -> None:
@@ -151,7 +160,7 @@ class RunList(QObject):
         """The run that panels of a single run show."""
         if key != self._focus:
             self._focus = key
-            self.views_changed.emit()
+            self._show_views()
 
     def restore(self, ticked: Iterable[str], baseline: str) -> None:
         """Take back what was shown when the window was closed."""
@@ -173,7 +182,8 @@ class RunList(QObject):
         self._reading.watch(list(dict.fromkeys([*self.ticked, *([self.baseline] if self.baseline else [])])))
         for key in [k for k in self._runs if k not in self.ticked and k != self.baseline]:
             del self._runs[key]
-        self.views_changed.emit()
+        self._show_views()
+        self.selection_changed.emit()
         self.lines_changed.emit()
 
     # ------------------------------------------------------------------ from the reading thread
@@ -193,12 +203,12 @@ class RunList(QObject):
             self.listed_first.emit(rows)
         if changed:
             self.lines_changed.emit()
-            self.views_changed.emit()
+            self._show_views()
 
     def _on_opened(self, key: str, run: SharedRun) -> None:
         if key in self.ticked or key == self.baseline:
             self._runs[key] = run
-            self.views_changed.emit()
+            self._show_views()
 
     def _on_refused(self, key: str, problem: object) -> None:
         if key not in self._expected:

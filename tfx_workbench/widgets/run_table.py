@@ -78,7 +78,8 @@ class RunTable(QWidget):
         view.delete_asked.connect(lambda: self.delete_asked.emit(self.selected_keys()))
         view.tick_asked.connect(self._toggle_selected)
         view.resized.connect(self._fit_columns)
-        view.doubleClicked.connect(lambda index: self.opened.emit(self._key(index)))
+        for opening in (view.doubleClicked, view.activated):
+            opening.connect(lambda index: self.opened.emit(self._key(index)) if index.isValid() else None)
 
     # ------------------------------------------------------------------ showing
 
@@ -176,6 +177,8 @@ class _View(QTableView):
         match event.key():
             case Qt.Key.Key_Space:
                 self.tick_asked.emit()
+            case Qt.Key.Key_Return | Qt.Key.Key_Enter if self.state() != QAbstractItemView.State.EditingState:
+                self.activated.emit(self.currentIndex())
             case Qt.Key.Key_Delete | Qt.Key.Key_Backspace:
                 self.delete_asked.emit()
             case _:

@@ -1,0 +1,63 @@
+"""The program from the outside: it comes up without a display, takes its picture, runs its demonstration, and ends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PySide6.QtGui import QImage
+from PySide6.QtWidgets import QApplication
+
+from tests.helpers.synthetic_run import write_five
+
+
+def program(home: Path, repo: Path, call: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    code = f"import sys; from tfx_workbench.app.main import main; sys.exit(main({call}))"
+    environment = {**os.environ, "TFX_HOME": str(home), "PYTHONPATH": str(repo), **variables}
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=240)
+
+
+def colours(path: Path) -> set[int]:
+    """The colours on a picture, every tenth pixel in both directions."""
+    image = QImage(str(path))
+    return {image.pixel(x, y) for x in range(0, image.width(), 10) for y in range(0, image.height(), 10)}
+
+
+def test_a_picture_in_both_themes_without_a_display(qapp: QApplication, tmp_path: Path, repo: Path) -> None:
+    write_five(tmp_path / "runs", steps=30)
+    kept = tmp_path / "draft.json"
+    kept.write_text('{"configs": [{"name": "mine"}], "current": 0, "title": ""}')
+    done = program(tmp_path, repo, f"headless=True, screenshot={str(tmp_path / 'w-{theme}.png')!r}")
+    assert done.returncode == 0, done.stderr
+    light, dark = (colours(tmp_path / f"w-{name}.png") for name in ("light", "dark"))
+    assert QImage(str(tmp_path / "w-dark.png")).width() == 1680
+    assert len(light) > 50 and len(dark) > 50
+    assert 0xFFF3F5F8 in light and 0xFF14171C in dark
+    assert kept.read_text() == '{"configs": [{"name": "mine"}], "current": 0, "title": ""}'
+
+
+def test_the_demonstration_runs_by_itself_and_ends(qapp: QApplication, tmp_path: Path, repo: Path) -> None:
+    picture = tmp_path / "demo.png"
+    done = program(tmp_path, repo, f"demo=True, headless=True, screenshot={str(picture)!r}",
+                   TFX_WORKER_MODULE="tests.helpers.standin_worker")
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "runs").glob("*.tfx"))) >= 6
+    assert picture.is_file()
+
+
+def test_a_demonstration_that_fails_says_so_with_its_exit_code(qapp: QApplication, tmp_path: Path, repo: Path) -> None:
+    done = program(tmp_path, repo, "demo=True, headless=True",
+                   TFX_WORKER_MODULE="tests.helpers.standin_worker", TFX_STANDIN="broken")
+    assert done.returncode == 1, done.stderr
+
+
+@pytest.mark.parametrize("factor", ["1.5", "2"])
+def test_the_window_scales(qapp: QApplication, tmp_path: Path, repo: Path, factor: str) -> None:
+    picture = tmp_path / "scaled.png"
+    done = program(tmp_path, repo, f"headless=True, screenshot={str(picture)!r}", QT_SCALE_FACTOR=factor)
+    assert done.returncode == 0, done.stderr
+    assert QImage(str(picture)).width() == 1680 * float(factor)
