@@ -8,13 +8,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfx_engine.estimate import count_parameters, flops_per_token
+from tfx_engine.estimate import NOT_COUNTED, count_parameters, flops_per_token, unknown_techniques
 from tfx_engine.protocol.config import Config, parse_config
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.metrics import CATEGORIES
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["ConfigError", "build_model", "estimate", "load_config", "run"]
 
 ESTIMATE_SCHEMA = 1
+_MEASURED_ONLY = ("memory_bytes", "category_peak_bytes", "step_ms", "fits", "error_percent")
 _NOT_YET = tr_mark("The closed form knows parameters and FLOPs; this one is measured in a run.")
 
 
@@ -65,20 +67,29 @@ def estimate(config: Config, level: str = "instant") -> dict[str, Any]:
             code="unknown-level", path="level", template="is {level!r}, which this program does not know.",
             hint_template="Choose 'instant'.", args={"level": level},
         )])
-    params, flops = count_parameters(config), flops_per_token(config)
-    unknown = dict.fromkeys(("peak", *CATEGORIES))
+    counts, missing = _counts(config)
     return {
         "schema": ESTIMATE_SCHEMA,
         "level": level,
-        "params": {"total": params.total, "trainable": params.trainable},
-        "flops_per_token": {"forward": flops.forward, "backward": flops.backward, "recompute": flops.recompute},
-        "memory_bytes": unknown,
+        **counts,
+        "memory_bytes": dict.fromkeys(("peak", *CATEGORIES)),
         "category_peak_bytes": dict.fromkeys(CATEGORIES),
         "step_ms": None,
         "fits": None,
         "error_percent": None,
-        "missing": dict.fromkeys(("memory_bytes", "category_peak_bytes", "step_ms", "fits", "error_percent"), _NOT_YET),
+        "missing": {**missing, **dict.fromkeys(_MEASURED_ONLY, _NOT_YET)},
     }
+
+
+def _counts(config: Config) -> tuple[dict[str, Any], dict[str, str]]:
+    """Parameters and FLOPs, or the reason why they are None."""
+    unknown = unknown_techniques(config)
+    if unknown:
+        names = {"params": ("total", "trainable"), "flops_per_token": ("forward", "backward", "recompute")}
+        reason = NOT_COUNTED.format(names=", ".join(unknown))
+        return {key: dict.fromkeys(inner) for key, inner in names.items()}, dict.fromkeys(names, reason)
+    params, flops = count_parameters(config), flops_per_token(config)
+    return {"params": dataclasses.asdict(params), "flops_per_token": dataclasses.asdict(flops)}, {}
 
 
 def run(config: Config, store: str | os.PathLike[str] | None = None) -> Path:

@@ -13,7 +13,7 @@ from tests.bench.turns import in_turn, table
 from tfx_engine.data import make_task
 
 LIMIT = 1.0
-PAIRS = 60
+PAIRS = 40
 CONFIG = {
     "name": "gpt2", "model": {"width": 256, "layers": 6, "heads": 8, "context": 256},
     "techniques": {"position": "learned", "feedforward": {"use": "gelu", "approximate": "tanh"}},

@@ -13,7 +13,7 @@ from tests.bench.turns import in_turn, table
 from tfx_engine.data import make_task
 
 LIMIT = 1.03
-PAIRS = 60
+PAIRS = 40
 CONFIG = {"name": "overhead", "model": {"width": 256, "layers": 6, "heads": 8, "context": 256},
           "run": {"batch": 8, "warmup_steps": 2, "measure_steps": 2 * PAIRS, "device": "cpu"}}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import statistics
 import threading
@@ -15,6 +16,7 @@ import torch
 from tfx_engine.measure.clock import make_clock
 from tfx_engine.measure.device import DeviceSampler
 from tfx_engine.measure.memory import make_meter
+from tfx_engine.measure.memory_events import warm_up_profiler
 from tfx_engine.protocol.config import Config
 from tfx_engine.runfile.create import create
 from tfx_engine.runfile.reader import RunReader
@@ -38,7 +40,8 @@ class TakingTurns(RunControl):
 
     def requests(self):
         self._done.release()
-        self._turn.acquire()
+        while not (self._turn.acquire(timeout=0.05) or self.stop.is_set()):
+            continue
         return super().requests()
 
     def wait(self) -> None:
@@ -56,6 +59,7 @@ class Measured:
     def __init__(self, config: Config, store: Path) -> None:
         self.path = new_run_path(store, config.name, datetime.datetime.now())
         create(self.path, config, "")
+        warm_up_profiler()  # on the main thread, as a worker does
         device = torch.device("cpu")
         self._control = TakingTurns()
         self._writer = RunWriter(self.path)
@@ -75,7 +79,6 @@ class Measured:
 
     def __exit__(self, *error: object) -> None:
         self._control.stop.set("interrupted", "enough")
-        self._control.go()
         self._thread.join(PATIENCE_S)
         self._sampler.stop()
         self._mail.stop()
@@ -94,30 +97,45 @@ class Measured:
         return {int(s) for s, taint in zip(steps["step"], steps["taint"], strict=True) if taint}
 
 
-def in_turn(config: Config, store: Path, theirs: Callable[[int], None], count: int) -> list[tuple[float, float]]:
-    """Milliseconds of `count` steps, ours with all its measuring, and theirs right after it."""
-    pairs: list[tuple[int, float, float]] = []
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """One step of each, one right after the other; wall and CPU time in ms, CPU time that of all threads."""
+
+    step: int
+    ours: float
+    theirs: float
+    ours_cpu: float
+    theirs_cpu: float
+
+
+def in_turn(config: Config, store: Path, theirs: Callable[[int], None], count: int) -> list[Pair]:
+    """`count` steps, ours with all its measuring, and theirs right after it; memory probes and the first are left out."""
+    pairs: list[Pair] = []
     with Measured(config, store) as measured:
         theirs(0)
         done = 0
         while len(pairs) < count:
-            begun = time.perf_counter()
+            begun, begun_cpu = time.perf_counter(), time.process_time()
             step = measured.step()
-            between = time.perf_counter()
+            between, between_cpu = time.perf_counter(), time.process_time()
             if step == done:
                 continue  # a look at the controls without a step, between two phases
             done = step
             theirs(step)
-            pairs.append((step, 1000 * (between - begun), 1000 * (time.perf_counter() - between)))
-    tainted = measured.tainted() | {1}
-    return [(ours, other) for step, ours, other in pairs if step not in tainted]
+            end, end_cpu = time.perf_counter(), time.process_time()
+            pairs.append(Pair(step, 1000 * (between - begun), 1000 * (end - between),
+                              1000 * (between_cpu - begun_cpu), 1000 * (end_cpu - between_cpu)))
+    left_out = measured.tainted() | {1}
+    return [pair for pair in pairs if pair.step not in left_out]
 
 
-def table(title: str, names: tuple[str, str], pairs: list[tuple[float, float]]) -> float:
-    """Print the quartiles; returns the median of the pairs' ratios, ours / theirs."""
-    columns = ([a for a, _ in pairs], [b for _, b in pairs], [a / b for a, b in pairs])
+def table(title: str, names: tuple[str, str], pairs: list[Pair]) -> float:
+    """Print the quartiles; returns the median of the pairs' wall time ratios, ours / theirs."""
     print(f"\n{title}, {len(pairs)} pairs of steps in turn\n{'':>16}{names[0]:>22}{names[1]:>22}{'ratio':>10}")
-    for word, at in (("lower quartile", 0), ("median", 1), ("upper quartile", 2)):
-        ours, theirs, ratio = (statistics.quantiles(column, n=4)[at] for column in columns)
+    wall = [(pair.ours, pair.theirs, pair.ours / pair.theirs) for pair in pairs]
+    cpu = [(pair.ours_cpu, pair.theirs_cpu, pair.ours_cpu / pair.theirs_cpu) for pair in pairs]
+    lines = (("lower quartile", wall, 0), ("median", wall, 1), ("upper quartile", wall, 2), ("CPU, median", cpu, 1))
+    for word, rows, at in lines:
+        ours, theirs, ratio = (statistics.quantiles(column, n=4)[at] for column in zip(*rows, strict=True))
         print(f"{word:>16}{ours:>19.1f} ms{theirs:>19.1f} ms{ratio:>10.3f}")
-    return statistics.median(columns[2])
+    return statistics.median(ratio for _, _, ratio in wall)

@@ -226,13 +226,14 @@ def live_runs(probe: Probe) -> None:
         probe.wait_until(lambda: len(runs.views()) == count, lambda: QTimer.singleShot(3000, probe, lambda: measure(draws)))
 
     def measure(draws: Draws) -> None:
-        stretch_s, before, watchdog = stretches.pop(0), _steps(window), probe.watch()
+        stretch_s, before, before_s, watchdog = stretches.pop(0), _steps(window), waited_s(), probe.watch()
         draws.take()
 
         def done() -> None:
             figures = latency_figures(watchdog.stop())
             probe.say("stretch", seconds=stretch_s, steps=_steps(window), rss_bytes=probe.rss_bytes(),
-                      steps_per_s=(_steps(window) - before) / stretch_s, drawn=draws.take(), seen=_seen(window), **figures)
+                      steps_per_s=(_steps(window) - before) / stretch_s, drawn=draws.take(), seen=_seen(window),
+                      waited_percent=100 * (waited_s() - before_s) / stretch_s, **figures)
             if stretches:
                 measure(draws)
             else:

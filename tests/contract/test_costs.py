@@ -16,7 +16,7 @@ from tests.helpers.tiny import loss_of, tiny_config
 from tfx_engine.estimate import Flops, Parameters, count_parameters, flops_per_token
 from tfx_engine.model.assemble import assemble
 from tfx_engine.protocol.config import Config
-from tfx_engine.techniques.catalogue import technique_for
+from tfx_engine.techniques.catalogue import discover, technique_for
 
 
 def random_config(seed: int) -> Config:
@@ -53,6 +53,13 @@ def test_parameters_in_closed_form_are_those_of_the_model(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_what_the_techniques_declare_adds_up_to_the_model(seed: int) -> None:
     config = random_config(seed)
+    chosen = [technique_for(slot, choice) for slot, choice in config.techniques.items()]
+    assert sum(technique.params(options, config) for technique, options in chosen) == counted_parameters(config).total
+
+
+@pytest.mark.parametrize(("slot", "name"), sorted(discover()))
+def test_every_technique_declares_the_parameters_that_it_brings(slot: str, name: str) -> None:
+    config = tiny_config({slot: name}, data={"task": "recall"})
     chosen = [technique_for(slot, choice) for slot, choice in config.techniques.items()]
     assert sum(technique.params(options, config) for technique, options in chosen) == counted_parameters(config).total
 

@@ -35,7 +35,9 @@ def is_legal(techniques: dict[str, str]) -> bool:
 def test_every_combination_builds_and_trains_one_step(first: tuple[str, ...]) -> None:
     rest = [slot for slot in SLOTS if slot not in FIRST]
     if not is_legal(dict(zip(FIRST, first, strict=True))):
-        pytest.skip("a rule of the catalogue excludes it")
+        _, problems = parse_config({"techniques": dict(zip(FIRST, first, strict=True))})
+        assert "does-not-fit" in [problem.code for problem in problems], "what a rule excludes is refused in words"
+        return
     for others in itertools.product(*(NAMES[slot] for slot in rest)):
         techniques = dict(zip((*FIRST, *rest), (*first, *others), strict=True))
         config = tiny_config(techniques, data={"task": task_for(techniques)})
@@ -68,8 +70,8 @@ def test_switching_one_technique_leaves_all_other_initial_weights_as_they_were(s
     task = {"task": task_for({slot: name})}
     one = dict(assemble(tiny_config(base), "cpu").named_parameters())
     other = dict(assemble(tiny_config({**base, slot: name}, data=task), "cpu").named_parameters())
-    shared = one.keys() & other.keys()
-    assert len(shared) > 20
+    shared = [name for name in one.keys() & other.keys() if one[name].shape == other[name].shape]
+    assert len(shared) > 10
     for parameter in shared:
         assert torch.equal(one[parameter], other[parameter]), parameter
 

@@ -37,6 +37,7 @@ def test_a_worker_answers_checks_then_does_its_run_and_ends(tmp_path):
     assert [reply.id for reply in replies] == [1, 2, 3, 4]
     assert [reply.ok for reply in replies] == [False, False, True, True]
     assert replies[0].problems[0]["path"] == "model.heads" and replies[1].problems[0]["path"] == "run.device"
+    assert replies[2].result["params"]["total"] > 0 and replies[2].result["flops_per_token"]["model"] > 0
     assert replies[3].result["automatic_device"] and replies[3].result["ram_bytes"] > 0
     assert read(run, "info").status == "finished" and read(run, "count_steps") == 7
 

@@ -61,3 +61,10 @@ def test_the_window_scales(qapp: QApplication, tmp_path: Path, repo: Path, facto
     done = program(tmp_path, repo, f"headless=True, screenshot={str(picture)!r}", QT_SCALE_FACTOR=factor)
     assert done.returncode == 0, done.stderr
     assert QImage(str(picture)).width() == 1680 * float(factor)
+
+
+def test_a_picture_that_cannot_be_saved_is_said(qapp: QApplication, tmp_path: Path, repo: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = program(tmp_path, repo, f"headless=True, screenshot={str(tmp_path / 'file' / 'w.png')!r}")
+    assert done.returncode == 1
+    assert "cannot be saved" in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 import tfx_engine.api as tfx
+from tfx_engine.protocol.config import Choice
 from tfx_engine.runfile.reader import RunReader
 
 SMALL = {"model": {"width": 16, "layers": 2, "heads": 2, "context": 16},
@@ -64,6 +66,15 @@ def test_what_an_estimate_does_not_know_is_none_with_its_reason():
         value = estimate[key]
         assert value is None or set(value.values()) == {None}
         assert estimate["missing"][key]
+
+
+def test_of_a_technique_that_the_closed_forms_do_not_know_nothing_is_counted():
+    config = tfx.load_config(SMALL)
+    config = dataclasses.replace(config, techniques={**config.techniques, "feedforward": Choice("mine", {})})
+    estimate = tfx.estimate(config)
+    for key in ("params", "flops_per_token"):
+        assert set(estimate[key].values()) == {None}
+        assert "feedforward/mine" in estimate["missing"][key]
 
 
 def test_an_unknown_level_is_refused():

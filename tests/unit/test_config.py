@@ -223,6 +223,12 @@ def test_a_config_error_carries_every_problem_and_reads_as_sentences() -> None:
     assert str(error).splitlines() == [p.sentence() for p in problems]
 
 
+@pytest.mark.parametrize("section", ["model", "data", "run"])
+def test_only_a_technique_is_used(section: str) -> None:
+    _, problems = parse_config({section: {"use": "learned"}})
+    assert [(p.code, p.path) for p in problems] == [("unknown-key", f"{section}.use")]
+
+
 def test_nearest_finds_the_likely_word_or_nothing() -> None:
     assert nearest("adamv", ["adamw", "sgd"]) == "adamw"
     assert nearest("xyz", ["adamw", "sgd"]) is None

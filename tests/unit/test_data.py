@@ -270,6 +270,7 @@ def test_recall_asks_for_values_of_keys_that_were_given(context: int, symbols: i
     [
         ("copy", {"data": {"symbols": 257}}, "data.symbols: is 257: the task 'copy' needs 257 tokens"),
         ("recall", {"data": {"symbols": 129}}, "at most 128 symbols, or set model.vocab to 258"),
+        ("recall", {"data": {"symbols": 2}, "model": {"vocab": 3}}, "has 3. Set model.vocab to 4 or more."),
         ("recall", {"model": {"context": 2}}, "model.context: is 2 tokens"),
     ],
 )
@@ -284,3 +285,8 @@ def test_tokens_have_short_labels_that_differ(task: str, labels: dict[int, str])
     source = data.make_task(config_for(task))
     assert {token: source.token_text(token) for token in labels} == labels
     assert len({source.token_text(token) for token in range(256)}) == 256
+
+
+def test_a_folder_that_cannot_be_listed_is_not_an_empty_one(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        corpus_module._list_folder(tmp_path / "gone")

@@ -37,8 +37,10 @@ def make_all(kind, runs):
 
 
 def test_the_six_exhibits_are_there_in_the_order_of_the_window():
-    assert [k.name for k in KINDS] == ["memory", "throughput", "loss", "gradients", "attention", "device"]
-    assert len({k.shortcut for k in KINDS}) == len(KINDS)
+    six = ["memory", "throughput", "loss", "gradients", "attention", "device"]
+    assert [k.name for k in KINDS if k.name in six] == six
+    shortcuts = [k.shortcut for k in KINDS if k.shortcut]
+    assert len(set(shortcuts)) == len(shortcuts) >= len(six)
     assert all(k.needs for k in KINDS)
 
 
@@ -107,7 +109,7 @@ def test_a_loss_that_is_not_a_number_breaks_nothing(kind, tmp_path):
         writer.state("finished")
     made = make_all(kind, views([path]))
     if kind.name == "loss":
-        assert "not a number from step 5" in str(made[0].notes[0])
+        assert "not a number at step 5" in str(made[0].notes[0])
 
 
 def test_two_runs_with_one_name_are_two_curves(tmp_path):

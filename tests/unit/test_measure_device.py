@@ -9,7 +9,7 @@ import types
 import pytest
 import torch
 
-from tfx_engine.measure.device import DeviceSampler, NvidiaGpu, find_gpu
+from tfx_engine.measure.device import DeviceSampler, NoGpu, NvidiaGpu, find_gpu
 from tfx_engine.measure.memory import AllocatorMemory, is_out_of_memory, make_meter
 
 CPU = torch.device("cpu")
@@ -101,6 +101,10 @@ def test_without_a_driver_every_reading_has_its_reason(monkeypatch, no_uuid):
     assert gpu.read() == {} and len(gpu.missing) == 5 and "Driver Not Loaded" in gpu.missing["power_w"]
 
 
+def test_a_gpu_that_nobody_can_ask_is_not_called_a_cpu():
+    assert "AMD" in NoGpu("cuda").missing["power_w"] and "Intel" in NoGpu("xpu").missing["power_w"]
+
+
 def test_the_cpu_reads_the_process_and_says_why_there_is_no_more():
     meter = make_meter(CPU)
     meter.start()
@@ -128,6 +132,8 @@ def test_an_allocator_with_statistics_is_read_per_step_and_its_driver_rarely():
     (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), True),
     (RuntimeError("[enforce fail] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes."), True),
     (RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes."), True),
+    (RuntimeError("MPS backend out of memory (MPS allocated: 1.00 GB)."), True),
+    (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
     (MemoryError(), True), (RuntimeError("shapes do not match"), False), (ValueError("not enough memory"), False),
 ])
 def test_running_out_of_memory_is_recognised(error, expected):

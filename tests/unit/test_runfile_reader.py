@@ -101,6 +101,35 @@ def test_a_database_of_something_else_is_a_sentence(tmp_path):
     assert refusal(path).code == "damaged"
 
 
+DEEP = "[" * 100_000 + "]" * 100_000
+
+
+@pytest.mark.parametrize("change", [
+    f"UPDATE run SET config_json = '{DEEP}'", "UPDATE run SET config_json = '{}'",
+    "UPDATE run SET config_json = json_set(config_json, '$.run.warmup_steps', 'x')",
+    f"UPDATE fact SET value = '{DEEP}'", "UPDATE fact SET value = '[1]' WHERE key = 'params'",
+    "UPDATE fact SET value = '3' WHERE key = 'layer_names'",
+    "INSERT INTO prediction (key, value, level) VALUES ('a', 1, 'instant'), ('a.b', 1, 'instant')",
+    "INSERT INTO prediction (key, value, level) VALUES ('a', 'x', 'instant')",
+], ids=lambda change: change[:60])
+def test_content_that_was_tampered_with_is_the_files_fault(tmp_path, small, change):
+    path = shutil.copy(small, tmp_path / "x.tfx")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(change)
+        connection.commit()
+    with pytest.raises(RunFileError) as refused:
+        read_all(path)
+    assert refused.value.problem.code == "damaged"
+
+
+def test_a_schema_that_is_no_text_is_the_files_fault(tmp_path, small):
+    content = small.read_bytes()
+    assert b"CREATE TABLE rollup (" in content
+    path = tmp_path / "x.tfx"
+    path.write_bytes(content.replace(b"CREATE TABLE rollup (", b"CREATE TABLE roll\xa6p ("))
+    assert refusal(path).code == "damaged"
+
+
 def test_a_newer_file_is_refused_politely(tmp_path, small):
     newer = with_byte(small, tmp_path / "newer.tfx", 60, struct.pack(">i", SCHEMA_VERSION + 1))
     problem = refusal(newer)

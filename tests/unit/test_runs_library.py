@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 
 import pytest
 
 from tests.helpers.synthetic_run import running, write_run
 from tfx_engine.protocol.problems import ConfigError
-from tfx_engine.runfile.errors import RunFileError
+from tfx_engine.runfile.errors import RunFileError, failure
 from tfx_engine.runfile.header import is_sealed
+from tfx_workbench.runs import library
 from tfx_workbench.runs.find import find_run
 from tfx_workbench.runs.library import Library
 
@@ -70,6 +72,22 @@ def test_an_abandoned_run_is_sealed_as_interrupted(tmp_path):
     row = Library(tmp_path).scan()[0]
     assert (row.status, row.steps) == ("interrupted", 7)
     assert is_sealed(tmp_path / "a.tfx")
+
+
+def test_an_abandoned_run_that_cannot_be_sealed_is_shown_as_it_is(tmp_path, monkeypatch):
+    path = write_run(tmp_path / "a.tfx", steps=6)
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE run SET status = 'running'")
+    connection.commit()
+    connection.close()
+
+    def no_room(path):
+        raise failure("no-space", path)
+
+    monkeypatch.setattr(library, "seal", no_room)
+    found = Library(tmp_path)
+    assert [row.status for row in found.scan()] == ["interrupted"]
+    assert found.problems == ()
 
 
 def test_deleting_takes_everything_that_belongs_to_a_run(store):

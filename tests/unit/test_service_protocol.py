@@ -64,7 +64,8 @@ def test_another_version_is_refused_in_words(service: Service) -> None:
 @pytest.mark.parametrize("line", [
     b"not json\n", b"\xff\xfe\x00\n", b"[]\n", b'"text"\n', b'{"do":"dance","id":7}\n', b'{"do":"doctor"}\n',
     b'{"do":"submit","id":7,"configs":3}\n', b'{"do":"queue","id":7,"action":"burn"}\n', b"[" * 100_000 + b"\n",
-    b'{"do":"doctor","id":7,"x":"\xff"}\n', b'{"do":"doctor","id":7,"x":' + b"[" * 9999 + b"]" * 9999 + b"}\n",
+    b'{"do":"queue","id":7,"action":"list","run":"\xff"}\n',
+    b'{"do":"doctor","id":7,"x":' + b"[" * 9999 + b"]" * 9999 + b"}\n",
     b'{"do":"doctor","id":7e99}\n', b'{"do":"doctor","id":"7"}\n',
 ], ids=lambda line: repr(line[:20]))
 def test_a_malformed_line_is_refused_and_the_next_one_is_served(service: Service, line: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import logging
+import re
 import threading
 import time
 from contextlib import closing
@@ -13,6 +14,7 @@ import pytest
 import torch
 
 import tfx_engine.api as tfx
+from tfx_engine.measure.device import NoGpu
 from tfx_engine.protocol.messages import Control
 from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_engine.runfile.create import create
@@ -104,6 +106,29 @@ def test_what_is_missing_has_its_reason(finished):
         assert missing[key].endswith("."), key
 
 
+class RefusingGpu(NoGpu):
+    """A driver that refuses a reading only when it is asked for it."""
+
+    def read(self):
+        self.missing["power_w"] = "The NVIDIA driver says: Not Supported."
+        return {}
+
+
+def test_what_the_driver_refuses_later_is_missing_with_its_reason_too(tmp_path, monkeypatch):
+    monkeypatch.setattr("tfx_engine.measure.device.find_gpu", lambda device: RefusingGpu("cpu"))
+    path = queued(tmp_path)
+    execute(path)
+    assert read(path, "missing")["power_w"] == "The NVIDIA driver says: Not Supported."
+
+
+def test_what_the_closed_forms_do_not_know_is_missing_and_the_run_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr("tfx_engine.worker.facts.unknown_techniques", lambda config: ("head/mine",))
+    path = queued(tmp_path)
+    assert execute(path).status == "finished"
+    assert "head/mine" in read(path, "missing")["flops_per_token.model"]
+    assert "flops_per_token" not in read(path, "facts")
+
+
 def test_the_phases_are_events_in_order(finished):
     phases = [event.code for event in read(finished, "events") if event.kind == "phase"]
     assert phases == ["build", "warmup", "measure", "probe"]
@@ -180,11 +205,15 @@ def test_running_out_of_memory_says_what_where_and_what_was_held(tmp_path, monke
 def test_running_out_of_memory_before_any_split_names_what_lies_there(tmp_path, monkeypatch):
     def greedy(training, batch, index, part, *rest):
         with part("forward"):
+            held = torch.ones(2**25)
             torch.empty(2**60)
+            del held
 
     monkeypatch.setattr(loop_module, "train_step", greedy)
     outcome = execute(queued(tmp_path))
-    assert "in the forward pass of step 1" in outcome.reason and "Peak so far:" in outcome.reason
+    assert "in the forward pass of step 1" in outcome.reason
+    found = re.search(r"Peak so far: (\d+)\.\d MiB .*activations and temporary", outcome.reason)
+    assert found and int(found[1]) >= 128, "also what the step itself held, where the allocator keeps no count"
 
 
 def test_the_mailbox_pauses_resumes_probes_and_stops_a_run(tmp_path):

@@ -9,7 +9,7 @@ import hashlib
 import os
 import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -52,9 +52,9 @@ def open_corpus(path: str | None) -> Corpus:
         return _open_file(place, status.st_size, status.st_mtime_ns)
     except FileNotFoundError:
         raise _refused("no-such-file", place, "There is no file {path}.", "Check the path.") from None
-    except PermissionError:
+    except PermissionError as error:  # of a folder, the one file in it that is closed to us
         text = "There is no permission to read {path}."
-        raise _refused("no-permission", place, text, "Allow reading it, or copy it.") from None
+        raise _refused("no-permission", Path(error.filename or place), text, "Allow reading it, or copy it.") from None
     except OSError as error:
         reason = error.strerror or str(error)
         raise _refused("unreadable", place, "{path} cannot be read: {reason}.", "", reason=reason) from None
@@ -107,13 +107,17 @@ def _not_text(head: bytes, whole: bool) -> str | None:
     return None
 
 
+def _raise(error: OSError) -> NoReturn:
+    raise error  # a folder that cannot be listed must not look like an empty one
+
+
 _Listing = tuple[tuple[str, int, int], ...]  # (path, size, time of change) of each file
 
 
 def _list_folder(folder: Path) -> _Listing:
     """The files below a folder in the order of their names; hidden ones are left out."""
     files: list[tuple[str, int, int]] = []
-    for parent, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder, onerror=_raise):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(name for name in names if not name.startswith(".")):
             path = Path(parent, name)

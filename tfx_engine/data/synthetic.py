@@ -87,13 +87,15 @@ def check(config: Config) -> Iterator[Problem]:
     """The vocabulary must hold the symbols, and the context a question."""
     recall = config.data.task == "recall"
     needed = config.data.symbols * (2 if recall else 1)
+    fit = config.vocab // (2 if recall else 1)
     if needed > config.vocab:
         yield Problem(
             code="vocabulary-too-small", path="data.symbols",
             template="is {symbols}: the task {task!r} needs {needed} tokens, but the vocabulary has {vocab}.",
-            hint_template="Choose at most {fit} symbols, or set model.vocab to {needed}.",
+            hint_template=("Choose at most {fit} symbols, or set model.vocab to {needed}." if fit > 1
+                           else "Set model.vocab to {needed} or more."),
             args={"symbols": config.data.symbols, "task": config.data.task, "needed": needed, "vocab": config.vocab,
-                  "fit": config.vocab // (2 if recall else 1)},
+                  "fit": fit},
         )
     if recall and config.model.context < 3:
         yield Problem(

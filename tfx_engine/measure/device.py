@@ -16,6 +16,7 @@ PERIOD_S = 0.5
 _DEVICE_READINGS = ("utilisation_percent", "memory_used_bytes", "temperature_c", "power_w", "sm_clock_mhz")
 _NO_DRIVER = {
     "cpu": tr_mark("The run uses the CPU: see CPU and RAM."),
+    "cuda": tr_mark("No library that this program knows reads an AMD GPU."),  # torch calls those cuda too
     "mps": tr_mark("macOS tells programs without administrator rights nothing about its GPU."),
     "xpu": tr_mark("No library that this program knows reads an Intel GPU."),
 }

@@ -11,7 +11,8 @@ import torch
 
 from tfx_engine.protocol.marker import tr_mark
 
-_CPU_WORDS = ("can't allocate memory", "not enough memory", "cannot allocate memory")
+# Of exceptions that have no class of their own: the CPU's allocator, MPS, CUDA's libraries.
+_WORDS = ("can't allocate memory", "not enough memory", "cannot allocate memory", "out of memory", "alloc_failed")
 DEVICE_BYTES_EVERY_S = 0.1  # the driver is asked this often at most: the call costs more than a short step
 
 
@@ -102,14 +103,17 @@ class MpsMemory:
 
     def __init__(self) -> None:
         self._process = psutil.Process()
-        self.missing = {"allocated_bytes": tr_mark("torch keeps no maximum of what is allocated on this device.")}
+        self.missing = {
+            "allocated_bytes": tr_mark("torch keeps no maximum of what is allocated on this device."),
+            "device_bytes": tr_mark("macOS does not tell what all processes together use of its GPU."),
+        }
 
     def start(self) -> None:
         """Nothing to reset."""
 
     def stop(self) -> StepMemory:
-        driver = int(torch.mps.driver_allocated_memory())
-        return StepMemory(reserved_bytes=driver, device_bytes=driver, rss_bytes=self._process.memory_info().rss)
+        reserved = int(torch.mps.driver_allocated_memory())
+        return StepMemory(reserved_bytes=reserved, rss_bytes=self._process.memory_info().rss)
 
     def capacity_bytes(self) -> int | None:
         return int(torch.mps.recommended_max_memory())
@@ -129,4 +133,4 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that memory ran out, on the device or on the host."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _CPU_WORDS)
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _WORDS)

@@ -147,7 +147,7 @@ def _values(
 ) -> dict[str, Any]:
     known = {card.name: card for card in cards}
     for key in given:
-        if key not in known and key != "use":
+        if key not in known:
             problems.append(_unknown_key(key, f"{path}.{key}", tuple(known)))
     values = {}
     for name, card in known.items():
@@ -188,7 +188,8 @@ def _choice(slot: str, default: str, value: Any, catalogue: Catalogue, problems:
         card = catalogue.find(slot, default)
         given = {}
     assert card is not None
-    return Choice(card.name, _values(card.options, given, path, problems))
+    options = {key: option for key, option in given.items() if key != "use"}
+    return Choice(card.name, _values(card.options, options, path, problems))
 
 
 def _unknown_technique(slot: str, name: Any, catalogue: Catalogue) -> Problem:

@@ -74,7 +74,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, tag_field="say", tag="rep
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True, tag_field="say", tag="notice"):
-    """Something happened. `kind`: started, ended, queue, warm, log."""
+    """Something happened. `kind`: started, ended, queue, warm, log, problem; `gone` comes from the client itself."""
 
     kind: str
     run: str = ""

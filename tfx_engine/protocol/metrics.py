@@ -27,7 +27,8 @@ METRICS: dict[str, Metric] = {m.name: m for m in (
     Metric(name="held_out_loss", title=tr_mark("held-out loss"), unit="nats", better="lower",
            definition=tr_mark("Mean cross-entropy on data the model never trains on, without dropout.")),
     Metric(name="step_ms", title=tr_mark("step time"), unit="ms", better="lower",
-           definition=tr_mark("Wall time of one optimiser update, device-synchronised, without our probes.")),
+           definition=tr_mark("Wall time of one optimiser update, device-synchronised; of our probes only the gradient "
+                              "norms are in it.")),
     Metric(name="tokens_per_s", title=tr_mark("throughput"), unit="tokens/s", better="higher",
            definition=tr_mark("Tokens in the step / wall time of the step. Reported: the median over measured steps.")),
     Metric(name="learning_rate", title=tr_mark("learning rate"), unit="",

@@ -21,7 +21,7 @@ from tfx_engine.runfile.snapshot import Opener, as_words, reading_failure
 from tfx_engine.runfile.tables import STEP_INTEGERS, STEP_WORDS
 
 LIMIT = 100_000  # rows that a reading returns unless told otherwise
-_DATA_ERRORS = (ValueError, TypeError, OverflowError, KeyError, msgspec.MsgspecError)
+_DATA_ERRORS = (ValueError, TypeError, OverflowError, KeyError, RecursionError, msgspec.MsgspecError)
 _WORDS = frozenset(STEP_WORDS)
 _INTEGERS = frozenset({"seq", *STEP_INTEGERS})
 
@@ -50,7 +50,7 @@ class FileAccess:
                 self.was_locked = is_locked(self.path)
                 self._connection = self._opener.open()
                 yield
-            except sqlite3.Error as error:
+            except (sqlite3.Error, UnicodeDecodeError) as error:  # SQLite's own message may quote what is no text
                 raise reading_failure(error, self.path) from error
             finally:
                 if self._connection is not None:

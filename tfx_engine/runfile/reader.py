@@ -14,6 +14,7 @@ from tfx_engine.runfile.arrays import refuse_too_much, unpack
 from tfx_engine.runfile.errors import failure
 from tfx_engine.runfile.lock import is_locked
 from tfx_engine.runfile.outcome import INTERRUPTED
+from tfx_engine.runfile.plausible import check_config, check_facts, check_keys
 from tfx_engine.runfile.rows import (
     AttentionCapture,
     Evaluation,
@@ -52,6 +53,8 @@ class RunReader(StepReader):
             # Looked at before the file was read, so that a writer which ended meanwhile does not seem to have been
             # killed; and once more, in case one has only just begun.
             locked = self.was_locked or is_locked(self.path)
+            resolved = msgspec.json.decode(as_words(config), type=dict)
+            check_config(resolved)
             is_orphan = status == "running" and not locked
             return RunInfo(
                 path=self.path, run_id=as_words(run_id), name=as_words(name), recorded_status=as_words(status),
@@ -59,14 +62,17 @@ class RunReader(StepReader):
                 reason=as_words(reason) or (INTERRUPTED if is_orphan else ""), created_at=as_words(created),
                 started_at=started and as_words(started), ended_at=ended and as_words(ended),
                 queue_position=float(position), comparison=as_words(comparison),
-                config=msgspec.json.decode(as_words(config), type=dict), config_toml=as_words(toml),
+                config=resolved, config_toml=as_words(toml),
                 pid=None if pid is None else int(pid), engine_version=as_words(version), is_locked=locked,
             )
 
     def facts(self) -> dict[str, Any]:
         """What is true of the whole run."""
         with self.reading():
-            return {as_words(k): msgspec.json.decode(as_words(v)) for k, v in self.rows("SELECT key, value FROM fact")}
+            rows = self.rows("SELECT key, value FROM fact")
+            facts = {as_words(key): msgspec.json.decode(as_words(value)) for key, value in rows}
+            check_facts(facts)
+            return facts
 
     def missing(self) -> dict[str, str]:
         """Why readings are missing, by their key."""
@@ -77,7 +83,11 @@ class RunReader(StepReader):
         """What was predicted, by its key."""
         with self.reading():
             rows = self.rows("SELECT key, value, level FROM prediction")
-            return {k: Prediction(k, v, as_words(level)) for k, v, level in rows}
+            check_keys(as_words(key) for key, _, _ in rows)
+            return {
+                as_words(key): Prediction(as_words(key), None if value is None else float(value), as_words(level))
+                for key, value, level in rows
+            }
 
     def newest(self) -> dict[str, int]:
         """The newest seq of every table that has one (0: empty), and the number of attention captures."""

@@ -77,7 +77,7 @@ CREATE TABLE memory_probe (
   adapters INTEGER NOT NULL, temporary INTEGER NOT NULL, other INTEGER NOT NULL,  -- at the peak; they add up to it
   category_peak BLOB NOT NULL,        -- array blob int64 [7]: each category's own maximum
   timeline_ms BLOB NOT NULL,          -- array blob float64 [n]: time within the step
-  timeline BLOB NOT NULL,             -- array blob int64 [n, 7]: bytes by category; every local peak is kept
+  timeline BLOB NOT NULL,             -- array blob int64 [n, 7]: bytes by category; thinned, all highest moments kept
   phases TEXT NOT NULL                -- JSON [[name, start_ms, end_ms], ...]: forward, backward, optimizer
 );
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-IGNORED = -100  # a target that does not count in the loss
+from tfx_engine.data.task import IGNORED
 
 Batch = tuple[Tensor, Tensor]  # inputs_BT, targets_BT (or targets_B), int64
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import queue
 import threading
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 import msgspec
 import torch
 
+from tfx_engine.estimate import count_parameters, flops_per_token, unknown_techniques
 from tfx_engine.model.validate import validate
 from tfx_engine.protocol.codec import decode_line, problem_to_data
-from tfx_engine.protocol.config import parse_config
+from tfx_engine.protocol.config import Config, parse_config
 from tfx_engine.protocol.messages import Reply
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.protocol.stdio import Lines
@@ -94,4 +96,15 @@ def _answer(check: Check) -> Reply:
     config, shallow = parse_config(check.config)
     problems: list[Problem] = [*shallow] if shallow else validate(config)
     data: list[dict[str, Any]] = [problem_to_data(problem) for problem in problems]
-    return Reply(id=check.id, ok=not problems, problems=data)
+    return Reply(id=check.id, ok=not problems, problems=data, result={} if problems else _counts(config))
+
+
+def _counts(config: Config) -> dict[str, Any]:
+    """What a window shows before the run: parameters and FLOPs, where the closed forms know the techniques."""
+    if unknown_techniques(config):
+        return {}
+    params, flops = count_parameters(config), flops_per_token(config)
+    return {
+        "params": dataclasses.asdict(params),
+        "flops_per_token": {"model": flops.model, "hardware": flops.hardware},
+    }

@@ -10,8 +10,9 @@ from typing import Any
 import psutil
 import torch
 
-from tfx_engine.estimate import flops_per_token
+from tfx_engine.estimate import NOT_COUNTED, flops_per_token, unknown_techniques
 from tfx_engine.measure.device import NoGpu, NvidiaGpu
+from tfx_engine.protocol.config import Config
 from tfx_engine.train.setup import Setup
 
 _MOST_TOKEN_LABELS = 4096
@@ -37,7 +38,6 @@ def machine_facts(device: torch.device, gpu: NvidiaGpu | NoGpu) -> dict[str, Any
 def training_facts(setup: Setup) -> dict[str, Any]:
     """Model, data and plan."""
     model, config = setup.training.model, setup.config
-    flops = flops_per_token(config)
     facts = {
         "seed": config.seed,
         "params": {
@@ -45,14 +45,23 @@ def training_facts(setup: Setup) -> dict[str, Any]:
             "trainable": sum(p.numel() for p in model.parameters() if p.requires_grad),
         },
         "layer_names": setup.layer_names,
-        "flops_per_token": {"model": flops.model, "hardware": flops.hardware},
         "corpus": setup.task.facts(),
         "planned_steps": setup.total_steps,
         "tokens_per_step": setup.tokens_per_step,
     }
+    if not unknown_techniques(config):
+        flops = flops_per_token(config)
+        facts["flops_per_token"] = {"model": flops.model, "hardware": flops.hardware}
     if config.vocab <= _MOST_TOKEN_LABELS:
         facts["token_text"] = [setup.task.token_text(token) for token in range(config.vocab)]
     return facts
+
+
+def missing_facts(config: Config) -> dict[str, str]:
+    """Why a fact is not there, by the key of the figure that is made of it."""
+    unknown = unknown_techniques(config)
+    reason = NOT_COUNTED.format(names=", ".join(unknown))
+    return dict.fromkeys(("flops_per_token.model", "flops_per_token.hardware"), reason) if unknown else {}
 
 
 def device_name(device: torch.device) -> str:

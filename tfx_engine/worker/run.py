@@ -10,7 +10,7 @@ import dataclasses
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -109,6 +109,7 @@ class _Run:
         self._setup: Setup | None = None
         self._loop: Loop | None = None
         self._meter: MemoryMeter | None = None
+        self._base_rss_bytes = 0
 
     def to_its_end(self) -> Outcome:
         """Build, warm up, measure, probe. Every failure becomes an outcome in words."""
@@ -128,10 +129,12 @@ class _Run:
         if problems:
             raise ConfigError(problems)
         self._device = pick_device(self._config.run.device)
-        writer.fact("process_base_rss_bytes", facts.rss_bytes())
+        self._base_rss_bytes = facts.rss_bytes()
+        writer.fact("process_base_rss_bytes", self._base_rss_bytes)
         sampler = DeviceSampler(self._device, recorder.device)
         self._meter = make_meter(self._device)
         self._setup = set_up(self._config, self._device)
+        sampler.gpu.read()  # finds out what the driver refuses
         self._note_facts(self._setup, sampler, self._meter)
         clock = make_clock(self._device, self._zero_ns)
         self._loop = Loop(self._setup, clock, self._meter, recorder, self.control)
@@ -141,12 +144,15 @@ class _Run:
             self._loop.run()
         finally:
             sampler.stop()
+            if self._config.run.probes:  # what was refused only when it was asked for
+                self._note_missing({**sampler.gpu.missing, **self._meter.missing})
 
     def _note_facts(self, setup: Setup, sampler: DeviceSampler, meter: MemoryMeter) -> None:
         for key, value in {**facts.machine_facts(self._device, sampler.gpu), **facts.training_facts(setup)}.items():
             self._writer.fact(key, value)
         self._writer.fact("capacity_bytes", meter.capacity_bytes())
         missing = {"mfu": _NO_PEAK, "overhead_percent": _NO_OVERHEAD, **sampler.gpu.missing}
+        missing |= facts.missing_facts(self._config)
         if not can_split(self._device):
             missing["memory_split"] = tr_mark("torch's allocator for this device tells the profiler nothing.")
         if self._config.run.probes:
@@ -155,7 +161,10 @@ class _Run:
             readings = ("grad_norm", "update_ratio", "allocated_bytes", "reserved_bytes", "device_bytes", "rss_bytes",
                         "held_out_loss", "attention", "memory_split", "kernel")
             missing |= dict.fromkeys(readings, _OFF)
-        for key, reason in missing.items():
+        self._note_missing(missing)
+
+    def _note_missing(self, reasons: Mapping[str, str]) -> None:
+        for key, reason in reasons.items():
             self._writer.missing(key, reason)
 
     def _warmed_up(self) -> None:
@@ -181,7 +190,11 @@ class _Run:
         if self._setup is None or self._meter is None:
             return {}
         held = resting_split(self._setup.training.model, self._setup.training.optimizer, self._device)
-        peak = self._meter.stop().allocated_bytes
-        if peak is not None:  # an allocator that counts: what it held beyond is the step's own
+        memory = self._meter.stop()
+        peak = memory.allocated_bytes
+        if peak is None and memory.rss_bytes is not None:
+            # No count: what the process grew by. The tensors of the step are still there, held by the exception.
+            peak = memory.rss_bytes - self._base_rss_bytes
+        if peak is not None:  # what was held beyond is the step's own
             held["activations and temporary"] = max(0, peak - sum(held.values()))
         return held

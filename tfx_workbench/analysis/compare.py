@@ -19,9 +19,9 @@ IDENTITY = ("name",)
 
 
 def effects(baseline: RunData, other: RunData) -> tuple[dict[str, Effect], dict[str, str]]:
-    """The effect of each metric, and the reasons of what could not be known."""
-    result = {name: effect(baseline.measured(name), other.measured(name)) for name in SERIES}
-    before, after = baseline.summary(), other.summary()
+    """The effect of each metric over all measured steps, and the reasons of what could not be known."""
+    result = {name: effect(baseline.every_measured(name), other.every_measured(name)) for name in SERIES}
+    before, after = baseline.complete_summary(), other.complete_summary()
     for key, metric in _counts().items():
         result[metric] = exact_effect(_at(before, key), _at(after, key))
     result["loss"] = _loss(_at(before, "loss.final"), _at(after, "loss.final"))

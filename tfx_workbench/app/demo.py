@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,7 @@ class Demo(QObject):
             return
         preset = next((p for p in self._window.commands.presets if p.name == PRESET), None)
         if preset is None:
-            self._give_up("the preset of the demonstration is missing")
+            self._give_up(self.tr("The preset of the demonstration is missing."))
             return
         session.submitted.connect(self._on_submitted)
         session.refused.connect(lambda _index, problem: self._give_up(problem.sentence()))
@@ -51,7 +52,7 @@ class Demo(QObject):
         self._keys.remove(key)
         if status != "finished":
             self._failed = True
-            _log.error("%s: %s", Path(key).name, reason)
+            _complain(f"{Path(key).name}: {reason}")
         if not self._keys:
             QTimer.singleShot(SETTLE_MS, self, self._finish)
 
@@ -67,22 +68,34 @@ class Demo(QObject):
         themes = ("light", "dark") if "{theme}" in self._screenshot else (before,)
         for name in themes:
             theme.choose(name)
-            take_picture(self._window, Path(self._screenshot.replace("{theme}", name)))
+            path = Path(self._screenshot.replace("{theme}", name))
+            if not take_picture(self._window, path):
+                self._failed = True
+                _complain(self.tr("The picture cannot be saved as {path}.").format(path=path))
         theme.choose(before)
 
     def _give_up(self, reason: str) -> None:
-        _log.error("%s", reason)
+        _complain(reason)
         self._window.messages.say(reason, "bad")
         self._failed = True
         if self._ends:
             QApplication.exit(1)
 
 
-def take_picture(window: MainWindow, path: Path) -> None:
-    """Save what the window shows now, every visible panel drawn anew."""
+def _complain(words: str) -> None:
+    """Into the log, and to whoever waits for the program to end: there may be no window to be seen."""
+    _log.error("%s", words)
+    print(words, file=sys.stderr, flush=True)
+
+
+def take_picture(window: MainWindow, path: Path) -> bool:
+    """Save what the window shows now, every visible panel drawn anew; whether that worked."""
     window.frames.mark_all()
     for _ in range(40):  # one panel a frame at worst
         window.frames.draw()
         QApplication.processEvents()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    window.grab().save(str(path))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return window.grab().save(str(path))

@@ -70,11 +70,12 @@ def _run(
     theme = Theme(app, settings.theme)
     draft = Draft()
     draft.restore(settings.draft())
-    session = Session(Path(store) if store else default_store(), draft, settings.on_disconnect)  # type: ignore[arg-type]
+    on_disconnect = "stop" if headless else settings.on_disconnect  # nobody would see what goes on after the end
+    session = Session(Path(store) if store else default_store(), draft, on_disconnect)
     window = MainWindow(session, settings, theme)
     errors.caught.connect(lambda line, _whole: window.say_error(line, settings.folder / LOG_FILE))
     window.closed.connect(app.quit)
-    _end_on_signals(app, window)
+    signals = _end_on_signals(app, window)
     if headless:
         window.resize(WINDOW_SIZE)  # a display that is not there is small
     window.show()
@@ -88,7 +89,7 @@ def _run(
     window.close()
     window.deleteLater()
     app.processEvents()
-    return code
+    return 128 + signals[0] if headless and signals else code
 
 
 def _begin(window: MainWindow, files: list[str]) -> None:
@@ -98,8 +99,8 @@ def _begin(window: MainWindow, files: list[str]) -> None:
         window.session.open(files)
 
 
-def _end_on_signals(app: QApplication, window: MainWindow) -> None:
-    """Ctrl-C and a polite kill close the window in its proper order.
+def _end_on_signals(app: QApplication, window: MainWindow) -> list[int]:
+    """Ctrl-C and a polite kill close the window in its proper order; the signals that came.
 
     The handler only takes a note: it may run in the middle of anything, also of drawing, which holds the runs' locks.
     """
@@ -109,6 +110,7 @@ def _end_on_signals(app: QApplication, window: MainWindow) -> None:
     timer = QTimer(app)
     timer.timeout.connect(lambda: window.close() if asked else None)
     timer.start(SIGNAL_POLL_MS)
+    return asked
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import json
 import logging
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from PySide6.QtCore import QByteArray, QSaveFile, QSettings
 
@@ -53,13 +53,12 @@ class Settings:
         self._keep("theme", name)
 
     @property
-    def on_disconnect(self) -> str:
+    def on_disconnect(self) -> Literal["finish", "stop"]:
         """What happens to runs when the window goes: `finish` or `stop`."""
-        value = self._text("on_disconnect", "finish")
-        return value if value in ("finish", "stop") else "finish"
+        return "stop" if self._text("on_disconnect", "finish") == "stop" else "finish"
 
     @on_disconnect.setter
-    def on_disconnect(self, value: str) -> None:
+    def on_disconnect(self, value: Literal["finish", "stop"]) -> None:
         self._keep("on_disconnect", value)
 
     @property

@@ -218,6 +218,7 @@ class MainWindow(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:
         """Everything is taken down in a fixed order: what draws first, then what reads, then what runs."""
         self.remember()
+        self.hide()  # runs that are to be stopped take a moment
         self.frames.stop()
         self._draft_timer.stop()
         self.area.close_panels()

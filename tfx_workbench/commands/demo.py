@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,10 +26,10 @@ PICTURE_S = 120.0  # a window takes a second; a machine that is busy with other 
 
 def demo(args: argparse.Namespace) -> int:
     """Exit code 0 where every run finished, 1 where one did not. A picture that fails is said, and is no failure."""
-    say(tr_mark("The five-technique comparison: six runs of about ten seconds each on a CPU of today."))
+    given = read_configs(preset_files(PRESET), store=args.store)
+    say(tr_mark("The five-technique comparison: {count} runs, one after the other.").format(count=len(given)))
     runs: list[RunData] = []
     try:
-        given = read_configs(preset_files(PRESET), store=args.store)
         paths = run_all(given, lambda run: runs.append(keep(run)), args.store)
         print_comparison(runs)
     finally:
@@ -98,11 +97,11 @@ def save_picture(runs: Sequence[Path], picture: Path, store: str | None) -> None
     environment = {**child_environment(), "QT_QPA_PLATFORM": "offscreen"}
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PICTURE_S)
-        trouble = "" if done.returncode == 0 and picture.exists() else done.stderr.strip()
         failed = done.returncode != 0 or not picture.exists()
+        trouble = done.stderr.strip() or tr_mark("the window ended with exit code {code}.").format(code=done.returncode)
     except (OSError, subprocess.TimeoutExpired) as error:
         failed, trouble = True, str(error)
     if failed:
-        say(tr_mark("No picture of the window: {trouble}").format(trouble=trouble or sys.executable))
+        say(tr_mark("No picture of the window: {trouble}").format(trouble=trouble))
     else:
         print(tr_mark("A picture of the window: {picture}").format(picture=picture))

@@ -123,8 +123,6 @@ def in_words(weights_QK: np.ndarray, pool: int) -> Text:
         "a pixel is the mean of {pool} × {pool} weights"), **args)
 
 
-
-
 EXHIBIT = ExhibitType(
     name="attention", title=_TITLE, function=attention, order=50, shortcut="Ctrl+5",
     needs=frozenset({"info", "attention"}),

@@ -83,7 +83,7 @@ def _sentence(runs: Sequence[RunView], series: dict[int, Series]) -> Text | str:
 def _not_a_number(run: RunView) -> Text:
     by_step = series_of(run, "loss", {})
     first = float(by_step.x[np.isnan(by_step.mean)][0])
-    return say(tr_mark("{run}: the loss is not a number from step {step}"), run=run.label, step=f"{first:,.0f}")
+    return say(tr_mark("{run}: the loss is not a number at step {step}"), run=run.label, step=f"{first:,.0f}")
 
 
 EXHIBIT = ExhibitType(

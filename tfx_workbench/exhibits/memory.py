@@ -89,7 +89,7 @@ def _why_no_split(run: RunView) -> Words:
         return say(tr_mark("This run measured nothing but the clock: tick “measure everything” to see its memory."))
     if run.data.is_live:
         return say(tr_mark("Waiting for the first step whose memory is split into categories."))
-    return why_missing([run], "memory", say(tr_mark("The memory of this run was never split into categories.")))
+    return why_missing([run], "memory_split", say(tr_mark("The memory of this run was never split into categories.")))
 
 
 def _used(probes: Sequence[MemoryProbe], share: float = 0.0) -> list[str]:

@@ -1,6 +1,6 @@
 """Throughput: tokens per second of every step, the median of those that count, and its 95 % interval.
 
-Steps that do not count (warm-up, probes, another process on the device) are dots beside the curve: nothing is hidden,
+Steps that do not count (warm-up, memory probes, the first after a pause) are dots beside the curve: nothing is hidden,
 and nothing of it enters the median.
 """
 

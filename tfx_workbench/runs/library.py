@@ -62,7 +62,7 @@ class Library:
             return before
         try:
             row = read_row(path)
-            if row.status == "interrupted" and seal(path):
+            if row.status == "interrupted" and _can_seal(path):
                 row, mark = read_row(path), _mark(path)
         except RunFileError as error:
             return mark, error.problem
@@ -105,6 +105,14 @@ def read_row(path: Path) -> RunRow:
         created_at=info.created_at, started_at=info.started_at, ended_at=info.ended_at, comparison=info.comparison,
         queue_position=info.queue_position, steps=steps, size_bytes=path.stat().st_size,
     )
+
+
+def _can_seal(path: Path) -> bool:
+    """Seal it where there is room and permission for that; a full disk is no reason to hide a run."""
+    try:
+        return seal(path)
+    except RunFileError:
+        return False
 
 
 def _may_be_abandoned(found: RunRow | Problem) -> bool:

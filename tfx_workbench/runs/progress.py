@@ -31,12 +31,11 @@ class Progress:
 def progress_of(run: RunData) -> Progress:
     """The progress of a run by the pace of its newest steps, probes included."""
     settings = run.info.config["run"]
-    # The worker knows better than the configuration: steps that are spent on probes come on top.
     planned = int(run.facts.get("planned_steps") or settings["warmup_steps"] + settings["measure_steps"])
     steps, t_ms = run.steps.raw("step"), run.steps.raw("t_ms")
     if not len(steps):
         return Progress(0, planned, "", None)
-    done = int(steps[-1])
+    done = min(int(steps[-1]), planned)  # the memory of one more step is split at the end
     recent = t_ms[-RECENT - 1 :]
     pace_ms = float(np.mean(np.diff(recent))) if len(recent) > 1 else None
     eta_s = None if pace_ms is None or not run.is_live else max(0, planned - done) * pace_ms / 1000

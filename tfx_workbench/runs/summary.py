@@ -30,6 +30,7 @@ NOT_YET = tr_mark("the run has not ended")
 COLUMN_OF = {
     "memory_bytes.peak": "allocated_bytes", "memory_bytes.step_peak": "allocated_bytes",
     "memory_bytes.reserved": "reserved_bytes", "memory_bytes.device": "device_bytes", "memory_bytes.rss": "rss_bytes",
+    "loss.held_out": "held_out_loss",
 }
 
 
@@ -138,7 +139,7 @@ def highest_probe(probes: list[MemoryProbe]) -> MemoryProbe | None:
 def _memory_reason(run: RunData) -> str:
     if run.memory_probes:
         return tr_mark("this device does not report it")
-    return NO_SPLIT if run.info.status in ENDED else NOT_YET
+    return run.missing.get("memory_split") or (NO_SPLIT if run.info.status in ENDED else NOT_YET)
 
 
 def _highest(measured: Measured, column: str) -> int | None:
@@ -176,4 +177,3 @@ def _nested(predictions: Mapping[str, Any]) -> dict[str, Any] | None:
         table[name] = prediction.value
         result["level"] = prediction.level
     return result or None
-

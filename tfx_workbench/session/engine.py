@@ -159,7 +159,7 @@ class Engine(QObject):
         self._set_state(State.GONE, self.tr("engine ended"))
         if len(self._deaths) > _RESTARTS:
             return
-        QTimer.singleShot(_FIRST_DELAY_MS * 2 ** (len(self._deaths) - 1), self, self.start)
+        QTimer.singleShot(_FIRST_DELAY_MS * 2 ** (len(self._deaths) - 1), self, self.adopt)  # which starts it
         self.restarted.emit(exit_code if exit_code is not None else -1)
 
     def _set_state(self, state: State, words: str) -> None:

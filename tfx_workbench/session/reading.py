@@ -16,6 +16,7 @@ from tfx_engine.runfile.errors import RunFileError
 from tfx_workbench.runs.library import Library, RunRow, read_row
 from tfx_workbench.session.figures import Effects, Figures, effects_of, figures_of
 from tfx_workbench.session.shared_run import SharedRun
+from tfx_workbench.session.trash import empty_old
 
 POLL_MS = 120
 SCAN_MS = 1000
@@ -64,6 +65,7 @@ class Reader(QObject):
             timer.timeout.connect(slot)
             timer.start()
             self._timers.append(timer)
+        empty_old(self._library.store)
         self.scan()
 
     @Slot()

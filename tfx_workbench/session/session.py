@@ -255,5 +255,3 @@ class Session(QObject):
         if live:
             names = ", ".join(row.name for row in live)
             self.said.emit(self.tr("Still running from before: {names}.").format(names=names), "info")
-
-

@@ -59,5 +59,3 @@ def empty_old(store: Path, days: float = KEPT_DAYS) -> int:
             shutil.rmtree(folder, ignore_errors=True)
             thrown += 1
     return thrown
-
-

@@ -32,7 +32,8 @@ class BeforeRun(QFrame):
         """Parameters and model FLOPs per token (forward and backward), None where the engine gave none."""
         parameters = count(total) if total is not None else ""
         if total is not None and trainable is not None:
-            parameters += self.tr(" · {trained} trained").format(trained=count(trainable))
+            words = self.tr("{total}, all trained") if trainable == total else self.tr("{total} · {trained} trained")
+            parameters = words.format(total=parameters, trained=count(trainable))
         self._set(self.tr("parameters"), parameters, self.tr("Numbers in the model, and how many of them are trained."))
         self._set(self.tr("FLOPs / token"), count(flops_per_token) if flops_per_token else "", self.tr(
             "Model FLOPs of one training step, forward and backward, per token. A multiply-add is 2; "

@@ -133,4 +133,3 @@ def effect_colour(palette: Palette, effect: Difference | None, *, higher_is_bett
     if effect is None or not effect.distinguishable or abs(effect.percent) < 0.05:
         return palette.muted
     return palette.better if (effect.percent > 0) == higher_is_better else palette.worse
-

@@ -245,4 +245,3 @@ class PlotFrame(pg.GraphicsWidget):
             if left + width > right_edge - room:
                 continue  # the axis' own name stands there
             painter.drawText(QRectF(left, top, width + 2, 14), Qt.AlignmentFlag.AlignVCenter, text)
-

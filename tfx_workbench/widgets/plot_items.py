@@ -14,8 +14,8 @@ import numpy as np
 import pyqtgraph as pg
 from pyqtgraph.functions import arrayToQPolygonF
 from pyqtgraph.Qt.internals import PrimitiveArray
-from PySide6.QtCore import QLineF, QRectF, Qt
-from PySide6.QtGui import QBrush, QColor, QPainter, QPen, QPolygonF
+from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
+from PySide6.QtGui import QBrush, QColor, QImage, QPainter, QPen, QPolygonF, QTransform
 
 from tfx_workbench.exhibits.colour_maps import colour_table, indices
 from tfx_workbench.exhibits.exhibit import Curve, HeatMap, Stack
@@ -76,6 +76,36 @@ def _tiles(left: np.ndarray, right: np.ndarray, low: np.ndarray, high: np.ndarra
     memory[:, 0], memory[:, 1] = left[seen], low[seen]
     memory[:, 2], memory[:, 3] = (right - left)[seen], (high - low)[seen]
     return result
+
+
+def _fill_see_through(painter: QPainter, tiles: PrimitiveArray, bounds: QRectF, filling: QBrush) -> None:
+    """Fill rectangles that lie within `bounds` so that what is under them can be seen.
+
+    Qt overwrites rectangles as a whole but blends them line by line, which takes 60 times as long (800 of them: 10 ms
+    against 0.15). So they overwrite an empty layer, and the layer is blended.
+    """
+    device, where = painter.device(), painter.combinedTransform()  # to pixels of the screen
+    ratio = device.devicePixelRatioF()
+    seen = where.mapRect(bounds) & QRectF(0, 0, device.width() * ratio, device.height() * ratio)
+    if painter.hasClipping():
+        seen &= where.mapRect(painter.clipBoundingRect())
+    area = seen.toAlignedRect()
+    if area.isEmpty():
+        return
+    layer = QImage(area.size(), QImage.Format.Format_ARGB32_Premultiplied)
+    layer.fill(Qt.GlobalColor.transparent)
+    filler = QPainter(layer)
+    filler.setCompositionMode(QPainter.CompositionMode.CompositionMode_Source)
+    filler.setTransform(where * QTransform.fromTranslate(-area.x(), -area.y()))
+    filler.setPen(Qt.PenStyle.NoPen)
+    filler.setBrush(filling)
+    filler.drawRects(*tiles.drawargs())
+    filler.end()
+    layer.setDevicePixelRatio(ratio)
+    painter.save()
+    painter.resetTransform()
+    painter.drawImage(QPointF(area.topLeft()) / ratio, layer)
+    painter.restore()
 
 
 def _as_steps(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -154,9 +184,7 @@ class CurveItem(_Item):
     def paint(self, painter: QPainter, *_: Any) -> None:
         ratio = painter.device().devicePixelRatio()
         if self._band is not None:
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(brush(self._colour, _BAND_ALPHA))
-            painter.drawRects(*self._band.drawargs())
+            _fill_see_through(painter, self._band, self._bounds, brush(self._colour, _BAND_ALPHA))
         if ratio >= _FINE and self._style == "solid" and self._segments:
             painter.setPen(pen(self._colour, "solid", round(ratio)))
             for pieces in self._segments:

@@ -109,7 +109,8 @@ class RunModel(QAbstractTableModel):
             Column.SPEED: self.tr(
                 "Tokens in a step / wall time of the step: median over the measured steps with its 95 % interval."),
             Column.SPEED_EFFECT: self.tr("Throughput against the baseline, with its 95 % interval."),
-            Column.MEMORY: self.tr("Bytes allocated: the maximum over the measured steps."),
+            Column.MEMORY: self.tr(
+                "Bytes allocated: the maximum over the measured steps; on a CPU over those whose memory was split."),
             Column.MEMORY_EFFECT: self.tr("Peak memory against the baseline."),
             Column.LOSS: self.tr("Training loss of the last step, in nats."),
             Column.TRAINABLE: self.tr("Parameters that are trained, of all parameters."),

@@ -187,5 +187,3 @@ class _View(QTableView):
     def resizeEvent(self, event) -> None:  # type: ignore[no-untyped-def]
         super().resizeEvent(event)
         self.resized.emit(self.viewport().width())
-
-

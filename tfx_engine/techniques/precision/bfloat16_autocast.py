@@ -64,7 +64,7 @@ TECHNIQUE = Technique(
     reference=reference,
     effects=(
         Effect(quantity="activations", sign="-", formula="2 bytes instead of 4 for what matrix products keep"),
-        Effect(quantity="parameters", sign="0", formula="0; a 16-bit copy, 2 bytes per weight, is temporary"),
+        Effect(quantity="parameters", sign="0", formula="0; a 16-bit copy, 2 bytes per weight, counts as activations"),
         Effect(quantity="time", sign="-", formula="where the hardware has bfloat16 units"),
     ),
 )
