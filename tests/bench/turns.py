@@ -109,7 +109,7 @@ class Pair:
 
 
 def in_turn(config: Config, store: Path, theirs: Callable[[int], None], count: int) -> list[Pair]:
-    """`count` steps, ours with all its measuring, and theirs right after it; memory probes and the first are left out."""
+    """`count` steps, ours with all its measuring, and theirs right after it, without memory probes and the first."""
     pairs: list[Pair] = []
     with Measured(config, store) as measured:
         theirs(0)

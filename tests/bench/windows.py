@@ -49,6 +49,7 @@ def window_says(
         "QT_QPA_PLATFORM": "xcb" if display else "offscreen", **({"DISPLAY": display} if display else {}),
     }
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program has its byte code beside it
+    home.mkdir(exist_ok=True)
     # Whatever happens to the window, nothing may go on that would be measured along next time.
     (home / "window.ini").write_text("[General]\non_disconnect=stop\n", encoding="ascii")
     module = [sys.executable, "-m", "tests.bench.window_probe"]

@@ -119,11 +119,12 @@ def test_an_engine_that_dies_is_started_again_and_says_so(tmp_path: Path, standi
         assert first is not None
         old = family(first)
         old[0].kill()
-        wait(lambda: "engine ended unexpectedly" in made.messages.text, "words about it")
+        said = lambda: " ".join(text for _, text in made.messages.history)  # noqa: E731
+        wait(lambda: "engine ended unexpectedly" in said(), "words about it")
         wait(lambda: made.session.engine.pid not in (None, first), "another engine")
         by_name = lambda: {r.name: r.status for r in made.session.runs.rows.values()}  # noqa: E731
         wait(lambda: by_name() == {"endless": "interrupted", "quick": "finished"}, "the queue to go on")
-        assert gone(old)
+        assert gone(old, within_s=20)
 
 
 def test_a_run_goes_on_when_the_window_is_closed_and_the_next_one_finds_it(tmp_path: Path, standin: None) -> None:

@@ -107,6 +107,7 @@ DEEP = "[" * 100_000 + "]" * 100_000
 @pytest.mark.parametrize("change", [
     f"UPDATE run SET config_json = '{DEEP}'", "UPDATE run SET config_json = '{}'",
     "UPDATE run SET config_json = json_set(config_json, '$.run.warmup_steps', 'x')",
+    "UPDATE run SET queue_position = 9e999", "PRAGMA ignore_check_constraints = ON; UPDATE run SET status = 'burning'",
     f"UPDATE fact SET value = '{DEEP}'", "UPDATE fact SET value = '[1]' WHERE key = 'params'",
     "UPDATE fact SET value = '3' WHERE key = 'layer_names'",
     "INSERT INTO prediction (key, value, level) VALUES ('a', 1, 'instant'), ('a.b', 1, 'instant')",
@@ -115,7 +116,7 @@ DEEP = "[" * 100_000 + "]" * 100_000
 def test_content_that_was_tampered_with_is_the_files_fault(tmp_path, small, change):
     path = shutil.copy(small, tmp_path / "x.tfx")
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute(change)
+        connection.executescript(change)
         connection.commit()
     with pytest.raises(RunFileError) as refused:
         read_all(path)

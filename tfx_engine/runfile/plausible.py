@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from tfx_engine.protocol.status import STATUSES
 
 _SECTIONS = ("model", "techniques", "data", "run")
 _COUNTS = ("warmup_steps", "measure_steps")  # of the section `run`
@@ -23,6 +26,12 @@ def check_config(config: Mapping[str, Any]) -> None:
     for name in _COUNTS:
         if not isinstance(config["run"].get(name), int):
             raise ValueError(f"its configuration has no run.{name}")
+
+
+def check_state(status: str, position: float) -> None:
+    """Raise ValueError where a run is in no state that there is, or nowhere in the queue."""
+    if status not in STATUSES or not math.isfinite(position):
+        raise ValueError(f"its state is {status!r}, its place in the queue {position}")
 
 
 def check_facts(facts: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from tfx_engine.runfile.arrays import refuse_too_much, unpack
 from tfx_engine.runfile.errors import failure
 from tfx_engine.runfile.lock import is_locked
 from tfx_engine.runfile.outcome import INTERRUPTED
-from tfx_engine.runfile.plausible import check_config, check_facts, check_keys
+from tfx_engine.runfile.plausible import check_config, check_facts, check_keys, check_state
 from tfx_engine.runfile.rows import (
     AttentionCapture,
     Evaluation,
@@ -55,6 +55,7 @@ class RunReader(StepReader):
             locked = self.was_locked or is_locked(self.path)
             resolved = msgspec.json.decode(as_words(config), type=dict)
             check_config(resolved)
+            check_state(as_words(status), float(position))
             is_orphan = status == "running" and not locked
             return RunInfo(
                 path=self.path, run_id=as_words(run_id), name=as_words(name), recorded_status=as_words(status),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QMainWindow, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QMainWindow, QSplitter, QVBoxLayout, QWidget
 
 from tfx_engine.protocol.problems import Problem
 from tfx_workbench.app.actions import Actions, connect
@@ -21,7 +21,7 @@ from tfx_workbench.exhibits.palette import Palette
 from tfx_workbench.session.session import Session
 from tfx_workbench.widgets.config_pane import ConfigPane
 from tfx_workbench.widgets.message_bar import MessageBar
-from tfx_workbench.widgets.run_table import RunTable
+from tfx_workbench.widgets.runs_card import RunsCard
 from tfx_workbench.widgets.slot_row import FormState
 from tfx_workbench.widgets.top_bar import TopBar
 from tfx_workbench.widgets.words import problem_words
@@ -48,7 +48,8 @@ class MainWindow(QMainWindow):
         self.messages = MessageBar()
         self.pane = ConfigPane(session.draft.catalogue)
         self.area = DockArea()
-        self.table = RunTable()
+        self.runs_card = RunsCard()
+        self.table = self.runs_card.table
         self._lay_out()
         self.frames = Frames(self.area, session.runs.views, session.runs.hold, session.runs.release, self)
         self.commands = RunCommands(self)
@@ -78,7 +79,7 @@ class MainWindow(QMainWindow):
         self.top.add_at_end(self.view_menu.theme_button)
         self._rows = QSplitter(Qt.Orientation.Vertical)
         self._rows.addWidget(self.area)
-        self._rows.addWidget(self._runs_card())
+        self._rows.addWidget(self.runs_card)
         self._columns = QSplitter(Qt.Orientation.Horizontal)
         self._columns.addWidget(self.pane)
         self._columns.addWidget(self._rows)
@@ -102,27 +103,6 @@ class MainWindow(QMainWindow):
         whole.setFocusPolicy(Qt.FocusPolicy.ClickFocus)  # nothing has the focus until somebody asks for it
         self.setCentralWidget(whole)
         whole.setFocus()
-
-    def _runs_card(self) -> QFrame:
-        card = QFrame()
-        card.setObjectName("card")
-        column = QVBoxLayout(card)
-        column.setContentsMargins(4, 8, 4, 4)
-        column.setSpacing(2)
-        head = QHBoxLayout()
-        head.setContentsMargins(8, 0, 8, 0)
-        title = QLabel(self.tr("Runs"))
-        title.setObjectName("cardTitle")
-        self._runs_words = QLabel()
-        self._runs_words.setObjectName("muted")
-        self._runs_words.setTextFormat(Qt.TextFormat.PlainText)
-        head.addWidget(title)
-        head.addStretch(1)
-        head.addWidget(self._runs_words)
-        column.addLayout(head)
-        column.addWidget(self.table, 1)
-        card.setMinimumHeight(120)
-        return card
 
     def _place(self) -> None:
         screen = QGuiApplication.primaryScreen().availableGeometry().size()
@@ -255,7 +235,7 @@ class MainWindow(QMainWindow):
         runs = self.session.runs
         lines = runs.lines()
         self.table.set_lines(lines)
-        self._runs_words.setText(self._runs_sentence(len(lines)))
+        self.runs_card.show_sentence(self._runs_sentence(len(lines)))
         self.commands.show_state()
 
     def _runs_sentence(self, total: int) -> str:

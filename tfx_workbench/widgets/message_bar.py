@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt, QTimer, Signal
@@ -24,6 +25,7 @@ class MessageBar(QFrame):
         self.history: list[tuple[str, str]] = []
         self._act: Callable[[], None] | None = None
         self._text = self._resting = ""
+        self._said_at = 0.0
         self._label = QLabel()
         self._label.setObjectName("message")
         self._label.setTextFormat(Qt.TextFormat.PlainText)
@@ -35,6 +37,9 @@ class MessageBar(QFrame):
         self._dismiss = QPushButton(self.tr("Dismiss"))
         self._dismiss.setObjectName("disclosure")
         self._dismiss.clicked.connect(self.clear)
+        keep = self._dismiss.sizePolicy()
+        keep.setRetainSizeWhenHidden(True)
+        self._dismiss.setSizePolicy(keep)
         row = QHBoxLayout(self)
         row.setContentsMargins(12, 3, 6, 3)
         row.addWidget(self._label, 1)
@@ -47,8 +52,15 @@ class MessageBar(QFrame):
         self.clear()
 
     def say(self, text: str, level: str = INFO, action: str = "", act: Callable[[], None] | None = None) -> None:
-        """Show a message. Information goes by itself after a while; warnings and worse stay."""
+        """Show a message. Information goes by itself after a while; warnings and worse stay, and information that
+        comes upon one that nobody can have read yet goes into the history alone.
+        """
         self.history = [*self.history[-_KEPT:], (level, text)]
+        self.said.emit(level, text)
+        is_fresh = time.monotonic() - self._said_at < _SHOWN_MS / 1000
+        if level == INFO and act is None and self._text and self.property("level") != INFO and is_fresh:
+            return
+        self._said_at = time.monotonic()
         self._label.setText(text)
         self._act = act
         self._text = text
@@ -59,7 +71,6 @@ class MessageBar(QFrame):
         self._timer.stop()
         if level == INFO:
             self._timer.start(_SHOWN_MS)
-        self.said.emit(level, text)
 
     @property
     def text(self) -> str:
