@@ -25,7 +25,8 @@ def gpt2_step(config):
     transformers = pytest.importorskip("transformers", reason="the bench extra is not installed")
     sizes = transformers.GPT2Config(
         vocab_size=config.vocab, n_positions=config.model.context, n_embd=config.model.width,
-        n_layer=config.model.layers, n_head=config.model.heads, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=0, eos_token_id=0,
+        n_layer=config.model.layers, n_head=config.model.heads, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
+        bos_token_id=0, eos_token_id=0,
     )
     torch.manual_seed(0)
     model, task = transformers.GPT2LMHeadModel(sizes).train(), make_task(config)

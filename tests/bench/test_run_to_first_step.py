@@ -2,9 +2,9 @@
 
     python -m pytest tests/bench/test_run_to_first_step.py -s
 
-The stages are the times since F5 at which the window knew of them. `its work` is what the worker itself needed for that
-step and all that comes before it (building, two held-out batches, attention maps, three steps of warm-up); `the road` is
-the rest: F5, service, worker, run file, reading, drawing.
+The stages are the times since F5 at which the window knew of them. `its work` is what the worker itself needed for
+that step and all that comes before it (building, two held-out batches, attention maps, three steps of warm-up);
+`the road` is the rest: F5, service, worker, run file, reading, drawing.
 """
 
 from __future__ import annotations

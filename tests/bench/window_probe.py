@@ -11,111 +11,21 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import statistics
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from PySide6.QtCore import QAbstractEventDispatcher, QEvent, QObject, Qt, QTimer
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QApplication
 
+from tests.bench.probe import Probe, figures_of, waited_s
 from tfx_workbench.app.window import MainWindow
 
-if TYPE_CHECKING:
-    from tfx_workbench.app.watchdog import Latency, Watchdog
-
 DOUBLED = ("throughput", "loss")  # the docked panels that exist a second time, to make eight
-CLOSE_AFTER_S = 280.0  # whatever happens, the process ends
+SETTLE_MS = 3000  # from the choice of runs until everything that is done once is done
 REST_S = 5.0  # between one run and the next: the worker says that it is ready, and still starts what torch needs
-
-
-def fatal(function: Callable[[], None]) -> Callable[[], None]:
-    """End the process where the probe itself fails: the program would only log it, and the parent would wait."""
-
-    def guarded() -> None:
-        try:
-            function()
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-
-    return guarded
-
-
-class Probe(QObject):
-    """Looks at one window from its first event on."""
-
-    def __init__(self, window: MainWindow, spawned_at: float, options: dict[str, Any]) -> None:
-        super().__init__(window)
-        self.window, self.options, self._spawned_at = window, options, spawned_at
-        self.painted_s = self.begun_s = 0.0
-        self._paint_handlers: list[tuple[QObject, Callable[[], None]]] = []
-        window.begun.connect(self._on_begun)
-        window.installEventFilter(self)
-        QTimer.singleShot(int(CLOSE_AFTER_S * 1000), window.close)
-
-    def now_s(self) -> float:
-        """Seconds since the process was started."""
-        return time.monotonic() - self._spawned_at
-
-    def say(self, what: str, **figures: Any) -> None:
-        """Tell the parent."""
-        print(json.dumps({"what": what, "at_s": self.now_s(), **figures}), flush=True)
-
-    def rss_bytes(self) -> int:
-        """Memory of this process that is in RAM."""
-        import psutil  # here: it must not count as start-up
-
-        return int(psutil.Process().memory_info().rss)
-
-    def watch(self) -> Watchdog:
-        """Begin to measure how long the event loop makes anybody wait."""
-        from tfx_workbench.app.watchdog import Watchdog
-
-        watchdog = Watchdog(self)
-        watchdog.start()
-        return watchdog
-
-    def end(self) -> None:
-        """Close the window; the program ends."""
-        QTimer.singleShot(0, self.window.close)
-
-    def _on_begun(self) -> None:
-        self.begun_s = self.now_s()
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if watched is self.window and event.type() == QEvent.Type.Paint and not self.painted_s:
-            self.painted_s = self.now_s()
-        return False
-
-    def when_idle(self, then: Callable[[], None]) -> None:
-        """Call `then` when the event loop, the window being painted and begun, first has nothing more to do."""
-        dispatcher = QAbstractEventDispatcher.instance()
-
-        @fatal
-        def look() -> None:
-            if self.painted_s and self.begun_s and self.window.windowHandle().isExposed():
-                dispatcher.aboutToBlock.disconnect(look)
-                then()
-
-        dispatcher.aboutToBlock.connect(look)
-
-    def wait_until(self, holds: Callable[[], bool], then: Callable[[], None], every_ms: int = 5) -> None:
-        """Call `then` as soon as `holds()` is true."""
-        timer = QTimer(self)
-
-        @fatal
-        def look() -> None:
-            if holds():
-                timer.stop()
-                then()
-
-        timer.timeout.connect(look)
-        timer.start(every_ms)
 
 
 # ------------------------------------------------------------------ up and usable
@@ -133,14 +43,6 @@ def start_up(probe: Probe) -> None:
         probe.end()
 
     probe.when_idle(usable)
-
-
-def waited_s() -> float:
-    """How long this thread could have gone on but other processes had the processor; NaN where nobody counts that."""
-    try:
-        return int(Path("/proc/self/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
-    except OSError:
-        return float("nan")
 
 
 # ------------------------------------------------------------------ from F5 to the first measured step
@@ -178,6 +80,7 @@ def first_step(probe: Probe) -> None:
             nonlocal left
             shown_s = probe.now_s() - pressed_s
             run = session.runs.run(key)
+            assert run is not None
             worker_s, step_s = (float(run.measured(column)[0]) / 1000 for column in ("t_ms", "step_ms"))
             probe.say("first step", engine=engine, shown_s=shown_s, worker_s=worker_s, step_s=step_s, stages=stages)
             window.actions_.stop.trigger()
@@ -205,7 +108,8 @@ def _shows_measured_step(probe: Probe, key: str, stages: dict[str, float], press
             stages.setdefault(event.code, now_s)
     if len(run.steps):
         stages.setdefault("first step", now_s)
-    canvas = probe.window.area.docks["throughput"].panel.view.canvas
+    panel: Any = probe.window.area.docks["throughput"].panel
+    canvas = panel.view.canvas
     plots = [frame.plot for frame in canvas.frames.values()] if canvas is not None else []
     return any(layer.key == f"run {key} median" for plot in plots for layer in plot.layers)
 
@@ -223,14 +127,17 @@ def live_runs(probe: Probe) -> None:
         _add_panels(window)
         runs.show_only(list(runs.rows))
         draws = Draws(window)
-        probe.wait_until(lambda: len(runs.views()) == count, lambda: QTimer.singleShot(3000, probe, lambda: measure(draws)))
+        probe.wait_until(lambda: len(runs.views()) == count, lambda: settle(draws))
+
+    def settle(draws: Draws) -> None:
+        QTimer.singleShot(SETTLE_MS, probe, lambda: measure(draws))
 
     def measure(draws: Draws) -> None:
         stretch_s, before, before_s, watchdog = stretches.pop(0), _steps(window), waited_s(), probe.watch()
         draws.take()
 
         def done() -> None:
-            figures = latency_figures(watchdog.stop())
+            figures = figures_of(watchdog)
             probe.say("stretch", seconds=stretch_s, steps=_steps(window), rss_bytes=probe.rss_bytes(),
                       steps_per_s=(_steps(window) - before) / stretch_s, drawn=draws.take(), seen=_seen(window),
                       waited_percent=100 * (waited_s() - before_s) / stretch_s, **figures)
@@ -268,7 +175,8 @@ class Draws:
     def __init__(self, window: MainWindow) -> None:
         self._times_ms: dict[str, list[float]] = {}
         for name, dock in window.area.docks.items():
-            dock.panel.update_runs = self._timed(name, dock.panel.update_runs)
+            panel: Any = dock.panel
+            panel.update_runs = self._timed(name, panel.update_runs)
 
     def _timed(self, name: str, update: Callable[..., None]) -> Callable[..., None]:
         def update_runs(*arguments: Any) -> None:
@@ -283,11 +191,6 @@ class Draws:
         taken = {name: (len(t), statistics.median(t), max(t)) for name, t in self._times_ms.items()}
         self._times_ms.clear()
         return taken
-
-
-def latency_figures(latency: Latency) -> dict[str, float]:
-    """What `Probe.say` says of the event loop."""
-    return {"samples": latency.count, "median_ms": latency.median_ms, "p99_ms": latency.p99_ms, "max_ms": latency.max_ms}
 
 
 def _steps(window: MainWindow) -> int:
@@ -315,7 +218,7 @@ def long_run(probe: Probe) -> None:
             QTimer.singleShot(2000, probe, lambda: done(shown_s))
 
         def done(shown_s: float) -> None:
-            figures = latency_figures(watchdog.stop())
+            figures = figures_of(watchdog)
             probe.say("long run", shown_s=shown_s, steps=_steps(window), rss_bytes=probe.rss_bytes(), **figures)
             probe.end()
 
@@ -336,18 +239,19 @@ PARTS = {"start_up": start_up, "first_step": first_step, "live_runs": live_runs,
 @contextlib.contextmanager
 def probed(spawned_at: float, part: str, options: dict[str, Any]) -> Iterator[None]:
     """While it lasts, a program that enters Qt's event loop is probed from there on."""
-    original = QApplication.exec
+    application: Any = QApplication
+    original = application.exec
 
     def exec_() -> int:
         window = next(w for w in QApplication.topLevelWidgets() if isinstance(w, MainWindow))
         PARTS[part](Probe(window, spawned_at, options))
         return original()
 
-    QApplication.exec = staticmethod(exec_)
+    application.exec = staticmethod(exec_)
     try:
         yield
     finally:
-        QApplication.exec = original
+        application.exec = original
 
 
 def main() -> int:

@@ -41,8 +41,8 @@ def window_says(
 ) -> list[dict[str, Any]]:
     """Start a window, let the probe of that part measure it (see `window_probe`), and return all that it said.
 
-    `home` is where the window finds runs and keeps settings; without a `display` it is offscreen. Fails where the program
-    ends with anything but 0.
+    `home` is where the window finds runs and keeps settings; without a `display` it is offscreen. Fails where the
+    program ends with anything but 0.
     """
     environment = {
         **os.environ, "TFX_HOME": str(home), "PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": str(home / "bytecode"),

@@ -57,6 +57,16 @@ def test_over_the_run_there_is_the_composition_at_each_probe_and_the_process_bet
     assert len(layers(exhibit, Curve)[0].x) == 63
 
 
+def test_over_the_run_on_a_device_its_own_figures_stand_between_the_probes_and_not_the_hosts(tmp_path):
+    path = tmp_path / "device.tfx"
+    with running(path, steps=20, **SIZES) as run:
+        run.advance(10)
+        run.writer.fact("device", {"name": "Synthetic device", "kind": "cuda"})
+        run.writer.flush()
+        exhibit = exhibit_type("memory").make(views([path]), {"view": "over"})
+    assert [curve.key for curve in layers(exhibit, Curve)] == ["allocated_bytes", "reserved_bytes"]
+
+
 def test_a_capacity_that_fits_is_a_line_and_one_that_does_not_is_said(tmp_path):
     for factor, drawn in ((1.5, True), (100.0, False)):
         path = tmp_path / f"{factor}.tfx"

@@ -56,7 +56,7 @@ from tfx_engine.service.runs import RunQueue
 from tfx_engine.service.worker_process import WorkerProcess
 from tfx_engine.service.workers import Workers
 
-END_GRACE_S = 4.5  # from end-of-file on the stdin of a worker, which ends itself within four seconds, to its kill
+END_GRACE_S = 3.5  # from end-of-file on the stdin of a worker, which ends itself within three seconds, to its kill
 STOP_GRACE_S = 20.0  # from a polite stop until end-of-file: a step of a large model takes its time
 
 _CLIENT_ENDED = tr_mark("The program that had started the run ended.")

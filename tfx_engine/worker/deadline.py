@@ -10,7 +10,7 @@ from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.writer import RunWriter
 from tfx_engine.train.control import StopFlag
 
-GRACE_S = 3.0  # for the step under way; an interrupted run is over within five seconds
+GRACE_S = 2.0  # for the step under way; an interrupted run is over within five seconds, also on a busy machine
 RECORDING_S = 1.0  # for writing it down
 _LOOK_S = 0.1
 

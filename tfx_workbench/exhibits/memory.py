@@ -24,6 +24,7 @@ from tfx_workbench.exhibits.exhibit import (
     Layer,
     LegendEntry,
     Line,
+    LineStyle,
     Marker,
     Plot,
     Span,
@@ -51,8 +52,12 @@ _NAMES = {
 _PHASES = {
     "forward": tr_mark("forward"), "backward": tr_mark("backward"), "optimizer": tr_mark("optimizer"),
 }
+_DEVICE_FIGURES: tuple[tuple[str, str, LineStyle], ...] = (
+    ("allocated_bytes", tr_mark("allocated"), "solid"), ("reserved_bytes", tr_mark("reserved"), "dashed"),
+    ("device_bytes", tr_mark("device, all processes"), "dotted"),
+)
 _DEFINITIONS = (
-    *define("allocated_bytes", "rss_bytes"),
+    *define("allocated_bytes", "reserved_bytes", "device_bytes", "rss_bytes"),
     *(Definition(say(_NAMES[c]), say(CATEGORY_DEFINITIONS[c])) for c in CATEGORIES),
 )
 _PLACES = 700  # along the time within a step: about as many as a panel has pixels
@@ -182,10 +187,9 @@ def _over(
             layers.append(Curve(key, other.label, _steps_of(theirs), peaks, other.colour_name, steps=True, points=True))
             extra.append(LegendEntry(other.label, other.colour_name))
     highest = highest_probe(probes) or probes[0]
-    process = _process_memory(run, mine, scale, highest.peak_bytes)
-    if process is not None:
-        layers.append(process)
-        extra.append(LegendEntry(process.label, "muted", "dotted"))
+    for curve in _between_probes(run, mine, scale, highest.peak_bytes, choices):
+        layers.append(curve)
+        extra.append(LegendEntry(curve.label, "muted", curve.style))
     layers.append(_peak_marker(float(highest.step), highest.peak_bytes, scale))
     return axis, layers, extra
 
@@ -194,17 +198,34 @@ def _steps_of(probes: Sequence[MemoryProbe]) -> np.ndarray:
     return np.array([p.step for p in probes], dtype=np.float64)
 
 
-def _process_memory(run: RunView, resident: Series, scale: Scale, peak_bytes: int) -> Curve | None:
-    """Resident memory between the probes; it holds much that is no tensor, so it may lie above the axis."""
-    known = np.isfinite(resident.mean)
+def _between_probes(
+    run: RunView, resident: Series, scale: Scale, peak_bytes: int, choices: Choices
+) -> list[Curve]:
+    """What is known at every step, also between the probes: the device's own figures, on the CPU the process's."""
+    if run.data.facts.get("device", {}).get("kind", "cpu") == "cpu":
+        base = float(run.data.facts.get("process_base_rss_bytes") or 0.0)
+        label = say(tr_mark("process memory beyond its start") if base else tr_mark("process memory"))
+        process = _known_curve("rss", label, resident, resident.mean - base, scale, "dotted", peak_bytes)
+        return [process] if process is not None else []
+    curves = []
+    for column, title, style in _DEVICE_FIGURES:
+        series = series_of(run, column, choices)
+        curve = _known_curve(column, say(title), series, series.high, scale, style, peak_bytes)
+        if curve is not None:
+            curves.append(curve)
+    return curves
+
+
+def _known_curve(
+    key: str, label: Text, series: Series, values: np.ndarray, scale: Scale, style: LineStyle, peak_bytes: int
+) -> Curve | None:
+    """The finite part of a series; one far above the peak is told in words, so that it does not flatten the rest."""
+    known = np.isfinite(values)
     if not known.any():
         return None
-    base = float(run.data.facts.get("process_base_rss_bytes") or 0.0)
-    label = say(tr_mark("process memory beyond its start") if base else tr_mark("process memory"))
-    beyond = resident.mean[known] - base
     return Curve(
-        "rss", label, resident.x[known], beyond / scale.size, "muted", style="dotted",
-        sets_range=bool(beyond.max() <= _ROOM * peak_bytes),
+        key, label, series.x[known], values[known] / scale.size, "muted", style=style,
+        sets_range=bool(values[known].max() <= _ROOM * peak_bytes),
     )
 
 

@@ -57,7 +57,8 @@ def figures_of(run: SharedRun) -> Figures:
         device_info = run.facts.get("device")
         paused = run.is_live and is_paused(run)
     memory, speed, loss = summary["memory_bytes"], summary["tokens_per_s"], summary["loss"]
-    peak = memory["step_peak"] if memory["step_peak"] is not None else memory["peak"]
+    # The peak that `show` and `compare` name: the one whose composition is known.
+    peak = memory["peak"] if memory["peak"] is not None else memory["step_peak"]
     started = progress.done > 0
     return Figures(
         status=run.info.status, reason=run.info.reason, name=run.info.name, paused=paused,
