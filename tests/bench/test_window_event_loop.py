@@ -19,8 +19,9 @@ from tests.bench.windows import ROOT, has_x_server, window_says, x_server
 
 LIMIT_MS = 50.0
 RUNS, RATE = 4, 250
-STRETCHES_S = [20, 20, 20]
-GROWTH_LIMIT_BYTES_PER_STEP = 100.0  # a step in the run file is about 400 bytes; held in memory it would be more
+STRETCHES_S = [20] * 5
+FULL_AFTER = 1  # stretches until everything that holds the newest steps is full, and memory is compared
+GROWTH_LIMIT_BYTES_PER_STEP = 100.0  # a step that was kept would take 300 and more; one of a rollup takes 20
 
 
 @contextlib.contextmanager
@@ -52,8 +53,8 @@ def show(title, stretches):
 
 
 def growth_per_step(stretches):
-    """By how many bytes memory grew with each step, from the end of the first stretch on."""
-    first, last = stretches[0], stretches[-1]
+    """By how many bytes memory grew with each step, once everything that holds the newest ones is full."""
+    first, last = stretches[FULL_AFTER], stretches[-1]
     growth = (last["rss_bytes"] - first["rss_bytes"]) / (last["steps"] - first["steps"])
     print(f"memory grows by {growth:.0f} bytes a step")
     return growth
