@@ -158,6 +158,13 @@ def test_a_run_from_elsewhere_is_opened_like_one_of_the_library(session: Session
     assert session.runs.lines()[0].tokens_per_s is not None
 
 
+def test_several_runs_opened_together_are_compared_with_the_first(session: Session, tmp_path: Path) -> None:
+    paths = [write_run(tmp_path / f"{name}.tfx", steps=20) for name in ("first", "second")]
+    session.open(paths)
+    wait(lambda: any(line.speed_effect is not None for line in session.runs.lines()), "the difference")
+    assert session.runs.baseline == str(paths[0])
+
+
 @pytest.mark.parametrize(("name", "content", "words"), [
     ("broken.tfx", b"this is not a database, whatever its name says" * 20, "run file"),
     ("broken.toml", b"model = [", "TOML"),

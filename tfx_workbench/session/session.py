@@ -178,6 +178,8 @@ class Session(QObject):
         for path in found.runs:
             self.reading.add_file(str(path))
             self.runs.tick(str(path))
+        if len(found.runs) > 1 and not self.runs.baseline:  # as `compare` does: against the first
+            self.runs.set_baseline(str(found.runs[0]))
 
     def load_from_run(self, key: str) -> None:
         """Edit the configuration of a run."""
