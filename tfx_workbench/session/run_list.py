@@ -36,6 +36,7 @@ class RunList(QObject):
         self.baseline = ""
         self._focus = ""
         self._expected: set[str] = set()  # submitted a moment ago, not listed yet
+        self._opened: set[str] = set()  # opened a moment ago, neither listed nor refused yet
         self._colours: dict[str, int] = {}
         self._runs: dict[str, SharedRun] = {}
         self._figures: dict[str, Figures] = {}
@@ -130,6 +131,15 @@ class RunList(QObject):
             self.ticked.append(key)
         self._selection_changed()
 
+    def open(self, keys: Sequence[str]) -> None:
+        """Show runs that lie elsewhere, too; several opened together are compared with the first."""
+        self._opened |= set(keys) - self.rows.keys()
+        for key in keys:
+            self._reading.add_file(key)
+            self.tick(key)
+        if len(keys) > 1 and not self.baseline:
+            self.set_baseline(keys[0])
+
     def add_submitted(self, keys: Sequence[str]) -> None:
         """Show runs that were queued a moment ago; the oldest ones give up their colours where it gets too many."""
         self._expected |= set(keys)
@@ -193,7 +203,9 @@ class RunList(QObject):
         changed = fresh != self.rows
         self.rows = fresh
         self._expected -= fresh.keys()
-        gone = [k for k in self.ticked if k not in fresh and k not in self._expected]
+        self._opened -= fresh.keys()
+        awaited = self._expected | self._opened
+        gone = [k for k in self.ticked if k not in fresh and k not in awaited]
         if gone and self._was_listed:
             self.ticked = [k for k in self.ticked if k not in gone]
             self.baseline = "" if self.baseline in gone else self.baseline
@@ -211,8 +223,10 @@ class RunList(QObject):
             self._show_views()
 
     def _on_refused(self, key: str, problem: object) -> None:
+        self._opened.discard(key)
         if key not in self._expected:
             self.ticked = [k for k in self.ticked if k != key]
+            self.baseline = "" if self.baseline == key else self.baseline
             self._selection_changed()
             self.refused.emit(key, problem)
 

@@ -175,11 +175,7 @@ class Session(QObject):
             self.problem_found.emit(problem, "warning")
         if found.configs:
             self.draft.load(found.configs, found.config_files[0].stem)
-        for path in found.runs:
-            self.reading.add_file(str(path))
-            self.runs.tick(str(path))
-        if len(found.runs) > 1 and not self.runs.baseline:  # as `compare` does: against the first
-            self.runs.set_baseline(str(found.runs[0]))
+        self.runs.open([str(path) for path in found.runs])
 
     def load_from_run(self, key: str) -> None:
         """Edit the configuration of a run."""
