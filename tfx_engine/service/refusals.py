@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.messages import PROTOCOL
 from tfx_engine.protocol.problems import Problem
@@ -54,3 +56,10 @@ def not_checked(reason: str) -> Problem:
 def no_configuration() -> Problem:
     """An empty submission."""
     return Problem(code="no-configuration", path="", template=tr_mark("There is nothing to run."))
+
+
+def not_adopted(path: Path, error: Exception) -> Problem:
+    """A run file that could not be judged when looking for queued runs that a dead engine left."""
+    return Problem(code="not-adopted", path=str(path), args={"error": f"{type(error).__name__}: {error}"},
+                   template=tr_mark("could not be looked at, so it stays where it is: {error}."),
+                   hint_template=tr_mark("If it is queued, it is taken up when the engine starts the next time."))

@@ -10,19 +10,20 @@ import bisect
 import datetime
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfx_engine.protocol.config import Config
+from tfx_engine.protocol.problems import Problem
 from tfx_engine.protocol.status import ENDED, Status
 from tfx_engine.runfile.create import create
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.lock import RunLock, is_locked
 from tfx_engine.runfile.store import default_store, new_run_path, run_files, side_files
 from tfx_engine.service import refusals
-from tfx_engine.service.events import Events, Found
+from tfx_engine.service.events import Events, Found, Unreadable
 
 if TYPE_CHECKING:
     from tfx_engine.runfile.rows import RunInfo
@@ -54,6 +55,9 @@ class RunQueue:
         self._runs: list[Queued] = []
         self._last_position = 0.0
         self._changed = False
+        # Between `take` and the worker's own lock a run file is free: a search for orphans must not take it then.
+        self._taken: set[Path] = set()
+        self._taking = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -95,6 +99,8 @@ class RunQueue:
     def take(self) -> Path:
         """The next run, out of the queue and unlocked, for a worker to lock."""
         run = self._runs.pop(0)
+        with self._taking:
+            self._taken.add(run.path.absolute())
         run.lock.release()
         self._changed = True
         return run.path
@@ -139,12 +145,19 @@ class RunQueue:
     def look_for_orphans(self, events: Events) -> None:
         """Lock the queued runs of the store that nobody holds, and post them as `Found`, some time later."""
         def look() -> None:
-            found = tuple(_orphans(store))
+            found, problems = find_orphans(store, self._adopt)
+            for problem in problems:
+                events.put(Unreadable(problem, None))
             if found:
-                events.put(Found(found))
+                events.put(Found(tuple(found)))
 
         store = self.home
         threading.Thread(target=look, name="look for orphans", daemon=True).start()
+
+    def _adopt(self, path: Path) -> Queued | None:
+        """The run, locked, where it is queued, free, and none that this service has given to a worker."""
+        with self._taking:
+            return None if path.absolute() in self._taken else adopt(path)
 
 
 def read_info(path: Path) -> RunInfo:
@@ -158,23 +171,43 @@ def read_info(path: Path) -> RunInfo:
         reader.close()
 
 
-def _orphans(store: Path) -> Iterator[Queued]:
+def find_orphans(
+    store: Path, adopt: Callable[[Path], Queued | None]
+) -> tuple[list[Queued], list[Problem]]:
+    """The queued runs of a store that nobody held, now locked, and what is wrong with files that could not be judged.
+
+    One file that cannot be judged never keeps the others from being found: their locks would be held for nothing.
+    """
+    found: list[Queued] = []
+    problems: list[Problem] = []
     try:
         files = run_files(store)
     except RunFileError:
-        return  # a store that cannot be read has nothing to adopt; the first run says why
+        return found, problems  # a store that cannot be read has nothing to adopt; the first run says why
     for path in files:
         try:
-            if is_locked(path) or read_info(path).recorded_status != "queued":
-                continue
-            lock = RunLock(path)
+            queued = adopt(path)
         except RunFileError:
             continue  # damaged, foreign, or taken by another service just now
-        try:
-            info = read_info(path)  # once more: between the two it may have been run
-        except RunFileError:
-            info = None
-        if info is not None and info.recorded_status == "queued":
-            yield Queued(info.queue_position, path, lock)
-        else:
-            lock.release()
+        except Exception as error:
+            problems.append(refusals.not_adopted(path, error))
+            continue
+        if queued is not None:
+            found.append(queued)
+    return found, problems
+
+
+def adopt(path: Path) -> Queued | None:
+    """The run, locked, where it is queued and free. Raises `RunFileError`."""
+    if is_locked(path) or read_info(path).recorded_status != "queued":
+        return None
+    lock = RunLock(path)
+    try:
+        info = read_info(path)  # once more: between the two it may have been run
+    except BaseException:
+        lock.release()
+        raise
+    if info.recorded_status == "queued":
+        return Queued(info.queue_position, path, lock)
+    lock.release()
+    return None
