@@ -11,12 +11,15 @@ import pytest
 
 from tests.helpers.commandline import write_config
 from tests.helpers.synthetic_run import write_run
+from tfx_engine.protocol.codec import problem_to_data
+from tfx_engine.protocol.messages import Notice
 from tfx_engine.protocol.metrics import CATEGORIES
-from tfx_engine.protocol.problems import ConfigError
+from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_workbench.cli import FUNCTIONS, main
 from tfx_workbench.commands import words
 from tfx_workbench.commands.configs import read_configs
 from tfx_workbench.commands.parser import COMMANDS
+from tfx_workbench.commands.run import _trouble
 
 
 @pytest.fixture
@@ -291,3 +294,10 @@ def test_differences_are_signed():
 
 def test_times_are_in_words():
     assert [words.seconds(s) for s in (4.4, 75, 3700, None)] == ["4 s", "1 min 15 s", "1 h 01 min", "–"]
+
+
+def test_the_command_line_hears_of_a_full_disk_but_not_of_chatter() -> None:
+    full = Notice(kind="log", run="/a/run.tfx", detail={"text": "/a/run.tfx: cannot be written: the disk is full."})
+    chatter = Notice(kind="log", run="/a/run.tfx", detail={"text": "libgomp: hello"})
+    refused = Notice(kind="problem", detail=problem_to_data(Problem(code="x", path="y", template="is bad.")))
+    assert [_trouble(n) for n in (full, chatter, refused)] == [full.detail["text"], None, "y: is bad."]

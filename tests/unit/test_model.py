@@ -185,3 +185,9 @@ def test_recording_changes_no_output_and_ends_with_its_block() -> None:
     with pytest.raises(ZeroDivisionError), record_attention():
         _ = 1 / 0
     assert probe.recorder is None
+
+
+def test_more_threads_than_a_machine_can_bear_are_refused() -> None:
+    problems = validate(tiny_config(run={"threads": 4096}))
+    assert [(p.path, p.code) for p in problems] == [("run.threads", "out-of-range")]
+    assert validate(tiny_config(run={"threads": 1})) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 
@@ -13,6 +14,7 @@ from tfx_engine.protocol.problems import ConfigError, Problem, nearest
 from tfx_engine.techniques.catalogue import technique_for
 
 _KINDS = ("cuda", "xpu", "mps", "cpu")  # as `auto` tries them
+THREADS_PER_CORE = 4  # more of them only make the machine thrash
 
 
 def validate(config: Config) -> list[Problem]:
@@ -23,6 +25,7 @@ def validate(config: Config) -> list[Problem]:
         problems += technique.check(options, config)
     problems += data.check(config)
     problems += _check_device(config.run.device)
+    problems += _check_threads(config.run.threads)
     return problems
 
 
@@ -72,6 +75,17 @@ def _check_device(name: str) -> Iterator[Problem]:
         yield Problem(
             code="no-such-device", path="run.device", template="is {name!r}, but torch finds only: {there}.",
             hint_template="Choose one of these, or 'auto'.", args={"name": name, "there": there},
+        )
+
+
+def _check_threads(threads: int | None) -> Iterator[Problem]:
+    """Refuse a number of threads that only makes the machine thrash."""
+    cores = os.cpu_count() or 1
+    if threads is not None and threads > THREADS_PER_CORE * cores:
+        yield Problem(
+            code="out-of-range", path="run.threads", args={"threads": threads, "cores": cores},
+            template="is {threads}, but this machine has {cores} cores.",
+            hint_template="Choose at most {cores}, or leave it out.",
         )
 
 

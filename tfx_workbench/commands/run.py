@@ -14,6 +14,7 @@ from typing import Literal
 import msgspec
 
 from tfx_engine.client import Client, ServiceGone
+from tfx_engine.protocol.codec import problem_from_data
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.messages import Notice
 from tfx_engine.protocol.problems import ConfigError, Problem
@@ -69,6 +70,8 @@ def run_all(
     def hear(notice: Notice) -> None:
         if notice.kind == "gone":
             gone.set()
+        elif (trouble := _trouble(notice)) is not None:
+            say(trouble)
 
     with Client(store, on_disconnect=on_disconnect, warm=len(given) > 1, on_notice=hear) as client:
         try:
@@ -84,6 +87,15 @@ def run_all(
         if gone.is_set():
             say(tr_mark("The engine ended before the runs did. What was measured is in their run files."))
     return paths
+
+
+def _trouble(notice: Notice) -> str | None:
+    """What the engine or a run's recorder complains of, such as a full disk; None for all that is mere chatter."""
+    if notice.kind == "problem":
+        return problem_from_data(notice.detail).sentence()
+    text = str(notice.detail.get("text", ""))
+    # A recorder's sentence begins with the file that it cannot write.
+    return text if notice.kind == "log" and notice.run and text.startswith(notice.run) else None
 
 
 def _stop(client: Client, follower: Follower) -> None:
