@@ -101,10 +101,6 @@ class Settings:
         self._keep("layout/version", LAYOUT_VERSION)
         self._keep(f"layout/{name}", state)
 
-    def forget_layout(self) -> None:
-        """Back to the arrangement that the window starts with."""
-        self._ini.remove("layout")
-
     def panel_choices(self, panel: str) -> dict[str, str]:
         """What was chosen in a panel."""
         value = _json(self._text(f"panels/{panel}", "{}"))

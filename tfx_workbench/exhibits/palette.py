@@ -60,4 +60,3 @@ LIGHT = Palette(
     runs=("#2463D6", "#B85600", "#128060", "#8A3FC7", "#8A6D00", "#B8265F", "#0E7490", "#5B6B12"),
     categories=_CATEGORIES,
 )
-PALETTES = {p.name: p for p in (DARK, LIGHT)}
