@@ -76,6 +76,7 @@ def _ended(pid: int) -> bool:
 
 
 def test_a_child_leads_a_session_of_its_own() -> None:
+    # Compared within the child: the session's leader of this process may live where it has no number (a container).
     child = subprocess.run([sys.executable, "-c", "import os; print(os.getsid(0) == os.getpid())"], capture_output=True,
                            text=True, **launch.own_session())
-    assert child.stdout.strip() == "True" and os.getsid(0) != 0
+    assert child.stdout.strip() == "True"
