@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -93,6 +95,22 @@ def test_a_writer_that_is_gone_without_a_word_leaves_an_interrupted_run(opened, 
     run = opened(path).load()
     assert run.status == "interrupted"
     assert run.summary()["steps"] == 12
+
+
+def test_what_is_recorded_of_an_abandoned_run_later_is_seen(opened, tmp_path):
+    with running(tmp_path / "live" / "a.tfx") as writing:
+        writing.advance(5)
+        writing.writer.flush()
+        shutil.copytree(tmp_path / "live", tmp_path / "killed")
+    path = tmp_path / "killed" / "a.tfx"
+    run = opened(path).load()
+    while run.refresh():
+        pass
+    assert (run.info.status, run.info.recorded_status, run.refresh()) == ("interrupted", "running", frozenset())
+    with RunWriter(path) as writer:
+        writer.state("failed", "It was killed.")
+    assert "info" in run.refresh()
+    assert (run.info.recorded_status, run.info.reason) == ("failed", "It was killed.")
 
 
 def test_a_queued_run_has_no_steps_and_says_why_figures_are_missing(opened, tmp_path):

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from tfx_engine.protocol.status import ENDED
 from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.rows import AttentionCapture, Evaluation, Event, LogLine, MemoryProbe, RunInfo
+from tfx_engine.runfile.store import beside
 from tfx_engine.runfile.tables import LAYER_COLUMNS
 from tfx_workbench.runs.devicecolumns import DeviceColumns
 from tfx_workbench.runs.layercolumns import LayerColumns
@@ -36,6 +37,7 @@ MOST_ROWS = 4000  # of events, evaluations, lines of the log
 MAPS_KEPT = 64  # attention maps, one layer of one capture each
 INFO_EVERY_S = 0.25
 SUMMARY_EVERY_S = 0.5
+Mark = tuple[int, ...]
 
 
 class RunData:
@@ -64,6 +66,7 @@ class RunData:
             "logs": self._refresh_logs,
         }
         self._is_settled = False  # ended and read to its end
+        self._abandoned: Mark | None = None  # as `_is_settled`, but nobody has recorded its end yet
         self._info_at = self._summary_at = -1.0
         self._summary: dict[str, Any] | None = None
         self.attention = functools.lru_cache(MAPS_KEPT)(self._read_attention)
@@ -89,13 +92,18 @@ class RunData:
         Names: info, steps, memory, attention, device, evaluations, events, logs. An empty set from an ended run means
         that everything was read.
         """
-        if self._is_settled:
+        mark = mark_of(self.path)
+        if self._is_settled or mark == self._abandoned:
             return frozenset()
+        if not self.is_live:
+            self._info_at = -1.0  # whoever settles an abandoned run writes once, and that is not to be missed
         with self._reader.snapshot():  # one opening of the file, and one moment for all tables
             changed = {"info"} if self._refresh_info() else set()
             newest = self._reader.newest()
             changed |= {name for name, read in self._readers.items() if self._is_new(name, newest) and read()}
-        self._is_settled = not self.is_live and not changed
+        is_read = not self.is_live and not changed
+        self._is_settled = is_read and self.info.recorded_status in ENDED
+        self._abandoned = mark if is_read else None
         return frozenset(changed)
 
     def _is_new(self, name: str, newest: dict[str, int]) -> bool:
@@ -211,6 +219,19 @@ class RunData:
     def _read_attention_tokens(self, capture: int) -> NDArray[np.int32] | None:
         """Token ids [T] of the sample of one capture; None where they were not kept."""
         return self._reader.attention_tokens(capture)
+
+
+def mark_of(path: Path) -> Mark:
+    """What differs as soon as anybody has written to a run file."""
+    marks: list[int] = []
+    for file in (path, beside(path, "-wal")):
+        try:
+            found = file.stat()
+        except OSError:
+            marks.append(-1)
+        else:
+            marks += (found.st_ino, found.st_size, found.st_mtime_ns)
+    return tuple(marks)
 
 
 def thinned_probes(probes: list[MemoryProbe]) -> list[MemoryProbe]:
