@@ -10,7 +10,7 @@ import pytest
 
 from tests.helpers.worker import Worker, queue_run, read, until
 from tfx_engine.protocol.messages import Reply
-from tfx_engine.protocol.worker_messages import Check, Ended, Examine, Ready, RunFile, WarmedUp
+from tfx_engine.protocol.worker_messages import Check, Ended, Examine, Ready, RunFile, Stop, WarmedUp
 
 ENDLESS = {"measure_steps": 1_000_000}
 # One step of this model takes far longer than an interruption may: attention over a very long context.
@@ -62,6 +62,16 @@ def test_end_of_file_interrupts_the_run_between_steps(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
+def test_the_service_can_stop_the_run_without_a_letter(tmp_path):
+    run = queue_run(tmp_path, run={"measure_steps": 10**6})
+    with Worker() as worker:
+        worker.begin(run)
+        worker.hear(WarmedUp)
+        worker.say(Stop())
+        assert worker.hear(Ended).status == "stopped"
+    assert read(run, "info").status == "stopped"
+
+
 def test_a_signal_interrupts_the_run(tmp_path):
     run = queue_run(tmp_path, run=ENDLESS)
     with Worker() as worker:

@@ -29,7 +29,16 @@ from tfx_engine.protocol.launch import end_with_parent
 from tfx_engine.protocol.messages import Reply
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.protocol.stdio import Lines, take_stdio
-from tfx_engine.protocol.worker_messages import Check, Ended, Examine, Ready, RunFile, ToWorker, WarmedUp
+from tfx_engine.protocol.worker_messages import (
+    Check,
+    Ended,
+    Examine,
+    Ready,
+    RunFile,
+    Stop,
+    ToWorker,
+    WarmedUp,
+)
 from tfx_engine.runfile.mailbox import Mailbox
 from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.writer import RunWriter
@@ -46,7 +55,7 @@ def main() -> int:
         print("ImportError: this stand-in is broken", file=sys.stderr)
         return 1
     lines.send(Ready(torch="stand-in"))
-    input_ended = threading.Event()
+    input_ended, stop = threading.Event(), threading.Event()
     runs: list[threading.Thread] = []
     for line in lines.receive():
         match decode_line(line, ToWorker):
@@ -55,8 +64,10 @@ def main() -> int:
             case Examine(id=number):
                 lines.send(Reply(id=number, ok=True, result={"torch": "stand-in", "devices": ["cpu"]}))
             case RunFile(path=path):
-                runs.append(threading.Thread(target=_run, args=(Path(path), lines, input_ended)))
+                runs.append(threading.Thread(target=_run, args=(Path(path), lines, input_ended, stop)))
                 runs[-1].start()
+            case Stop():
+                stop.set()
     input_ended.set()
     return 0
 
@@ -69,7 +80,7 @@ def _check(number: int, name: str) -> Reply:
     return Reply(id=number, ok=not problems, problems=[problem_to_data(p) for p in problems])
 
 
-def _run(path: Path, lines: Lines, input_ended: threading.Event) -> None:
+def _run(path: Path, lines: Lines, input_ended: threading.Event, stop: threading.Event) -> None:
     reader = RunReader(path)
     name = reader.info().name
     reader.close()
@@ -77,7 +88,7 @@ def _run(path: Path, lines: Lines, input_ended: threading.Event) -> None:
     writer.state("running")
     lines.send(WarmedUp(device="cpu" if os.environ.get(MODE) == "on-cpu" else "cuda"))
     _misbehave(name)
-    status = _steps(name, writer, Mailbox(path), input_ended)
+    status = _steps(name, writer, Mailbox(path), input_ended, stop)
     if name == "quick":
         writer.fact("environment", dict(os.environ))
     writer.state(status)
@@ -86,11 +97,13 @@ def _run(path: Path, lines: Lines, input_ended: threading.Event) -> None:
     os._exit(0)
 
 
-def _steps(name: str, writer: RunWriter, mailbox: Mailbox, input_ended: threading.Event) -> str:
+def _steps(
+    name: str, writer: RunWriter, mailbox: Mailbox, input_ended: threading.Event, stop: threading.Event
+) -> str:
     steps = 10**9 if name in ("endless", "hang", "crash", "exit") else 2
     for step in range(1, steps + 1):
         writer.step(step=step, phase="measure", t_ms=step * 10.0, loss=1.0 / step, step_ms=10.0, tokens=64)
-        if any(control.action == "stop" for control in mailbox.poll()):
+        if stop.is_set() or any(control.action == "stop" for control in mailbox.poll()):
             return "stopped"
         if input_ended.is_set() and name != "hang":
             return "interrupted"

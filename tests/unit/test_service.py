@@ -364,6 +364,17 @@ def test_shutdown_with_stop_stops_runs_politely(start: Start) -> None:
     assert [info(run).status for run in (running, queued)] == ["stopped", "stopped"]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk is always full here")
+def test_a_stop_that_finds_no_room_for_a_letter_reaches_the_worker_all_the_same(start: Start) -> None:
+    client = start(on_disconnect="stop")
+    (run,) = client.submit(named("endless"))
+    until(lambda: has_steps(run))
+    Path(f"{run}.mail").symlink_to("/dev/full")
+    client.shutdown(stop=True)
+    assert client.wait(10)
+    assert info(run).status == "stopped"
+
+
 def test_shutdown_without_stop_finishes_first(start: Start) -> None:
     client = start()
     runs = client.submit(named("quick", "quick"))

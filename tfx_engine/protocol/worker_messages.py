@@ -1,7 +1,8 @@
 """What service and worker say to each other: one JSON object a line, tagged by `do` (to) or `say` (from the worker).
 
 A worker says `ready` once torch is imported. It then answers checks, one after the other, until it is given a run; it
-does that one run, says `ended` and exits. End-of-file on its stdin ends it, a run under way as `interrupted`.
+does that one run, which `stop` may cut short, says `ended` and exits. End-of-file on its stdin ends it, a run under way
+as `interrupted`.
 """
 
 from __future__ import annotations
@@ -19,9 +20,13 @@ class ToDo(msgspec.Struct, frozen=True, kw_only=True, tag_field="do"):
 
 
 class RunFile(ToDo, frozen=True, kw_only=True, tag="run"):
-    """Take this queued run file and do its run; the last thing that a worker is asked."""
+    """Take this queued run file and do its run."""
 
     path: str
+
+
+class Stop(ToDo, frozen=True, kw_only=True, tag="stop"):
+    """End the run after the step under way, as its mailbox would say it: for a disk without room for a letter."""
 
 
 class Check(ToDo, frozen=True, kw_only=True, tag="validate"):
@@ -60,5 +65,5 @@ class Ended(Said, frozen=True, kw_only=True, tag="ended"):
     reason: str = ""
 
 
-ToWorker = RunFile | Check | Examine
+ToWorker = RunFile | Stop | Check | Examine
 FromWorker = Ready | Reply | WarmedUp | Ended

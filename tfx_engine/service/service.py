@@ -29,7 +29,7 @@ from tfx_engine.protocol.messages import (
 )
 from tfx_engine.protocol.status import Status
 from tfx_engine.protocol.stdio import Lines
-from tfx_engine.protocol.worker_messages import Ended, FromWorker, Ready, WarmedUp
+from tfx_engine.protocol.worker_messages import Ended, FromWorker, Ready, Stop, WarmedUp
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.mailbox import post
 from tfx_engine.service import refusals
@@ -261,8 +261,7 @@ class Service:
         try:
             post(Path(str(worker.run)), Control(id=uuid.uuid4().hex, action="stop"))
         except (OSError, RunFileError):
-            self._workers.end_all(END_GRACE_S)
-            return
+            worker.send(Stop())  # no room for a letter
         timer = threading.Timer(STOP_GRACE_S, self.events.put, (Overdue(),))
         timer.daemon = True
         timer.start()

@@ -6,7 +6,10 @@ import dataclasses
 import queue
 import threading
 
+from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.status import Status
+
+ON_REQUEST = tr_mark("Stopped on request.")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,9 +17,18 @@ from tfx_engine.protocol.config import Config, parse_config
 from tfx_engine.protocol.messages import Reply
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.protocol.stdio import Lines
-from tfx_engine.protocol.worker_messages import Check, Ended, Examine, Ready, RunFile, ToWorker, WarmedUp
+from tfx_engine.protocol.worker_messages import (
+    Check,
+    Ended,
+    Examine,
+    Ready,
+    RunFile,
+    Stop,
+    ToWorker,
+    WarmedUp,
+)
 from tfx_engine.runfile.errors import RunFileError
-from tfx_engine.train.control import StopFlag
+from tfx_engine.train.control import ON_REQUEST, StopFlag
 from tfx_engine.worker.doctor import examine
 from tfx_engine.worker.run import Outcome, execute
 from tfx_engine.worker.warm_up import warm_up
@@ -56,7 +65,7 @@ def converse(lines: Lines, inbox: Inbox, stop: StopFlag) -> None:
     """Say ready, answer checks, do one run. To be called by the main thread, which is the one that torch works on."""
     runs: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     lines.send(Ready(torch=str(torch.__version__)))
-    threading.Thread(target=_answer_until_run, args=(lines, inbox, runs), name="answers", daemon=True).start()
+    threading.Thread(target=_answer, args=(lines, inbox, runs, stop), name="answers", daemon=True).start()
     warm_up()
     path = runs.get()
     if path is not None:
@@ -64,8 +73,8 @@ def converse(lines: Lines, inbox: Inbox, stop: StopFlag) -> None:
         lines.send(Ended(status=outcome.status, reason=outcome.reason))
 
 
-def _answer_until_run(lines: Lines, inbox: Inbox, runs: queue.SimpleQueue[str | None]) -> None:
-    """Answer each check at once, also while the main thread still warms up; hand the run over."""
+def _answer(lines: Lines, inbox: Inbox, runs: queue.SimpleQueue[str | None], stop: StopFlag) -> None:
+    """Answer each check at once, also while the main thread still warms up; hand the run over, and stop it."""
     try:
         while (line := inbox.get()) is not None:
             try:
@@ -75,12 +84,13 @@ def _answer_until_run(lines: Lines, inbox: Inbox, runs: queue.SimpleQueue[str | 
                 continue
             match message:
                 case Check():
-                    lines.send(_answer(message))
+                    lines.send(_checked(message))
                 case Examine():
                     lines.send(Reply(id=message.id, ok=True, result=examine()))
                 case RunFile():
                     runs.put(message.path)
-                    return
+                case Stop():
+                    stop.set("stopped", ON_REQUEST)
     finally:
         runs.put(None)
 
@@ -92,7 +102,7 @@ def _run(path: str, lines: Lines, stop: StopFlag) -> Outcome:
         return Outcome("failed", error.problem.sentence())
 
 
-def _answer(check: Check) -> Reply:
+def _checked(check: Check) -> Reply:
     config, shallow = parse_config(check.config)
     problems: list[Problem] = [*shallow] if shallow else validate(config)
     data: list[dict[str, Any]] = [problem_to_data(problem) for problem in problems]

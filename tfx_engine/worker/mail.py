@@ -9,7 +9,7 @@ from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.messages import Control
 from tfx_engine.runfile.mailbox import Mailbox
 from tfx_engine.runfile.writer import RunWriter
-from tfx_engine.train.control import ProbeRequest, RunControl
+from tfx_engine.train.control import ON_REQUEST, ProbeRequest, RunControl
 
 PERIOD_S = 0.1
 _HEARD = tr_mark("Received: {action}.")
@@ -47,7 +47,7 @@ class MailReader:
             case "resume":
                 self._control.resume()
             case "stop":
-                self._control.stop.set("stopped", "Stopped on request.")
+                self._control.stop.set("stopped", ON_REQUEST)
             case "probe":
                 self._control.ask(ProbeRequest(message.layer, message.head))
         self._writer.event("control", message.action, _HEARD, action=message.action, id=message.id)
