@@ -56,7 +56,7 @@ def test_runs_are_their_owners_alone(tmp_path):
     with RunWriter(path) as writer:
         writer.flush()
         sides = [file for file in store.side_files(path) if file.exists()]
-        assert len(sides) == 3 and {stat.S_IMODE(file.stat().st_mode) for file in sides} == {0o600}
+        assert len(sides) == 4 and {stat.S_IMODE(file.stat().st_mode) for file in sides} == {0o600}
 
 
 def test_a_file_that_is_there_is_not_overwritten(tmp_path):

@@ -8,6 +8,7 @@
 | `reader` | everything that anyone may want to know, live or years later |
 | `lock`, `seal` | who is writing; closing a file that nobody writes any more |
 | `spool` | stores on a network file system |
+| `reserve` | room for the last words of a run that fills the disk |
 | `mailbox` | pause, resume, stop, probe |
 | `arrays`, `tables`, `rows` | array blobs, the columns, what a reader returns |
 | `rollup` | minimum, maximum, sum and count over many steps |

@@ -31,10 +31,12 @@ class Buffer:
         self._changed = threading.Condition()
 
     def put(self, item: Item, patience_s: float) -> bool:
-        """Append; waits while there is no room. False where there was none in `patience_s` seconds."""
+        """Append; waits while there is no room. False where there was none in `patience_s` seconds.
+
+        There is always room for an order: it is small, and the run's last word may be one.
+        """
         with self._changed:
-            # An item larger than the whole buffer is let in alone.
-            if self._items and self._bytes + item.size > self.max_bytes:
+            if item.done is None and self._is_full(item):
                 self._hurry()
                 if not self._changed.wait_for(lambda: not self._is_full(item), patience_s):
                     return False
@@ -45,6 +47,7 @@ class Buffer:
         return True
 
     def _is_full(self, item: Item) -> bool:
+        # An item larger than the whole buffer is let in alone.
         return bool(self._items) and self._bytes + item.size > self.max_bytes
 
     def _hurry(self) -> None:

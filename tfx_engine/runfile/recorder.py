@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -32,6 +33,7 @@ Position = tuple[int, RollupState]  # before a transaction: the newest seq, the 
 _RESUMED = tr_mark(
     "The run file could not be written for {seconds:.1f} s ({error}). What was measured meanwhile is in it."
 )
+_UNWRITTEN = tr_mark("What was measured last is not in this file, which {error}")
 _REFUSED = tr_mark("A row of {table} could not be stored: {error}")
 
 
@@ -40,22 +42,27 @@ class Recorder:
 
     def __init__(
         self, connection: sqlite3.Connection, path: Path, buffer: Buffer, t_ms: Callable[[], float],
-        on_error: Callable[[RunFileError | None], None] | None = None,
+        on_error: Callable[[RunFileError | None], None] | None = None, give_room: Callable[[], bool] = lambda: False,
     ) -> None:
         self.error: RunFileError | None = None
         self._connection, self._path, self._buffer = connection, path, buffer
-        self._t_ms, self._on_error = t_ms, on_error
+        self._t_ms, self._on_error, self._give_room = t_ms, on_error, give_room
         self._failing_since = 0.0
         self._rollups = Rollups()
         self._rollups.resume(connection)
         self._seq: int = connection.execute("SELECT COALESCE(MAX(seq), 0) FROM step").fetchone()[0]
-        self._give_up_at: float | None = None
+        self._patience: Callable[[], float] | None = None  # once it is to finish
+        self._finishing_since = 0.0
         self._thread = threading.Thread(target=self._run, name="run-file-writer", daemon=True)
         self._thread.start()
 
-    def finish(self, patience_s: float) -> None:
-        """Write what is left and end the thread; a disk that stays full is given `patience_s` seconds."""
-        self._give_up_at = time.monotonic() + patience_s
+    def finish(self, patience: Callable[[], float]) -> None:
+        """Write what is left and end the thread; a disk that stays full is given `patience()` seconds.
+
+        After them the newest state is written all the same where `give_room` makes room for it.
+        """
+        self._finishing_since = time.monotonic()
+        self._patience = patience
         self._buffer.hurry()
         self._thread.join()
 
@@ -73,9 +80,10 @@ class Recorder:
 
     def _write_until_told(self) -> None:
         while True:
-            is_last = self._give_up_at is not None
+            is_last = self._patience is not None
             batch = self._buffer.take(0 if is_last else COMMIT_EVERY_S)
             if batch and not self._write_patiently(batch):
+                self._write_last_words(batch)
                 return
             if is_last and not batch:
                 return
@@ -94,7 +102,7 @@ class Recorder:
                     is_careful = True
                     continue
                 self._fails(write_failure(error, self._path))
-            if self._give_up_at is not None and time.monotonic() > self._give_up_at:
+            if self._patience is not None and time.monotonic() - self._finishing_since > self._patience():
                 return False
             time.sleep(RETRY_EVERY_S)
         for item in batch:
@@ -102,6 +110,20 @@ class Recorder:
                 item.done.set()
         self._works_again()
         return True
+
+    def _write_last_words(self, batch: list[Item]) -> None:
+        """The newest state alone, before everything that waits: it is what a reader cannot do without."""
+        while self._buffer:
+            batch = [*batch, *self._buffer.take(0)]
+        states = [item for item in batch if item.table == "state"]
+        if not states or self.error is None or not self._give_room():
+            return
+        status, reason, identity = states[-1].values
+        if status == "finished":  # its measurements are not here
+            status = "failed"
+        reason = f"{reason} {_UNWRITTEN.format(error=self.error.problem.message)}".lstrip()
+        with suppress(sqlite3.Error):
+            self._transaction(self._write, [Item("state", (status, reason, identity), 0)])
 
     def _fails(self, error: RunFileError) -> None:
         if self.error is None:

@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from tfx_engine.runfile import spool
+from tfx_engine.runfile import reserve, spool
 from tfx_engine.runfile.connect import change_journal_mode, connect
 from tfx_engine.runfile.errors import RunFileError, failure, os_failure, write_failure
 from tfx_engine.runfile.header import check_file, is_sealed
@@ -58,6 +58,7 @@ def seal_connection(connection: sqlite3.Connection, path: Path) -> None:
     A reader in the middle of something for seconds keeps the log from being emptied: it then stays beside the file,
     nothing is lost, and the next `seal` ends the matter.
     """
+    reserve.give_up(path)  # first: on a full disk it is the room for what follows
     connection.execute(f"PRAGMA busy_timeout = {_PATIENCE_MS}")
     connection.execute("PRAGMA synchronous = FULL")
     status = connection.execute("SELECT status FROM run WHERE id = 1").fetchone()[0]

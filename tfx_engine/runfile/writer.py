@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_engine.protocol.status import STATUSES
-from tfx_engine.runfile import spool
+from tfx_engine.runfile import reserve, spool
 from tfx_engine.runfile.buffer import Buffer, Item
 from tfx_engine.runfile.connect import change_journal_mode, connect
 from tfx_engine.runfile.create import utc_now
@@ -37,7 +37,10 @@ from tfx_engine.runfile.texts import json_text
 
 PATIENCE_S = 60.0  # of a caller whose buffer is full
 STATE_PATIENCE_S = 10.0
+HURRIED_PATIENCE_S = 1.0  # with a disk that refuses, once somebody waits for the end
+_LOOK_S = 0.1
 _STATE = tr_mark("The run is {status}.")
+_DROPPED = tr_mark("From here on nothing is kept: the run file cannot be written, and the run was told to end.")
 _STEP_COLUMNS = frozenset(STEP_COLUMNS)
 _STEP_BYTES = 1500  # of one waiting step, roughly
 
@@ -47,11 +50,12 @@ class RunWriter:
 
     def __init__(
         self, path: str | os.PathLike[str], on_error: Callable[[RunFileError | None], None] | None = None,
-        lock: RunLock | None = None, buffer: Buffer | None = None,
+        lock: RunLock | None = None, buffer: Buffer | None = None, hurried: Callable[[], bool] = lambda: False,
     ) -> None:
         """Take the lock (or take over `lock`, which is released even if this fails) and open an existing file.
 
         `on_error` is called on the writer's thread with what keeps it from writing, and with None once it can again.
+        `hurried`: whether somebody waits for the end, so that a disk which refuses is not given much time any more.
         On a network file system it records on a local disk, and moves the file when it is closed (see `spool`). Raises
         `RunFileError`: no such file, in use, no permission, no space, damaged, newer.
         """
@@ -61,7 +65,8 @@ class RunWriter:
             check_file(self.path)  # before a lock file is made beside what is no run file
         self._lock = lock or RunLock(self.path)
         self._buffer = buffer or Buffer()
-        self._is_closed = False
+        self._hurried = hurried
+        self._is_closed = self._is_dropping = False
         with ExitStack() as undo:
             undo.callback(self._lock.release)
             try:
@@ -70,7 +75,9 @@ class RunWriter:
                 undo.callback(self._connection.close)
                 if not change_journal_mode(self._connection, "wal"):
                     raise failure("in-use", self.path, who="")
-                self._recorder = Recorder(self._connection, self.path, self._buffer, self.t_ms, on_error)
+                reserve.make(self._local)
+                self._recorder = Recorder(self._connection, self.path, self._buffer, self.t_ms, on_error,
+                                          lambda: reserve.give_up(self._local))
             except sqlite3.Error as error:
                 raise write_failure(error, self.path) from None
             undo.pop_all()
@@ -175,7 +182,7 @@ class RunWriter:
     def state(self, status: str, reason: str = "") -> None:
         """The run's new state, on disk (fully synchronised) when this returns, with everything handed over before.
 
-        Raises `RunFileError` where it cannot be written within 10 s; it is tried further until `close`.
+        Raises `RunFileError` where it cannot be written within 10 s (hurried: 1 s); it is tried further until `close`.
         """
         if status not in STATUSES:
             raise ValueError(f"{status!r} is no state of a run")
@@ -192,13 +199,13 @@ class RunWriter:
 
         Where the file cannot be sealed now (no space, a reader in the middle of something) its log stays beside it,
         with nothing lost, for `seal` to end the matter. Raises `RunFileError` where something could not be written at
-        all: the file is then as after the last commit.
+        all: the file is then as after the last commit, but for the newest state, for which a little room is kept.
         """
         if self._is_closed:
             return
         self._is_closed = True
         try:
-            self._recorder.finish(STATE_PATIENCE_S)
+            self._recorder.finish(self._patience_s)
             if self._recorder.error is not None:
                 raise self._recorder.error
             seal_connection(self._connection, self.path)
@@ -229,11 +236,32 @@ class RunWriter:
             raise ValueError(f"{self.path} is closed")
         if self._recorder.error is not None and not self._recorder.is_alive:
             raise self._recorder.error
-        if not self._buffer.put(Item(table, values, size, done), PATIENCE_S):
-            raise self._recorder.error or failure("write-failed", self.path, error="the disk is too slow")
+        item, start = Item(table, values, size, done), time.monotonic()
+        while not self._buffer.put(item, min(_LOOK_S, PATIENCE_S)):
+            if self._is_hopeless():
+                self._drop()
+                return
+            if time.monotonic() - start >= PATIENCE_S:
+                raise self._recorder.error or failure("write-failed", self.path, error="the disk is too slow")
+
+    def _is_hopeless(self) -> bool:
+        return self._recorder.error is not None and self._hurried()
+
+    def _patience_s(self) -> float:
+        return HURRIED_PATIENCE_S if self._is_hopeless() else STATE_PATIENCE_S
+
+    def _drop(self) -> None:
+        """Leave a row out, and say so in the file should it ever be written again."""
+        if not self._is_dropping:
+            self._is_dropping = True
+            values = (self.t_ms(), utc_now(), "warning", "rows-dropped", _DROPPED, "{}")
+            self._buffer.put(Item("event", values, 0, threading.Event()), 0)  # as an order there is room for it
 
     def _put_and_wait(self, table: str, values: Any) -> None:
         done = threading.Event()
         self._put(table, values, 100, done)
-        if not done.wait(STATE_PATIENCE_S):
+        start = time.monotonic()
+        while not done.wait(_LOOK_S):
+            if time.monotonic() - start < self._patience_s():
+                continue
             raise self._recorder.error or failure("write-failed", self.path, error="the disk is too slow")

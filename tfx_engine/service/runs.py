@@ -125,7 +125,7 @@ class RunQueue:
         # Here, not above: it takes numpy, which a service that only starts does not need.
         from tfx_engine.runfile.writer import RunWriter
 
-        writer = RunWriter(path, lock=lock)
+        writer = RunWriter(path, lock=lock, hurried=lambda: True)  # the service waits for no full disk
         try:
             writer.state(status, reason)
         finally:

@@ -65,7 +65,7 @@ def execute(
     stop = stop or StopFlag()
     config, problems = _config_of(path)
     with ExitStack() as stack:
-        writer = stack.enter_context(RunWriter(path, on_error=_complain))
+        writer = stack.enter_context(RunWriter(path, on_error=_complain, hurried=stop.is_set))
         zero_ns = time.perf_counter_ns() - round(writer.t_ms() * 1e6)  # one zero for the steps and all else
         writer.state("running")
         if own_process:

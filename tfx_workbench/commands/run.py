@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import re
 import threading
+import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_workbench.commands import words
 from tfx_workbench.commands.configs import Given, read_configs
 from tfx_workbench.commands.engine import engine_gone
-from tfx_workbench.commands.follow import Follower, OnEnd
+from tfx_workbench.commands.follow import POLL_S, Follower, OnEnd
 from tfx_workbench.commands.output import DONE, FAILED, emit, say
 from tfx_workbench.runs.rundata import RunData
 
@@ -104,7 +105,11 @@ def _stop(client: Client, follower: Follower) -> None:
     try:
         with contextlib.suppress(ServiceGone):  # then its runs end by themselves
             client.shutdown(stop=True)
-        follower.follow(timeout_s=STOP_S)
+        # Then no more is written; and on a full disk, the end of a run may not be in its file at all.
+        deadline = time.monotonic() + STOP_S
+        while not client.wait(POLL_S) and time.monotonic() < deadline:
+            continue  # in short pieces, as Ctrl-C is not heard within a wait on Windows
+        follower.follow(timeout_s=0)
     except KeyboardInterrupt:
         client.close(timeout_s=0)
         raise
