@@ -7,7 +7,7 @@ by the run's name:
     quick        two steps, finished                   endless      steps until it is stopped or stdin ends
     crash        a segmentation fault                  exit         exit code 3, with a word on stderr
     print        prints to descriptor 1 from C         hang         goes on after stdin ended
-    leave-child  leaves a sleeping process behind
+    leave-child  leaves a sleeping process behind      dawdle       takes the run a second after it was told to
 
 A configuration of the name "crash-the-check" kills the worker that checks it; "refuse" has a problem.
 TFX_STANDIN=broken in the environment: it never gets ready. TFX_STANDIN=on-cpu: it says that it runs there.
@@ -84,6 +84,8 @@ def _run(path: Path, lines: Lines, input_ended: threading.Event, stop: threading
     reader = RunReader(path)
     name = reader.info().name
     reader.close()
+    if name == "dawdle":
+        time.sleep(1.0)
     writer = RunWriter(path)
     writer.state("running")
     lines.send(WarmedUp(device="cpu" if os.environ.get(MODE) == "on-cpu" else "cuda"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -20,6 +21,14 @@ from tfx_engine.runfile.store import beside
 HOLD = """
 import sys, time
 from tfx_engine.runfile.lock import RunLock
+lock = RunLock(sys.argv[1])
+print("held", flush=True)
+time.sleep(60)
+"""
+HEIR = """
+import sys, time
+from tfx_engine.runfile.lock import RunLock
+input()
 lock = RunLock(sys.argv[1])
 print("held", flush=True)
 time.sleep(60)
@@ -109,6 +118,44 @@ def test_a_lock_file_that_is_taken_away_between_opening_and_locking_it_is_not_be
     monkeypatch.setattr(lock_module, "_lock", release_first)
     with RunLock(path):
         monkeypatch.undo()
+        assert is_locked(path)
+
+
+def test_a_lock_that_is_handed_over_is_for_its_heir_alone(path, repo):
+    command = [sys.executable, "-c", HEIR, str(path)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=repo, stdin=pipe, stdout=pipe, text=True) as heir:
+        try:
+            lock = RunLock(path)
+            lock.hand_over(heir.pid)
+            assert not lock.is_held and is_locked(path)
+            with pytest.raises(RunFileError) as refused:
+                RunLock(path)
+            assert refused.value.problem.code == "in-use"
+            heir.stdin.write("take it\n")
+            heir.stdin.flush()
+            assert heir.stdout.readline() == "held\n" and holder(path)["pid"] == heir.pid
+        finally:
+            heir.kill()
+    with RunLock(path):
+        assert holder(path)["pid"] == os.getpid()
+
+
+@pytest.mark.parametrize("change", [
+    {"pid": "nobody"}, {"pid": 2**22 + 1}, {"started": 5.0}, {"started": None}, {"boot_id": "another"},
+    {"host": "elsewhere"},
+])
+def test_a_promise_to_nobody_who_lives_here_is_none(path, change):
+    heir = {**lock_module.process_identity(), "pid": os.getppid(), "started": process_started(os.getppid())}
+    file = beside(path, ".lock")
+    file.write_text(json.dumps({"heir": heir}))
+    assert is_locked(path), "as it is, it is one"
+    file.write_text(json.dumps({"heir": {**heir, **change}}))
+    if "host" in change:
+        assert is_locked(path), "who can know whether it lives?"
+        os.utime(file, (time.time() - 61, time.time() - 61))
+    assert not is_locked(path)
+    with RunLock(path):
         assert is_locked(path)
 
 

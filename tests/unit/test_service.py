@@ -167,6 +167,19 @@ def test_what_another_service_holds_is_left_alone(start: Start) -> None:
     assert other.queue() == {"queue": [], "running": None} and info(queued).status == "queued"
 
 
+def test_a_run_on_its_way_to_a_worker_is_not_adopted_by_another_service(start: Start) -> None:
+    first = start()
+    (run,) = first.submit(named("dawdle"))
+    first.wait_for("started", run)
+    assert info(run).recorded_status == "queued", "its worker has not taken it yet"
+    second = start()
+    second.hello()
+    second.queue("adopt")
+    first.wait_for("ended", run, status="finished")
+    assert steps(run) == [1, 2]
+    assert not [notice for notice in second.notices if notice.kind == "started"]
+
+
 def test_a_command_does_not_run_what_others_left(start: Start, tmp_path: Path) -> None:
     config, problems = parse_config(named("quick")[0])
     assert not problems

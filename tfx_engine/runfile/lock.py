@@ -1,7 +1,8 @@
 """Who is writing a run file: an operating-system lock on a small file beside it, gone with the process that held it.
 
 The lock file also says who holds it (pid, start time of that process, boot), for people and for messages; only the
-lock itself is believed.
+lock itself is believed. With one exception: where it is handed over, the file names the heir, and until that process
+has taken the lock, or has ended, nobody else can.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from tfx_engine.runfile.store import beside
 
 _PATIENCE_S = 0.5  # somebody who only asks whether it is locked holds it for microseconds
 _PAUSE_S = 0.01
+_NOTE_BYTES = 4096  # more than any note has
+_SAME_START_S = 2.0  # a start time is reckoned from the clock, which is adjusted now and then
+_FOREIGN_S = 60.0  # for so long a promise to a process of another machine is believed
 _held: weakref.WeakSet[RunLock] = weakref.WeakSet()
 
 
@@ -28,7 +32,8 @@ class RunLock:
     """The right to write one run file. A context manager; `release` is safe to call twice."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Take the lock. Raises `RunFileError`: in use by another process, or no permission, or no space."""
+        """Take the lock. Raises `RunFileError`: in use by another process (or promised to it), no permission, no space.
+        """
         self.path = Path(path)
         self.file = beside(path, ".lock")
         self._descriptor = self._acquire()
@@ -39,15 +44,15 @@ class RunLock:
         deadline = time.monotonic() + _PATIENCE_S
         while True:
             descriptor = self._open()
-            if _lock(descriptor):
-                if _is_at(descriptor, self.file):
-                    return descriptor
-            elif time.monotonic() > deadline:
-                os.close(descriptor)
-                raise failure("in-use", self.path, who=_who(holder(self.path)))
-            # Locked by another, or taken away between opening and locking: look again.
+            is_ours = _lock(descriptor)
+            is_there = is_ours and _is_at(descriptor, self.file)
+            is_promised = is_there and _is_promised(descriptor)
+            if is_there and not is_promised:
+                return descriptor
             os.close(descriptor)
-            time.sleep(_PAUSE_S)
+            if is_promised or (not is_ours and time.monotonic() > deadline):
+                raise failure("in-use", self.path, who=_who(holder(self.path)))
+            time.sleep(_PAUSE_S)  # locked by another, or taken away between opening and locking: look again
 
     def _open(self) -> int:
         try:
@@ -65,6 +70,14 @@ class RunLock:
         except OSError:
             # A full disk: the lock holds without the note, which only people read.
             return
+
+    def hand_over(self, pid: int) -> None:
+        """Let go of the lock for the process `pid` alone: nobody else can take it before that one, while it lives."""
+        descriptor = self._descriptor
+        self.note(heir={**process_identity(), "pid": pid, "started": process_started(pid)})
+        self._descriptor = -1
+        _unlock(descriptor)
+        os.close(descriptor)
 
     @property
     def is_held(self) -> bool:
@@ -101,7 +114,7 @@ class RunLock:
 
 
 def is_locked(path: str | os.PathLike[str]) -> bool:
-    """Whether some process (this one included) is writing the run file now."""
+    """Whether some process (this one included) is writing the run file now, or is about to: the lock's heir."""
     try:
         descriptor = os.open(beside(path, ".lock"), os.O_RDWR | getattr(os, "O_BINARY", 0))
     except FileNotFoundError:
@@ -109,7 +122,7 @@ def is_locked(path: str | os.PathLike[str]) -> bool:
     except OSError:
         return _is_locked_elsewhere(path)
     try:
-        return not _lock(descriptor, shared=True)
+        return not _lock(descriptor, shared=True) or _is_promised(descriptor)
     finally:
         os.close(descriptor)
 
@@ -121,16 +134,37 @@ def _is_locked_elsewhere(path: str | os.PathLike[str]) -> bool:
     except OSError:
         return os.name == "nt"  # Windows refuses to share what another process has open for itself
     try:
-        return not _lock(descriptor, shared=True)
+        return not _lock(descriptor, shared=True) or _is_promised(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _is_promised(descriptor: int) -> bool:
+    """Whether the lock, which is free, was handed over to another process that lives and has not taken it yet."""
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    heir = _parse(os.read(descriptor, _NOTE_BYTES)).get("heir")
+    if not isinstance(heir, dict) or not isinstance(heir.get("pid"), int):
+        return False
+    if heir.get("host") != socket.gethostname():
+        return abs(time.time() - os.fstat(descriptor).st_mtime) < _FOREIGN_S
+    if heir["pid"] == os.getpid() or heir.get("boot_id") != boot_id():
+        return False
+    started, said = process_started(heir["pid"]), heir.get("started")
+    return started is not None and isinstance(said, (int, float)) and abs(started - said) < _SAME_START_S
 
 
 def holder(path: str | os.PathLike[str]) -> dict[str, Any]:
     """What the lock file says about who holds it; empty where it says nothing."""
     try:
-        found = json.loads(beside(path, ".lock").read_bytes())
-    except (OSError, ValueError):
+        return _parse(beside(path, ".lock").read_bytes())
+    except OSError:
+        return {}
+
+
+def _parse(note: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(note)
+    except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
 

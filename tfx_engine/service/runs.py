@@ -10,7 +10,6 @@ import bisect
 import datetime
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,9 +54,6 @@ class RunQueue:
         self._runs: list[Queued] = []
         self._last_position = 0.0
         self._changed = False
-        # Between `take` and the worker's own lock a run file is free: a search for orphans must not take it then.
-        self._taken: set[Path] = set()
-        self._taking = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -96,12 +92,10 @@ class RunQueue:
             bisect.insort(self._runs, run, key=lambda r: r.position)
             self._changed = True
 
-    def take(self) -> Path:
-        """The next run, out of the queue and unlocked, for a worker to lock."""
+    def take(self, worker: int) -> Path:
+        """The next run, out of the queue, its lock handed over to the process of that number."""
         run = self._runs.pop(0)
-        with self._taking:
-            self._taken.add(run.path.absolute())
-        run.lock.release()
+        run.lock.hand_over(worker)
         self._changed = True
         return run.path
 
@@ -145,7 +139,7 @@ class RunQueue:
     def look_for_orphans(self, events: Events) -> None:
         """Lock the queued runs of the store that nobody holds, and post them as `Found`, some time later."""
         def look() -> None:
-            found, problems = find_orphans(store, self._adopt)
+            found, problems = find_orphans(store)
             for problem in problems:
                 events.put(Unreadable(problem, None))
             if found:
@@ -153,11 +147,6 @@ class RunQueue:
 
         store = self.home
         threading.Thread(target=look, name="look for orphans", daemon=True).start()
-
-    def _adopt(self, path: Path) -> Queued | None:
-        """The run, locked, where it is queued, free, and none that this service has given to a worker."""
-        with self._taking:
-            return None if path.absolute() in self._taken else adopt(path)
 
 
 def read_info(path: Path) -> RunInfo:
@@ -171,9 +160,7 @@ def read_info(path: Path) -> RunInfo:
         reader.close()
 
 
-def find_orphans(
-    store: Path, adopt: Callable[[Path], Queued | None]
-) -> tuple[list[Queued], list[Problem]]:
+def find_orphans(store: Path) -> tuple[list[Queued], list[Problem]]:
     """The queued runs of a store that nobody held, now locked, and what is wrong with files that could not be judged.
 
     One file that cannot be judged never keeps the others from being found: their locks would be held for nothing.

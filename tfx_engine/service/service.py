@@ -204,7 +204,7 @@ class Service:
         if warm is not None and warm.ready:
             self._questions.ask(warm)
             if not self._questions and self._queue and self._workers.running is None:
-                self._start_run()
+                self._start_run(warm)
         if self._queue.changed():
             self._outbox.notice("queue", **self._requests.queue_state())
         if self._phase is Phase.FINISHING and not (self._queue or self._workers.running or self._questions):
@@ -219,18 +219,18 @@ class Service:
             return False
         return self._phase is Phase.SERVING or bool(self._queue)
 
-    def _start_run(self) -> None:
-        run = self._queue.take()
-        worker = self._workers.hand_over(run)
+    def _start_run(self, worker: WorkerProcess) -> None:
+        run = self._queue.take(worker.pid)
+        self._workers.hand_over(run)
         self._outbox.notice("started", run, pid=worker.pid)
 
     def _do_without_worker(self, reason: str) -> None:
         """No worker starts: say so to everyone who asked, and fail the next run with that reason."""
         self._questions.give_up(reason)
         if self._queue and self._workers.running is None:
-            run = self._queue.take()
+            run = self._queue.paths[0]
             try:
-                self._queue.record(run, "failed", reason)
+                self._queue.drop(run, "failed", reason)
             except RunFileError as error:
                 self._outbox.problem(error.problem, run)
             self._outbox.notice("ended", run, status="failed", reason=reason)

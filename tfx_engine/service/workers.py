@@ -48,7 +48,7 @@ class Workers:
             return False
         return True
 
-    def hand_over(self, run: Path) -> WorkerProcess:
+    def hand_over(self, run: Path) -> None:
         """Make the warm worker, which must be ready, the worker of a run."""
         worker = self.warm
         assert worker is not None and worker.ready
@@ -56,7 +56,6 @@ class Workers:
         self.crashes = 0
         worker.run = run
         worker.send(RunFile(path=str(run)))
-        return worker
 
     def gone(self, worker: WorkerProcess) -> None:
         """A worker ended: forget it."""
