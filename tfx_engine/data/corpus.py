@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem
 
 _SCANNED = 16 * 2**20  # bytes at the beginning of a file that are checked to be text
@@ -40,24 +41,27 @@ def open_corpus(path: str | None) -> Corpus:
     if path is None:
         return _python_reference()
     if not path:  # which would mean the folder that we happen to be in
-        text = "There is no file without a name."
-        raise _refused("no-such-file", Path(path), text, "Leave the key out for Python's own language reference.")
+        text = tr_mark("There is no file without a name.")
+        hint = tr_mark("Leave the key out for Python's own language reference.")
+        raise _refused("no-such-file", Path(path), text, hint)
     place = _locate(path)
     try:
         status = place.stat()
         if stat.S_ISDIR(status.st_mode):
             return _open_folder(place, _list_folder(place))
         if not stat.S_ISREG(status.st_mode):
-            raise _refused("not-a-file", place, "{path} is neither a file nor a folder.", "Name a text file.")
+            text = tr_mark("{path} is neither a file nor a folder.")
+            raise _refused("not-a-file", place, text, tr_mark("Name a text file."))
         return _open_file(place, status.st_size, status.st_mtime_ns)
     except FileNotFoundError:
-        raise _refused("no-such-file", place, "There is no file {path}.", "Check the path.") from None
+        raise _refused("no-such-file", place, tr_mark("There is no file {path}."), tr_mark("Check the path.")) from None
     except PermissionError as error:  # of a folder, the one file in it that is closed to us
-        text = "There is no permission to read {path}."
-        raise _refused("no-permission", Path(error.filename or place), text, "Allow reading it, or copy it.") from None
+        text = tr_mark("There is no permission to read {path}.")
+        hint = tr_mark("Allow reading it, or copy it.")
+        raise _refused("no-permission", Path(error.filename or place), text, hint) from None
     except OSError as error:
         reason = error.strerror or str(error)
-        raise _refused("unreadable", place, "{path} cannot be read: {reason}.", "", reason=reason) from None
+        raise _refused("unreadable", place, tr_mark("{path} cannot be read: {reason}."), "", reason=reason) from None
 
 
 def _locate(path: str) -> Path:
@@ -84,7 +88,7 @@ def _python_reference() -> Corpus:
 def _open_file(path: Path, size: int, changed_ns: int) -> Corpus:
     """Read, or mapped where it is large. Size and time of change are arguments: a changed file is opened anew."""
     if size == 0:
-        raise _refused("empty-file", path, "{path} is empty.", "Name a file with text in it.")
+        raise _refused("empty-file", path, tr_mark("{path} is empty."), tr_mark("Name a file with text in it."))
     data: npt.NDArray[np.uint8]
     if size < _MAPPED_FROM:  # a mapped file that somebody cuts short while we train would end the process
         data = np.frombuffer(bytearray(path.read_bytes()), np.uint8)
@@ -92,7 +96,8 @@ def _open_file(path: Path, size: int, changed_ns: int) -> Corpus:
         data = np.memmap(path, np.uint8, mode="c")  # copy on write: torch wants memory that it could write to
     fault = _not_text(bytes(data[:_SCANNED]), whole=size <= _SCANNED)
     if fault:
-        raise _refused("not-text", path, "{path} is not text: {fault}", "Save it as UTF-8 text.", fault=fault)
+        text = tr_mark("{path} is not text: {fault}")
+        raise _refused("not-text", path, text, tr_mark("Save it as UTF-8 text."), fault=fault)
     return Corpus(str(path), data)
 
 
@@ -125,8 +130,9 @@ def _list_folder(folder: Path) -> _Listing:
             if status is not None and stat.S_ISREG(status.st_mode):
                 files.append((str(path), status.st_size, status.st_mtime_ns))
         if sum(size for _, size, _ in files) > _FOLDER_LIMIT:
-            raise _refused("folder-too-large", folder, "The files in {path} are larger than {limit} GiB together.",
-                           "Name a smaller folder, or join the texts into one file.", limit=_FOLDER_LIMIT // 2**30)
+            text = tr_mark("The files in {path} are larger than {limit} GiB together.")
+            hint = tr_mark("Name a smaller folder, or join the texts into one file.")
+            raise _refused("folder-too-large", folder, text, hint, limit=_FOLDER_LIMIT // 2**30)
     return tuple(files)
 
 
@@ -139,6 +145,7 @@ def _open_folder(folder: Path, files: _Listing) -> Corpus:
         if text and _not_text(text, whole=True) is None:
             texts.append(text)
     if not texts:
-        raise _refused("no-text", folder, "There is no text file in {path}.", "Name a folder that holds UTF-8 text.")
+        template = tr_mark("There is no text file in {path}.")
+        raise _refused("no-text", folder, template, tr_mark("Name a folder that holds UTF-8 text."))
     joined = np.frombuffer(bytearray(_SEPARATOR.join(texts)), np.uint8)
     return Corpus(f"{folder} ({len(texts)} of {len(files)} files)", joined)

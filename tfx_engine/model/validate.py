@@ -67,8 +67,8 @@ def _check_device(name: str) -> Iterator[Problem]:
         near = nearest(kind, ("auto", *_KINDS))
         yield Problem(
             code="unknown-device", path="run.device", template="does not know a device {name!r}.",
-            hint_template=("Did you mean {near!r}? " if near else "") + "Choices: auto, cpu, cuda, cuda:1, mps, xpu.",
-            args={"name": name, "near": near},
+            hint_template="Did you mean {near!r}? Choices: {choices}." if near else "Choices: {choices}.",
+            args={"name": name, "near": near, "choices": "auto, cpu, cuda, cuda:1, mps, xpu"},
         )
     elif number >= count_devices(kind):
         there = ", ".join(_device_names())

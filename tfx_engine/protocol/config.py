@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tfx_engine.protocol.cards import Catalogue, Rule, TechniqueCard, load_catalogue
+from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.nesting import unfit
 from tfx_engine.protocol.options import OptionCard, check_value, option_cards
 from tfx_engine.protocol.problems import Problem, nearest
@@ -127,7 +128,7 @@ def _unknown_key(key: Any, path: str, known: Any) -> Problem:
 def _table(value: Any, path: str, problems: list[Problem]) -> Mapping[str, Any]:
     if isinstance(value, Mapping):
         return value
-    problems.append(_not_a_table(path, value, "Write [{path}] on a line of its own, keys below it."))
+    problems.append(_not_a_table(path, value, tr_mark("Write [{path}] on a line of its own, keys below it.")))
     return {}
 
 
@@ -196,9 +197,9 @@ def _unknown_technique(slot: str, name: Any, catalogue: Catalogue) -> Problem:
     names = tuple(t.name for t in catalogue.in_slot(slot))
     owner = next((t.slot for t in catalogue.techniques if t.name == name), None)
     near = nearest(str(name), names)
-    hint = "Did you mean {near!r}? Choices: {names}." if near else "Choices: {names}."
+    hint = tr_mark("Did you mean {near!r}? Choices: {names}.") if near else tr_mark("Choices: {names}.")
     if owner and not near:
-        hint = "{name!r} belongs to the slot {owner!r}. Choices: {names}."
+        hint = tr_mark("{name!r} belongs to the slot {owner!r}. Choices: {names}.")
     return Problem(
         code="unknown-technique", path=f"techniques.{slot}.use", template="does not know the technique {name!r}.",
         hint_template=hint, args={"name": name, "near": near, "names": ", ".join(names), "owner": owner},

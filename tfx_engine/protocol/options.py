@@ -164,6 +164,6 @@ def _unknown_choice(card: OptionCard, value: Any, path: str) -> Problem:
     near = nearest(str(value), card.choices)
     return Problem(
         code="unknown-choice", path=path, template="does not know {value!r}.",
-        hint_template=("Did you mean {near!r}? " if near else "") + "Choices: {choices}.",
+        hint_template="Did you mean {near!r}? Choices: {choices}." if near else "Choices: {choices}.",
         args={"value": value, "near": near, "choices": ", ".join(card.choices)},
     )

@@ -13,7 +13,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that is wrong with what the user gave.
 
     `path` is the key path ("techniques.adapter.rank") or a file path; `template` and `hint_template` are English
-    `str.format` templates over `args`.
+    `str.format` templates over `args`. Written here, as literals, they need no other mark to be translated; written
+    elsewhere they are marked with `tr_mark`.
     """
 
     code: str

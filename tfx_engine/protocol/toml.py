@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.nesting import DEEPEST, unfit
 from tfx_engine.protocol.problems import ConfigError, Problem
 
@@ -30,19 +31,21 @@ def read_text(path: str | Path) -> str:
     try:
         content = _read(path)
     except FileNotFoundError:
-        raise _refused(path, "no-such-file", "there is no such file.", "Check the path.") from None
+        raise _refused(path, "no-such-file", tr_mark("there is no such file."), tr_mark("Check the path.")) from None
     except IsADirectoryError:
-        raise _refused(path, "not-a-file", "is a folder.", "Name a configuration file in it.") from None
+        hint = tr_mark("Name a configuration file in it.")
+        raise _refused(path, "not-a-file", tr_mark("is a folder."), hint) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = getattr(error, "strerror", None) or str(error)
-        raise _refused(path, "unreadable", "cannot be read: {error}.", error=reason) from None
+        raise _refused(path, "unreadable", tr_mark("cannot be read: {error}."), error=reason) from None
     if len(content) > _LARGEST:
-        raise _refused(path, "too-large", "is larger than {mib} MiB.", "A configuration is a short TOML file.",
-                       mib=_LARGEST // 2**20)
+        hint = tr_mark("A configuration is a short TOML file.")
+        raise _refused(path, "too-large", tr_mark("is larger than {mib} MiB."), hint, mib=_LARGEST // 2**20)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise _refused(path, "not-text", "is not a text file in UTF-8.", "A configuration is a TOML file.") from None
+        hint = tr_mark("A configuration is a TOML file.")
+        raise _refused(path, "not-text", tr_mark("is not a text file in UTF-8."), hint) from None
 
 
 def _read(path: Path) -> bytes:
@@ -71,7 +74,8 @@ def loads(text: str, origin: str = "configuration") -> dict[str, Any]:
     try:
         data = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError: also a number with thousands of digits
-        raise _refused(origin, "not-toml", "is not valid TOML: {error}.", "Mend that line.", error=str(error)) from None
+        template = tr_mark("is not valid TOML: {error}.")
+        raise _refused(origin, "not-toml", template, tr_mark("Mend that line."), error=str(error)) from None
     if problem := unfit(data):
         raise ConfigError([problem])
     return data
@@ -117,8 +121,8 @@ def apply_settings(data: dict[str, Any], settings: list[str]) -> dict[str, Any]:
         key, equals, text = setting.partition("=")
         parts = [part.strip() for part in key.split(".")]
         if not equals or not all(parts) or len(parts) > DEEPEST:
-            raise _refused("--set", "bad-setting", "{setting!r} is not of the form key=value.",
-                           "Example: --set model.layers=2", setting=setting)
+            raise _refused("--set", "bad-setting", tr_mark("{setting!r} is not of the form key=value."),
+                           tr_mark("Example: --set model.layers=2"), setting=setting)
         try:
             value = tomllib.loads(f"v = {text.strip()}")["v"]
         except (ValueError, RecursionError):  # not TOML: a bare word
@@ -135,7 +139,7 @@ def _put(table: dict[str, Any], path: list[str], value: Any, setting: str) -> No
         if isinstance(inner, str) and path[0] == "techniques" and i == 1:
             inner = table[part] = {"use": inner}
         if not isinstance(inner, dict):
-            raise _refused("--set", "bad-setting", "{setting!r}: {part!r} is a value, not a table.",
+            raise _refused("--set", "bad-setting", tr_mark("{setting!r}: {part!r} is a value, not a table."),
                            setting=setting, part=part)
         table = inner
     table[path[-1]] = value

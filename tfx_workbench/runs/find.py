@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem, nearest
 from tfx_engine.runfile.store import absolute
 from tfx_engine.runfile.tables import SUFFIX
@@ -68,6 +69,6 @@ def _ambiguous(text: str, rows: list[RunRow]) -> Problem:
 def _unknown(text: str, rows: list[RunRow], store: Path) -> Problem:
     names = {row.name for row in rows} | {row.path.stem for row in rows}
     near = nearest(text, sorted(names))
-    hint = "Did you mean {near!r}?" if near else "`tfx-workbench list` shows the runs there are."
+    hint = tr_mark("Did you mean {near!r}?") if near else tr_mark("`tfx-workbench list` shows the runs there are.")
     return Problem(code="no-such-run", path=text, template="is no run in {store}.", hint_template=hint,
                    args={"near": near, "store": str(store)})
