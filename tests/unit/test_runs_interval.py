@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tfx_workbench.runs.interval import DIRECT, block_length, median_interval
+from tfx_workbench.runs import interval as interval_module
+from tfx_workbench.runs.interval import DIRECT, block_length, median_interval, resampled_medians
 
 
 def autoregressive(rng, count: int, correlation: float):
@@ -27,6 +28,18 @@ def test_about_95_in_100_intervals_hold_the_true_median(count, correlation):
     found = (median_interval(values, seed=i) for i, values in enumerate(series))
     hits = sum(interval.low <= 100 <= interval.high for interval in found)
     assert hits >= 84  # a sound interval has less than that once in 10,000 suites
+
+
+@pytest.mark.parametrize("count", [6, 7, 60, 61, DIRECT - 1, DIRECT])
+@pytest.mark.parametrize("decimals", [0, 9])  # with many equal values, and with hardly any
+def test_the_medians_of_the_drawn_are_numpys_to_the_bit(count, decimals, monkeypatch):
+    rng = np.random.default_rng(count)
+    series = np.round(100 + 5 * autoregressive(rng, count, 0.5), decimals)
+    fast = resampled_medians(series, np.random.default_rng(1))
+    monkeypatch.setattr(
+        interval_module, "_drawn_medians", lambda values, indices: np.median(values[indices % count], axis=1)
+    )
+    assert np.array_equal(fast, resampled_medians(series, np.random.default_rng(1)))
 
 
 def test_an_independent_series_gets_about_the_interval_that_scipy_gives():

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -86,14 +87,34 @@ def resampled_medians(series: Floats, rng: np.random.Generator, resamples: int =
     median = np.median(series)
     if series.size <= DIRECT:
         indices, blocks = _block_indices(series, rng, resamples)
-        deviations = np.median(series[indices], axis=1) - median
+        deviations = _drawn_medians(series, indices) - median
     else:
         batch = max(SMALLEST_BATCH, series.size // DIRECT)
         whole = series.size // batch * batch
         medians = np.median(series[:whole].reshape(-1, batch), axis=1)
         indices, blocks = _block_indices(medians, rng, resamples)
-        deviations = medians[indices].mean(axis=1) - medians.mean()
+        deviations = _twice(medians)[indices].mean(axis=1) - medians.mean()
     return np.asarray(median + _widening(blocks) * deviations)
+
+
+def _drawn_medians(series: Floats, indices: NDArray[np.int64]) -> Floats:
+    """`np.median(_twice(series)[indices], axis=1)` to the bit, a few times faster: ranks of 16 bits are sorted instead.
+
+    Sorting small integers takes the same short time on every processor; `series` has at most `DIRECT` values.
+    """
+    order = np.argsort(series, kind="stable")
+    ranks = np.empty(series.size, np.uint16)
+    ranks[order] = np.arange(series.size)
+    drawn = _twice(ranks)[indices]
+    drawn.sort(axis=1, kind="stable")  # a radix sort
+    count, in_order = drawn.shape[1], series[order]
+    middle = in_order[drawn[:, (count - 1) // 2]] + in_order[drawn[:, count // 2]]
+    return np.asarray(middle / 2)
+
+
+def _twice(values: NDArray[Any]) -> NDArray[Any]:
+    """The values and once more the values: what wraps round at their end goes straight on."""
+    return np.concatenate([values, values])
 
 
 def _widening(blocks: float) -> float:
@@ -107,13 +128,13 @@ def _widening(blocks: float) -> float:
 
 
 def _block_indices(series: Floats, rng: np.random.Generator, resamples: int) -> tuple[NDArray[np.int64], float]:
-    """Indices [resamples, n] into `series`, in blocks of neighbours that wrap round at its end; n / block length."""
+    """Indices [resamples, n] into `series` put twice in a row, in blocks of neighbours; n / block length."""
     count = series.size
     block = block_length(series)
     blocks = -(-count // block)
     starts = rng.integers(0, count, size=(resamples, blocks, 1))
     indices = (starts + np.arange(block)).reshape(resamples, blocks * block)[:, :count]
-    return np.mod(indices, count), count / block
+    return indices, count / block
 
 
 def block_length(series: Floats) -> int:

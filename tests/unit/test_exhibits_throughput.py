@@ -1,0 +1,53 @@
+"""What a picture of the throughput costs while runs are live: counted, not timed."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+
+from tests.helpers.exhibits import views
+from tests.helpers.synthetic_run import running
+from tfx_workbench.exhibits import throughput
+from tfx_workbench.exhibits.exhibit import Line
+from tfx_workbench.exhibits.kind import exhibit_type
+
+SIZES = {"layers": 3, "heads": 2, "context": 16, "width": 32}
+
+
+def test_of_many_live_runs_no_more_than_one_interval_is_worked_out_for_a_picture(tmp_path, monkeypatch):
+    worked_out = []
+    real = throughput.median_interval
+    monkeypatch.setattr(throughput, "median_interval", lambda v: worked_out.append(len(v)) or real(v))
+    with contextlib.ExitStack() as stack:
+        live = [stack.enter_context(running(tmp_path / f"{i}.tfx", steps=4000, **SIZES)) for i in range(4)]
+
+        def picture(*steps):
+            for run, count in zip(live, steps, strict=True):
+                run.advance(count)
+                run.writer.flush()
+            for view in shown:
+                view.data.load()
+            worked_out.clear()
+            exhibit_type("throughput").make(shown, {})
+            return len(worked_out)
+
+        shown = views([run.writer.path for run in live], focus=0)
+        assert picture(100, 100, 100, 100) == 4, "none is known yet"
+        assert picture(0, 0, 0, 0) == picture(2, 2, 2, 2) == 0, "too few are new"
+        assert picture(50, 60, 70, 80) == 1
+        assert [picture(0, 0, 0, 0) for _ in range(5)] == [1, 1, 1, 0, 0], "the others follow, each once"
+        for _ in range(8):
+            assert picture(40, 40, 40, 40) == 1
+        for run in live:
+            run.end("finished")
+    for view in shown:
+        view.data.load()
+    exhibit = exhibit_type("throughput").make(shown, {})
+    scale = {"k tokens/s": 1e3, "tokens/s": 1.0, "M tokens/s": 1e6}[exhibit.plots[0].y.unit]
+    drawn = {layer.colour: layer for layer in exhibit.plots[0].layers if isinstance(layer, Line)}
+    for view in shown:  # a run that has ended has its median exactly
+        exact = real(view.data.measured("tokens_per_s"))
+        line = drawn[view.colour_name]
+        assert (line.value * scale, line.low * scale, line.high * scale) == pytest.approx(
+            (exact.median, exact.low, exact.high), rel=1e-12)
