@@ -20,6 +20,11 @@ OWN_FOLDERS = {  # where platformdirs and Qt look for settings, data and caches
 }
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How much of what is drawn at random is tried."""
+    parser.addoption("--configurations", type=int, default=300, help="random configurations that are trained (300)")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Point the whole process, and all processes it starts, at the test home."""
     for variable, folder in OWN_FOLDERS.items():

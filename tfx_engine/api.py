@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfx_engine.estimate import NOT_COUNTED, count_parameters, flops_per_token, unknown_techniques
 from tfx_engine.protocol.config import Config, parse_config
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.metrics import CATEGORIES
@@ -67,29 +66,20 @@ def estimate(config: Config, level: str = "instant") -> dict[str, Any]:
             code="unknown-level", path="level", template="is {level!r}, which this program does not know.",
             hint_template="Choose 'instant'.", args={"level": level},
         )])
-    counts, missing = _counts(config)
+    from tfx_engine.estimate import count_parameters, flops_per_token
+
     return {
         "schema": ESTIMATE_SCHEMA,
         "level": level,
-        **counts,
+        "params": dataclasses.asdict(count_parameters(config)),
+        "flops_per_token": dataclasses.asdict(flops_per_token(config)),
         "memory_bytes": dict.fromkeys(("peak", *CATEGORIES)),
         "category_peak_bytes": dict.fromkeys(CATEGORIES),
         "step_ms": None,
         "fits": None,
         "error_percent": None,
-        "missing": {**missing, **dict.fromkeys(_MEASURED_ONLY, _NOT_YET)},
+        "missing": dict.fromkeys(_MEASURED_ONLY, _NOT_YET),
     }
-
-
-def _counts(config: Config) -> tuple[dict[str, Any], dict[str, str]]:
-    """Parameters and FLOPs, or the reason why they are None."""
-    unknown = unknown_techniques(config)
-    if unknown:
-        names = {"params": ("total", "trainable"), "flops_per_token": ("forward", "backward", "recompute")}
-        reason = NOT_COUNTED.format(names=", ".join(unknown))
-        return {key: dict.fromkeys(inner) for key, inner in names.items()}, dict.fromkeys(names, reason)
-    params, flops = count_parameters(config), flops_per_token(config)
-    return {"params": dataclasses.asdict(params), "flops_per_token": dataclasses.asdict(flops)}, {}
 
 
 def run(config: Config, store: str | os.PathLike[str] | None = None) -> Path:

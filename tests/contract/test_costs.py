@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -12,11 +10,12 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from tests.contract.variants import variants
 from tests.helpers.tiny import loss_of, tiny_config
 from tfx_engine.estimate import Flops, Parameters, count_parameters, flops_per_token
 from tfx_engine.model.assemble import assemble
 from tfx_engine.protocol.config import Config
-from tfx_engine.techniques.catalogue import discover, technique_for
+from tfx_engine.techniques.catalogue import discover
 
 
 def random_config(seed: int) -> Config:
@@ -50,18 +49,13 @@ def test_parameters_in_closed_form_are_those_of_the_model(seed: int) -> None:
     assert count_parameters(config) == counted_parameters(config)
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_what_the_techniques_declare_adds_up_to_the_model(seed: int) -> None:
-    config = random_config(seed)
-    chosen = [technique_for(slot, choice) for slot, choice in config.techniques.items()]
-    assert sum(technique.params(options, config) for technique, options in chosen) == counted_parameters(config).total
+CASES = [(slot, name, given) for slot, name in sorted(discover()) for given in variants(slot, name)]
 
 
-@pytest.mark.parametrize(("slot", "name"), sorted(discover()))
-def test_every_technique_declares_the_parameters_that_it_brings(slot: str, name: str) -> None:
-    config = tiny_config({slot: name}, data={"task": "recall"})
-    chosen = [technique_for(slot, choice) for slot, choice in config.techniques.items()]
-    assert sum(technique.params(options, config) for technique, options in chosen) == counted_parameters(config).total
+@pytest.mark.parametrize(("slot", "name", "given"), CASES, ids=lambda value: str(value))
+def test_every_technique_declares_the_parameters_that_it_brings(slot: str, name: str, given: dict[str, Any]) -> None:
+    config = tiny_config({slot: {"use": name, **given}}, data={"task": "recall"})
+    assert count_parameters(config) == counted_parameters(config)
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -109,13 +103,3 @@ def test_recompute_costs_less_than_a_third_because_torch_stops_early() -> None:
 
 def test_flops_add_up() -> None:
     assert (Flops(1, 2, 4).model, Flops(1, 2, 4).hardware) == (3, 7)
-
-
-def test_estimating_imports_no_torch() -> None:
-    program = (
-        "import sys; from tfx_engine.protocol.config import parse_config\n"
-        "from tfx_engine.estimate import count_parameters, flops_per_token\n"
-        "config, _ = parse_config({}); count_parameters(config), flops_per_token(config)\n"
-        "sys.exit('torch' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", program]).returncode == 0

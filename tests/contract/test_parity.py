@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from tests.helpers.tiny import tiny_config
 from tfx_engine.model.assemble import assemble
+from tfx_engine.techniques.context import AttentionContext
 
 
 def encoder_layer_like(block: nn.Module, norm_first: bool, approximate: str) -> nn.TransformerEncoderLayer:
@@ -51,7 +52,7 @@ def test_a_block_is_torchs_encoder_layer(placement: str, norm_first: bool, mask:
     layer = encoder_layer_like(model.blocks[0], norm_first, approximate)
     x_BTD = torch.randn(2, 5, 12, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     forbidden_TT = ~model.mask.allowed(5)
-    ours = gradient_of_input(model.blocks[0], x_BTD, model.mask)
+    ours = gradient_of_input(model.blocks[0], x_BTD, AttentionContext(model.mask, model.position))
     theirs = gradient_of_input(layer, x_BTD, src_mask=forbidden_TT)
     torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
     for name, ours_weight in (("linear1", model.blocks[0].feedforward.up), ("norm1", model.blocks[0].attention_norm)):

@@ -169,7 +169,7 @@ def test_every_layer_is_recorded_once_in_order_also_where_it_runs_twice(recomput
     with record_attention() as records:
         loss_of(model, *make_task(config).batch(0)).backward()
     assert [record.layer for record in records] == ["block 1", "block 2", "block 3"]
-    assert not any(record.q_HTK.requires_grad or record.k_HTK.requires_grad for record in records)
+    assert not any(record.q_HTK.requires_grad or record.k_GTK.requires_grad for record in records)
     assert records[0].q_HTK.untyped_storage().nbytes() == 3 * 9 * 5 * 4, "one sample is kept, not the batch"
 
 

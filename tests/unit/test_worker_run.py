@@ -14,6 +14,7 @@ import pytest
 import torch
 
 import tfx_engine.api as tfx
+from tfx_engine.estimate import Parameters
 from tfx_engine.measure.device import NoGpu
 from tfx_engine.protocol.messages import Control
 from tfx_engine.protocol.metrics import CATEGORIES
@@ -121,11 +122,11 @@ def test_what_the_driver_refuses_later_is_missing_with_its_reason_too(tmp_path, 
     assert read(path, "missing")["power_w"] == "The NVIDIA driver says: Not Supported."
 
 
-def test_what_the_closed_forms_do_not_know_is_missing_and_the_run_goes_on(tmp_path, monkeypatch):
-    monkeypatch.setattr("tfx_engine.worker.facts.unknown_techniques", lambda config: ("head/mine",))
+def test_flops_are_missing_where_the_techniques_declare_another_model_than_there_is(tmp_path, monkeypatch):
+    monkeypatch.setattr("tfx_engine.worker.facts.count_parameters", lambda config: Parameters(1, 1))
     path = queued(tmp_path)
     assert execute(path).status == "finished"
-    assert "head/mine" in read(path, "missing")["flops_per_token.model"]
+    assert "declare 1 parameter(s)" in read(path, "missing")["flops_per_token.model"]
     assert "flops_per_token" not in read(path, "facts")
 
 

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.initial import generator_for
-
-IGNORED = -100  # a target that counts neither in the loss nor in its gradient
+from tfx_engine.techniques.loss import IGNORED as IGNORED
 
 
 class Task(abc.ABC):

@@ -3,14 +3,21 @@
 Attention counts as the full T × T square, without a discount for the causal half, as published figures do. Work that
 autograd skips is left out: weight gradients of frozen layers, and input gradients that nothing needs. What fused
 attention computes again inside its own backward kernel is not counted; what recompute runs again is `recompute`.
+
+Every technique declares its linear layers and products (`Technique.work`); here they are walked in the order in which
+they run, to find out which gradients are needed.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
+from typing import Any
 
-from tfx_engine.estimate.shapes import BlockShape, LinearShape, block_shape, is_frozen
 from tfx_engine.protocol.config import Config
+from tfx_engine.techniques.costs import PRODUCTS, STREAM, Linear, Work
+from tfx_engine.techniques.counts import IN_BLOCKS, chosen
+from tfx_engine.techniques.technique import Technique
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,64 +41,47 @@ class Flops:
 
 def flops_per_token(config: Config) -> Flops:
     """The closed form for a configuration."""
-    model, block = config.model, block_shape(config)
-    frozen = is_frozen(config)
-    scores = 2 * model.context * model.heads * config.head_width  # queries times keys; weights times values as much
-    head = 2 * config.vocab * model.width
-    forward_block = sum(_forward(linear) for linear in block.linears) + 2 * scores
-    first, needs_gradient = _backward_block(block, scores, frozen, needs_gradient=not frozen)
-    others, _ = _backward_block(block, scores, frozen, needs_gradient)
-    backward = first + (model.layers - 1) * others + head * (int(not frozen) + int(needs_gradient))
+    adapter, options = _technique(config, "adapter")
+    parts = [_adapted(t.work(o, config), config) for t, o in chosen(config) if t.slot in IN_BLOCKS]
+    block = Work(tuple(x for p in parts for x in p.linears), tuple(x for p in parts for x in p.products))
+    outside = sum(t.work(o, config).multiply_adds for t, o in chosen(config) if t.slot not in IN_BLOCKS)
+    first, needed = _backward(parts, adapter.freezes, needed=not adapter.freezes)
+    others, _ = _backward(parts, adapter.freezes, needed)
+    recompute, options = _technique(config, "recompute")
     return Flops(
-        forward=model.layers * forward_block + head,
-        backward=backward,
-        recompute=_recomputed_blocks(config) * (forward_block - _spared(config, block.down)),
+        forward=2 * (config.model.layers * block.multiply_adds + outside),
+        backward=2 * (first + (config.model.layers - 1) * others + outside * (int(not adapter.freezes) + int(needed))),
+        recompute=2 * recompute.again(options, config, block),
     )
 
 
-def _forward(linear: LinearShape) -> int:
-    return 2 * (linear.weights + linear.adapter_parameters)
+def _technique(config: Config, slot: str) -> tuple[Technique, Any]:
+    return next((t, o) for t, o in chosen(config) if t.slot == slot)
 
 
-def _backward(linear: LinearShape, frozen: bool, needs_gradient: bool) -> tuple[int, bool]:
-    """FLOPs of a linear layer's gradients, and whether its output needs one. `needs_gradient`: its input does."""
-    base = 2 * linear.weights * (int(not frozen) + int(needs_gradient))
-    narrow = 2 * linear.rank * linear.inputs * (1 + int(needs_gradient))
-    wide = 2 * linear.rank * linear.outputs * 2
-    return base + narrow + wide, not frozen or needs_gradient or linear.rank > 0
+def _adapted(work: Work, config: Config) -> Work:
+    """A part of a block with what the adapter puts beside each linear layer, in the order in which it all runs."""
+    adapter, options = _technique(config, "adapter")
+    linears: list[Linear] = []
+    for linear in work.linears:
+        linears += [linear, *adapter.beside(options, config, linear)]
+    return dataclasses.replace(work, linears=tuple(linears))
 
 
-def _backward_block(block: BlockShape, scores: int, frozen: bool, needs_gradient: bool) -> tuple[int, bool]:
-    """FLOPs of a block's gradients, and whether its output needs one."""
-    total = 0
-    needs = {}
-    for linear in (block.query, block.key, block.value):
-        flops, needs[linear.name] = _backward(linear, frozen, needs_gradient)
-        total += flops
-    total += scores * (needs["query"] + needs["key"] + needs["value"])
-    total += scores * (needs["query"] or needs["key"])  # the gradient of the weights
-    flops, after = _backward(block.output, frozen, any(needs.values()))
-    total += flops
-    stream = needs_gradient or after  # the residual sum needs a gradient where either side does
-    flops, after = _backward(block.up, frozen, stream)
-    total += flops
-    flops, after = _backward(block.down, frozen, after)
-    return total + flops, stream or after
-
-
-def _recomputed_blocks(config: Config) -> int:
-    if config.use("recompute") != "every_block":
-        return 0
-    every = int(config.techniques["recompute"].options["every"])
-    return -(-config.model.layers // every)
-
-
-def _spared(config: Config, down: LinearShape) -> int:
-    """Torch stops a recomputation when the last kept tensor is back: what would come after it is spared.
-
-    Post-norm ends with a norm, which keeps its statistics: nothing is spared. Pre-norm ends with a matrix product,
-    whose inputs are kept before it runs: the adapter's wide one, where there is an adapter.
-    """
-    if config.use("placement") != "pre_norm":
-        return 0
-    return 2 * (down.rank * down.outputs if down.rank else down.weights)
+def _backward(parts: Iterable[Work], frozen: bool, needed: bool) -> tuple[int, bool]:
+    """Multiply-adds per token of a block's gradients, and whether its output needs one. `needed`: its input does."""
+    total, needs = 0, {STREAM: needed}
+    for part in parts:
+        for linear in part.linears:
+            if linear.source == PRODUCTS and PRODUCTS not in needs:
+                factors = [any(needs[name] for name in side) for p in part.products for side in (p.left, p.right)]
+                sizes = [p.multiply_adds for p in part.products for _ in range(2)]
+                total += sum(size for size, factor in zip(sizes, factors, strict=True) if factor)
+                needs[PRODUCTS] = any(factors)
+            trained = bool(linear.beside) or not frozen
+            total += linear.products * (int(trained) + int(needs[linear.source]))
+            needs[linear.name] = trained or needs[linear.source]
+            if linear.beside:  # their outputs are added up
+                needs[linear.beside] = True
+        needs[STREAM] = needs[STREAM] or any(needs[linear.name] for linear in part.linears)
+    return total, needs[STREAM]

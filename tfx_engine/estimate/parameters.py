@@ -1,11 +1,11 @@
-"""Number of parameters, exactly as the assembled model has them."""
+"""Number of parameters, as the techniques of a configuration declare them."""
 
 from __future__ import annotations
 
 import dataclasses
 
-from tfx_engine.estimate.shapes import block_shape, is_frozen
 from tfx_engine.protocol.config import Config
+from tfx_engine.techniques.counts import chosen, parameters_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,13 +17,10 @@ class Parameters:
 
 
 def count_parameters(config: Config) -> Parameters:
-    """The closed form: tables, blocks, norms and head, and the adapters."""
-    model, block = config.model, block_shape(config)
-    pre_norm = config.use("placement") == "pre_norm"
-    table = config.vocab * model.width
-    base = table * (2 if config.use("head") == "untied" else 1)
-    base += model.context * model.width if config.use("position") == "learned" else 0
-    base += model.layers * sum(linear.parameters for linear in block.linears)
-    base += (2 * model.layers + pre_norm) * 2 * model.width  # weight and bias of each norm
-    adapters = model.layers * sum(linear.adapter_parameters for linear in block.linears)
-    return Parameters(total=base + adapters, trainable=adapters if is_frozen(config) else base)
+    """The sum of what every technique brings."""
+    brought = {technique.slot: parameters_of(technique, options, config) for technique, options in chosen(config)}
+    total = sum(brought.values())
+    adapter, options = next((t, o) for t, o in chosen(config) if t.slot == "adapter")
+    if adapter.trainable is not None:
+        return Parameters(total, adapter.trainable(options, config))
+    return Parameters(total, brought["adapter"] if adapter.freezes else total)

@@ -70,27 +70,14 @@ def _map(record: AttentionRecord, pool: int, head: int | None) -> np.ndarray:
     """float16 [H, P, P] of one layer, a stretch of queries at a time so that long contexts stay within bounds."""
     heads, tokens, _ = record.q_HTK.shape
     wanted = range(heads) if head is None else range(head, head + 1)
-    shared = heads // record.k_HTK.shape[0]  # query heads that share one key head
-    k_HTK = record.k_HTK[[h // shared for h in wanted]].float()
-    q_HTK = record.q_HTK[wanted.start : wanted.stop].float() * record.scale
     stretch = pool * max(1, _NUMBERS_AT_ONCE // (pool * tokens * len(wanted)))
     pieces = []
     for first in range(0, tokens, stretch):
-        queries = range(first, min(first + stretch, tokens))
-        scores_HQT = q_HTK[:, queries.start : queries.stop] @ k_HTK.transpose(1, 2)
-        weights_HQT = scores_HQT.masked_fill_(~_allowed(record, queries), -torch.inf).softmax(dim=-1)
+        weights_HQT = record.rows(wanted, range(first, min(first + stretch, tokens)))
         if pool > 1:
             weights_HQT = F.avg_pool2d(weights_HQT, pool, ceil_mode=True, count_include_pad=False)
         pieces.append(weights_HQT.half().cpu())
     return torch.cat(pieces, dim=1).numpy()
-
-
-def _allowed(record: AttentionRecord, queries: range) -> Tensor:
-    """bool [Q, T]: the mask's rows for these queries; for a causal one without the whole square."""
-    tokens, device = record.q_HTK.shape[1], record.q_HTK.device
-    if record.mask.is_causal:
-        return torch.arange(tokens, device=device) <= torch.arange(queries.start, queries.stop, device=device)[:, None]
-    return record.mask.allowed(tokens, device)[queries.start : queries.stop]
 
 
 class evaluating:

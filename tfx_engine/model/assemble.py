@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -11,25 +13,35 @@ from tfx_engine.model.transformer import Transformer
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.adapter import Adapter
 from tfx_engine.techniques.catalogue import technique_for
+from tfx_engine.techniques.init import Initial
 from tfx_engine.techniques.initial import initialise
+from tfx_engine.techniques.loss import Loss
+from tfx_engine.techniques.placement import Parts, Placement
 from tfx_engine.techniques.precision import Precision
+from tfx_engine.techniques.residual import Residual
 from tfx_engine.techniques.schedule import Factor
+from tfx_engine.techniques.scores import HeadShape, Scores
 
 
-def assemble(config: Config, device: torch.device | str, dtype: torch.dtype = torch.float32) -> Transformer:
+def assemble(config: Config, device: torch.device | str, dtype: torch.dtype | None = None) -> Transformer:
     """The model, in training mode. On the device "meta" it has shapes but no numbers, whatever its size.
 
-    Weights are drawn on the CPU in `dtype`, so a seed means the same weights on every device.
+    Weights are drawn on the CPU, so a seed means the same weights on every device. `dtype`: what they are kept in, if
+    not what the configuration's precision says.
     """
+    precision = make_precision(config)
+    dtype = dtype or precision.dtype
+    drawn = torch.promote_types(dtype, torch.float32)  # a rounded weight is the float32 one, rounded
     with torch.device("meta"):  # structure first: torch's own initial numbers would be drawn for nothing
-        model = _compose(config).to(dtype)
+        model = _compose(config).to(drawn)
+        precision.convert(model)
         make_adapter(config).apply(model)
     device = torch.device(device)
     if device.type == "meta":
-        return model
+        return model.to(dtype)
     _materialise(model, torch.device("cpu"))
-    initialise(model, config.seed)
-    return model.to(device)
+    initialise(model, config.seed, fill=make_initial(config).fill, gain=_build("placement", config).gain)
+    return model.to(device=device, dtype=dtype)
 
 
 def make_adapter(config: Config) -> Adapter:
@@ -42,10 +54,45 @@ def make_precision(config: Config) -> Precision:
     return _build("precision", config)
 
 
+def make_initial(config: Config) -> Initial:
+    """What the configuration says of initial weights, and of what follows from them."""
+    return _build("init", config)
+
+
+def make_loss(config: Config) -> Loss:
+    """What the configuration's training makes small."""
+    return _build("loss", config)
+
+
 def make_optimizer(config: Config, model: nn.Module) -> torch.optim.Optimizer:
-    """The configuration's optimiser over the model's trainable parameters."""
+    """The configuration's optimiser over the model's trainable parameters, with whatever hooks its update needs."""
     technique, options = technique_for("optimizer", config.techniques["optimizer"])
-    return technique.build(options, model.parameters())
+    initial, adapter = make_initial(config), make_adapter(config)
+
+    def rate(name: str, parameter: nn.Parameter) -> float:
+        return initial.rate(name, parameter) * adapter.rate(name, parameter)
+
+    return _build("update", config).attach(model, lambda named: technique.build(options, named, rate))
+
+
+def make_offload(config: Config) -> Callable[[], AbstractContextManager[Any]]:
+    """() -> what goes around forward and loss, so that activations wait where the configuration says."""
+    return _build("offload", config)
+
+
+def make_clip(config: Config) -> Callable[[Iterable[nn.Parameter]], None] | None:
+    """What bounds gradients before they move weights, or None."""
+    return _build("clip", config)
+
+
+def make_pieces(config: Config) -> int:
+    """How many pieces a batch goes through the model in."""
+    return _build("accumulation", config)
+
+
+def make_compiler(config: Config) -> Callable[[Any], Any]:
+    """What is done to the forward pass before it is used."""
+    return _build("compile", config)
 
 
 def make_schedule(config: Config) -> Factor:
@@ -60,23 +107,47 @@ def _build(slot: str, config: Config, *more: Any) -> Any:
 
 
 def _compose(config: Config) -> Transformer:
-    placement = _build("placement", config)
+    placement, residual = _build("placement", config), _build("residual", config)
     embedding = _build("embedding", config)
     return Transformer(
         embedding=embedding,
         position=_build("position", config),
-        blocks=[_block(config, placement, index) for index in range(config.model.layers)],
+        blocks=[_block(config, placement, residual, layer) for layer in range(config.model.layers)],
         final_norm=_build("norm", config) if placement.final_norm else nn.Identity(),
-        head=_build("head", config, embedding),
+        head=_build("head", config, embedding, make_initial(config).output_multiplier),
         mask=_build("mask", config),
+        residual=residual,
         recompute=_build("recompute", config),
     )
 
 
-def _block(config: Config, placement: Any, index: int) -> nn.Module:
-    attention = _build("attention", config)
-    attention.label = f"block {index + 1}"
-    return placement.block(attention, _build("feedforward", config), lambda: _build("norm", config))
+def _block(config: Config, placement: Placement, residual: Residual, layer: int) -> nn.Module:
+    def make_scores(shape: HeadShape) -> Scores:
+        return _scores(config, layer, shape)
+
+    def make_attention() -> nn.Module:
+        return _build("attention", config, make_scores)
+
+    return placement.block(Parts(
+        attention=_build("mixer", config, make_attention),
+        feedforward=_build("feedforward", config),
+        make_norm=lambda: _build("norm", config),
+        make_connection=lambda branch: residual.connection(layer, branch),
+    ))
+
+
+def _scores(config: Config, layer: int, shape: HeadShape) -> Scores:
+    """Everything that acts on the scores of one layer's attention."""
+    return Scores(
+        layer=layer,
+        scale=make_initial(config).attention_scale(shape.width),
+        kernel=_build("kernel", config),
+        window=_build("window", config).size(layer),
+        softcap=_build("softcap", config),
+        qk_norm=_build("qk_norm", config, shape),
+        sink=_build("sink", config, shape.heads),
+        gate=_build("gate", config, shape),
+    )
 
 
 def _materialise(model: nn.Module, device: torch.device) -> None:

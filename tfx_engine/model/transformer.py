@@ -1,22 +1,25 @@
 """The skeleton of every transformer: tokens in, logits out; what happens between is the techniques' business.
 
-B batch, T tokens, D width, V vocabulary.
+B batch, T tokens, D width, V vocabulary. `stream` is x_BTD, or several of them where the residual has more.
 """
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
+from tfx_engine.techniques.context import AttentionContext
 from tfx_engine.techniques.mask import Mask
+from tfx_engine.techniques.position import Position
 from tfx_engine.techniques.recompute import Recompute
+from tfx_engine.techniques.residual import Residual
 
 
 class Transformer(nn.Module):
-    """tokens_BT (int64) -> logits_BTV. The loss is the training step's business."""
+    """tokens_BT (int64) -> logits_BTV. The loss is the training step's business; it begins at `hidden`."""
 
     def __init__(
-        self, *, embedding: nn.Module, position: nn.Module, blocks: list[nn.Module], final_norm: nn.Module,
-        head: nn.Module, mask: Mask, recompute: Recompute,
+        self, *, embedding: nn.Module, position: Position, blocks: list[nn.Module], final_norm: nn.Module,
+        head: nn.Module, mask: Mask, residual: Residual, recompute: Recompute,
     ) -> None:
         super().__init__()
         self.embedding = embedding
@@ -26,11 +29,28 @@ class Transformer(nn.Module):
         self.final_norm = final_norm
         self.head = head
         self.mask = mask
+        self.residual = residual
         self.recompute = recompute
 
     def forward(self, tokens_BT: Tensor) -> Tensor:
         """Scores of the whole vocabulary, for every token's successor."""
-        x_BTD = self.dropout(self.position(self.embedding(tokens_BT)))
+        return self.head(self.hidden(tokens_BT))
+
+    def hidden(self, tokens_BT: Tensor) -> Tensor:
+        """What the head makes logits of: x_BTD."""
+        context = AttentionContext(self.mask, self.position)
+        stream = self.residual.enter(self.dropout(self.position(self.embedding(tokens_BT))))
         for index, block in enumerate(self.blocks):
-            x_BTD = self.recompute(index, block, x_BTD, self.mask)
-        return self.head(self.final_norm(x_BTD))
+            stream = self.recompute(index, block, stream, context)
+        return self.final_norm(self.residual.leave(stream))
+
+    def auxiliary_loss(self) -> Tensor | None:
+        """The sum of what modules added to the loss in the last forward pass; None where there is nothing."""
+        found = [loss for m in self.modules() if (loss := getattr(m, "auxiliary", None)) is not None]
+        return sum(found[1:], start=found[0]) if found else None
+
+    def after_step(self) -> None:
+        """Let the modules that want to do something after each step do it."""
+        for module in self.modules():
+            if hasattr(module, "after_step") and module is not self:
+                module.after_step()

@@ -58,6 +58,12 @@ class SlotCard(msgspec.Struct, frozen=True, kw_only=True):
     group: str  # "Architecture", "Memory and speed", "Training"
     summary: str
     default: str  # the technique of format 1 where a configuration leaves the slot out
+    task_defaults: dict[str, str] = {}  # the same for tasks that need another
+    common: bool = False  # among the first that somebody looks for
+
+    def default_for(self, task: str) -> str:
+        """What fills the slot where a configuration with that task leaves it out."""
+        return self.task_defaults.get(task, self.default)
 
 
 class Catalogue(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tfx_engine.protocol.cards import Catalogue, Rule, TechniqueCard, load_catalogue
+from tfx_engine.protocol.cards import Catalogue, Rule, SlotCard, TechniqueCard, load_catalogue
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.nesting import unfit
 from tfx_engine.protocol.options import OptionCard, check_value, option_cards
@@ -91,7 +91,7 @@ def parse_config(data: Mapping[str, Any], catalogue: Catalogue | None = None) ->
     name, wrong_name = check_value(name_card, data.get("name", name_card.default), "name")
     seed, wrong_seed = check_value(seed_card, data.get("seed", seed_card.default), "seed")
     problems += [p for p in (wrong_name, wrong_seed) if p]
-    techniques = _techniques(data.get("techniques", {}), catalogue, problems)
+    techniques = _techniques(data.get("techniques", {}), sections["data"].task, catalogue, problems)
     config = Config(name=name, seed=seed, techniques=techniques, **sections)
     problems += _check_sizes(config)
     problems += _check_rules(config, catalogue)
@@ -159,13 +159,13 @@ def _values(
     return values
 
 
-def _techniques(value: Any, catalogue: Catalogue, problems: list[Problem]) -> dict[str, Choice]:
+def _techniques(value: Any, task: str, catalogue: Catalogue, problems: list[Problem]) -> dict[str, Choice]:
     given = _table(value, "techniques", problems)
     slots = tuple(s.name for s in catalogue.slots)
     for key in given:
         if key not in slots:
             problems.append(_unknown_slot(key, catalogue))
-    return {s.name: _choice(s.name, s.default, given.get(s.name, {}), catalogue, problems) for s in catalogue.slots}
+    return {s.name: _choice(s, task, given.get(s.name, {}), catalogue, problems) for s in catalogue.slots}
 
 
 def _unknown_slot(key: Any, catalogue: Catalogue) -> Problem:
@@ -177,20 +177,21 @@ def _unknown_slot(key: Any, catalogue: Catalogue) -> Problem:
     return _unknown_key(key, f"techniques.{key}", tuple(s.name for s in catalogue.slots))
 
 
-def _choice(slot: str, default: str, value: Any, catalogue: Catalogue, problems: list[Problem]) -> Choice:
+def _choice(card: SlotCard, task: str, value: Any, catalogue: Catalogue, problems: list[Problem]) -> Choice:
+    slot, default = card.name, card.default_for(task)
     path = f"techniques.{slot}"
     if isinstance(value, str):
         value = {"use": value}  # `position = "learned"` says it all
     given = _table(value, path, problems)
     name = given.get("use", default)
-    card = catalogue.find(slot, name) if isinstance(name, str) else None
-    if card is None:
+    technique = catalogue.find(slot, name) if isinstance(name, str) else None
+    if technique is None:
         problems.append(_unknown_technique(slot, name, catalogue))
-        card = catalogue.find(slot, default)
+        technique = catalogue.find(slot, default)
         given = {}
-    assert card is not None
+    assert technique is not None
     options = {key: option for key, option in given.items() if key != "use"}
-    return Choice(card.name, _values(card.options, options, path, problems))
+    return Choice(technique.name, _values(technique.options, options, path, problems))
 
 
 def _unknown_technique(slot: str, name: Any, catalogue: Catalogue) -> Problem:

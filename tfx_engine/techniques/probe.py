@@ -1,53 +1,96 @@
-"""Recording of queries and keys, beside whatever fused kernel the attention uses.
+"""Recording of what attention weights are made of, beside whatever fused kernel the attention uses.
 
-An attention module looks at one attribute, `probe.recorder`, in its forward pass; it is None except inside
-`record_attention()`. Shapes: B batch, H heads, T tokens, K head width.
+`Scores` looks at one attribute, `probe.recorder`, in its forward pass; it is None except inside `record_attention()`.
+Shapes: B batch, H query heads, G key heads (H a multiple of G), T tokens, K head width, Q some of the T queries.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from tfx_engine.techniques.mask import Mask
+Softcap = Callable[[Tensor], Tensor]
+
+
+class Probed(NamedTuple):
+    """What one attention computes its weights from: softcap(q · k * scale) + bias, over the allowed keys and a sink."""
+
+    layer: str  # the layer's name, such as "block 1"
+    q_BHTK: Tensor
+    k_BGTK: Tensor
+    scale: float
+    softcap: Softcap | None
+    bias_HTT: Tensor | None
+    sink_H: Tensor | None
+    is_causal: bool
+    allowed: Callable[[], Tensor]  # bool [T, T]
 
 
 class AttentionRecord(NamedTuple):
-    """What one layer's attention computed its weights from, for one sample."""
+    """The same for one sample, as copies."""
 
-    layer: str  # the layer's name, such as "block 1"
+    layer: str
     q_HTK: Tensor
-    k_HTK: Tensor
-    scale: float  # the scores are q · k * scale
-    mask: Mask
+    k_GTK: Tensor
+    scale: float
+    softcap: Softcap | None
+    bias_HTT: Tensor | None
+    sink_H: Tensor | None
+    is_causal: bool
+    allowed_TT: Tensor | None  # None where the mask is causal
 
     def weights(self) -> Tensor:
-        """The attention map, float32 [H, T queries, T keys]: softmax over the allowed keys, each row adds up to 1."""
-        tokens, device = self.q_HTK.shape[1], self.q_HTK.device
-        scores_HTT = self.q_HTK.float() @ self.k_HTK.float().transpose(1, 2) * self.scale
-        forbidden_TT = ~self.mask.allowed(tokens, device)
-        return scores_HTT.masked_fill(forbidden_TT, -torch.inf).softmax(dim=-1)
+        """The attention map, float32 [H, T queries, T keys]; each row adds up to 1, or to less beside a sink."""
+        return self.rows(range(self.q_HTK.shape[0]), range(self.q_HTK.shape[1]))
+
+    def rows(self, heads: range, queries: range) -> Tensor:
+        """Some of it: float32 [H, Q, T] for these heads and these queries."""
+        shared = self.q_HTK.shape[0] // self.k_GTK.shape[0]
+        picked = slice(heads.start, heads.stop), slice(queries.start, queries.stop)
+        k_HTK = self.k_GTK[[h // shared for h in heads]].float()
+        scores_HQT = self.q_HTK[picked].float() * self.scale @ k_HTK.transpose(1, 2)
+        if self.softcap is not None:
+            scores_HQT = self.softcap(scores_HQT)
+        if self.bias_HTT is not None:
+            scores_HQT = scores_HQT + self.bias_HTT[picked].float()
+        scores_HQT = scores_HQT.masked_fill_(~self._allowed(queries), -torch.inf)
+        if self.sink_H is None:
+            return scores_HQT.softmax(dim=-1)
+        sink_HQ1 = self.sink_H[picked[0]].float()[:, None, None].expand(-1, len(queries), 1)
+        return torch.cat([sink_HQ1, scores_HQT], dim=-1).softmax(dim=-1)[..., 1:]
+
+    def _allowed(self, queries: range) -> Tensor:
+        """bool [Q, T]: for a causal mask without the whole square."""
+        if self.allowed_TT is not None:
+            return self.allowed_TT[queries.start : queries.stop]
+        place_T = torch.arange(self.q_HTK.shape[1], device=self.q_HTK.device)
+        return place_T <= place_T[queries.start : queries.stop, None]
 
 
 class Recorder:
-    """Keeps one sample's q and k of every layer; what recompute runs a second time is recorded once."""
+    """Keeps what one sample's attention needs, of every layer; what recompute runs a second time is recorded once."""
 
     def __init__(self, sample: int) -> None:
         self._sample = sample
         self._seen: set[str] = set()
         self.records: list[AttentionRecord] = []
 
-    def record(self, layer: str, q_BHTK: Tensor, k_BHTK: Tensor, scale: float, mask: Mask) -> None:
+    def record(self, probed: Probed) -> None:
         """Keep copies of the sample's q and k, so that the rest of the batch can be freed."""
-        if layer in self._seen:
+        if probed.layer in self._seen:
             return
-        self._seen.add(layer)
-        q_HTK, k_HTK = (t_BHTK.detach()[self._sample].clone() for t_BHTK in (q_BHTK, k_BHTK))
-        self.records.append(AttentionRecord(layer, q_HTK, k_HTK, scale, mask))
+        self._seen.add(probed.layer)
+        q_HTK, k_GTK = (t.detach()[self._sample].clone() for t in (probed.q_BHTK, probed.k_BGTK))
+        bias_HTT, sink_H = (None if t is None else t.detach() for t in (probed.bias_HTT, probed.sink_H))
+        self.records.append(AttentionRecord(
+            layer=probed.layer, q_HTK=q_HTK, k_GTK=k_GTK, scale=probed.scale, softcap=probed.softcap,
+            bias_HTT=bias_HTT, sink_H=sink_H, is_causal=probed.is_causal,
+            allowed_TT=None if probed.is_causal else probed.allowed(),
+        ))
 
 
 recorder: Recorder | None = None

@@ -15,6 +15,7 @@ from tfx_engine.protocol.cards import Effect, Guide, Rule, TechniqueCard
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import check_value, option_cards
 from tfx_engine.protocol.problems import Problem
+from tfx_engine.techniques.costs import Linear, Work
 from tfx_engine.techniques.slots import SLOTS
 
 _QUANTITIES = frozenset({"parameters", "activations", "gradients", "optimizer", "flops", "time"})
@@ -26,8 +27,23 @@ def no_problems(options: Any, config: Config) -> Iterable[Problem]:
 
 
 def no_parameters(options: Any, config: Config) -> int:
-    """The `params` of a technique that brings none."""
+    """The `params` of a technique that brings none beside its linear layers."""
     return 0
+
+
+def no_work(options: Any, config: Config) -> Work:
+    """The `work` of a technique without linear layers."""
+    return Work()
+
+
+def nothing_again(options: Any, config: Config, block: Work) -> int:
+    """The `again` of a technique that computes nothing twice."""
+    return 0
+
+
+def not_adapted(options: Any, config: Config, linear: Linear) -> tuple[Linear, ...]:
+    """The `beside` of a technique that puts nothing beside a linear layer."""
+    return ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +56,11 @@ class Technique:
     """One technique. `build` and `reference` have the signature that the slot's contract in `slots.py` states.
 
     `module` is the file's `__name__`: its last part is the technique's name, its docstring the user's page.
-    `order` is the place within the slot, the plainest first. `params` is the closed form, over options and
-    configuration, of the parameters that the technique brings to the whole model; the contract test counts them.
+    `order` is the place within the slot, the plainest first. The closed forms, which the contract test counts after:
+    `work`, the linear layers and products of one block (of the whole model outside the slots in `counts.IN_BLOCKS`);
+    `params`, the parameters that it brings to the whole model beside those; `again`, multiply-adds per token that
+    run a second time, given a block's work. Of adapters: `beside`, the linear layers beside one that is adapted;
+    `freezes`, whether only what the adapter brings is trained; `trainable`, where that alone does not say it.
     """
 
     module: str
@@ -60,6 +79,11 @@ class Technique:
     excludes: tuple[Rule, ...] = ()
     effects: tuple[Effect, ...] = ()
     params: Callable[[Any, Config], int] = no_parameters
+    work: Callable[[Any, Config], Work] = no_work
+    again: Callable[[Any, Config, Work], int] = nothing_again
+    beside: Callable[[Any, Config, Linear], tuple[Linear, ...]] = not_adapted
+    freezes: bool = False
+    trainable: Callable[[Any, Config], int] | None = None
 
     def __post_init__(self) -> None:
         for fault in self._faults():

@@ -8,7 +8,17 @@ import torch
 
 from tfx_engine.data import make_task
 from tfx_engine.data.task import Task
-from tfx_engine.model.assemble import assemble, make_optimizer, make_precision, make_schedule
+from tfx_engine.model.assemble import (
+    assemble,
+    make_clip,
+    make_compiler,
+    make_loss,
+    make_offload,
+    make_optimizer,
+    make_pieces,
+    make_precision,
+    make_schedule,
+)
 from tfx_engine.model.layers import layer_index, layer_names
 from tfx_engine.protocol.config import Config
 from tfx_engine.train.step import Training
@@ -45,7 +55,9 @@ def set_up(config: Config, device: torch.device) -> Setup:
     model = assemble(config, device)
     precision = make_precision(config)
     training = Training(
-        model=model, optimizer=make_optimizer(config, model), schedule=make_schedule(config),
-        precision=lambda: precision.context(device.type),
+        model=model, forward=make_compiler(config)(model.hidden), loss=make_loss(config),
+        optimizer=make_optimizer(config, model), schedule=make_schedule(config),
+        precision=lambda: precision.context(device.type), scaler=precision.scaler(device.type),
+        offload=make_offload(config), pieces=make_pieces(config), clip=make_clip(config),
     )
     return Setup(config, device, training, task, layer_index(model), layer_names(model))

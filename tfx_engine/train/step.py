@@ -1,31 +1,45 @@
 """One optimisation step, and nothing else.
 
-Shapes: B batch, T tokens, V vocabulary (or classes).
+Shapes: B batch, T tokens, D width, V vocabulary (or classes).
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.amp import GradScaler
 from torch.optim import Optimizer
 
 from tfx_engine.data.task import IGNORED
+from tfx_engine.model.transformer import Transformer
+from tfx_engine.techniques.loss import Loss
 
 Batch = tuple[Tensor, Tensor]  # inputs_BT, targets_BT (or targets_B), int64
+Context = Callable[[], AbstractContextManager[object]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """What a step needs. `schedule`: step (from 0) -> factor on each group's initial learning rate."""
+    """What a step needs. `forward`: inputs_BT -> x_BTD, the model's `hidden`, compiled or not.
 
-    model: nn.Module
+    `schedule`: step (from 0) -> factor on each group's initial learning rate. `pieces`: what the batch is cut into.
+    """
+
+    model: Transformer
+    forward: Callable[[Tensor], Tensor]
+    loss: Loss
     optimizer: Optimizer
     schedule: Callable[[int], float]
-    precision: Callable[[], AbstractContextManager[object]]
+    precision: Context
+    scaler: GradScaler | None = None
+    offload: Context = nullcontext
+    pieces: int = 1
+    clip: Callable[[Iterable[nn.Parameter]], None] | None = None
 
 
 def no_name(name: str) -> AbstractContextManager[object]:
@@ -46,23 +60,54 @@ def train_step(
 ) -> Tensor:
     """Do step `index` (from 0) and return its mean loss in nats, detached and on the device: nothing here waits for it.
 
-    `part(name)` is entered around each part of the step; `on_gradients` is called when all gradients are there.
+    `part(name)` is entered around each part of the step; `on_gradients` is called when all gradients are there, before
+    they are clipped.
     """
-    inputs_BT, targets_BT = batch
-    with training.precision():
-        with part("forward"):
-            logits_BTV = training.model(inputs_BT)
-        with part("loss"):
-            loss = mean_loss(logits_BTV, targets_BT)
-    del logits_BTV
-    with part("backward"):
-        loss.backward()
+    optimizer, scaler = training.optimizer, training.scaler
+    set_learning_rate(optimizer, training.schedule(index))  # first: an update within backward uses it
+    counted = (batch[1] != IGNORED).sum()
+    total = torch.zeros((), device=counted.device)
+    for piece in cut(batch, training.pieces):
+        loss, extra = _losses(training, piece, counted, part)
+        total = total + loss.detach()
+        with part("backward"):
+            loss = loss if extra is None else loss + extra / training.pieces
+            (loss if scaler is None else scaler.scale(loss)).backward()
+        del loss, extra
+    if scaler is not None:
+        scaler.unscale_(optimizer)
     on_gradients()
     with part("optimizer"):
-        set_learning_rate(training.optimizer, training.schedule(index))
-        training.optimizer.step()
-        training.optimizer.zero_grad(set_to_none=True)
-    return loss.detach()
+        if training.clip is not None:
+            training.clip(training.model.parameters())
+        if scaler is None:
+            optimizer.step()
+        else:
+            scaler.step(optimizer)
+            scaler.update()
+        optimizer.zero_grad(set_to_none=True)
+        training.model.after_step()
+    return total
+
+
+def _losses(
+    training: Training, piece: Batch, counted: Tensor, part: Callable[[str], AbstractContextManager[object]]
+) -> tuple[Tensor, Tensor | None]:
+    """(the piece's share of the mean loss, what the model adds to it)."""
+    inputs_BT, targets_BT = piece
+    with training.precision(), training.offload():
+        with part("forward"):
+            x_BTD = training.forward(inputs_BT)
+        with part("loss"):
+            return training.loss(training.model.head, x_BTD, targets_BT, counted), training.model.auxiliary_loss()
+
+
+def cut(batch: Batch, pieces: int) -> Iterator[Batch]:
+    """The batch in `pieces` of about the same number of samples; fewer where it has fewer samples."""
+    if pieces == 1:
+        yield batch
+    else:
+        yield from zip(batch[0].tensor_split(pieces), batch[1].tensor_split(pieces), strict=True)
 
 
 def mean_loss(logits_BTV: Tensor, targets_BT: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import torch
 
-from tfx_engine.estimate import count_parameters, flops_per_token, unknown_techniques
+from tfx_engine.estimate import count_parameters, flops_per_token
 from tfx_engine.model.validate import validate
 from tfx_engine.protocol.codec import decode_line, problem_to_data
 from tfx_engine.protocol.config import Config, parse_config
@@ -110,9 +110,7 @@ def _checked(check: Check) -> Reply:
 
 
 def _counts(config: Config) -> dict[str, Any]:
-    """What a window shows before the run: parameters and FLOPs, where the closed forms know the techniques."""
-    if unknown_techniques(config):
-        return {}
+    """What a window shows before the run: parameters and FLOPs."""
     params, flops = count_parameters(config), flops_per_token(config)
     return {
         "params": dataclasses.asdict(params),

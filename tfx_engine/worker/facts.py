@@ -10,12 +10,15 @@ from typing import Any
 import psutil
 import torch
 
-from tfx_engine.estimate import NOT_COUNTED, flops_per_token, unknown_techniques
+from tfx_engine.estimate import count_parameters, flops_per_token
 from tfx_engine.measure.device import NoGpu, NvidiaGpu
-from tfx_engine.protocol.config import Config
+from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.train.setup import Setup
 
 _MOST_TOKEN_LABELS = 4096
+_NOT_DECLARED = tr_mark(
+    "The techniques declare {declared} parameter(s), but the model has {actual}, so the FLOPs would be wrong too."
+)
 
 
 def machine_facts(device: torch.device, gpu: NvidiaGpu | NoGpu) -> dict[str, Any]:
@@ -49,7 +52,7 @@ def training_facts(setup: Setup) -> dict[str, Any]:
         "planned_steps": setup.total_steps,
         "tokens_per_step": setup.tokens_per_step,
     }
-    if not unknown_techniques(config):
+    if not missing_facts(setup):
         flops = flops_per_token(config)
         facts["flops_per_token"] = {"model": flops.model, "hardware": flops.hardware}
     if config.vocab <= _MOST_TOKEN_LABELS:
@@ -57,11 +60,18 @@ def training_facts(setup: Setup) -> dict[str, Any]:
     return facts
 
 
-def missing_facts(config: Config) -> dict[str, str]:
-    """Why a fact is not there, by the key of the figure that is made of it."""
-    unknown = unknown_techniques(config)
-    reason = NOT_COUNTED.format(names=", ".join(unknown))
-    return dict.fromkeys(("flops_per_token.model", "flops_per_token.hardware"), reason) if unknown else {}
+def missing_facts(setup: Setup) -> dict[str, str]:
+    """Why a fact is not there, by the key of the figure that is made of it.
+
+    FLOPs are counted from what the techniques declare; where their declared parameters are not the model's, neither are
+    their FLOPs.
+    """
+    declared = count_parameters(setup.config).total
+    actual = sum(p.numel() for p in setup.training.model.parameters())
+    if declared == actual:
+        return {}
+    reason = _NOT_DECLARED.format(declared=declared, actual=actual)
+    return dict.fromkeys(("flops_per_token.model", "flops_per_token.hardware"), reason)
 
 
 def device_name(device: torch.device) -> str:

@@ -152,7 +152,7 @@ class _Run:
             self._writer.fact(key, value)
         self._writer.fact("capacity_bytes", meter.capacity_bytes())
         missing = {"mfu": _NO_PEAK, "overhead_percent": _NO_OVERHEAD, **sampler.gpu.missing}
-        missing |= facts.missing_facts(self._config)
+        missing |= facts.missing_facts(setup)
         if not can_split(self._device):
             missing["memory_split"] = tr_mark("torch's allocator for this device tells the profiler nothing.")
         if self._config.run.probes:

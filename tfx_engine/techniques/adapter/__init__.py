@@ -21,6 +21,9 @@ class Adapter(Protocol):
     def unmerge(self, model: nn.Module) -> None:
         """The exact opposite of `merge`."""
 
+    def rate(self, name: str, parameter: nn.Parameter) -> float:
+        """Factor on the learning rate of a parameter."""
+
 
 def is_adapter(parameter_name: str) -> bool:
     """Whether a parameter of that name was added by an adapter."""

@@ -28,6 +28,8 @@ from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.techniques.adapter import Adapter
+from tfx_engine.techniques.costs import Linear
+from tfx_engine.techniques.counts import block_work
 from tfx_engine.techniques.initial import initialise
 from tfx_engine.techniques.technique import Technique
 
@@ -132,6 +134,11 @@ class Lora:
             lora.unmerge()
 
 
+    def rate(self, name: str, parameter: nn.Parameter) -> float:
+        """One rate for all."""
+        return 1.0
+
+
 def _target(name: str) -> str:
     """The target that a module belongs to: "blocks.0.feedforward.up" is "feedforward"."""
     parts = name.split(".")
@@ -154,12 +161,20 @@ def reference(layer: LoraLinear, x: Tensor) -> Tensor:
     return y if layer.bias is None else y + layer.bias
 
 
+def beside(options: Options, config: Config, linear: Linear) -> tuple[Linear, ...]:
+    """Both thin matrices, beside a layer that is adapted."""
+    target = linear.name if linear.name in TARGETS else "feedforward"
+    if target not in options.targets:
+        return ()
+    narrow = Linear(f"{linear.name} A", linear.inputs, options.rank, source=linear.source, beside=linear.name)
+    wide = Linear(f"{linear.name} B", options.rank, linear.outputs, source=narrow.name, beside=linear.name)
+    return narrow, wide
+
+
 def params(options: Options, config: Config) -> int:
     """r (m + n) per adapted layer."""
-    d, inner = config.model.width, config.model.heads * config.head_width
-    feedforward = config.techniques["feedforward"].options.get("width") or 4 * d
-    sides = sum(2 * (d + feedforward) if target == "feedforward" else d + inner for target in options.targets)
-    return config.model.layers * options.rank * sides
+    found = [thin for linear in block_work(config).linears for thin in beside(options, config, linear)]
+    return config.model.layers * sum(thin.parameters for thin in found)
 
 
 TECHNIQUE = Technique(
@@ -178,6 +193,8 @@ TECHNIQUE = Technique(
     reference=reference,
     options=Options,
     params=params,
+    beside=beside,
+    freezes=True,
     effects=(
         Effect(quantity="parameters", sign="+", formula="rank · (inputs + outputs) per adapted layer; others frozen"),
         Effect(quantity="gradients", sign="-", formula="only the adapters have gradients"),

@@ -31,6 +31,10 @@ class NoAdapter:
     def unmerge(self, model: nn.Module) -> None:
         """Nothing to undo."""
 
+    def rate(self, name: str, parameter: nn.Parameter) -> float:
+        """One rate for all."""
+        return 1.0
+
 
 def build(options: NoOptions, config: Config) -> Adapter:
     """The adapter that does nothing."""

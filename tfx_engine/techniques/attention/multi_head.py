@@ -21,13 +21,13 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
-from tfx_engine.techniques import probe
-from tfx_engine.techniques.mask import Mask
+from tfx_engine.techniques.context import AttentionContext
+from tfx_engine.techniques.costs import PRODUCTS, Linear, Work, attention_products, bias_of
+from tfx_engine.techniques.scores import HeadShape, MakeScores
 from tfx_engine.techniques.technique import Technique
 
 # B batch, T tokens, D width of the model, H heads, K width of a head
@@ -44,42 +44,39 @@ class Options:
 
 
 class MultiHeadAttention(nn.Module):
-    """(x_BTD, mask) -> x_BTD. `label` names the layer in what probes record."""
+    """(x_BTD, context) -> x_BTD."""
 
-    def __init__(self, width: int, heads: int, head_width: int, bias: bool) -> None:
+    def __init__(self, width: int, heads: int, head_width: int, bias: bool, make_scores: MakeScores) -> None:
         super().__init__()
         self.heads, self.head_width = heads, head_width
-        self.label = ""
+        self.scores = make_scores(HeadShape(heads, heads, head_width, head_width))
         self.query = nn.Linear(width, heads * head_width, bias)
         self.key = nn.Linear(width, heads * head_width, bias)
         self.value = nn.Linear(width, heads * head_width, bias)
         self.output = nn.Linear(heads * head_width, width, bias)
 
-    def forward(self, x_BTD: Tensor, mask: Mask) -> Tensor:
-        """Attend, through the fastest kernel that torch has here."""
+    def forward(self, x_BTD: Tensor, context: AttentionContext) -> Tensor:
+        """Project, attend, project back."""
         batch, tokens, _ = x_BTD.shape
         shape = (batch, tokens, self.heads, self.head_width)
         q_BHTK = self.query(x_BTD).view(shape).transpose(1, 2)
         k_BHTK = self.key(x_BTD).view(shape).transpose(1, 2)
         v_BHTK = self.value(x_BTD).view(shape).transpose(1, 2)
-        if probe.recorder is not None:
-            probe.recorder.record(self.label, q_BHTK, k_BHTK, 1 / math.sqrt(self.head_width), mask)
-        y_BHTK = F.scaled_dot_product_attention(
-            q_BHTK, k_BHTK, v_BHTK, attn_mask=mask.bias(tokens, x_BTD.device), is_causal=mask.is_causal
-        )
+        q_BHTK, k_BHTK = self.scores.prepare(q_BHTK, k_BHTK, context)
+        y_BHTK = self.scores.gated(x_BTD, self.scores.attend(q_BHTK, k_BHTK, v_BHTK, context))
         return self.output(y_BHTK.transpose(1, 2).reshape(batch, tokens, -1))
 
 
-def build(options: Options, config: Config) -> nn.Module:
+def build(options: Options, config: Config, make_scores: MakeScores) -> nn.Module:
     """Attention of the model's width, heads and head width."""
-    bias = config.model.bias if options.bias is None else options.bias
-    return MultiHeadAttention(config.model.width, config.model.heads, config.head_width, bias)
+    bias = bias_of(options.bias, config)
+    return MultiHeadAttention(config.model.width, config.model.heads, config.head_width, bias, make_scores)
 
 
-def reference(module: MultiHeadAttention, x_BTD: Tensor, mask: Mask) -> Tensor:
-    """Head by head, with the whole square of scores."""
+def reference(module: MultiHeadAttention, x_BTD: Tensor, context: AttentionContext) -> Tensor:
+    """Head by head, with the whole square of scores (and no other technique that acts on them)."""
     tokens, k = x_BTD.shape[1], module.head_width
-    forbidden_TT = ~mask.allowed(tokens, x_BTD.device)
+    forbidden_TT = ~context.allowed(tokens, x_BTD.device)
     q_BTM, k_BTM, v_BTM = module.query(x_BTD), module.key(x_BTD), module.value(x_BTD)
     heads_BTK = []
     for h in range(module.heads):
@@ -90,11 +87,13 @@ def reference(module: MultiHeadAttention, x_BTD: Tensor, mask: Mask) -> Tensor:
     return module.output(torch.cat(heads_BTK, dim=-1))
 
 
-def params(options: Options, config: Config) -> int:
-    """4 d h k per block, and 3 h k + d biases."""
-    d, inner = config.model.width, config.model.heads * config.head_width
-    bias = config.model.bias if options.bias is None else options.bias
-    return config.model.layers * (4 * d * inner + (3 * inner + d if bias else 0))
+def work(options: Options, config: Config) -> Work:
+    """Four projections, and the products of the scores."""
+    d, heads, k = config.model.width, config.model.heads, config.head_width
+    bias = bias_of(options.bias, config)
+    inputs = tuple(Linear(name, d, heads * k, bias) for name in ("query", "key", "value"))
+    output = Linear("output", heads * k, d, bias, source=PRODUCTS)
+    return Work((*inputs, output), attention_products(config.model.context, heads, k))
 
 
 TECHNIQUE = Technique(
@@ -112,7 +111,7 @@ TECHNIQUE = Technique(
     build=build,
     reference=reference,
     options=Options,
-    params=params,
+    work=work,
     effects=(
         Effect(quantity="parameters", sign="+", formula="layers × (4 · width · heads · head width + biases)"),
         Effect(

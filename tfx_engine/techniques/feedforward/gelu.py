@@ -24,6 +24,7 @@ from torch.nn import functional as F
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
+from tfx_engine.techniques.costs import Linear, Work, bias_of
 from tfx_engine.techniques.technique import Technique
 
 
@@ -61,16 +62,12 @@ class GeluFeedForward(nn.Module):
 
 def build(options: Options, config: Config) -> nn.Module:
     """A feed-forward of the model's width."""
-    inner, bias = _inner_width(options, config), _has_bias(options, config)
+    inner, bias = _inner_width(options, config), bias_of(options.bias, config)
     return GeluFeedForward(config.model.width, inner, bias, options.approximate)
 
 
 def _inner_width(options: Options, config: Config) -> int:
     return options.width or 4 * config.model.width
-
-
-def _has_bias(options: Options, config: Config) -> bool:
-    return config.model.bias if options.bias is None else options.bias
 
 
 def reference(module: GeluFeedForward, x_BTD: Tensor) -> Tensor:
@@ -83,10 +80,10 @@ def reference(module: GeluFeedForward, x_BTD: Tensor) -> Tensor:
     return module.down(z_BTF * gate_BTF)
 
 
-def params(options: Options, config: Config) -> int:
-    """2 d f per block, and f + d biases."""
-    d, inner = config.model.width, _inner_width(options, config)
-    return config.model.layers * (2 * d * inner + (inner + d if _has_bias(options, config) else 0))
+def work(options: Options, config: Config) -> Work:
+    """Two linear layers."""
+    d, inner, bias = config.model.width, _inner_width(options, config), bias_of(options.bias, config)
+    return Work((Linear("up", d, inner, bias), Linear("down", inner, d, bias, source="up")))
 
 
 TECHNIQUE = Technique(
@@ -104,7 +101,7 @@ TECHNIQUE = Technique(
     build=build,
     reference=reference,
     options=Options,
-    params=params,
+    work=work,
     effects=(
         Effect(quantity="parameters", sign="+", formula="layers × (2 · width · inner width + biases)"),
         Effect(quantity="flops", sign="+", formula="per token and layer: 4 · width · inner width"),

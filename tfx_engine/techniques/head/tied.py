@@ -14,37 +14,28 @@ Paper: Press, Wolf, "Using the Output Embedding to Improve Language Models" (201
 
 from __future__ import annotations
 
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
-from tfx_engine.techniques.head import HeadOptions, soft_cap
+from tfx_engine.techniques.head import HeadOptions, LinearHead, head_work, linear_reference
 from tfx_engine.techniques.technique import Technique
 
 
-class TiedHead(nn.Module):
+class TiedHead(LinearHead):
     """x_BTD -> logits_BTV with the embedding's own weight."""
 
-    def __init__(self, embedding: nn.Module, softcap: float | None) -> None:
-        super().__init__()
-        self.softcap = softcap
+    def __init__(self, embedding: nn.Module, softcap: float | None, multiplier: float) -> None:
+        super().__init__(softcap, multiplier)
         self.weight = embedding.weight
 
-    def forward(self, x_BTD: Tensor) -> Tensor:
-        """Scores of all tokens of the vocabulary."""
-        return soft_cap(F.linear(x_BTD, self.weight), self.softcap)
 
-
-def build(options: HeadOptions, config: Config, embedding: nn.Module) -> nn.Module:
+def build(options: HeadOptions, config: Config, embedding: nn.Module, multiplier: float) -> nn.Module:
     """A head that shares the embedding's table."""
-    return TiedHead(embedding, options.softcap)
+    return TiedHead(embedding, options.softcap, multiplier)
 
 
-def reference(module: TiedHead, x_BTD: Tensor) -> Tensor:
-    """The dot product with every row."""
-    logits_BTV = (x_BTD.unsqueeze(2) * module.weight).sum(dim=-1)
-    return logits_BTV if module.softcap is None else module.softcap * (logits_BTV / module.softcap).tanh()
+reference = linear_reference
 
 
 TECHNIQUE = Technique(
@@ -62,6 +53,7 @@ TECHNIQUE = Technique(
     build=build,
     reference=reference,
     options=HeadOptions,
+    work=lambda options, config: head_work(config, shared=True),
     effects=(
         Effect(quantity="parameters", sign="-", formula="vocabulary × width fewer than untied"),
         Effect(quantity="flops", sign="0", formula="2 · vocabulary · width per token, as untied"),

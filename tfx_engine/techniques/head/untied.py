@@ -14,37 +14,28 @@ arXiv:1608.05859; used by Llama (2023), arXiv:2302.13971. Soft cap: Gemma 2 (202
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
-from tfx_engine.techniques.head import HeadOptions, soft_cap
+from tfx_engine.techniques.head import HeadOptions, LinearHead, head_work, linear_reference
 from tfx_engine.techniques.technique import Technique
 
 
-class UntiedHead(nn.Module):
-    """x_BTD -> logits_BTV."""
+class UntiedHead(LinearHead):
+    """x_BTD -> logits_BTV with a weight of its own."""
 
-    def __init__(self, vocab: int, width: int, softcap: float | None) -> None:
-        super().__init__()
-        self.softcap = softcap
+    def __init__(self, vocab: int, width: int, softcap: float | None, multiplier: float) -> None:
+        super().__init__(softcap, multiplier)
         self.weight = nn.Parameter(torch.empty(vocab, width))
 
-    def forward(self, x_BTD: Tensor) -> Tensor:
-        """Scores of all tokens of the vocabulary."""
-        return soft_cap(F.linear(x_BTD, self.weight), self.softcap)
 
-
-def build(options: HeadOptions, config: Config, embedding: nn.Module) -> nn.Module:
+def build(options: HeadOptions, config: Config, embedding: nn.Module, multiplier: float) -> nn.Module:
     """A head of its own."""
-    return UntiedHead(config.vocab, config.model.width, options.softcap)
+    return UntiedHead(config.vocab, config.model.width, options.softcap, multiplier)
 
 
-def reference(module: UntiedHead, x_BTD: Tensor) -> Tensor:
-    """The dot product with every row."""
-    logits_BTV = (x_BTD.unsqueeze(2) * module.weight).sum(dim=-1)
-    return logits_BTV if module.softcap is None else module.softcap * (logits_BTV / module.softcap).tanh()
+reference = linear_reference
 
 
 TECHNIQUE = Technique(
@@ -62,7 +53,7 @@ TECHNIQUE = Technique(
     build=build,
     reference=reference,
     options=HeadOptions,
-    params=lambda options, config: config.vocab * config.model.width,
+    work=lambda options, config: head_work(config, shared=False),
     effects=(
         Effect(quantity="parameters", sign="+", formula="vocabulary × width"),
         Effect(quantity="gradients", sign="+", formula="vocabulary × width × 4 bytes"),

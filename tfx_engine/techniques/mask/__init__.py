@@ -11,14 +11,14 @@ from torch import Tensor
 
 @dataclasses.dataclass(frozen=True)
 class Mask(abc.ABC):
-    """What attention needs to know about a mask. `is_causal`: the fused kernels' own causal mask says it all."""
+    """What attention needs to know about a mask.
 
-    is_causal: bool
+    `is_causal`: it is the triangle that the fused kernels know by name. `is_full`: it forbids nothing.
+    """
+
+    is_causal: bool = False
+    is_full: bool = False
 
     @abc.abstractmethod
     def allowed(self, tokens: int, device: torch.device | str = "cpu") -> Tensor:
         """bool [T queries, T keys]: True where the query may look at the key."""
-
-    def bias(self, tokens: int, device: torch.device) -> Tensor | None:
-        """What `scaled_dot_product_attention` takes as `attn_mask`; None where `is_causal` says it all."""
-        return None

@@ -47,7 +47,7 @@ def check(options: NoOptions, config: Config) -> Iterator[Problem]:
 
 def build(options: NoOptions, config: Config) -> Mask:
     """The mask."""
-    return BidirectionalMask(is_causal=False)
+    return BidirectionalMask(is_full=True)
 
 
 def reference(tokens: int) -> Tensor:

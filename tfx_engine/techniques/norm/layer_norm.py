@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
+from tfx_engine.techniques.counts import norm_count
 from tfx_engine.techniques.technique import Technique
 
 
@@ -48,9 +49,8 @@ def reference(module: nn.LayerNorm, x_BTD: Tensor) -> Tensor:
 
 
 def params(options: Options, config: Config) -> int:
-    """2 d per norm: two norms a block, and one before the head where the placement has it."""
-    norms = 2 * config.model.layers + (config.use("placement") == "pre_norm")
-    return norms * 2 * config.model.width
+    """2 d per norm."""
+    return norm_count(config) * 2 * config.model.width
 
 
 TECHNIQUE = Technique(

@@ -17,14 +17,14 @@ arXiv:1711.05101.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.options import option
-from tfx_engine.techniques.optimizer import decay_groups, fused_where_possible
+from tfx_engine.techniques.optimizer import Named, Rate, decay_groups, fused_where_possible, same_rate
 from tfx_engine.techniques.technique import Technique
 
 
@@ -52,9 +52,9 @@ class Options:
     )
 
 
-def build(options: Options, params: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+def build(options: Options, named: Named, rate: Rate = same_rate) -> torch.optim.Optimizer:
     """The optimiser over the trainable ones of these parameters."""
-    groups = decay_groups(params, options.weight_decay)
+    groups = decay_groups(named, options.learning_rate, options.weight_decay, rate)
     return torch.optim.AdamW(
         groups, lr=options.learning_rate, betas=(options.beta1, options.beta2), eps=options.epsilon,
         fused=fused_where_possible(groups),

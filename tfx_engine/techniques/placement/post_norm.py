@@ -16,47 +16,53 @@ arXiv:2002.04745.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from torch import Tensor, nn
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
-from tfx_engine.techniques.mask import Mask
+from tfx_engine.techniques.context import AttentionContext
+from tfx_engine.techniques.placement import Parts, Placement
 from tfx_engine.techniques.technique import NoOptions, Technique
 
 
 class PostNormBlock(nn.Module):
-    """(x_BTD, mask) -> x_BTD."""
+    """(stream, context) -> stream."""
 
-    def __init__(self, attention: nn.Module, feedforward: nn.Module, make_norm: Callable[[], nn.Module]) -> None:
+    def __init__(self, parts: Parts) -> None:
         super().__init__()
-        self.attention = attention
-        self.attention_norm = make_norm()
-        self.feedforward = feedforward
-        self.feedforward_norm = make_norm()
+        self.attention_norm = parts.make_norm()
+        self.attention = parts.attention
+        self.attention_residual = parts.make_connection("attention")
+        self.feedforward_norm = parts.make_norm()
+        self.feedforward = parts.feedforward
+        self.feedforward_residual = parts.make_connection("feedforward")
 
-    def forward(self, x_BTD: Tensor, mask: Mask) -> Tensor:
-        """Two residual sums, each normalised."""
-        x_BTD = self.attention_norm(x_BTD + self.attention(x_BTD, mask))
-        return self.feedforward_norm(x_BTD + self.feedforward(x_BTD))
+    def forward(self, stream: Tensor, context: AttentionContext) -> Tensor:
+        """Two residual branches, each sum normalised."""
+        stream = self.attention_norm(self.attention_residual(stream, lambda x_BTD: self.attention(x_BTD, context)))
+        return self.feedforward_norm(self.feedforward_residual(stream, self.feedforward))
 
 
 class PostNorm:
-    """The placement: the last block's norm is the last norm."""
+    """The placement: every block ends with a norm, so none stands before the head."""
 
     final_norm = False
+    norms_per_block = 2
     block = PostNormBlock
 
+    def gain(self, name: str) -> float:
+        """Weights begin as the slot `init` says."""
+        return 1.0
 
-def build(options: NoOptions, config: Config) -> PostNorm:
+
+def build(options: NoOptions, config: Config) -> Placement:
     """The placement."""
     return PostNorm()
 
 
-def reference(block: PostNormBlock, x_BTD: Tensor, mask: Mask) -> Tensor:
+def reference(block: PostNormBlock, x_BTD: Tensor, context: AttentionContext) -> Tensor:
     """Step by step."""
-    summed_BTD = block.attention(x_BTD, mask).add(x_BTD)
+    summed_BTD = block.attention(x_BTD, context).add(x_BTD)
     after_attention_BTD = block.attention_norm(summed_BTD)
     summed_BTD = block.feedforward(after_attention_BTD).add(after_attention_BTD)
     return block.feedforward_norm(summed_BTD)

@@ -15,48 +15,54 @@ Paper: Xiong and others, "On Layer Normalization in the Transformer Architecture
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from torch import Tensor, nn
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
-from tfx_engine.techniques.mask import Mask
+from tfx_engine.techniques.context import AttentionContext
+from tfx_engine.techniques.placement import Parts, Placement
 from tfx_engine.techniques.technique import NoOptions, Technique
 
 
 class PreNormBlock(nn.Module):
-    """(x_BTD, mask) -> x_BTD."""
+    """(stream, context) -> stream."""
 
-    def __init__(self, attention: nn.Module, feedforward: nn.Module, make_norm: Callable[[], nn.Module]) -> None:
+    def __init__(self, parts: Parts) -> None:
         super().__init__()
-        self.attention_norm = make_norm()
-        self.attention = attention
-        self.feedforward_norm = make_norm()
-        self.feedforward = feedforward
+        self.attention_norm = parts.make_norm()
+        self.attention = parts.attention
+        self.attention_residual = parts.make_connection("attention")
+        self.feedforward_norm = parts.make_norm()
+        self.feedforward = parts.feedforward
+        self.feedforward_residual = parts.make_connection("feedforward")
 
-    def forward(self, x_BTD: Tensor, mask: Mask) -> Tensor:
+    def forward(self, stream: Tensor, context: AttentionContext) -> Tensor:
         """Two residual branches, each normalised at its beginning."""
-        x_BTD = x_BTD + self.attention(self.attention_norm(x_BTD), mask)
-        return x_BTD + self.feedforward(self.feedforward_norm(x_BTD))
+        stream = self.attention_residual(stream, lambda x_BTD: self.attention(self.attention_norm(x_BTD), context))
+        return self.feedforward_residual(stream, lambda x_BTD: self.feedforward(self.feedforward_norm(x_BTD)))
 
 
 class PreNorm:
     """The placement: a final norm brings the residual stream to scale before the head."""
 
     final_norm = True
+    norms_per_block = 2
     block = PreNormBlock
 
+    def gain(self, name: str) -> float:
+        """Weights begin as the slot `init` says."""
+        return 1.0
 
-def build(options: NoOptions, config: Config) -> PreNorm:
+
+def build(options: NoOptions, config: Config) -> Placement:
     """The placement."""
     return PreNorm()
 
 
-def reference(block: PreNormBlock, x_BTD: Tensor, mask: Mask) -> Tensor:
+def reference(block: PreNormBlock, x_BTD: Tensor, context: AttentionContext) -> Tensor:
     """Step by step."""
     normed_BTD = block.attention_norm(x_BTD)
-    after_attention_BTD = block.attention(normed_BTD, mask).add(x_BTD)
+    after_attention_BTD = block.attention(normed_BTD, context).add(x_BTD)
     normed_BTD = block.feedforward_norm(after_attention_BTD)
     return block.feedforward(normed_BTD).add(after_attention_BTD)
 

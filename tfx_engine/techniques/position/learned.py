@@ -19,10 +19,11 @@ from torch import Tensor, nn
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
+from tfx_engine.techniques.position import Position, Positioned
 from tfx_engine.techniques.technique import NoOptions, Technique
 
 
-class LearnedPosition(nn.Module):
+class LearnedPosition(Position):
     """Adds row p of `weight` [context, D] to the token at position p."""
 
     def __init__(self, width: int, context: int) -> None:
@@ -39,15 +40,15 @@ class LearnedPosition(nn.Module):
         return x_BTD + self.weight[:tokens]
 
 
-def build(options: NoOptions, config: Config) -> nn.Module:
+def build(options: NoOptions, config: Config) -> Position:
     """A table for the model's context."""
     return LearnedPosition(config.model.width, config.model.context)
 
 
-def reference(module: LearnedPosition, x_BTD: Tensor) -> Tensor:
+def reference(module: LearnedPosition, x_BTD: Tensor, q_BHTK: Tensor, k_BGTK: Tensor, layer: int) -> Positioned:
     """Row by row."""
     rows_TD = torch.stack([module.weight[p] for p in range(x_BTD.shape[1])])
-    return torch.stack([x_TD + rows_TD for x_TD in x_BTD])
+    return Positioned(torch.stack([x_TD + rows_TD for x_TD in x_BTD]), q_BHTK, k_BGTK, None)
 
 
 TECHNIQUE = Technique(

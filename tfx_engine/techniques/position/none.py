@@ -15,21 +15,22 @@ Generalization in Transformers" (2023), arXiv:2305.19466.
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from tfx_engine.protocol.cards import Effect, Guide, Rule
 from tfx_engine.protocol.config import Config
+from tfx_engine.techniques.position import Position, Positioned
 from tfx_engine.techniques.technique import NoOptions, Technique
 
 
-def build(options: NoOptions, config: Config) -> nn.Module:
+def build(options: NoOptions, config: Config) -> Position:
     """A module that changes nothing."""
-    return nn.Identity()
+    return Position()
 
 
-def reference(module: nn.Module, x_BTD: Tensor) -> Tensor:
-    """The input itself."""
-    return x_BTD.clone()
+def reference(module: Position, x_BTD: Tensor, q_BHTK: Tensor, k_BGTK: Tensor, layer: int) -> Positioned:
+    """The inputs themselves."""
+    return Positioned(x_BTD.clone(), q_BHTK.clone(), k_BGTK.clone(), None)
 
 
 TECHNIQUE = Technique(

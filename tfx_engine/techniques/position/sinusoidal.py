@@ -21,16 +21,17 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
+from tfx_engine.techniques.position import Position, Positioned
 from tfx_engine.techniques.technique import NoOptions, Technique
 
 WAVELENGTH_BASE = 10_000.0
 
 
-class SinusoidalPosition(nn.Module):
+class SinusoidalPosition(Position):
     """Adds the encoding. The table is made at the first forward pass, for the device and the dtype it meets there."""
 
     table_TD: Tensor
@@ -58,12 +59,14 @@ class SinusoidalPosition(nn.Module):
         return angle_TD.to(device=like.device, dtype=like.dtype)
 
 
-def build(options: NoOptions, config: Config) -> nn.Module:
+def build(options: NoOptions, config: Config) -> Position:
     """The encoding for the model's width and context."""
     return SinusoidalPosition(config.model.width, config.model.context)
 
 
-def reference(module: SinusoidalPosition, x_BTD: Tensor) -> Tensor:
+def reference(
+    module: SinusoidalPosition, x_BTD: Tensor, q_BHTK: Tensor, k_BGTK: Tensor, layer: int
+) -> Positioned:
     """The formula, number by number."""
     _, tokens, width = x_BTD.shape
     y_BTD = x_BTD.clone()
@@ -71,7 +74,7 @@ def reference(module: SinusoidalPosition, x_BTD: Tensor) -> Tensor:
         for i in range(width):
             angle = p / WAVELENGTH_BASE ** (2 * (i // 2) / width)
             y_BTD[:, p, i] += math.sin(angle) if i % 2 == 0 else math.cos(angle)
-    return y_BTD
+    return Positioned(y_BTD, q_BHTK, k_BGTK, None)
 
 
 TECHNIQUE = Technique(

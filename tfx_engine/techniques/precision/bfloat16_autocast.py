@@ -24,11 +24,11 @@ from torch import Tensor
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
-from tfx_engine.techniques.precision import Precision
+from tfx_engine.techniques.precision import PlainPrecision, Precision
 from tfx_engine.techniques.technique import NoOptions, Technique
 
 
-class Bfloat16Autocast:
+class Bfloat16Autocast(PlainPrecision):
     """torch.autocast to bfloat16."""
 
     tolerance = 2.0**-6  # inputs and result are rounded to 8 bits each: a few times 2^-8

@@ -12,27 +12,18 @@ Paper: IEEE 754-2019, binary32.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Any
 
 from torch import Tensor
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
-from tfx_engine.techniques.precision import Precision
+from tfx_engine.techniques.precision import PlainPrecision, Precision
 from tfx_engine.techniques.technique import NoOptions, Technique
 
 
-class Float32:
+class Float32(PlainPrecision):
     """Nothing to switch on."""
-
-    tolerance = 0.0
-
-    def context(self, device_type: str) -> AbstractContextManager[Any]:
-        """A context that does nothing."""
-        return contextlib.nullcontext()
 
 
 def build(options: NoOptions, config: Config) -> Precision:

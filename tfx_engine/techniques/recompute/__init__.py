@@ -6,7 +6,7 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
-from tfx_engine.techniques.mask import Mask
+from tfx_engine.techniques.context import AttentionContext
 
 RECOMPUTE_MARK = "tfx:recompute"  # brackets every recomputation in a profiler's trace
 
@@ -14,5 +14,5 @@ RECOMPUTE_MARK = "tfx:recompute"  # brackets every recomputation in a profiler's
 class Recompute(Protocol):
     """How the skeleton runs a block."""
 
-    def __call__(self, index: int, block: nn.Module, x_BTD: Tensor, mask: Mask) -> Tensor:
-        """What `block(x_BTD, mask)` gives, for block number `index` (from 0)."""
+    def __call__(self, index: int, block: nn.Module, x_BTD: Tensor, context: AttentionContext) -> Tensor:
+        """What `block(x_BTD, context)` gives, for block number `index` (from 0)."""

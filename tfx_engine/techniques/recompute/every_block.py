@@ -28,7 +28,8 @@ from torch.utils.checkpoint import checkpoint
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
-from tfx_engine.techniques.mask import Mask
+from tfx_engine.techniques.context import AttentionContext
+from tfx_engine.techniques.costs import Work
 from tfx_engine.techniques.recompute import RECOMPUTE_MARK, Recompute
 from tfx_engine.techniques.technique import Technique
 
@@ -71,11 +72,11 @@ class EveryBlock:
 
     every: int
 
-    def __call__(self, index: int, block: nn.Module, x_BTD: Tensor, mask: Mask) -> Tensor:
+    def __call__(self, index: int, block: nn.Module, x_BTD: Tensor, context: AttentionContext) -> Tensor:
         """The block's output; its inside is kept only where nothing is to be recomputed."""
         if index % self.every or not torch.is_grad_enabled():
-            return block(x_BTD, mask)
-        return checkpoint(block, x_BTD, mask, use_reentrant=False, context_fn=_contexts)
+            return block(x_BTD, context)
+        return checkpoint(block, x_BTD, context, use_reentrant=False, context_fn=_contexts)
 
 
 def build(options: Options, config: Config) -> Recompute:
@@ -83,9 +84,20 @@ def build(options: Options, config: Config) -> Recompute:
     return EveryBlock(options.every)
 
 
-def reference(block: nn.Module, x_BTD: Tensor, mask: Mask) -> Tensor:
+def again(options: Options, config: Config, block: Work) -> int:
+    """All of each block that runs again, but for its last matrix product where the block ends with one.
+
+    Torch stops a recomputation when the last kept tensor is back: what would come after it is spared. Post-norm ends
+    with a norm, which keeps its statistics: nothing is spared.
+    """
+    blocks = -(-config.model.layers // options.every)
+    spared = block.linears[-1].products if block.linears and config.use("placement") == "pre_norm" else 0
+    return blocks * (block.multiply_adds - spared)
+
+
+def reference(block: nn.Module, x_BTD: Tensor, context: AttentionContext) -> Tensor:
     """The block as it is: recompute changes no number."""
-    return block(x_BTD, mask)
+    return block(x_BTD, context)
 
 
 TECHNIQUE = Technique(
@@ -103,6 +115,7 @@ TECHNIQUE = Technique(
     build=build,
     reference=reference,
     options=Options,
+    again=again,
     effects=(
         Effect(
             quantity="activations", sign="-",

@@ -16,14 +16,14 @@ from torch import Tensor, nn
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
-from tfx_engine.techniques.mask import Mask
+from tfx_engine.techniques.context import AttentionContext
 from tfx_engine.techniques.recompute import Recompute
 from tfx_engine.techniques.technique import NoOptions, Technique
 
 
-def run_block(index: int, block: nn.Module, x_BTD: Tensor, mask: Mask) -> Tensor:
+def run_block(index: int, block: nn.Module, x_BTD: Tensor, context: AttentionContext) -> Tensor:
     """The block as it is."""
-    return block(x_BTD, mask)
+    return block(x_BTD, context)
 
 
 def build(options: NoOptions, config: Config) -> Recompute:
@@ -31,9 +31,9 @@ def build(options: NoOptions, config: Config) -> Recompute:
     return run_block
 
 
-def reference(block: nn.Module, x_BTD: Tensor, mask: Mask) -> Tensor:
+def reference(block: nn.Module, x_BTD: Tensor, context: AttentionContext) -> Tensor:
     """The block as it is."""
-    return block(x_BTD, mask)
+    return block(x_BTD, context)
 
 
 TECHNIQUE = Technique(

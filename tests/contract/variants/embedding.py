@@ -1,0 +1,9 @@
+"""Options of the slot `embedding` that are tried besides the defaults, by technique."""
+
+from __future__ import annotations
+
+from typing import Any
+
+VARIANTS: dict[str, list[dict[str, Any]]] = {
+    "token": [{"scale": True}, {"scale": False}, {"dropout": 0.5}],
+}

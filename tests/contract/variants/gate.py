@@ -1,0 +1,7 @@
+"""Options of the slot `gate` that are tried besides the defaults, by technique."""
+
+from __future__ import annotations
+
+from typing import Any
+
+VARIANTS: dict[str, list[dict[str, Any]]] = {}

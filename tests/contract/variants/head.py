@@ -1,0 +1,10 @@
+"""Options of the slot `head` that are tried besides the defaults, by technique."""
+
+from __future__ import annotations
+
+from typing import Any
+
+VARIANTS: dict[str, list[dict[str, Any]]] = {
+    "tied": [{"softcap": 2.0}],
+    "untied": [{"softcap": 2.0}],
+}

@@ -1,0 +1,91 @@
+"""What the linear layers of a block cost: the sizes from which parameters, FLOPs and adapters are counted.
+
+A technique that fills `mixer`, `attention` or `feedforward` declares its linear layers, in the order in which they run,
+and the products between activations (scores and values). From these the closed forms are made, for every technique
+alike.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from tfx_engine.protocol.config import Config
+
+STREAM = "stream"  # the source of a linear layer that reads the residual stream
+PRODUCTS = "products"  # the source of one that reads what attention read
+
+
+@dataclasses.dataclass(frozen=True)
+class Linear:
+    """One linear layer of a block. `source`: the layer (or STREAM, PRODUCTS) whose output is its input.
+
+    `copies` of it have weights of their own (experts); a token passes through `active` of them. `shared`: its weights
+    belong to another layer, and count there. `beside`: an adapter's, whose output is added to that layer's.
+    """
+
+    name: str
+    inputs: int
+    outputs: int
+    bias: bool = False
+    source: str = STREAM
+    copies: int = 1
+    active: int = 1
+    shared: bool = False
+    beside: str = ""
+
+    @property
+    def weights(self) -> int:
+        """Numbers in all its matrices."""
+        return self.copies * self.inputs * self.outputs
+
+    @property
+    def parameters(self) -> int:
+        """Matrices and biases."""
+        return 0 if self.shared else self.weights + (self.copies * self.outputs if self.bias else 0)
+
+    @property
+    def products(self) -> int:
+        """Multiply-adds per token."""
+        return self.active * self.inputs * self.outputs
+
+
+@dataclasses.dataclass(frozen=True)
+class Product:
+    """A product of two activations, such as queries times keys. `sources`: the layers on which each factor depends."""
+
+    multiply_adds: int  # per token
+    left: tuple[str, ...]
+    right: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """The matrix work of one technique within one block."""
+
+    linears: tuple[Linear, ...] = ()
+    products: tuple[Product, ...] = ()
+
+    @property
+    def multiply_adds(self) -> int:
+        """Per token, forward."""
+        return sum(x.products for x in self.linears) + sum(x.multiply_adds for x in self.products)
+
+    @property
+    def parameters(self) -> int:
+        """Of all linear layers."""
+        return sum(linear.parameters for linear in self.linears)
+
+
+def attention_products(context: int, heads: int, width: int, value_width: int | None = None,
+                       query: str = "query", key: str = "key", value: str = "value") -> tuple[Product, ...]:
+    """Queries times keys, and weights times values, over the full T × T square."""
+    value_width = width if value_width is None else value_width
+    return (
+        Product(context * heads * width, (query,), (key,)),
+        Product(context * heads * value_width, (query, key), (value,)),
+    )
+
+
+def bias_of(own: bool | None, config: Config) -> bool:
+    """Whether a technique's linear layers have biases: its own option, or the model's where that is None."""
+    return config.model.bias if own is None else own

@@ -1,0 +1,120 @@
+"""From queries, keys and values to what attention read: every slot that acts on the scores, in one place.
+
+The order, for each layer: queries and keys are normed (`qk_norm`) and rotated (`position`); the scores q · k * scale
+are capped (`softcap`); positions add their bias; mask and `window` forbid keys; the softmax may have a `sink`; the
+result may be gated (`gate`). The `kernel` does the work. Attention techniques project, call `prepare`, `attend` and
+`gated`, and know nothing of any of these.
+
+Shapes: B batch, T tokens, H query heads, G key heads (H a multiple of G), K head width, V value width, P prefix.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tfx_engine.techniques import probe
+from tfx_engine.techniques.context import AttentionContext
+from tfx_engine.techniques.kernel import Kernel, Scoring
+
+
+@dataclasses.dataclass(frozen=True)
+class HeadShape:
+    """The heads of one attention layer."""
+
+    heads: int
+    key_heads: int
+    width: int  # of queries and keys
+    value_width: int
+
+
+MakeScores = Callable[[HeadShape], "Scores"]  # what an attention technique's `build` is given
+
+
+class Scores(nn.Module):
+    """The scores of layer number `layer` (from 0); modules that a configuration does not use are None."""
+
+    def __init__(
+        self, *, layer: int, scale: float, kernel: Kernel, window: int | None,
+        softcap: Callable[[Tensor], Tensor] | None, qk_norm: nn.Module | None, sink: nn.Module | None,
+        gate: nn.Module | None,
+    ) -> None:
+        super().__init__()
+        self.layer, self.label, self.scale = layer, f"block {layer + 1}", scale
+        self.kernel, self.window, self.softcap = kernel, window, softcap
+        self.qk_norm, self.sink, self.gate = qk_norm, sink, gate
+        self.prefix: nn.Module | None = None  # an adapter's: batch size -> keys_BGPK, values_BGPV before all others
+        self.used = ""  # the kernel that the last forward pass really took
+
+    def prepare(self, q_BHTK: Tensor, k_BGTK: Tensor, context: AttentionContext) -> tuple[Tensor, Tensor]:
+        """Queries and keys as the scores see them."""
+        if self.qk_norm is not None:
+            q_BHTK, k_BGTK = self.qk_norm(q_BHTK, k_BGTK)
+        return context.position.rotate(q_BHTK, k_BGTK, self.layer)
+
+    def attend(
+        self, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTV: Tensor, context: AttentionContext, part: str = ""
+    ) -> Tensor:
+        """y_BHTV. `part` tells several attentions of one layer apart in what probes record."""
+        if probe.recorder is not None:
+            probe.recorder.record(self._probed(q_BHTK, k_BGTK, context, part))
+        bias, is_causal = self._bias(q_BHTK, context)
+        if self.prefix is not None and bias is not None:
+            keys_BGPK, values_BGPV = self.prefix(q_BHTK.shape[0])
+            k_BGTK, v_BGTV, bias = _behind(keys_BGPK, values_BGPV, k_BGTK, v_BGTV, bias)
+        if self.sink is not None and bias is not None:
+            k_BGTK, v_BGTV, bias = _with_sink(self.sink(), k_BGTK, v_BGTV, bias)
+        scoring = Scoring(scale=self.scale, is_causal=is_causal, bias=bias, softcap=self.softcap)
+        y_BHTV, self.used = self.kernel.attend(q_BHTK, k_BGTK, v_BGTV, scoring)
+        return y_BHTV
+
+    def gated(self, x_BTD: Tensor, y_BHTV: Tensor) -> Tensor:
+        """The result of `attend` after the gate, which looks at the layer's input."""
+        return y_BHTV if self.gate is None else self.gate(x_BTD, y_BHTV)
+
+    def _bias(self, q_BHTK: Tensor, context: AttentionContext) -> tuple[Tensor | None, bool]:
+        """(what is added to the scores, [T, T] or [H, T, T], -inf forbids; whether it is the causal mask instead).
+
+        Where there is a sink or a prefix, it is always written out: the kernels' own mask knows only square scores.
+        """
+        tokens, device = q_BHTK.shape[2], q_BHTK.device
+        position_HTT = context.bias(q_BHTK)
+        window = self.window if self.window is not None and self.window < tokens else None
+        plain = position_HTT is None and window is None and self.sink is None and self.prefix is None
+        if plain and context.mask.is_causal:
+            return None, True
+        allowed_TT = context.allowed(tokens, device, window)
+        if plain and context.mask.is_full:
+            return None, False
+        base = torch.zeros((), dtype=q_BHTK.dtype, device=device) if position_HTT is None else position_HTT
+        return base.masked_fill(~allowed_TT, -torch.inf), False
+
+    def _probed(self, q_BHTK: Tensor, k_BGTK: Tensor, context: AttentionContext, part: str) -> probe.Probed:
+        tokens = q_BHTK.shape[2]
+        window = self.window if self.window is not None and self.window < tokens else None
+        return probe.Probed(
+            layer=self.label + part, q_BHTK=q_BHTK, k_BGTK=k_BGTK, scale=self.scale, softcap=self.softcap,
+            bias_HTT=context.bias(q_BHTK), sink_H=None if self.sink is None else self.sink(),
+            is_causal=context.mask.is_causal and window is None,
+            allowed=lambda: context.allowed(tokens, q_BHTK.device, window),
+        )
+
+
+def _behind(
+    keys_BGPK: Tensor, values_BGPV: Tensor, k_BGTK: Tensor, v_BGTV: Tensor, bias: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Keys, values and bias with a prefix before them that every query may look at."""
+    keys, values = torch.cat([keys_BGPK, k_BGTK], dim=2), torch.cat([values_BGPV, v_BGTV], dim=2)
+    return keys, values, F.pad(bias, (keys_BGPK.shape[2], 0))
+
+
+def _with_sink(logit_H: Tensor, k_BGTK: Tensor, v_BGTV: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """A key of zeros with a value of zeros, whose score is the logit: it takes weight and gives nothing."""
+    k_BGTK, v_BGTV = F.pad(k_BGTK, (0, 0, 1, 0)), F.pad(v_BGTV, (0, 0, 1, 0))
+    bias_HTS = bias.expand(logit_H.shape[0], *bias.shape[-2:])
+    column_HT1 = logit_H.to(bias.dtype)[:, None, None].expand(-1, bias_HTS.shape[1], 1)
+    return k_BGTK, v_BGTV, torch.cat([column_HT1, bias_HTS], dim=2)
