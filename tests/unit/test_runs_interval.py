@@ -88,3 +88,10 @@ def test_a_few_values_get_their_whole_range():
 def test_values_without_scatter_have_an_interval_without_width(count):
     interval = median_interval(np.full(count, 4.0))
     assert (interval.median, interval.low, interval.high) == (4.0, 4.0, 4.0)
+
+
+def test_the_bounds_of_a_time_are_positive_and_those_of_its_speed_turned_round():
+    times = [694.0, 12.0, 15.0, 700.0, 11.0, 690.0, 702.0]  # a machine that is busy with something else
+    time, speed = median_interval(times), median_interval([1 / t for t in times])
+    assert 0 < time.low <= time.median <= time.high
+    assert speed.low == pytest.approx(1 / time.high, rel=1e-9) and speed.high == pytest.approx(1 / time.low, rel=1e-9)

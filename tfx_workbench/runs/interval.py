@@ -82,19 +82,23 @@ def resampled_medians(series: Floats, rng: np.random.Generator, resamples: int =
     """`resamples` draws of the median of `series` [n], as float64 [resamples].
 
     A longer series than `DIRECT` is cut into batches of neighbours first: the medians of the batches are resampled and
-    their mean's spread is put about the median of the whole, so that the cost does not grow with the series.
+    their mean's spread is put about the median of the whole, so that the cost does not grow with the series. Where all
+    values are positive, as times and speeds are, the spread is one of factors: no bound lies beyond zero, and a speed's
+    bounds are those of its time.
     """
-    median = np.median(series)
+    median, are_factors = np.median(series), bool(series.min() > 0)
+    scale = np.log if are_factors else np.asarray
     if series.size <= DIRECT:
         indices, blocks = _block_indices(series, rng, resamples)
-        deviations = _drawn_medians(series, indices) - median
+        deviations = scale(_drawn_medians(series, indices)) - scale(median)
     else:
         batch = max(SMALLEST_BATCH, series.size // DIRECT)
         whole = series.size // batch * batch
-        medians = np.median(series[:whole].reshape(-1, batch), axis=1)
+        medians = scale(np.median(series[:whole].reshape(-1, batch), axis=1))
         indices, blocks = _block_indices(medians, rng, resamples)
         deviations = _twice(medians)[indices].mean(axis=1) - medians.mean()
-    return np.asarray(median + _widening(blocks) * deviations)
+    widened = _widening(blocks) * deviations
+    return np.asarray(median * np.exp(widened) if are_factors else median + widened)
 
 
 def _drawn_medians(series: Floats, indices: NDArray[np.int64]) -> Floats:
