@@ -38,8 +38,9 @@ class Transformer(nn.Module):
 
     def hidden(self, tokens_BT: Tensor) -> Tensor:
         """What the head makes logits of: x_BTD."""
-        context = AttentionContext(self.mask, self.position)
-        stream = self.residual.enter(self.dropout(self.position(self.embedding(tokens_BT))))
+        x_BTD = self.dropout(self.position(self.embedding(tokens_BT)))
+        context = AttentionContext(self.mask, self.position, x_BTD)
+        stream = self.residual.enter(x_BTD)
         for index, block in enumerate(self.blocks):
             stream = self.recompute(index, block, stream, context)
         return self.final_norm(self.residual.leave(stream))

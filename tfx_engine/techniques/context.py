@@ -15,10 +15,13 @@ from tfx_engine.techniques.position import Position
 class AttentionContext:
     """`mask` and `position` of the model, and what layers would otherwise compute again and again."""
 
-    def __init__(self, mask: Mask, position: Position) -> None:
+    def __init__(self, mask: Mask, position: Position, x_BTD: Tensor | None = None) -> None:
         self.mask, self.position = mask, position
         self._allowed: dict[tuple[int, int | None], Tensor] = {}
+        self._written: dict[tuple[int, int, int | None, torch.dtype], Tensor] = {}
         self._bias: Tensor | None = None
+        if x_BTD is not None:  # now: within a block that runs again its gradient would be looked for in vain
+            self._bias = position.bias(x_BTD.shape[1], x_BTD.device)
 
     def allowed(self, tokens: int, device: torch.device, window: int | None = None) -> Tensor:
         """bool [T queries, T keys]: what the mask allows, of that the keys nearer than `window` tokens."""
@@ -33,6 +36,36 @@ class AttentionContext:
 
     def bias(self, q_BHTK: Tensor) -> Tensor | None:
         """What the positions add to the scores, [H, T, T] in the queries' dtype; None where they add nothing."""
+        bias_HTT = self._positions(q_BHTK)
+        if bias_HTT is None:
+            return None
+        several = q_BHTK.shape[1] // bias_HTT.shape[0]  # query heads that an attention has in place of one
+        bias_HTT = bias_HTT.to(q_BHTK.dtype)
+        return bias_HTT if several == 1 else bias_HTT.repeat_interleave(several, dim=0)
+
+    def is_biased(self, q_BHTK: Tensor) -> bool:
+        """Whether the positions add anything to the scores."""
+        return self._positions(q_BHTK) is not None
+
+    def written(self, q_BHTK: Tensor, window: int | None = None) -> Tensor:
+        """Mask, window and positions in one: what is added to the scores, -inf where a key is forbidden.
+
+        [T, T], or [H, T, T] where positions have a bias: one for all layers of the same window. It is made by sums
+        alone, which keep nothing for the backward pass: a block that runs again finds it made, and keeps as much.
+        """
+        _, heads, tokens, _ = q_BHTK.shape
+        key = (heads, tokens, window, q_BHTK.dtype)
+        if key not in self._written:
+            bias = self.bias(q_BHTK)
+            if bias is None or window is not None or not self.mask.is_full:
+                forbidden_TT = ~self.allowed(tokens, q_BHTK.device, window)
+                zeros_TT = torch.zeros(tokens, tokens, dtype=q_BHTK.dtype, device=q_BHTK.device)
+                added_TT = zeros_TT.masked_fill_(forbidden_TT, -torch.inf)
+                bias = added_TT if bias is None else bias + added_TT
+            self._written[key] = bias
+        return self._written[key]
+
+    def _positions(self, q_BHTK: Tensor) -> Tensor | None:
         if self._bias is None:
-            self._bias = self.position.bias(q_BHTK.shape[1], q_BHTK.shape[2], q_BHTK.device)
-        return None if self._bias is None else self._bias.to(q_BHTK.dtype)
+            self._bias = self.position.bias(q_BHTK.shape[2], q_BHTK.device)
+        return self._bias

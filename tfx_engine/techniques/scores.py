@@ -81,17 +81,14 @@ class Scores(nn.Module):
 
         Where there is a sink or a prefix, it is always written out: the kernels' own mask knows only square scores.
         """
-        tokens, device = q_BHTK.shape[2], q_BHTK.device
-        position_HTT = context.bias(q_BHTK)
+        tokens = q_BHTK.shape[2]
         window = self.window if self.window is not None and self.window < tokens else None
-        plain = position_HTT is None and window is None and self.sink is None and self.prefix is None
+        plain = window is None and self.sink is None and self.prefix is None and not context.is_biased(q_BHTK)
         if plain and context.mask.is_causal:
             return None, True
-        allowed_TT = context.allowed(tokens, device, window)
         if plain and context.mask.is_full:
             return None, False
-        base = torch.zeros((), dtype=q_BHTK.dtype, device=device) if position_HTT is None else position_HTT
-        return base.masked_fill(~allowed_TT, -torch.inf), False
+        return context.written(q_BHTK, window), False
 
     def _probed(self, q_BHTK: Tensor, k_BGTK: Tensor, context: AttentionContext, part: str) -> probe.Probed:
         tokens = q_BHTK.shape[2]

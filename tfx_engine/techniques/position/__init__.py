@@ -22,7 +22,7 @@ class Position(nn.Module):
         """Queries and keys of a layer (from 0) as the scores see them."""
         return q_BHTK, k_BGTK
 
-    def bias(self, heads: int, tokens: int, device: torch.device) -> Tensor | None:
+    def bias(self, tokens: int, device: torch.device) -> Tensor | None:
         """[H, T queries, T keys], to be added to the scores of every layer; None where nothing is."""
         return None
 
