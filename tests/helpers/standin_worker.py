@@ -9,7 +9,8 @@ by the run's name:
     print        prints to descriptor 1 from C         hang         goes on after stdin ended
     leave-child  leaves a sleeping process behind      dawdle       takes the run a second after it was told to
 
-A configuration of the name "crash-the-check" kills the worker that checks it; "refuse" has a problem.
+A configuration of the name "crash-the-check" kills the worker that checks it; "refuse" has a problem; "slow-check"
+takes a while to be checked.
 TFX_STANDIN=broken in the environment: it never gets ready. TFX_STANDIN=on-cpu: it says that it runs there.
 """
 
@@ -44,6 +45,7 @@ from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.writer import RunWriter
 
 STEP_S = 0.01
+SLOW_CHECK_S = 1.0
 MODE = "TFX_STANDIN"
 
 
@@ -75,6 +77,8 @@ def main() -> int:
 def _check(number: int, name: str) -> Reply:
     if name == "crash-the-check":
         os.kill(os.getpid(), signal.SIGKILL)
+    if name == "slow-check":
+        time.sleep(SLOW_CHECK_S)
     refusal = Problem(code="refused", path="name", template="is {name!r}.", args={"name": name})
     problems = [refusal] if name == "refuse" else []
     return Reply(id=number, ok=not problems, problems=[problem_to_data(p) for p in problems])

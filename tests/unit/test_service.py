@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 from tests.helpers.services import Listening, family, gone, has_steps, info, steps, until
 from tfx_engine.client import ServiceGone, control
 from tfx_engine.protocol.config import parse_config
+from tfx_engine.protocol.messages import Reply, Submit
 from tfx_engine.protocol.problems import ConfigError
 from tfx_engine.runfile.create import create
 from tfx_engine.runfile.lock import is_locked
@@ -334,6 +336,20 @@ def test_after_a_command_everything_stops(start: Start) -> None:
     assert gone(processes, 5.0 - (time.monotonic() - before))
     assert [info(run).status for run in (running, queued)] == ["interrupted", "interrupted"]
     assert "before its turn" in info(queued).reason
+
+
+@pytest.mark.parametrize("how", ["closed", "told to stop"])
+def test_what_is_still_being_checked_when_everything_stops_is_never_queued(start: Start, tmp_path: Path, how) -> None:
+    client = start(on_disconnect="stop")
+    replies: queue.SimpleQueue[Reply] = queue.SimpleQueue()
+    client.request(Submit(id=0, configs=named("slow-check")), replies.put)
+    client.wait_for("warm", state="ready")  # it is asked at once
+    if how == "told to stop":
+        client.shutdown(stop=True)
+        assert not replies.get(timeout=1).ok
+    client.close()
+    assert client.wait(30)
+    assert not list((tmp_path / "store").glob("*.tfx"))
 
 
 def test_a_worker_that_does_not_end_is_killed(start: Start) -> None:

@@ -66,6 +66,9 @@ class Questions:
             asked.answer(None, reason)
 
     def give_up(self, reason: str) -> None:
-        """There is no worker to ask: every question waiting is answered with the reason."""
+        """There is no worker to ask, or nobody to ask for: every question is answered with the reason."""
+        asked, self._asked, self._worker = self._asked, None, None
+        if asked is not None:
+            asked.answer(None, reason)
         while self._waiting:
             self._waiting.popleft().answer(None, reason)

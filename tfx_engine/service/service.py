@@ -63,6 +63,7 @@ _CLIENT_ENDED = tr_mark("The program that had started the run ended.")
 _TERMINATED = tr_mark("The engine was told to end by the operating system.")
 _NEVER_STARTED = tr_mark("The command that had queued it ended before its turn came.")
 _TOLD_TO_STOP = tr_mark("Removed from the queue: the engine was told to stop.")
+_TOLD_TO_STOP_ASKING = tr_mark("The engine was told to stop.")
 _NO_WORKER = tr_mark("No worker could be started. {reason}")
 
 
@@ -250,6 +251,7 @@ class Service:
             self._phase = Phase.FINISHING
             return
         self._phase = Phase.STOPPING
+        self._questions.give_up(_TOLD_TO_STOP_ASKING)  # a check that ends now would queue runs for nobody
         self._drop_queue("stopped", _TOLD_TO_STOP)
         if self._workers.warm is not None:
             self._workers.warm.end(END_GRACE_S)
@@ -270,6 +272,7 @@ class Service:
         """End everything within seconds, whatever it is doing. The queue of a window stays for the next service."""
         self._phase = Phase.STOPPING
         self._why_stopping = reason
+        self._questions.give_up(reason)  # a check that ends now would queue runs for nobody
         if self._hello is not None and self._hello.on_disconnect == "stop":
             self._drop_queue("interrupted", _NEVER_STARTED)
         self._workers.end_all(END_GRACE_S)

@@ -75,12 +75,10 @@ def run_all(
             say(trouble)
 
     with Client(store, on_disconnect=on_disconnect, warm=len(given) > 1, on_notice=hear) as client:
+        follower = None
         try:
             paths = _submit(client, given)
-        except ServiceGone as error:
-            raise engine_gone(error) from error
-        follower = Follower(paths, on_end, gone)
-        try:
+            follower = Follower(paths, on_end, gone)
             follower.follow()
         except KeyboardInterrupt:
             _stop(client, follower)
@@ -99,8 +97,11 @@ def _trouble(notice: Notice) -> str | None:
     return text if notice.kind == "log" and notice.run and text.startswith(notice.run) else None
 
 
-def _stop(client: Client, follower: Follower) -> None:
-    """Stop the runs politely and report them; a second Ctrl-C ends the engine, and with it the runs as interrupted."""
+def _stop(client: Client, follower: Follower | None) -> None:
+    """Stop the runs politely and report them; a second Ctrl-C ends the engine, and with it the runs as interrupted.
+
+    Without a follower the runs are still being submitted: whether there are any by now only the service knows.
+    """
     say(tr_mark("\nStopping; what was measured is kept. Ctrl-C again leaves at once."))
     try:
         with contextlib.suppress(ServiceGone):  # then its runs end by themselves
@@ -109,7 +110,8 @@ def _stop(client: Client, follower: Follower) -> None:
         deadline = time.monotonic() + STOP_S
         while not client.wait(POLL_S) and time.monotonic() < deadline:
             continue  # in short pieces, as Ctrl-C is not heard within a wait on Windows
-        follower.follow(timeout_s=0)
+        if follower is not None:
+            follower.follow(timeout_s=0)
     except KeyboardInterrupt:
         client.close(timeout_s=0)
         raise
@@ -119,6 +121,8 @@ def _submit(client: Client, given: Sequence[Given]) -> list[Path]:
     comparison = uuid.uuid4().hex if len(given) > 1 else ""
     try:
         return client.submit([g.data for g in given], [g.toml for g in given], comparison)
+    except ServiceGone as error:
+        raise engine_gone(error) from error
     except ConfigError as error:
         raise ConfigError([_about_file(problem, given) for problem in error.problems]) from None
 

@@ -1,0 +1,32 @@
+"""`run` of the command line with stand-in workers: interrupted at moments that are hard to hit from outside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.commandline import write_config
+from tests.helpers.services import info
+from tfx_workbench.cli import main
+from tfx_workbench.commands import run as module
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_ctrl_c_while_runs_are_being_queued_stops_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], moment: str
+) -> None:
+    submit = module._submit
+
+    def interrupted(*arguments):
+        if moment == "after":  # the service has answered, and nobody has read it yet
+            submit(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("TFX_WORKER_MODULE", "tests.helpers.standin_worker")
+    monkeypatch.setattr(module, "_submit", interrupted)
+    config = write_config(tmp_path, "endless")
+    assert main(["run", str(config), "--store", str(tmp_path / "store")]) == 130
+    statuses = [info(run).recorded_status for run in (tmp_path / "store").glob("*.tfx")]
+    assert statuses == (["stopped"] if moment == "after" else [])
+    assert "Stopping" in capsys.readouterr().err
