@@ -10,7 +10,7 @@ import itertools
 import time
 from collections.abc import Callable, Sequence
 
-from PySide6.QtCore import QByteArray, QObject, Qt, QTimer, Signal
+from PySide6.QtCore import QByteArray, QObject, QSize, Qt, QTimer, Signal
 from PySide6.QtWidgets import QMainWindow, QWidget
 
 from tfx_workbench.app.dock import CardDock
@@ -76,9 +76,20 @@ class DockArea(QMainWindow):
         first = [row[0] for row in rows]
         self.resizeDocks(first, [max(1, self.height() // max(1, len(rows)))] * len(first), Qt.Orientation.Vertical)
 
-    def restore(self, state: QByteArray | None) -> bool:
-        """Take back an arrangement; False (and the arrangement of the start) where it is none."""
-        return state is not None and self.restoreState(state)
+    def restore(self, state: QByteArray | None, size: QSize | None = None) -> bool:
+        """Take back an arrangement; False (and the arrangement of the start) where it is none.
+
+        `size` is the size that the area had then. Qt restores widths in pixels and gives what is left to the first
+        column; an area that changes its size shares it out.
+        """
+        if state is None:
+            return False
+        now = self.size()
+        if size is not None and size.isValid():
+            self.resize(size)
+        done = self.restoreState(state)
+        self.resize(now)
+        return done
 
     def apply_theme(self, palette: Palette) -> None:
         """Take on these colours."""

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from PySide6.QtCore import QByteArray, QSaveFile, QSettings
+from PySide6.QtCore import QByteArray, QSaveFile, QSettings, QSize
 
 LAYOUT_VERSION = 1  # of docks and splitters; an older arrangement is not restored
 _log = logging.getLogger(__name__)
@@ -95,6 +95,16 @@ class Settings:
             return None
         value = self._ini.value(f"layout/{name}")
         return value if isinstance(value, QByteArray) and not value.isEmpty() else None
+
+    @property
+    def area_size(self) -> QSize | None:
+        """The size of the panels' area when its arrangement was kept."""
+        value = self._ini.value("layout/area")
+        return value if isinstance(value, QSize) else None
+
+    @area_size.setter
+    def area_size(self, size: QSize) -> None:
+        self._keep("layout/area", size)
 
     def keep_layout(self, name: str, state: QByteArray) -> None:
         """Remember a state or geometry of Qt's."""

@@ -169,7 +169,7 @@ class MainWindow(QMainWindow):
         self.area.apply_theme(self.theme.palette)
         for name, dock in self.area.docks.items():
             dock.panel.update_runs([], self.settings.panel_choices(name) or None)
-        self.area.restore(self.settings.layout("docks"))
+        self.area.restore(self.settings.layout("docks"), self.settings.area_size)
         self.view_menu.fill()
         self.commands.fill_presets()
         self.session.runs.restore(self.settings.ticked, self.settings.baseline)
@@ -186,6 +186,7 @@ class MainWindow(QMainWindow):
         keep.keep_layout("rows", self._rows.saveState())
         if self.area.docks:
             keep.keep_layout("docks", QByteArray(self.area.saveState()))
+            keep.area_size = self.area.size()
         keep.sync()
 
     def _keep_work(self) -> None:

@@ -22,6 +22,8 @@ from tfx_workbench.widgets.run_row import Difference, RunRow
 
 ROW_HEIGHT = 26
 _BAR_WIDTH = 90
+_BAR_SHORTEST = 24
+_BAR_GAP = 8
 _BAR_HEIGHT = 5
 _CHECK = (QPointF(-3, 0), QPointF(-0.8, 2.4), QPointF(3.2, -2.6))  # a tick about its middle
 Index = QModelIndex | QPersistentModelIndex
@@ -100,7 +102,8 @@ class RunDelegate(QStyledItemDelegate):
             painter.drawRoundedRect(box.adjusted(-3, -3, 3, 3), 5, 5)
 
     def _paint_progress(self, painter: QPainter, rect: QRectF, line: RunRow, words: str) -> None:
-        width = min(_BAR_WIDTH, rect.width() * 0.4)
+        spare = rect.width() - painter.fontMetrics().horizontalAdvance(words) - _BAR_GAP
+        width = min(_BAR_WIDTH, max(_BAR_SHORTEST, spare))  # the bar gives way before the words do
         groove = QRectF(rect.left(), rect.center().y() - _BAR_HEIGHT / 2, width, _BAR_HEIGHT)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(self.palette.line))
@@ -109,7 +112,7 @@ class RunDelegate(QStyledItemDelegate):
         painter.setBrush(QColor(self.palette.warning if line.paused else self.palette.accent))
         painter.drawRoundedRect(QRectF(groove.topLeft(), groove.size()).adjusted(0, 0, done - width, 0), 2.5, 2.5)
         painter.setPen(QColor(self.palette.muted))
-        text_rect = rect.adjusted(width + 8, 0, 0, 0)
+        text_rect = rect.adjusted(width + _BAR_GAP, 0, 0, 0)
         flags = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
         painter.drawText(text_rect, flags, _elided(painter, words, text_rect.width()))
 

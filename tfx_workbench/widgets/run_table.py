@@ -15,8 +15,8 @@ from tfx_workbench.widgets.run_row import RunRow
 
 # Widths at which nothing is cut, in px for text of 15 px; spare width is shared out in these proportions.
 _WIDTHS = {
-    Column.TICK: 36, Column.NAME: 150, Column.STATUS: 176, Column.SPEED: 118, Column.SPEED_EFFECT: 168,
-    Column.MEMORY: 92, Column.MEMORY_EFFECT: 68, Column.LOSS: 52, Column.TRAINABLE: 60,
+    Column.TICK: 36, Column.NAME: 130, Column.STATUS: 176, Column.SPEED: 118, Column.SPEED_EFFECT: 174,
+    Column.MEMORY: 110, Column.MEMORY_EFFECT: 73, Column.LOSS: 58, Column.TRAINABLE: 72,
 }
 # Left out first where the window is narrow.
 _SPARE = (Column.TRAINABLE, Column.LOSS, Column.MEMORY_EFFECT)

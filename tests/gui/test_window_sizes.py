@@ -1,0 +1,43 @@
+"""The window on small and large screens: nothing in the table is cut, panels keep their shares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QFont, QFontMetrics
+
+from tests.helpers.synthetic_run import write_five
+from tests.helpers.windows import spend, wait, window
+from tfx_workbench.widgets.run_model import Column
+
+pytestmark = pytest.mark.usefixtures("qapp")
+
+
+def test_panels_keep_their_shares_on_a_larger_screen(tmp_path: Path) -> None:
+    """Qt restores widths in pixels; what there is more would all go to the first column."""
+    for size in ((1280, 720), (1920, 1080)):
+        with window(tmp_path, size=size) as made:
+            spend(0.05)
+            widths = [made.area.docks[name].width() for name in ("memory", "throughput", "loss")]
+            assert max(widths) - min(widths) <= 3, size
+
+
+def test_in_a_small_window_every_column_of_the_table_is_there_whole(tmp_path: Path) -> None:
+    keys = [str(path) for path in write_five(tmp_path / "runs", steps=60)]
+    with window(tmp_path, size=(1280, 720)) as made:
+        wait(lambda: len(made.session.runs.rows) == 5)
+        made.session.runs.show_only(keys)
+        made.session.runs.set_baseline(keys[0])
+        view, model = made.table.view, made.table.model
+        wait(lambda: model.line(1).speed_effect and model.index(0, Column.TRAINABLE).data(), "figures")
+        title = QFont(view.font())
+        title.setWeight(QFont.Weight.DemiBold)
+        for column in set(Column) - {Column.NAME}:  # a name is as long as somebody likes
+            assert not view.isColumnHidden(column)
+            texts = [str(model.index(row, column).data()) for row in range(5)]
+            needed = [view.fontMetrics().horizontalAdvance(text) + 16 for text in texts]
+            heading = model.headerData(column, Qt.Orientation.Horizontal)
+            needed.append(QFontMetrics(title).horizontalAdvance(heading) + 12)
+            assert max(needed) <= view.columnWidth(column), (column.name, texts)
