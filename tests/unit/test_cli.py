@@ -301,3 +301,20 @@ def test_the_command_line_hears_of_a_full_disk_but_not_of_chatter() -> None:
     chatter = Notice(kind="log", run="/a/run.tfx", detail={"text": "libgomp: hello"})
     refused = Notice(kind="problem", detail=problem_to_data(Problem(code="x", path="y", template="is bad.")))
     assert [_trouble(n) for n in (full, chatter, refused)] == [full.detail["text"], None, "y: is bad."]
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [("five techniques", "five techniques"), ("a\nb\t c", "a b c"), ("\x1b[2Jgone", "[2Jgone"),
+     ("x" * 99, "x" * 59 + "…"),
+     ("日本語 🦊", "日本語 🦊"), ("left\u202eright", "left right")],
+)
+def test_a_name_gives_no_orders_to_the_terminal_and_stays_on_its_line(name, title):
+    assert words.title(name) == title
+
+
+def test_a_table_of_runs_has_one_line_for_each_whatever_they_are_called(run, tmp_path):
+    write_run(tmp_path / "odd.tfx", name="one\ntwo\x1b[2J" + "x" * 1000, steps=2)
+    _, out, _ = run("list", "--store", tmp_path)
+    _, row = out.splitlines()
+    assert "\x1b" not in row and len(row) < 200

@@ -17,6 +17,7 @@ from tfx_engine.protocol.nesting import unfit
 from tfx_engine.protocol.options import OptionCard, check_value, option_cards
 from tfx_engine.protocol.problems import Problem, nearest
 from tfx_engine.protocol.sections import SECTIONS, Data, Model, Run
+from tfx_engine.protocol.written import in_words
 
 __all__ = [
     "FORMAT", "SECTIONS", "TOP_CARDS", "Choice", "Config", "Data", "Model", "Run", "broken_rules", "parse_config",
@@ -108,8 +109,8 @@ TOP_CARDS = (
 def _check_format(value: Any) -> Iterator[Problem]:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         yield Problem(
-            code="wrong-type", path="format", template="must be {known}, not {value!r}.",
-            args={"known": FORMAT, "value": value},
+            code="wrong-type", path="format", template="must be {known}, not {value}.",
+            args={"known": FORMAT, "value": in_words(value)},
         )
     elif value > FORMAT:
         yield Problem(
@@ -120,8 +121,8 @@ def _check_format(value: Any) -> Iterator[Problem]:
 
 def _unknown_key(key: Any, path: str, known: Any) -> Problem:
     near = nearest(str(key), known)
-    return Problem(code="unknown-key", path=path, template="is not a key that is known here.",
-                   hint_template=("Did you mean {near!r}?" if near else "Known keys: {known}."),
+    hint = "Did you mean {near!r}?" if near else "Known keys: {known}." if known else "There are none here."
+    return Problem(code="unknown-key", path=path, template="is not a key that is known here.", hint_template=hint,
                    args={"near": near, "known": ", ".join(known)})
 
 
@@ -134,8 +135,8 @@ def _table(value: Any, path: str, problems: list[Problem]) -> Mapping[str, Any]:
 
 def _not_a_table(path: str, value: Any, hint: str = "") -> Problem:
     return Problem(
-        code="wrong-type", path=path, template="must be a table, not {value!r}.", hint_template=hint,
-        args={"value": value, "path": path},
+        code="wrong-type", path=path, template="must be a table, not {value}.", hint_template=hint,
+        args={"value": in_words(value), "path": path},
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from tfx_engine.protocol.problems import Problem, nearest
+from tfx_engine.protocol.written import in_words
 
 Kind = Literal["bool", "int", "float", "choice", "set", "str"]
 
@@ -132,9 +133,9 @@ _TYPE_WORDS = {
 
 def _wrong_type(card: OptionCard, value: Any, path: str) -> Problem:
     return Problem(
-        code="wrong-type", path=path, template="must be {wanted}, not {value!r}.",
-        hint_template="The default is {default!r}.",
-        args={"wanted": _TYPE_WORDS[card.kind], "value": value, "default": card.default},
+        code="wrong-type", path=path, template="must be {wanted}, not {value}.",
+        hint_template="Leave it out for the default." if card.default is None else "The default is {default}.",
+        args={"wanted": _TYPE_WORDS[card.kind], "value": in_words(value), "default": in_words(card.default)},
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import os
 import select
 import stat
@@ -15,6 +14,7 @@ from typing import Any
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.nesting import DEEPEST, unfit
 from tfx_engine.protocol.problems import ConfigError, Problem
+from tfx_engine.protocol.written import written, written_key
 
 _LARGEST = 2**20  # bytes of a configuration; a device such as /dev/zero never ends
 _PATIENCE_S = 10.0  # for whoever writes into a pipe
@@ -87,31 +87,17 @@ def _refused(path: str | Path, code: str, template: str, hint: str = "", **args:
 
 def dumps(data: Mapping[str, Any]) -> str:
     """TOML text of a configuration dict; null values are left out, as TOML has none."""
-    plain = [f"{_key(k)} = {_value(v)}" for k, v in data.items() if v is not None and not isinstance(v, Mapping)]
+    plain = [_line(k, v) for k, v in data.items() if v is not None and not isinstance(v, Mapping)]
     tables = [_section(k, v) for k, v in data.items() if isinstance(v, Mapping)]
     return "\n\n".join(filter(None, ["\n".join(plain), *tables])) + "\n"
 
 
 def _section(name: str, table: Mapping[str, Any]) -> str:
-    return "\n".join([f"[{_key(name)}]", *(f"{_key(k)} = {_value(v)}" for k, v in table.items() if v is not None)])
+    return "\n".join([f"[{written_key(name)}]", *(_line(k, v) for k, v in table.items() if v is not None)])
 
 
-def _key(key: str) -> str:
-    bare = key.isascii() and key.replace("_", "").replace("-", "").isalnum()
-    return key if bare else _value(key)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items() if v is not None) + " }"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_value(v) for v in value) + "]"
-    if isinstance(value, str):
-        # JSON's escapes are TOML's, but for DEL, which TOML wants escaped and JSON does not.
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return repr(value)
+def _line(key: str, value: Any) -> str:
+    return f"{written_key(key)} = {written(value)}"
 
 
 def apply_settings(data: dict[str, Any], settings: list[str]) -> dict[str, Any]:

@@ -48,7 +48,8 @@ def _as_dict(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _print(result: dict[str, Any], baseline: RunData) -> None:
-    print(tr_mark("{name} against {baseline}").format(name=result["name"], baseline=baseline.info.name))
+    names = {"name": words.title(result["name"]), "baseline": words.title(baseline.info.name)}
+    print(tr_mark("{name} against {baseline}").format(**names))
     for key, values in result["config_diff"].items():
         print(f"  {key}: {values['baseline']} → {values['run']}")
     rows = [

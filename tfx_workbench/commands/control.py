@@ -9,6 +9,7 @@ from tfx_engine.client import control
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_engine.protocol.status import ENDED
+from tfx_workbench.commands import words
 from tfx_workbench.commands.output import DONE, emit
 from tfx_workbench.commands.runs import library_of
 from tfx_workbench.runs.find import find_run
@@ -33,10 +34,10 @@ def order(args: argparse.Namespace) -> int:
     if args.json:
         emit({"run": str(path), "action": args.command, "acknowledged": heard})
     elif heard:
-        print(tr_mark("{name}: {action} was heard.").format(name=run.info.name, action=args.command))
+        print(tr_mark("{name}: {action} was heard.").format(name=words.title(run.info.name), action=args.command))
     else:
         print(tr_mark("{name}: {action} is in its mailbox and counts when its worker looks.").format(
-            name=run.info.name, action=args.command))
+            name=words.title(run.info.name), action=args.command))
     return DONE
 
 

@@ -63,10 +63,10 @@ def print_comparison(runs: Sequence[RunData]) -> None:
     ]
     print_table(headings, [_line(run, baseline) for run in runs], right=range(1, len(headings)))
     note = tr_mark("diff.: against {name}, in %; ~ means not distinguishable from it. Activations: their own peak.")
-    print(note.format(name=baseline.info.name))
+    print(note.format(name=words.title(baseline.info.name)))
     for run in runs:
         if run.info.status != "finished":
-            print(f"{run.info.name}: {run.info.status}. {run.info.reason}")
+            print(f"{words.title(run.info.name)}: {run.info.status}. {run.info.reason}")
 
 
 def _line(run: RunData, baseline: RunData) -> list[str]:
@@ -77,7 +77,8 @@ def _line(run: RunData, baseline: RunData) -> list[str]:
     is_other = run is not baseline
     mark = "~" if speed.distinguishable is False else ""
     return [
-        run.info.name, words.interval(summary["tokens_per_s"]), mark + words.percent(speed.percent) if is_other else "",
+        words.title(run.info.name), words.interval(summary["tokens_per_s"]),
+        mark + words.percent(speed.percent) if is_other else "",
         words.size(summary["memory_bytes"]["peak"]), words.percent(memory.percent) if is_other else "",
         words.size(peaks["activations"]), words.size(_sum(peaks["gradients"], peaks["optimizer"])),
         words.count(summary["params"]["trainable"]), words.number(summary["loss"]["final"]),

@@ -50,7 +50,7 @@ class ProgressBar:
     def _text(self, number: int, run: RunData) -> str:
         progress = run.progress()
         filled = round(progress.fraction * BAR_WIDTH)
-        parts = [f"{number}/{self.runs}", f"[{'#' * filled}{'.' * (BAR_WIDTH - filled)}]", run.info.name]
+        parts = [f"{number}/{self.runs}", f"[{'#' * filled}{'.' * (BAR_WIDTH - filled)}]", words.title(run.info.name)]
         if progress.done:
             loss, speed = run.steps.raw("loss")[-1], run.steps.raw("tokens_per_s")[-1]
             parts += [

@@ -49,9 +49,9 @@ def sentence(run: RunData) -> str:
     """The outcome of one run in a line, and its reason in another."""
     summary = run.summary()
     if summary["measured_steps"] == 0:
-        return f"{run.info.name}: {run.info.status}. {run.info.reason} {run.path}"
+        return f"{words.title(run.info.name)}: {run.info.status}. {run.info.reason} {run.path}"
     text = tr_mark("{name}: {status}. {tokens} tokens/s, {step} ms a step, peak {peak}, loss {loss}. {path}").format(
-        name=run.info.name, status=run.info.status, tokens=words.interval(summary["tokens_per_s"]),
+        name=words.title(run.info.name), status=run.info.status, tokens=words.interval(summary["tokens_per_s"]),
         step=words.interval(summary["step_ms"]), peak=words.size(summary["memory_bytes"]["peak"]),
         loss=words.number(summary["loss"]["final"]), path=run.path,
     )

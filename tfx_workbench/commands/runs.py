@@ -31,8 +31,8 @@ def list_runs(args: argparse.Namespace) -> int:
     if rows:
         print_table(
             [tr_mark("run"), tr_mark("name"), tr_mark("status"), tr_mark("steps"), tr_mark("created"), tr_mark("size")],
-            [[row.path.stem, row.name, row.status, words.count(row.steps), row.created_at[:19].replace("T", " "),
-              words.size(row.size_bytes)] for row in rows],
+            [[row.path.stem, words.title(row.name), row.status, words.count(row.steps),
+              row.created_at[:19].replace("T", " "), words.size(row.size_bytes)] for row in rows],
             right=[3, 5],
         )
     else:
@@ -61,7 +61,7 @@ def print_summary(summary: dict[str, Any]) -> None:
     """The figures as lines of name and value; what is missing with its reason."""
     memory, loss, flops = summary["memory_bytes"], summary["loss"], summary["flops_per_token"]
     rows = [
-        (tr_mark("run"), summary["run"]), (tr_mark("name"), summary["name"]),
+        (tr_mark("run"), summary["run"]), (tr_mark("name"), words.title(summary["name"])),
         (tr_mark("status"), f"{summary['status']} {summary['reason']}".strip()),
         (tr_mark("steps"), tr_mark("{steps}, of which {measured} count").format(
             steps=words.count(summary["steps"]), measured=words.count(summary["measured_steps"]))),

@@ -70,7 +70,7 @@ def _option(option: OptionCard) -> str:
     if option.default is None:
         default: Any = option.automatic or tr_mark("automatic")
     else:
-        default = option.default
+        default = ", ".join(option.default) if option.kind == "set" else option.default
     limits = tr_mark("from {low} to {high}").format(low=_limit(option.low), high=_limit(option.high))
     legal = ", ".join(option.choices) if option.choices else limits if option.low is not None else ""
     facts = "; ".join(filter(None, [tr_mark("default {default}").format(default=default), legal, option.unit]))

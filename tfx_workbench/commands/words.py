@@ -5,7 +5,14 @@ from __future__ import annotations
 import math
 
 UNKNOWN = "–"
+LONGEST_TITLE = 60
 _STEPS = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
+
+
+def title(name: str) -> str:
+    """The name of a run on one line of a terminal: it may hold anything, also orders to the terminal."""
+    plain = " ".join("".join(c if c.isprintable() else " " for c in name).split())
+    return plain if len(plain) <= LONGEST_TITLE else f"{plain[: LONGEST_TITLE - 1]}…"
 
 
 def number(value: float | None, digits: int = 3) -> str:
