@@ -16,7 +16,7 @@ from typing import Any
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem, nearest
 from tfx_engine.runfile.errors import RunFileError
-from tfx_workbench.commands.output import FAILED, INTERRUPTED, refuse, say, survive_any_encoding
+from tfx_workbench.commands.output import FAILED, INTERRUPTED, have_streams, refuse, say, survive_any_encoding
 from tfx_workbench.commands.parser import COMMANDS, command_parser, window_parser
 
 # Command -> module and function: imported when it is asked for.
@@ -31,6 +31,7 @@ FUNCTIONS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Do what the arguments say; the exit code: 0 done, 1 a run failed, 2 the request was wrong, 130 interrupted."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    have_streams()
     survive_any_encoding()
     as_json = "--json" in arguments
     try:
@@ -57,10 +58,7 @@ def _give_up_output() -> int:
 
 
 def main_gui() -> int:
-    """The same without a console, on Windows: words have nowhere to go there."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  as long as the program
+    """The same without a console, on Windows."""
     return main()
 
 

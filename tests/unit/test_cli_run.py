@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.helpers.commandline import write_config
+from tests.helpers.commandline import TIMEOUT_S, argv, write_config
 from tests.helpers.services import info
 from tfx_workbench.cli import main
 from tfx_workbench.commands import run as module
@@ -30,3 +32,12 @@ def test_ctrl_c_while_runs_are_being_queued_stops_them(
     statuses = [info(run).recorded_status for run in (tmp_path / "store").glob("*.tfx")]
     assert statuses == (["stopped"] if moment == "after" else [])
     assert "Stopping" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell of POSIX closes the streams")
+def test_a_run_does_without_any_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TFX_WORKER_MODULE", "tests.helpers.standin_worker")
+    command = [*argv("run", write_config(tmp_path, "quick"), "--store", tmp_path / "store")]
+    assert subprocess.run(["sh", "-c", '"$@" <&- >&- 2>&-', "sh", *command], timeout=TIMEOUT_S).returncode == 0
+    (run,) = (tmp_path / "store").glob("*.tfx")
+    assert info(run).recorded_status == "finished"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from tfx_engine.protocol.problems import Problem
@@ -44,6 +46,21 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: I
             for i, (cell, width) in enumerate(zip(line, widths, strict=True))
         )
         print("  ".join(cells).rstrip())
+
+
+def have_streams() -> None:
+    """Words that have nowhere to go (a program without a console, `2>&-`) go to the null device.
+
+    A file that is opened later must not get the number of a closed stream: what C code says would land in it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free, which is this one
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  as long as the program
 
 
 def survive_any_encoding() -> None:
