@@ -121,8 +121,9 @@ def _check_format(value: Any) -> Iterator[Problem]:
 
 def _unknown_key(key: Any, path: str, known: Any) -> Problem:
     near = nearest(str(key), known)
-    hint = "Did you mean {near!r}?" if near else "Known keys: {known}." if known else "There are none here."
-    return Problem(code="unknown-key", path=path, template="is not a key that is known here.", hint_template=hint,
+    return Problem(code="unknown-key", path=path, template="is not a key that is known here.",
+                   hint_template="Did you mean {near!r}?" if near else
+                   "Known keys: {known}." if known else "There are none here.",
                    args={"near": near, "known": ", ".join(known)})
 
 

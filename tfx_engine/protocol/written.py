@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from tfx_engine.protocol.marker import tr_mark
+
 _LONGEST = 80  # letters of a value in a sentence
 
 
@@ -35,5 +37,5 @@ def written_key(key: Any) -> str:
 
 def in_words(value: Any) -> str:
     """The value for a sentence: a part of it where it is long."""
-    text = "nothing" if value is None else written(value)
+    text = tr_mark("nothing") if value is None else written(value)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
