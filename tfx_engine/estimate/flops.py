@@ -16,7 +16,7 @@ from typing import Any
 
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.costs import PRODUCTS, STREAM, Linear, Work
-from tfx_engine.techniques.counts import IN_BLOCKS, chosen
+from tfx_engine.techniques.counts import IN_BLOCKS, block_parts, chosen, together
 from tfx_engine.techniques.technique import Technique
 
 
@@ -42,8 +42,8 @@ class Flops:
 def flops_per_token(config: Config) -> Flops:
     """The closed form for a configuration."""
     adapter, options = _technique(config, "adapter")
-    parts = [_adapted(t.work(o, config), config) for t, o in chosen(config) if t.slot in IN_BLOCKS]
-    block = Work(tuple(x for p in parts for x in p.linears), tuple(x for p in parts for x in p.products))
+    parts = [_adapted(part, config) for part in block_parts(config)]
+    block = together(parts)
     outside = sum(t.work(o, config).multiply_adds for t, o in chosen(config) if t.slot not in IN_BLOCKS)
     first, needed = _backward(parts, adapter.freezes, needed=not adapter.freezes)
     others, _ = _backward(parts, adapter.freezes, needed)
@@ -64,7 +64,7 @@ def _adapted(work: Work, config: Config) -> Work:
     adapter, options = _technique(config, "adapter")
     linears: list[Linear] = []
     for linear in work.linears:
-        linears += [linear, *adapter.beside(options, config, linear)]
+        linears += [linear, *(adapter.beside(options, config, linear) if linear.adaptable else ())]
     return dataclasses.replace(work, linears=tuple(linears))
 
 
@@ -72,16 +72,28 @@ def _backward(parts: Iterable[Work], frozen: bool, needed: bool) -> tuple[int, b
     """Multiply-adds per token of a block's gradients, and whether its output needs one. `needed`: its input does."""
     total, needs = 0, {STREAM: needed}
     for part in parts:
+        read = False
         for linear in part.linears:
-            if linear.source == PRODUCTS and PRODUCTS not in needs:
-                factors = [any(needs[name] for name in side) for p in part.products for side in (p.left, p.right)]
-                sizes = [p.multiply_adds for p in part.products for _ in range(2)]
-                total += sum(size for size, factor in zip(sizes, factors, strict=True) if factor)
-                needs[PRODUCTS] = any(factors)
+            if linear.source == PRODUCTS and not read:
+                read, (products, needs[PRODUCTS]) = True, _products_backward(part, needs)
+                total += products
             trained = bool(linear.beside) or not frozen
             total += linear.products * (int(trained) + int(needs[linear.source]))
             needs[linear.name] = trained or needs[linear.source]
             if linear.beside:  # their outputs are added up
                 needs[linear.beside] = True
+        if not read:  # nothing but the stream reads them
+            products, found = _products_backward(part, needs)
+            total, needs[STREAM] = total + products, needs[STREAM] or found
         needs[STREAM] = needs[STREAM] or any(needs[linear.name] for linear in part.linears)
     return total, needs[STREAM]
+
+
+def _products_backward(part: Work, needs: dict[str, bool]) -> tuple[int, bool]:
+    """Multiply-adds per token of the gradients of a part's products, and whether any is needed."""
+    total, found = 0, False
+    for product in part.products:
+        for side in (product.left, product.right):
+            if any(needs[name] for name in side):
+                total, found = total + product.multiply_adds, True
+    return total, found

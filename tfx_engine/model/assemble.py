@@ -112,6 +112,7 @@ def _compose(config: Config) -> Transformer:
     return Transformer(
         embedding=embedding,
         position=_build("position", config),
+        embedding_norm=_build("norm", config) if embedding.normed else nn.Identity(),
         blocks=[_block(config, placement, residual, layer) for layer in range(config.model.layers)],
         final_norm=_build("norm", config) if placement.final_norm else nn.Identity(),
         head=_build("head", config, embedding, make_initial(config).output_multiplier),

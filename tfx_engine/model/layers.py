@@ -23,7 +23,7 @@ def layer_index(model: Transformer) -> dict[str, int]:
 def _layer(parameter: str, blocks: int) -> int:
     part, _, rest = parameter.partition(".")
     match part:
-        case "embedding" | "position":
+        case "embedding" | "position" | "embedding_norm":
             return 0
         case "blocks":
             return 1 + int(rest.partition(".")[0])

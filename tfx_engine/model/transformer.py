@@ -18,12 +18,13 @@ class Transformer(nn.Module):
     """tokens_BT (int64) -> logits_BTV. The loss is the training step's business; it begins at `hidden`."""
 
     def __init__(
-        self, *, embedding: nn.Module, position: Position, blocks: list[nn.Module], final_norm: nn.Module,
-        head: nn.Module, mask: Mask, residual: Residual, recompute: Recompute,
+        self, *, embedding: nn.Module, position: Position, embedding_norm: nn.Module, blocks: list[nn.Module],
+        final_norm: nn.Module, head: nn.Module, mask: Mask, residual: Residual, recompute: Recompute,
     ) -> None:
         super().__init__()
         self.embedding = embedding
         self.position = position
+        self.embedding_norm = embedding_norm
         self.dropout = nn.Dropout(embedding.dropout)
         self.blocks = nn.ModuleList(blocks)
         self.final_norm = final_norm
@@ -38,7 +39,7 @@ class Transformer(nn.Module):
 
     def hidden(self, tokens_BT: Tensor) -> Tensor:
         """What the head makes logits of: x_BTD."""
-        x_BTD = self.dropout(self.position(self.embedding(tokens_BT)))
+        x_BTD = self.dropout(self.embedding_norm(self.position(self.embedding(tokens_BT))))
         context = AttentionContext(self.mask, self.position, x_BTD)
         stream = self.residual.enter(x_BTD)
         for index, block in enumerate(self.blocks):

@@ -1,8 +1,8 @@
 """What the linear layers of a block cost: the sizes from which parameters, FLOPs and adapters are counted.
 
 A technique that fills `mixer`, `attention` or `feedforward` declares its linear layers, in the order in which they run,
-and the products between activations (scores and values). From these the closed forms are made, for every technique
-alike.
+and the products between activations (scores and values); one that fills `residual` those of one connection. From these
+the closed forms are made, for every technique alike.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ PRODUCTS = "products"  # the source of one that reads what attention read
 class Linear:
     """One linear layer of a block. `source`: the layer (or STREAM, PRODUCTS) whose output is its input.
 
-    `copies` of it have weights of their own (experts); a token passes through `active` of them. `shared`: its weights
-    belong to another layer, and count there. `beside`: an adapter's, whose output is added to that layer's.
+    `copies` of it have weights of their own (experts); a token passes through `active` of them, or so many times
+    through the only one. `shared`: its weights belong to another layer, and count there. `beside`: an adapter's, whose
+    output is added to that layer's. `adaptable`: whether it is an nn.Linear, which adapters may change.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Linear:
     active: int = 1
     shared: bool = False
     beside: str = ""
+    adaptable: bool = True
 
     @property
     def weights(self) -> int:
@@ -60,10 +62,15 @@ class Product:
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """The matrix work of one technique within one block."""
+    """The matrix work of one technique within one block.
+
+    `keeps_after`: whether something after the last linear layer keeps a tensor for the backward pass, such as a norm on
+    a branch's output: recompute then runs that layer again too.
+    """
 
     linears: tuple[Linear, ...] = ()
     products: tuple[Product, ...] = ()
+    keeps_after: bool = False
 
     @property
     def multiply_adds(self) -> int:

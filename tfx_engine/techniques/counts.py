@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.costs import Work
+from tfx_engine.techniques.placement import Placement
 from tfx_engine.techniques.technique import Technique
 
-IN_BLOCKS = ("mixer", "attention", "feedforward")  # their `work` is that of one block, others' that of the whole model
+# Their `work` is that of one block (of `residual` that of one connection), others' that of the whole model.
+IN_BLOCKS = ("residual", "mixer", "attention", "feedforward", "placement")
 WITHIN_ATTENTION = ("attention", "window", "qk_norm", "softcap", "sink", "gate", "kernel")
 
 
@@ -23,20 +25,51 @@ def chosen(config: Config) -> Iterator[tuple[Technique, Any]]:
             yield technique_for(slot, choice)
 
 
-def norm_count(config: Config) -> int:
-    """How many norms the placement puts into a model."""
+def placement_of(config: Config) -> Placement:
+    """How the blocks are put together."""
     technique, options = next((t, o) for t, o in chosen(config) if t.slot == "placement")
-    placement = technique.build(options, config)
-    return config.model.layers * placement.norms_per_block + int(placement.final_norm)
+    return technique.build(options, config)
+
+
+def norm_count(config: Config) -> int:
+    """How many norms of the slot `norm` a model has."""
+    placement, embedding = placement_of(config), config.techniques["embedding"]
+    outside = int(placement.final_norm) + int(bool(embedding.options.get("norm")))
+    return config.model.layers * placement.norms_per_block + outside
+
+
+def connection_count(config: Config) -> int:
+    """How many residual connections a model has."""
+    return config.model.layers * len(placement_of(config).branches)
+
+
+def block_parts(config: Config) -> list[Work]:
+    """The parts of one block, in the order in which they run: each branch after its residual connection."""
+    works = {t.slot: t.work(o, config) for t, o in chosen(config) if t.slot in IN_BLOCKS}
+    tokens = [works[slot] for slot in ("mixer", "attention") if slot in works]
+    branches = [[*tokens], [works["feedforward"]]]
+    if len(placement_of(config).branches) == 1:
+        branches = [[*tokens, works["feedforward"]]]
+    return [part for branch in branches for part in (works["residual"], *branch)] + [works["placement"]]
+
+
+def together(parts: Iterable[Work]) -> Work:
+    """Several parts as one."""
+    parts = tuple(parts)
+    return Work(
+        tuple(x for p in parts for x in p.linears), tuple(x for p in parts for x in p.products),
+        any(p.keeps_after for p in parts),
+    )
 
 
 def block_work(config: Config) -> Work:
     """The linear layers and products of one block, in the order in which they run."""
-    parts = [t.work(o, config) for slot in IN_BLOCKS for t, o in chosen(config) if t.slot == slot]
-    return Work(tuple(x for p in parts for x in p.linears), tuple(x for p in parts for x in p.products))
+    return together(block_parts(config))
 
 
 def parameters_of(technique: Technique, options: Any, config: Config) -> int:
     """How many parameters a technique brings to the whole model."""
-    times = config.model.layers if technique.slot in IN_BLOCKS else 1
+    times = 1
+    if technique.slot in IN_BLOCKS:
+        times = connection_count(config) if technique.slot == "residual" else config.model.layers
     return technique.params(options, config) + times * technique.work(options, config).parameters

@@ -6,7 +6,7 @@ Shapes: B batch, T tokens, D width, H query heads, G key heads, K head width, V 
 
 | slot | build gives |
 | --- | --- |
-| embedding | nn.Module: tokens_BT -> x_BTD, with `.weight` [V, D]; `.dropout` falls on the sum with the positions |
+| embedding | nn.Module: tokens_BT -> x_BTD, `.weight` [V, D]; `.normed`, `.dropout`: what the sum with positions gets |
 | position | Position (an nn.Module): what it adds to x_BTD, how it rotates q and k, what it adds to the scores |
 | mixer | `build(options, config, make_attention)`: nn.Module (x_BTD, context) -> x_BTD |
 | attention | `build(options, config, make_scores)`: nn.Module (x_BTD, context) -> x_BTD; see `scores.py` |
@@ -19,7 +19,7 @@ Shapes: B batch, T tokens, D width, H query heads, G key heads, K head width, V 
 | kernel | Kernel: `.attend(q, k, v, scoring)` -> (y_BHTV, name of what was really used) |
 | feedforward | nn.Module: x_BTD -> x_BTD; `.auxiliary`, where it has one, is a loss to be added; see `model/` |
 | norm | nn.Module: x_BTD -> x_BTD |
-| placement | Placement: `.final_norm`, `.norms_per_block`, `.block(parts)`: (stream, context) -> stream, `.gain` |
+| placement | Placement: `.block(parts)`: (stream, context) -> stream; `.final_norm`, what it counts, `.gain` |
 | residual | Residual: `.connection(layer, branch)`: (stream, Branch, skip) -> stream, `.enter`, `.leave` |
 | head | `build(options, config, embedding, multiplier)`: nn.Module x_BTD -> logits_BTV, and `.project` |
 | loss | Loss: (head, x_BTD, targets_BT, counted) -> nats |

@@ -57,7 +57,8 @@ class Technique:
 
     `module` is the file's `__name__`: its last part is the technique's name, its docstring the user's page.
     `order` is the place within the slot, the plainest first. The closed forms, which the contract test counts after:
-    `work`, the linear layers and products of one block (of the whole model outside the slots in `counts.IN_BLOCKS`);
+    `work`, the linear layers and products of one block (of one connection in the slot `residual`, of the whole model
+    outside the slots in `counts.IN_BLOCKS`);
     `params`, the parameters that it brings to the whole model beside those; `again`, multiply-adds per token that
     run a second time, given a block's work. Of adapters: `beside`, the linear layers beside one that is adapted;
     `freezes`, whether only what the adapter brings is trained; `trainable`, where that alone does not say it.

@@ -19,6 +19,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -166,14 +167,16 @@ def beside(options: Options, config: Config, linear: Linear) -> tuple[Linear, ..
     target = linear.name if linear.name in TARGETS else "feedforward"
     if target not in options.targets:
         return ()
-    narrow = Linear(f"{linear.name} A", linear.inputs, options.rank, source=linear.source, beside=linear.name)
-    wide = Linear(f"{linear.name} B", options.rank, linear.outputs, source=narrow.name, beside=linear.name)
+    same: dict[str, Any] = {"copies": linear.copies, "active": linear.active, "beside": linear.name}
+    narrow = Linear(f"{linear.name} A", linear.inputs, options.rank, source=linear.source, **same)
+    wide = Linear(f"{linear.name} B", options.rank, linear.outputs, source=narrow.name, **same)
     return narrow, wide
 
 
 def params(options: Options, config: Config) -> int:
     """r (m + n) per adapted layer."""
-    found = [thin for linear in block_work(config).linears for thin in beside(options, config, linear)]
+    adaptable = [linear for linear in block_work(config).linears if linear.adaptable]
+    found = [thin for linear in adaptable for thin in beside(options, config, linear)]
     return config.model.layers * sum(thin.parameters for thin in found)
 
 

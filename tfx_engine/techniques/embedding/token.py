@@ -5,9 +5,16 @@ as in the original transformer, because the rows begin small (deviation sqrt(2 /
 numbers have a size of about 0.71: the scaled rows begin at 0.63, at any width. The rows themselves begin the same
 whether they are scaled or not, so that switching the positions leaves every other weight as it was.
 
-Formula: x = W[token] (· sqrt(d) where scaled); dropout falls on the sum of x and the positions.
+A norm may bring the sum of vectors and positions to a common scale before the first block. BLOOM has one, because its
+training was more stable with it; BERT has one, as its blocks are post-norm and expect normed input. It is a norm of the
+kind that the slot "norm" says, with weights of its own. In pre-norm blocks without such trouble leave it out: every
+branch norms its input anyway, and the norm takes away what the length of a token's vector could say.
 
-What it costs: V · d parameters, and no FLOPs: it is a look-up. The same table serves the head where that is tied.
+Formula: x = W[token] (· sqrt(d) where scaled); the norm, where there is one, and then dropout fall on the sum of x and
+the positions.
+
+What it costs: V · d parameters, and no FLOPs: it is a look-up. The same table serves the head where that is tied. A
+norm adds the parameters of one more norm.
 
 Paper: Vaswani and others, "Attention Is All You Need" (2017), section 3.4, arXiv:1706.03762.
 """
@@ -35,6 +42,10 @@ class Options:
         None, kind="bool", label="scale", automatic="on with sinusoidal positions",
         help="Multiply the token vectors by sqrt(width) before positions are added.",
     )
+    norm: bool = option(
+        False, kind="bool", label="norm",
+        help="Norm the sum of token vectors and positions, as BERT and BLOOM do.",
+    )
     dropout: float = option(
         0.0, kind="float", label="dropout", low=0.0, high=0.9,
         help="Share of the sum of token vectors and positions that is set to zero in training.",
@@ -42,11 +53,11 @@ class Options:
 
 
 class TokenEmbedding(nn.Module):
-    """tokens_BT -> x_BTD. The skeleton applies `dropout` after the positions."""
+    """tokens_BT -> x_BTD. The skeleton applies norm and dropout after the positions."""
 
-    def __init__(self, vocab: int, width: int, scale: float, dropout: float) -> None:
+    def __init__(self, vocab: int, width: int, scale: float, normed: bool, dropout: float) -> None:
         super().__init__()
-        self.scale, self.dropout = scale, dropout
+        self.scale, self.normed, self.dropout = scale, normed, dropout
         self.weight = nn.Parameter(torch.empty(vocab, width))
 
     def forward(self, tokens_BT: Tensor) -> Tensor:
@@ -59,7 +70,7 @@ def build(options: Options, config: Config) -> nn.Module:
     """A table for the model's vocabulary and width."""
     scaled = config.use("position") == "sinusoidal" if options.scale is None else options.scale
     scale = math.sqrt(config.model.width) if scaled else 1.0
-    return TokenEmbedding(config.vocab, config.model.width, scale, options.dropout)
+    return TokenEmbedding(config.vocab, config.model.width, scale, options.norm, options.dropout)
 
 
 def reference(module: TokenEmbedding, tokens_BT: Tensor) -> Tensor:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from torch import nn
+
+from tfx_engine.protocol.config import Config
+from tfx_engine.techniques.costs import Work
 
 
 class Parts(NamedTuple):
@@ -20,14 +23,33 @@ class Parts(NamedTuple):
 class Placement(Protocol):
     """How a block is put together.
 
-    `norms_per_block` are counted for the closed forms. `final_norm`: whether a norm stands before the head.
+    `norms_per_block` and `branches`, the names of a block's residual connections, are counted for the closed forms.
+    `final_norm`: whether a norm stands before the head. Norms before or after the connection see the whole stream.
     """
 
     final_norm: bool
     norms_per_block: int
+    branches: tuple[str, ...]
 
     def block(self, parts: Parts) -> nn.Module:
         """A module (stream, context) -> stream."""
 
     def gain(self, name: str) -> float:
         """Factor on the initial numbers of the parameter of that name."""
+
+
+class TwoBranches:
+    """A placement with one branch after the other, whose weights begin as the slot `init` says."""
+
+    final_norm = True
+    norms_per_block = 2
+    branches: tuple[str, ...] = ("attention", "feedforward")
+
+    def gain(self, name: str) -> float:
+        """No change."""
+        return 1.0
+
+
+def norm_after(options: Any, config: Config) -> Work:
+    """The `work` of a placement whose blocks end with a norm."""
+    return Work(keeps_after=True)

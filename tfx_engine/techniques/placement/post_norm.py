@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.context import AttentionContext
-from tfx_engine.techniques.placement import Parts, Placement
+from tfx_engine.techniques.placement import Parts, Placement, TwoBranches, norm_after
 from tfx_engine.techniques.technique import NoOptions, Technique
 
 
@@ -43,16 +43,11 @@ class PostNormBlock(nn.Module):
         return self.feedforward_norm(self.feedforward_residual(stream, self.feedforward))
 
 
-class PostNorm:
+class PostNorm(TwoBranches):
     """The placement: every block ends with a norm, so none stands before the head."""
 
     final_norm = False
-    norms_per_block = 2
     block = PostNormBlock
-
-    def gain(self, name: str) -> float:
-        """Weights begin as the slot `init` says."""
-        return 1.0
 
 
 def build(options: NoOptions, config: Config) -> Placement:
@@ -82,6 +77,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    work=norm_after,
     effects=(
         Effect(quantity="parameters", sign="0", formula="no final norm"),
         Effect(quantity="gradients", sign="+", formula="norm of the last block's gradient does not fall with depth"),

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.context import AttentionContext
-from tfx_engine.techniques.placement import Parts, Placement
+from tfx_engine.techniques.placement import Parts, Placement, TwoBranches
 from tfx_engine.techniques.technique import NoOptions, Technique
 
 
@@ -42,16 +42,10 @@ class PreNormBlock(nn.Module):
         return self.feedforward_residual(stream, lambda x_BTD: self.feedforward(self.feedforward_norm(x_BTD)))
 
 
-class PreNorm:
+class PreNorm(TwoBranches):
     """The placement: a final norm brings the residual stream to scale before the head."""
 
-    final_norm = True
-    norms_per_block = 2
     block = PreNormBlock
-
-    def gain(self, name: str) -> float:
-        """Weights begin as the slot `init` says."""
-        return 1.0
 
 
 def build(options: NoOptions, config: Config) -> Placement:

@@ -87,11 +87,11 @@ def build(options: Options, config: Config) -> Recompute:
 def again(options: Options, config: Config, block: Work) -> int:
     """All of each block that runs again, but for its last matrix product where the block ends with one.
 
-    Torch stops a recomputation when the last kept tensor is back: what would come after it is spared. Post-norm ends
-    with a norm, which keeps its statistics: nothing is spared.
+    Torch stops a recomputation when the last kept tensor is back: what would come after it is spared. Where something
+    follows that keeps a tensor, such as post-norm's norm, nothing is spared.
     """
     blocks = -(-config.model.layers // options.every)
-    spared = block.linears[-1].products if block.linears and config.use("placement") == "pre_norm" else 0
+    spared = 0 if block.keeps_after or not block.linears else block.linears[-1].products
     return blocks * (block.multiply_adds - spared)
 
 
