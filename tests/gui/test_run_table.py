@@ -14,7 +14,7 @@ from tfx_workbench.analysis.statistics import Effect
 from tfx_workbench.exhibits.palette import DARK
 from tfx_workbench.runs.interval import Interval
 from tfx_workbench.session.run_line import Line
-from tfx_workbench.widgets.delegates import effect_colour
+from tfx_workbench.widgets.delegates import bar_width, effect_colour
 from tfx_workbench.widgets.run_model import Column, RunModel
 from tfx_workbench.widgets.run_table import RunTable
 
@@ -53,6 +53,15 @@ FASTER = Effect(21.4, 20.7, 22.0, True)
 ])
 def test_every_figure_has_its_words_and_nothing_is_made_up(made: Line, column: Column, text: str) -> None:
     assert words(made, column) == text
+
+
+@pytest.mark.parametrize("text", ["7 % · 9 s left", "62 % · 48 s left", "62 % · paused"])
+def test_the_progress_bar_gives_way_before_the_words_do(table: RunTable, text: str) -> None:
+    metrics = table.view.fontMetrics()
+    for width in (metrics.horizontalAdvance(text) + 40, 400):
+        bar = bar_width(metrics, text, width)
+        assert bar >= 24
+        assert metrics.elidedText(text, Qt.TextElideMode.ElideRight, int(width - bar - 8)) == text
 
 
 def test_better_and_worse_follow_the_meaning_and_what_cannot_be_told_apart_is_muted() -> None:

@@ -72,6 +72,18 @@ def test_run_says_what_is_wrong_next_to_the_field_and_queues_nothing(tmp_path: P
         assert not (tmp_path / "runs").exists()
 
 
+def test_a_refusal_is_gone_as_soon_as_the_run_is_accepted(tmp_path: Path, standin: None) -> None:
+    with window(tmp_path, engine=True) as made:
+        made.session.draft.load([{"name": "quick"}], "One")
+        made.session.draft.set_value("model.heads", 7)
+        made.actions_.run.trigger()
+        assert "Cannot run yet" in made.messages.text
+        made.session.draft.set_value("model.heads", 8)
+        made.actions_.run.trigger()
+        wait(lambda: made.table.model.rowCount() == 1, "the run")
+        assert made.messages.text == ""
+
+
 def test_run_queues_every_configuration_of_a_preset_and_shows_the_runs(tmp_path: Path, standin: None) -> None:
     with window(tmp_path, engine=True) as made:
         made.session.draft.load([{"name": "quick"}, {"name": "quick", "seed": 1}], "Two")

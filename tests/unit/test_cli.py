@@ -307,7 +307,7 @@ def test_the_command_line_hears_of_a_full_disk_but_not_of_chatter() -> None:
     ("name", "title"),
     [("five techniques", "five techniques"), ("a\nb\t c", "a b c"), ("\x1b[2Jgone", "[2Jgone"),
      ("x" * 99, "x" * 59 + "…"),
-     ("日本語 🦊", "日本語 🦊"), ("left\u202eright", "left right")],
+     ("日本語 🦊", "日本語 🦊"), ("left\u202eright", "left right"), ("  ", "–")],
 )
 def test_a_name_gives_no_orders_to_the_terminal_and_stays_on_its_line(name, title):
     assert words.title(name) == title

@@ -58,6 +58,7 @@ class MainWindow(QMainWindow):
         self._draft_timer.setInterval(_DRAFT_AFTER_MS)
         self._draft_timer.timeout.connect(self._keep_work)
         self.panes = Panes(self)
+        self._refusal = ""  # what was last said about a draft that cannot be run
         self.messages.set_resting(self.tr("F5 run · Shift+F5 stop · Ctrl+K find a technique · F1 help"))
         self._connect_pane()
         self._connect_session()
@@ -136,6 +137,7 @@ class MainWindow(QMainWindow):
         session.said.connect(self.messages.say)
         session.problem_found.connect(self.say_problem)
         session.refused.connect(self._on_refused)
+        session.submitted.connect(lambda _keys: self.messages.withdraw(self._refusal))
         session.counted.connect(self._show_counts)
         runs = session.runs
         runs.lines_changed.connect(self._show_lines)
@@ -263,8 +265,9 @@ class MainWindow(QMainWindow):
     def _on_refused(self, index: int, problem: Problem) -> None:
         self.session.draft.select(index)
         where = problem.path or self.tr("The configuration")
-        self.messages.say(self.tr("Cannot run yet: {where} {problem}").format(
-            where=where, problem=problem_words(problem, begins_sentence=False)), "warning")
+        self._refusal = self.tr("Cannot run yet: {where} {problem}").format(
+            where=where, problem=problem_words(problem, begins_sentence=False))
+        self.messages.say(self._refusal, "warning")
         self.pane.reveal(problem.path)
 
     def _apply_theme(self, palette: Palette) -> None:

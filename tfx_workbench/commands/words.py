@@ -12,6 +12,8 @@ _STEPS = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 def title(name: str) -> str:
     """The name of a run on one line of a terminal: it may hold anything, also orders to the terminal."""
     plain = " ".join("".join(c if c.isprintable() else " " for c in name).split())
+    if not plain:
+        return UNKNOWN
     return plain if len(plain) <= LONGEST_TITLE else f"{plain[: LONGEST_TITLE - 1]}…"
 
 

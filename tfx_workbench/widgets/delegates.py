@@ -13,7 +13,7 @@ from PySide6.QtCore import (
     QSize,
     Qt,
 )
-from PySide6.QtGui import QColor, QPainter, QPen
+from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPen
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from tfx_workbench.exhibits.palette import LIGHT, Palette
@@ -102,8 +102,7 @@ class RunDelegate(QStyledItemDelegate):
             painter.drawRoundedRect(box.adjusted(-3, -3, 3, 3), 5, 5)
 
     def _paint_progress(self, painter: QPainter, rect: QRectF, line: RunRow, words: str) -> None:
-        spare = rect.width() - painter.fontMetrics().horizontalAdvance(words) - _BAR_GAP
-        width = min(_BAR_WIDTH, max(_BAR_SHORTEST, spare))  # the bar gives way before the words do
+        width = bar_width(painter.fontMetrics(), words, rect.width())
         groove = QRectF(rect.left(), rect.center().y() - _BAR_HEIGHT / 2, width, _BAR_HEIGHT)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(self.palette.line))
@@ -129,6 +128,12 @@ class RunDelegate(QStyledItemDelegate):
 
 def _elided(painter: QPainter, text: str, width: float) -> str:
     return painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, int(width))
+
+
+def bar_width(metrics: QFontMetrics, words: str, width: float) -> float:
+    """The length of the progress bar in a cell of that width: it gives way before the words do."""
+    spare = width - metrics.horizontalAdvance(words) - _BAR_GAP - 2  # two, as letters are not whole pixels wide
+    return min(_BAR_WIDTH, max(_BAR_SHORTEST, spare))
 
 
 def effect_colour(palette: Palette, effect: Difference | None, *, higher_is_better: bool) -> str:

@@ -83,6 +83,11 @@ class MessageBar(QFrame):
         if not self._text:
             self._label.setText(text)
 
+    def withdraw(self, text: str) -> None:
+        """Put this message away where it is the one that is shown: it is true no longer."""
+        if text and self._text == text:
+            self.clear()
+
     def clear(self) -> None:
         """Put the message away."""
         self._timer.stop()
