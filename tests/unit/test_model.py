@@ -11,9 +11,10 @@ from tests.helpers.tiny import loss_of, tiny_config
 from tfx_engine.data import make_task
 from tfx_engine.model.assemble import assemble, make_optimizer, make_schedule
 from tfx_engine.model.layers import layer_index, layer_names
-from tfx_engine.model.validate import count_devices, pick_device, validate
+from tfx_engine.model.validate import pick_device, validate
 from tfx_engine.protocol.problems import ConfigError
 from tfx_engine.techniques import probe
+from tfx_engine.techniques.devices import count_devices, device_kind
 from tfx_engine.techniques.initial import generator_for, seed_for
 from tfx_engine.techniques.probe import record_attention
 
@@ -123,6 +124,8 @@ def test_auto_takes_the_first_kind_there_is() -> None:
     assert pick_device("auto") == torch.device(kinds[0])
     assert pick_device("cpu").type == pick_device("cpu:0").type == "cpu"
     assert count_devices("abacus") == 0
+    assert device_kind(tiny_config(run={"device": "auto"})) == pick_device("auto").type
+    assert device_kind(tiny_config(run={"device": "cpu"})) == "cpu"
 
 
 # ------------------------------------------------------------------------------------------- seeds

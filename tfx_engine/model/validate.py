@@ -12,8 +12,8 @@ from tfx_engine import data
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.problems import ConfigError, Problem, nearest
 from tfx_engine.techniques.catalogue import technique_for
+from tfx_engine.techniques.devices import KINDS, count_devices
 
-_KINDS = ("cuda", "xpu", "mps", "cpu")  # as `auto` tries them
 THREADS_PER_CORE = 4  # more of them only make the machine thrash
 
 
@@ -38,23 +38,8 @@ def pick_device(name: str) -> torch.device:
     if problems:
         raise ConfigError(problems)
     if name == "auto":
-        return torch.device(next(kind for kind in _KINDS if count_devices(kind)))
+        return torch.device(next(kind for kind in KINDS if count_devices(kind)))
     return torch.device(name)
-
-
-def count_devices(kind: str) -> int:
-    """How many devices of a kind torch can use here."""
-    match kind:
-        case "cuda":
-            return torch.cuda.device_count() if torch.cuda.is_available() else 0
-        case "xpu":
-            return torch.xpu.device_count() if torch.xpu.is_available() else 0
-        case "mps":
-            return int(torch.backends.mps.is_available())
-        case "cpu":
-            return 1
-        case _:
-            return 0
 
 
 def _check_device(name: str) -> Iterator[Problem]:
@@ -63,8 +48,8 @@ def _check_device(name: str) -> Iterator[Problem]:
         return
     found = re.fullmatch(r"([a-z]+)(?::(\d{1,4}))?", name)
     kind, number = (found[1], int(found[2] or 0)) if found else (name, 0)
-    if found is None or kind not in _KINDS:
-        near = nearest(kind, ("auto", *_KINDS))
+    if found is None or kind not in KINDS:
+        near = nearest(kind, ("auto", *KINDS))
         yield Problem(
             code="unknown-device", path="run.device", template="does not know a device {name!r}.",
             hint_template="Did you mean {near!r}? Choices: {choices}." if near else "Choices: {choices}.",
@@ -90,6 +75,6 @@ def _check_threads(threads: int | None) -> Iterator[Problem]:
 
 
 def _device_names() -> Iterator[str]:
-    for kind in _KINDS:
+    for kind in KINDS:
         count = count_devices(kind)
         yield from ([kind] if count == 1 else [f"{kind}:{i}" for i in range(count)])

@@ -104,6 +104,7 @@ def _losses(
 
 def cut(batch: Batch, pieces: int) -> Iterator[Batch]:
     """The batch in `pieces` of about the same number of samples; fewer where it has fewer samples."""
+    pieces = min(pieces, len(batch[0]))
     if pieces == 1:
         yield batch
     else:

@@ -9,7 +9,8 @@ import psutil
 import torch
 
 from tfx_engine.measure.device import find_gpu
-from tfx_engine.model.validate import count_devices, pick_device
+from tfx_engine.model.validate import pick_device
+from tfx_engine.techniques.devices import count_devices
 from tfx_engine.worker.facts import cpu_name, device_name
 
 

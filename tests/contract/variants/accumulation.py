@@ -4,4 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-VARIANTS: dict[str, list[dict[str, Any]]] = {}
+VARIANTS: dict[str, list[dict[str, Any]]] = {
+    "micro_batches": [{"pieces": 1}, {"pieces": 3}],
+}

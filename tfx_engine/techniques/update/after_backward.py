@@ -1,11 +1,22 @@
 """Update after the backward pass: all gradients first, then one step of the optimiser.
 
-What it is: the usual order. When the backward pass is over, every weight has its gradient; they can be summed over
-pieces of a batch, measured and clipped together, and then move all weights at once.
+What it is: the usual order. When the backward pass is over, every trained weight has its gradient; they can be summed
+over the pieces of a batch, measured and clipped together, and then move all weights at once. That moment, at which all
+gradients are there and nothing has moved yet, is what most of the tools around training are made for: clipping by norm,
+loss scaling with 16-bit numbers, accumulation, averaging over several devices.
 
 Formula: g = ∇ loss(W); W ← W + Δ(g)
 
-What it costs: a gradient for every trained weight, all at the same time.
+What it costs: a gradient for every trained weight, all at the same time: 4 bytes per weight in float32. Early in the
+backward pass the activations are at their peak and there are hardly any gradients; late in it, it is the other way
+round. So the gradients add to the peak of memory only partly, the more so the fewer activations there are: with
+recompute or small batches they matter, with long contexts hardly. The optimizer's own step comes when the activations
+are gone, and an implementation that needs a temporary of the size of the model seldom makes the peak.
+
+When to choose it: nearly always; nothing has to be given up. The optimizer can treat all weights in a few large
+operations, where an update within the backward pass needs at least one for every tensor. When not: if weights,
+gradients and optimizer state fill the memory, as in fine-tuning a model that barely fits: `in_backward` then never
+holds more than a few gradients.
 
 Paper: the baseline of Lv and others, "Full Parameter Fine-tuning for Large Language Models with Limited Resources"
 (2023), arXiv:2306.09782.
