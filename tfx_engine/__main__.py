@@ -88,10 +88,13 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    from tfx_engine.protocol.problems import errors_among
+
     problems = _problems(arguments.config)
-    if problems:
+    if errors_among(problems):
         return _refuse(arguments, problems)
-    _print(arguments, {"ok": True, "problems": []}, "No problems.")
+    words = "\n".join(p.sentence() for p in problems) or "No problems."
+    _print(arguments, {"ok": True, "problems": [p.as_dict() for p in problems]}, words)
     return DONE
 
 
@@ -112,10 +115,12 @@ def _problems(path: str) -> Sequence[Problem]:
 
 
 def _estimate(arguments: argparse.Namespace) -> int:
-    problems = _problems(arguments.config)
+    from tfx_engine import api
+    from tfx_engine.protocol.problems import errors_among
+
+    problems = errors_among(_problems(arguments.config))
     if problems:
         return _refuse(arguments, problems)
-    from tfx_engine import api
 
     figures = api.estimate(api.load_config(arguments.config), level="instant")
     _print(arguments, figures, "\n".join(f"{key}: {value}" for key, value in figures.items()))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from tfx_engine.protocol.config import Config, parse_config
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.metrics import CATEGORIES
-from tfx_engine.protocol.problems import ConfigError, Problem
+from tfx_engine.protocol.problems import ConfigError, Problem, errors_among
 from tfx_engine.protocol.toml import dumps, read_toml
 from tfx_engine.runfile.create import create
 from tfx_engine.runfile.store import default_store, new_run_path
@@ -91,7 +91,7 @@ def run(config: Config, store: str | os.PathLike[str] | None = None) -> Path:
     from tfx_engine.model.validate import validate
     from tfx_engine.worker.run import execute
 
-    problems = validate(config)
+    problems = errors_among(validate(config))
     if problems:
         raise ConfigError(problems)
     folder = Path(store or config.run.store or default_store())

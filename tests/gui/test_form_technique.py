@@ -51,6 +51,20 @@ def test_options_show_under_their_technique_only_while_it_is_chosen(pane: Config
     assert not field.isVisibleTo(pane)
 
 
+def test_a_warning_is_said_beside_its_field_which_is_not_marked_as_wrong(pane: ConfigPane) -> None:
+    draft = Draft()
+    draft.choose("adapter", "lora")
+    path = "techniques.adapter.rank"
+    said = {path: "Means little.", "techniques.adapter.use": "Means nothing."}
+    pane.show_state(FormState(draft.values(), {}, draft.changed_paths(), draft.blocked(), said))
+    field = pane.form.rows["adapter"].field(path)
+    assert field.problem == "Means little." and field.problem_label.property("warning")
+    assert not field.editor.property("wrong")
+    pane.show_state(state(draft, **{path: "Is wrong."}))
+    assert field.problem == "Is wrong." and not field.problem_label.property("warning")
+    assert field.editor.property("wrong")
+
+
 def test_choosing_and_editing_are_passed_on(pane: ConfigPane, qtbot: QtBot) -> None:
     pane.show_state(state(Draft()))
     chosen: list[tuple[str, str]] = []

@@ -91,6 +91,12 @@ def test_what_the_engine_found_is_added_and_gone_with_the_next_change(draft: Dra
     assert draft.problems == ()
 
 
+def test_a_warning_is_shown_and_hinders_no_run(draft: Draft) -> None:
+    warning = Problem(code="odd", path="techniques.adapter.use", template="means little.", level="warning")
+    draft.set_deep_problems([warning])
+    assert draft.problems == (warning,) and draft.all_problems() == []
+
+
 def test_the_state_survives_json_and_nonsense_is_refused(draft: Draft) -> None:
     draft.load([{"name": "a"}, {"name": "b"}], "Two")
     draft.select(1)

@@ -87,7 +87,7 @@ def test_with_json_a_refusal_is_one_object(run, arguments):
     assert refusal["schema"] == 1
     assert refusal["problems"]
     for problem in refusal["problems"]:
-        assert problem.keys() == {"path", "code", "message", "hint"}
+        assert problem.keys() == {"path", "code", "message", "hint", "level"}
 
 
 def test_every_command_has_help_and_a_function(run):

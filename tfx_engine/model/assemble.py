@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from tfx_engine.model import weights
 from tfx_engine.model.transformer import Transformer
-from tfx_engine.protocol.config import Config
+from tfx_engine.protocol.config import Choice, Config
 from tfx_engine.techniques.adapter import Adapter
 from tfx_engine.techniques.catalogue import technique_for
 from tfx_engine.techniques.init import Initial
@@ -26,8 +28,9 @@ from tfx_engine.techniques.scores import HeadShape, Scores
 def assemble(config: Config, device: torch.device | str, dtype: torch.dtype | None = None) -> Transformer:
     """The model, in training mode. On the device "meta" it has shapes but no numbers, whatever its size.
 
-    Weights are drawn on the CPU, so a seed means the same weights on every device. `dtype`: what they are kept in, if
-    not what the configuration's precision says.
+    Weights are drawn on the CPU, so a seed means the same weights on every device, or come from the file that the
+    configuration starts from; the adapter then begins at these. `dtype`: what they are kept in, if not what the
+    configuration's precision says. Raises ConfigError where the file does not fit.
     """
     precision = make_precision(config)
     dtype = dtype or precision.dtype
@@ -35,13 +38,18 @@ def assemble(config: Config, device: torch.device | str, dtype: torch.dtype | No
     with torch.device("meta"):  # structure first: torch's own initial numbers would be drawn for nothing
         model = _compose(config).to(drawn)
         precision.convert(model)
-        make_adapter(config).apply(model)
     device = torch.device(device)
-    if device.type == "meta":
-        return model.to(dtype)
-    _materialise(model, torch.device("cpu"))
-    initialise(model, config.seed, fill=make_initial(config).fill, gain=_build("placement", config).gain)
-    return model.to(device=device, dtype=dtype)
+    if device.type != "meta":
+        _materialise(model, torch.device("cpu"))
+        initialise(model, config.seed, fill=make_initial(config).fill, gain=_build("placement", config).gain)
+        weights.load(config, model)
+    make_adapter(config).apply(model)
+    return model.to(dtype) if device.type == "meta" else model.to(device=device, dtype=dtype)
+
+
+def without_adapter(config: Config) -> Config:
+    """The same with every weight trained: its model is the one that weights on disk fit."""
+    return dataclasses.replace(config, techniques={**config.techniques, "adapter": Choice("none")})
 
 
 def make_adapter(config: Config) -> Adapter:

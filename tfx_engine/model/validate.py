@@ -9,8 +9,10 @@ from collections.abc import Iterator
 import torch
 
 from tfx_engine import data
+from tfx_engine.model import weights
+from tfx_engine.model.assemble import assemble, without_adapter
 from tfx_engine.protocol.config import Config
-from tfx_engine.protocol.problems import ConfigError, Problem, nearest
+from tfx_engine.protocol.problems import ConfigError, Problem, errors_among, nearest
 from tfx_engine.techniques.catalogue import technique_for
 from tfx_engine.techniques.devices import KINDS, count_devices
 
@@ -18,7 +20,10 @@ THREADS_PER_CORE = 4  # more of them only make the machine thrash
 
 
 def validate(config: Config) -> list[Problem]:
-    """Every problem that the techniques, the data and the devices of this machine have with a configuration."""
+    """Every problem that the techniques, the data and the devices of this machine have with a configuration.
+
+    Problems of the level "warning" are among them.
+    """
     problems: list[Problem] = []
     for slot, choice in config.techniques.items():
         technique, options = technique_for(slot, choice)
@@ -26,7 +31,22 @@ def validate(config: Config) -> list[Problem]:
     problems += data.check(config)
     problems += _check_device(config.run.device)
     problems += _check_threads(config.run.threads)
+    problems += _check_untrained(config)
+    if config.run.start_from is not None and not errors_among(problems):  # a model is made to compare with
+        problems += weights.check(config, weights.shapes_of(assemble(without_adapter(config), "meta")))
     return problems
+
+
+def _check_untrained(config: Config) -> Iterator[Problem]:
+    """Warn of an adapter on a model that has learnt nothing."""
+    technique, _ = technique_for("adapter", config.techniques["adapter"])
+    if technique.freezes and config.run.start_from is None:
+        yield Problem(
+            code="untrained-base", path="techniques.adapter.use", level="warning", args={"title": technique.title},
+            template="adapts a model whose frozen weights are random, so its loss says nothing about {title}; "
+                     "memory and speed are right.",
+            hint_template="Train a model with save_weights = true and give its file as start_from.",
+        )
 
 
 def pick_device(name: str) -> torch.device:

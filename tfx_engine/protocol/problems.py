@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that is wrong with what the user gave.
+    """One thing that is wrong with what the user gave; or, of the level "warning", that it means little as it stands.
 
     `path` is the key path ("techniques.adapter.rank") or a file path; `template` and `hint_template` are English
     `str.format` templates over `args`. Written here, as literals, they need no other mark to be translated; written
@@ -22,6 +22,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     template: str
     hint_template: str = ""
     args: dict[str, Any] = {}
+    level: Literal["error", "warning"] = "error"  # a warning is said, and hinders nothing
 
     @property
     def message(self) -> str:
@@ -40,7 +41,9 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
     def as_dict(self) -> dict[str, str]:
         """The form that `check --json` prints."""
-        return {"path": self.path, "code": self.code, "message": self.message, "hint": self.hint}
+        return {
+            "path": self.path, "code": self.code, "message": self.message, "hint": self.hint, "level": self.level,
+        }
 
 
 class ConfigError(ValueError):
@@ -49,6 +52,11 @@ class ConfigError(ValueError):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(p.sentence() for p in self.problems))
+
+
+def errors_among(problems: Iterable[Problem]) -> list[Problem]:
+    """Those that hinder; the others are warnings."""
+    return [problem for problem in problems if problem.level == "error"]
 
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:

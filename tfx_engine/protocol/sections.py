@@ -84,6 +84,14 @@ class Run:
     store: str | None = option(
         None, kind="str", label="store", automatic="the library", help="Folder of the run file.",
     )
+    start_from: str | None = option(
+        None, kind="str", label="start from", automatic="random weights",
+        help="Weights to begin with: a .safetensors file that a run saved, or that run's own file.",
+    )
+    save_weights: bool = option(
+        False, kind="bool", label="save the weights",
+        help="At the end, write the weights beside the run file, as .safetensors; adapters are merged into them.",
+    )
     probes: bool = option(
         True, kind="bool", label="measure everything", help="Off: nothing but the clock and the loss.",
     )

@@ -19,7 +19,7 @@ _NETWORK_FILE_SYSTEMS = frozenset({
     "beegfs", "fuse.sshfs", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "fuse.gcsfuse", "davfs", "fuse.davfs2",
 })
 _NAME_LENGTH = 48  # characters of a run's name in its file's name
-_SIDE_FILES = (".lock", ".mail", ".spool", ".reserve", "-wal", "-shm", "-journal")
+_SIDE_FILES = (".lock", ".mail", ".spool", ".reserve", "-wal", "-shm", "-journal", ".safetensors")
 
 
 def default_store() -> Path:
@@ -84,7 +84,7 @@ def run_files(store: str | os.PathLike[str]) -> list[Path]:
 
 
 def side_files(path: str | os.PathLike[str]) -> list[Path]:
-    """What may lie beside a run file and belongs to it: lock, mailbox, SQLite's own."""
+    """What may lie beside a run file and belongs to it: lock, mailbox, SQLite's own, weights."""
     return [beside(path, suffix) for suffix in _SIDE_FILES]
 
 

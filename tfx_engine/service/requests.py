@@ -51,7 +51,7 @@ class Requests:
                 self._outbox.reply(request.id, deep=False, reason=reason)
                 return
             result = {**reply.result, "deep": True}
-            self._outbox.put(Reply(id=request.id, ok=not reply.problems, problems=reply.problems, result=result))
+            self._outbox.put(Reply(id=request.id, ok=reply.ok, problems=reply.problems, result=result))
 
         self._workers.try_once_more()
         self._questions.check(config.as_dict(), answer)

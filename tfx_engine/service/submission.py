@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
+import msgspec
+
 from tfx_engine.protocol.codec import problem_from_data
 from tfx_engine.protocol.config import Config, parse_config
 from tfx_engine.protocol.messages import Reply, Submit
-from tfx_engine.protocol.problems import Problem
+from tfx_engine.protocol.problems import Problem, errors_among
 from tfx_engine.protocol.toml import dumps
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.store import absolute
@@ -52,7 +54,7 @@ class Submission:
             if reply is None:
                 self._found(index, [refusals.not_checked(reason)])
             else:
-                self._found(index, [problem_from_data(p) for p in reply.problems])
+                self._found(index, errors_among(problem_from_data(p) for p in reply.problems))
             self._unanswered -= 1
             if not self._unanswered:
                 self._end()
@@ -64,8 +66,7 @@ class Submission:
         for problem in problems:
             if len(self._request.configs) > 1:
                 where = f"configs[{index}].{problem.path}".rstrip(".")
-                problem = Problem(code=problem.code, path=where, template=problem.template,
-                                  hint_template=problem.hint_template, args=problem.args)
+                problem = msgspec.structs.replace(problem, path=where)
             self._problems.append(problem)
 
     def _end(self) -> None:
@@ -102,6 +103,8 @@ def _independent_of_folder(config: Config) -> Config:
         data = dataclasses.replace(data, path=_absolute(data.path))
     if run.store is not None:
         run = dataclasses.replace(run, store=_absolute(run.store))
+    if run.start_from is not None:
+        run = dataclasses.replace(run, start_from=_absolute(run.start_from))
     return dataclasses.replace(config, data=data, run=run)
 
 

@@ -15,7 +15,7 @@ from tfx_engine.model.validate import validate
 from tfx_engine.protocol.codec import decode_line, problem_to_data
 from tfx_engine.protocol.config import Config, parse_config
 from tfx_engine.protocol.messages import Reply
-from tfx_engine.protocol.problems import Problem
+from tfx_engine.protocol.problems import Problem, errors_among
 from tfx_engine.protocol.stdio import Lines
 from tfx_engine.protocol.worker_messages import (
     Check,
@@ -106,7 +106,8 @@ def _checked(check: Check) -> Reply:
     config, shallow = parse_config(check.config)
     problems: list[Problem] = [*shallow] if shallow else validate(config)
     data: list[dict[str, Any]] = [problem_to_data(problem) for problem in problems]
-    return Reply(id=check.id, ok=not problems, problems=data, result={} if problems else _counts(config))
+    wrong = bool(errors_among(problems))
+    return Reply(id=check.id, ok=not wrong, problems=data, result={} if wrong else _counts(config))
 
 
 def _counts(config: Config) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from tfx_engine.measure.memory_split import can_split, resting_split
 from tfx_engine.model.validate import pick_device, validate
 from tfx_engine.protocol.config import Config, parse_config
 from tfx_engine.protocol.marker import tr_mark
-from tfx_engine.protocol.problems import ConfigError, Problem
+from tfx_engine.protocol.problems import ConfigError, Problem, errors_among
 from tfx_engine.protocol.status import Status
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.reader import RunReader
@@ -36,6 +36,7 @@ from tfx_engine.worker.deadline import Deadline
 from tfx_engine.worker.logs import LogCapture
 from tfx_engine.worker.mail import MailReader
 from tfx_engine.worker.recording import RunRecorder
+from tfx_engine.worker.saving import save_weights
 
 _OFF = tr_mark("Measuring is switched off for this run (probes = false).")
 _NO_PEAK = tr_mark("The speed of this device was not measured in this run.")
@@ -71,7 +72,7 @@ def execute(
         if own_process:
             stack.enter_context(Deadline(stop, writer))
         stack.enter_context(LogCapture(writer.log, streams=own_process))
-        run = _Run(config, problems, writer, RunControl(stop), on_warmed_up, zero_ns)
+        run = _Run(config, problems, writer, RunControl(stop), on_warmed_up, zero_ns, path)
         mail = MailReader(path, run.control, writer)
         mail.start()
         stack.callback(mail.stop)
@@ -99,8 +100,9 @@ class _Run:
 
     def __init__(
         self, config: Config, problems: tuple[Problem, ...], writer: RunWriter, control: RunControl,
-        on_warmed_up: Callable[[str], None], zero_ns: int,
+        on_warmed_up: Callable[[str], None], zero_ns: int, path: Path,
     ) -> None:
+        self._path = path
         self.control = control
         self._config, self._problems, self._writer, self._zero_ns = config, problems, writer, zero_ns
         self._on_warmed_up = on_warmed_up
@@ -126,8 +128,10 @@ class _Run:
         recorder, writer = self._recorder, self._writer
         recorder.phase("build")
         problems = self._problems or validate(self._config)
-        if problems:
-            raise ConfigError(problems)
+        if errors_among(problems):
+            raise ConfigError(errors_among(problems))
+        for warning in problems:
+            writer.event("warning", warning.code, "{sentence}", sentence=warning.sentence(), path=warning.path)
         self._device = pick_device(self._config.run.device)
         self._base_rss_bytes = facts.rss_bytes()
         writer.fact("process_base_rss_bytes", self._base_rss_bytes)
@@ -146,6 +150,8 @@ class _Run:
             sampler.stop()
             if self._config.run.probes:  # what was refused only when it was asked for
                 self._note_missing({**sampler.gpu.missing, **self._meter.missing})
+        if self._config.run.save_weights and self.control.stop.status != "interrupted":  # then there is no time
+            save_weights(self._setup, self._path, self._writer)
 
     def _note_facts(self, setup: Setup, sampler: DeviceSampler, meter: MemoryMeter) -> None:
         for key, value in {**facts.machine_facts(self._device, sampler.gpu), **facts.training_facts(setup)}.items():

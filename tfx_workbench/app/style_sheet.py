@@ -17,6 +17,7 @@ QLabel#muted { color: @muted; }
 QLabel#empty { color: @muted; }
 QLabel#groupTitle { color: @muted; font-weight: 600; }
 QLabel#problem { color: @worse; }
+QLabel#problem[warning="true"] { color: @warning; }
 QLabel#better { color: @better; }
 QLabel#worse { color: @worse; }
 QLabel#warning { color: @warning; }

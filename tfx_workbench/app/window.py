@@ -214,9 +214,11 @@ class MainWindow(QMainWindow):
     def _show_draft(self) -> None:
         draft = self.session.draft
         problems: dict[str, str] = {}
+        warnings: dict[str, str] = {}
         for problem in draft.problems:
-            problems.setdefault(problem.path, problem_words(problem))
-        self.pane.show_state(FormState(draft.values(), problems, draft.changed_paths(), draft.blocked()))
+            said = problems if problem.level == "error" else warnings
+            said.setdefault(problem.path, problem_words(problem))
+        self.pane.show_state(FormState(draft.values(), problems, draft.changed_paths(), draft.blocked(), warnings))
         names = [str(c.get("name", "untitled")) for c in draft.configs]
         wrong = sorted({i for i, _ in draft.all_problems()})
         self.pane.show_configs(names, draft.current, wrong)

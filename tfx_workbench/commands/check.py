@@ -21,14 +21,15 @@ def check(args: argparse.Namespace) -> int:
             reply = client.call(Validate(id=0, config=given.data, deep=True))
     except ServiceGone as error:
         raise engine_gone(error) from error
-    if reply.problems:
-        return refuse([problem_from_data(problem) for problem in reply.problems], args.json)
+    problems = [problem_from_data(problem) for problem in reply.problems]
+    if not reply.ok:
+        return refuse(problems, args.json)
     missing = _not_asked(reply)
     if args.json:
-        emit({"ok": True, "problems": [], "missing": missing})
+        emit({"ok": True, "problems": [problem.as_dict() for problem in problems], "missing": missing})
     else:
         print(tr_mark("{file}: nothing is wrong with it.").format(file=given.file))
-        for reason in missing.values():
+        for reason in (*(problem.sentence() for problem in problems), *missing.values()):
             say(reason)
     return DONE
 

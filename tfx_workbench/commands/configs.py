@@ -59,11 +59,12 @@ def _read(file: str, settings: Sequence[str], store: str | None) -> Given:
 
 
 def _independent_of_folder(data: dict[str, Any], folder: Path) -> dict[str, Any]:
-    table = data.get("data")
-    path = table.get("path") if isinstance(table, dict) else None
-    # os.path, unlike Path, says no to what is too long to be a path.
-    if isinstance(path, str) and path and os.path.exists(folder / path):  # noqa: PTH110
-        return {**data, "data": {**table, "path": str((folder / path).absolute())}}  # type: ignore[dict-item]
+    for section, key in (("data", "path"), ("run", "start_from")):
+        table = data.get(section)
+        path = table.get(key) if isinstance(table, dict) else None
+        # os.path, unlike Path, says no to what is too long to be a path.
+        if isinstance(path, str) and path and os.path.exists(folder / path):  # noqa: PTH110
+            data = {**data, section: {**table, key: str((folder / path).absolute())}}  # type: ignore[dict-item]
     return data
 
 

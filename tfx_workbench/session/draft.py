@@ -14,7 +14,7 @@ from PySide6.QtCore import QObject, Signal
 
 from tfx_engine.protocol.cards import Catalogue, load_catalogue
 from tfx_engine.protocol.config import SECTIONS, Config, parse_config
-from tfx_engine.protocol.problems import Problem
+from tfx_engine.protocol.problems import Problem, errors_among
 from tfx_workbench.session.history import History, State
 from tfx_workbench.session.legality import blocked_choices
 
@@ -73,8 +73,8 @@ class Draft(QObject):
         return (*self._problems, *(p for p in self._deep if p.path not in seen))
 
     def all_problems(self) -> list[tuple[int, Problem]]:
-        """(index, problem) for every configuration of the draft."""
-        found = [(self._current, p) for p in self.problems]
+        """(index, problem) for every configuration of the draft; warnings, which hinder no run, are not among them."""
+        found = [(self._current, p) for p in errors_among(self.problems)]
         for i, data in enumerate(self._configs):
             if i != self._current:
                 found += [(i, p) for p in parse_config(data, self.catalogue)[1]]

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from tfx_engine.protocol.messages import Notice, Reply
+from tfx_engine.protocol.problems import errors_among
 from tfx_engine.protocol.toml import dumps
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.reader import RunReader
@@ -85,7 +86,7 @@ class Session(QObject):
         """Ask the engine for what only the techniques themselves can judge."""
         data = self.draft.data
         self._validated = data
-        if self.draft.problems:
+        if errors_among(self.draft.problems):
             return
 
         def answer(reply: Reply) -> None:

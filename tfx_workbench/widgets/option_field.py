@@ -68,17 +68,17 @@ class OptionField(QWidget):
         """Show a value without emitting."""
         self._editor.show_value(value)  # type: ignore[attr-defined]
 
-    def set_state(self, *, changed: bool, problem: str) -> None:
+    def set_state(self, *, changed: bool, problem: str, warning: str = "") -> None:
         """Mark the field as changed against the default, and say what is wrong with it."""
         if self._label.property("changed") != changed:
             _set_property(self._label, "changed", changed)
         if (self._editor.property("wrong") or False) != bool(problem):
             _set_property(self._editor, "wrong", bool(problem))
-        self.problem_label.say(problem)
+        self.problem_label.say(problem, warning)
 
 
 class ProblemLabel(QLabel):
-    """What is wrong with a field, in words; hidden where all is well."""
+    """What is wrong with a field, in words, or else what it is warned of; hidden where all is well."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -88,8 +88,11 @@ class ProblemLabel(QLabel):
         self.setWordWrap(True)
         self.hide()
 
-    def say(self, sentence: str) -> None:
-        """Show the sentence, or nothing where it is empty."""
+    def say(self, problem: str, warning: str = "") -> None:
+        """Show the problem, the warning where there is none, or nothing where both are empty."""
+        sentence = problem or warning
+        if (self.property("warning") or False) != (is_warning := bool(warning and not problem)):
+            _set_property(self, "warning", is_warning)
         if sentence != self.text():
             self.setText(sentence)
         self.setVisible(bool(sentence))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from PySide6.QtCore import Signal
@@ -44,12 +45,15 @@ class OptionForm(FlowBox):
         self.add(self.more)
         self._show_fields()
 
-    def show_state(self, values: Mapping[str, Any], problems: Mapping[str, str], changed: frozenset[str]) -> None:
+    def show_state(
+        self, values: Mapping[str, Any], problems: Mapping[str, str], changed: frozenset[str],
+        warnings: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         """Show values, problems and changes by path; paths that are not given keep their card's default."""
         for path, field in self.fields.items():
             field.set_value(values.get(path, field.card.default))
-            field.set_state(changed=path in changed, problem=problems.get(path, ""))
-            if path in changed or path in problems:
+            field.set_state(changed=path in changed, problem=problems.get(path, ""), warning=warnings.get(path, ""))
+            if path in changed or path in problems or path in warnings:
                 self._wanted.add(path)
         self._show_fields()
 

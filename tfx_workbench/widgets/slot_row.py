@@ -22,13 +22,15 @@ _COMMON = 2  # options that are shown without being asked for
 class FormState:
     """What a form shows, everything by key path such as `techniques.adapter.rank`.
 
-    `blocked` maps (slot, technique) to the reason why it does not fit the other choices.
+    `blocked` maps (slot, technique) to the reason why it does not fit the other choices. `warnings` are said like
+    problems, and nothing is marked as wrong.
     """
 
     values: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     problems: Mapping[str, str] = dataclasses.field(default_factory=dict)
     changed: frozenset[str] = frozenset()
     blocked: Mapping[tuple[str, str], str] = dataclasses.field(default_factory=dict)
+    warnings: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 class SlotRow(QWidget):
@@ -112,7 +114,8 @@ class SlotRow(QWidget):
             self._title.setProperty("changed", changed)
             self._title.style().unpolish(self._title)
             self._title.style().polish(self._title)
-        self._problem.say(state.problems.get(path, "") or state.problems.get(f"techniques.{self.slot.name}", ""))
+        problem = state.problems.get(path, "") or state.problems.get(f"techniques.{self.slot.name}", "")
+        self._problem.say(problem, state.warnings.get(path, ""))
         self._chosen = name
         self._show_options(name, state)
 
@@ -126,11 +129,11 @@ class SlotRow(QWidget):
             self._column.addWidget(form)
         for other, form in self._forms.items():
             if other == name:
-                form.show_state(state.values, state.problems, state.changed)
+                form.show_state(state.values, state.problems, state.changed, state.warnings)
             else:
                 form.hide()
         if self._extra:
-            self._extra.show_state(state.values, state.problems, state.changed)
+            self._extra.show_state(state.values, state.problems, state.changed, state.warnings)
 
     def field(self, path: str) -> OptionField | None:
         """The field of an option of the chosen technique."""

@@ -100,7 +100,7 @@ class TechniqueForm(QWidget):
         for row in self.rows.values():
             row.show_state(state)
         for form in self.forms.values():
-            form.show_state(state.values, state.problems, state.changed)
+            form.show_state(state.values, state.problems, state.changed, state.warnings)
         task = state.values.get("data.task", "text")
         self.forms["data"].hide_fields(frozenset(
             path for path, tasks in _TASK_FIELDS.items()

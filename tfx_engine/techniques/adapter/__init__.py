@@ -10,7 +10,9 @@ PREFIX = "adapter_"  # every parameter that an adapter adds begins so; the memor
 
 
 class Adapter(Protocol):
-    """What an adapter does to an assembled model."""
+    """What an adapter does to an assembled model. `merges`: after `merge` its own weights hold nothing that counts."""
+
+    merges: bool
 
     def apply(self, model: nn.Module) -> None:
         """Add the adapter's weights and freeze what it does not train."""

@@ -108,6 +108,7 @@ class Lora:
 
     options: Options
     seed: int
+    merges = True
 
     def apply(self, model: nn.Module) -> None:
         """Freeze the model and add the detours, initialised unless the model is on the meta device."""

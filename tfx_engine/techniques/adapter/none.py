@@ -22,6 +22,8 @@ from tfx_engine.techniques.technique import NoOptions, Technique
 class NoAdapter:
     """Leaves the model as it is."""
 
+    merges = True
+
     def apply(self, model: nn.Module) -> None:
         """Nothing to add."""
 

@@ -1,0 +1,174 @@
+"""Weights on disk: what a run saves beside its file, and what another run starts from. safetensors only, no pickle.
+
+A file holds the parameters (and what else belongs to the state of a model) under their names in the model, a shared one
+once, and in its metadata the configuration that they were trained with.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tfx_engine.protocol.config import Config
+from tfx_engine.protocol.problems import ConfigError, Problem
+from tfx_engine.runfile.store import absolute, beside
+from tfx_engine.runfile.tables import SUFFIX
+
+WEIGHTS_SUFFIX = ".safetensors"  # run.tfx has its weights in run.tfx.safetensors
+METADATA = "tfx_config"
+_PATH = "run.start_from"
+_SHOWN = 4  # names in one sentence
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def weights_beside(run: str | os.PathLike[str]) -> Path:
+    """Where the weights of a run file lie."""
+    return beside(run, WEIGHTS_SUFFIX)
+
+
+def state_of(model: nn.Module) -> dict[str, Tensor]:
+    """Name -> tensor of everything that makes up a model's state; what has two names is there under its first."""
+    state = model.state_dict(keep_vars=True)
+    own = {name for name, _ in model.named_parameters()}
+    return {name: t.detach() for name, t in state.items() if name in own or not isinstance(t, nn.Parameter)}
+
+
+def shapes_of(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of the same."""
+    return {name: tuple(tensor.shape) for name, tensor in state_of(model).items()}
+
+
+def save(model: nn.Module, path: Path, config: Config, keep: Callable[[str], bool] = lambda name: True) -> None:
+    """Write the state of a model, whole or not at all, of it what `keep` says by name. Raises OSError."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in state_of(model).items() if keep(name)}
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        save_file(tensors, unfinished, {"format": "pt", METADATA: json.dumps(config.as_dict())})
+        os.replace(unfinished, path)  # noqa: PTH105
+    except SafetensorError as error:  # what the system refused comes as one of these
+        raise OSError(str(error)) from None
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def check(config: Config, wanted: Shapes) -> Iterator[Problem]:
+    """What does not fit between the file that a configuration starts from and a model of these names and shapes."""
+    if config.run.start_from is None:
+        return
+    path = _file(config.run.start_from)
+    try:
+        there, metadata = _header(path)
+    except FileNotFoundError:
+        yield _missing(config.run.start_from, path)
+        return
+    except (OSError, ValueError) as error:
+        yield Problem(
+            code="not-weights", path=_PATH, template="is {path!r}, which cannot be read as weights: {error}.",
+            hint_template="Name a .safetensors file.", args={"path": str(path), "error": str(error).rstrip(".")},
+        )
+        return
+    yield from _compare(there, wanted, _other_choices(metadata, config))
+
+
+def load(config: Config, model: nn.Module) -> None:
+    """Fill a model from the file that its configuration starts from. Raises ConfigError where they do not fit."""
+    if config.run.start_from is None:
+        return
+    from safetensors.torch import load_file
+
+    problems = list(check(config, shapes_of(model)))
+    if problems:
+        raise ConfigError(problems)
+    loaded = load_file(_file(config.run.start_from))
+    with torch.no_grad():
+        for name, tensor in state_of(model).items():
+            tensor.copy_(loaded[name])
+
+
+def _file(given: str) -> Path:
+    path = absolute(given)
+    return weights_beside(path) if path.suffix == SUFFIX else path
+
+
+def _header(path: Path) -> tuple[Shapes, dict[str, str]]:
+    """Names with shapes, and metadata. Raises OSError, ValueError."""
+    from safetensors import SafetensorError, safe_open
+
+    if path.is_dir():
+        raise ValueError("it is a folder")
+    try:
+        with safe_open(path, framework="pt") as file:
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            return shapes, file.metadata() or {}
+    except SafetensorError as error:
+        raise ValueError(str(error)) from None
+
+
+def _missing(given: str, path: Path) -> Problem:
+    if not given.endswith(SUFFIX):
+        return Problem(
+            code="no-such-file", path=_PATH, template="is {path!r}, but there is no such file.",
+            hint_template="Check the path.", args={"path": str(path)},
+        )
+    return Problem(
+        code="no-such-file", path=_PATH, template="is the run {run!r}, beside which no weights are kept.",
+        hint_template="Repeat that run with save_weights = true.", args={"run": given},
+    )
+
+
+def _compare(there: Shapes, wanted: Shapes, hint: str) -> Iterator[Problem]:
+    lacks = [name for name in wanted if name not in there]
+    beyond = [name for name in there if name not in wanted]
+    other = [name for name in wanted if name in there and there[name] != wanted[name]]
+    if lacks:
+        yield Problem(
+            code="weights-missing", path=_PATH, template="lacks {count} of this model's weights: {names}.",
+            hint_template="{hint}", args={"count": len(lacks), "names": _some(lacks), "hint": hint},
+        )
+    if beyond:
+        yield Problem(
+            code="weights-beyond", path=_PATH, hint_template="{hint}",
+            template="holds {count} weights that this model does not have: {names}.",
+            args={"count": len(beyond), "names": _some(beyond), "hint": hint},
+        )
+    if other:
+        words = [f"{n} {list(there[n])} / {list(wanted[n])}" for n in other]
+        yield Problem(
+            code="weights-of-another-shape", path=_PATH, hint_template="{hint}",
+            template="holds {count} weights of another shape than in this model (its own / this model's): {names}.",
+            args={"count": len(other), "names": _some(words), "hint": hint},
+        )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+
+
+def _other_choices(metadata: Mapping[str, str], config: Config) -> str:
+    """In what the configuration of the file differs from this one, as far as it shapes the model; "" if unknown."""
+    try:
+        theirs, ours = _choices(json.loads(metadata[METADATA])), _choices(config.as_dict())
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return ""
+    found = [f"{key} = {value}" for key, value in theirs.items() if ours.get(key) != value]
+    return f"It was trained with {_some(found)}." if found else ""
+
+
+def _choices(data: Mapping[str, Any]) -> dict[str, Any]:
+    shaping = ("position", "attention", "placement", "norm", "feedforward", "residual", "embedding", "head", "mixer",
+               "qk_norm", "sink", "gate")
+    found = {f"model.{key}": value for key, value in data["model"].items()}
+    for slot in shaping:
+        choice = data["techniques"].get(slot, {})
+        found |= {f"{slot}.{key}" if key != "use" else slot: value for key, value in choice.items()}
+    return found
