@@ -24,7 +24,7 @@ FUNCTIONS = {
     "run": ("run", "run"), "check": ("check", "check"), "techniques": ("techniques", "techniques"),
     "list": ("runs", "list_runs"), "show": ("runs", "show"), "compare": ("compare", "compare"),
     "stop": ("control", "order"), "pause": ("control", "order"), "resume": ("control", "order"),
-    "doctor": ("doctor", "doctor"),
+    "doctor": ("doctor", "doctor"), "import": ("importing", "import_model"),
 }
 
 

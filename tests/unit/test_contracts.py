@@ -15,7 +15,7 @@ import tfx_engine
 import tfx_workbench
 
 QT = ["PySide6", "shiboken6", "pyqtgraph"]
-SEEN_BY_THE_WORKBENCH = {"protocol", "runfile", "client"}  # of the engine
+SEEN_BY_THE_WORKBENCH = {"protocol", "runfile", "pretrained", "client"}  # of the engine
 
 
 def rooms(package) -> set[str]:
@@ -62,7 +62,7 @@ def test_every_room_has_its_layer(repo, package):
 
 
 def test_every_room_of_the_engine_is_hidden_from_the_workbench_or_meant_for_it(repo):
-    name = "Of the engine the workbench sees protocol, run file and client"
+    name = "Of the engine the workbench sees protocol, run file, published models and client"
     hidden = contract(repo, name)["forbidden_modules"]
     hidden_rooms = {name.removeprefix("tfx_engine.") for name in hidden}
     assert rooms(tfx_engine) - SEEN_BY_THE_WORKBENCH <= hidden_rooms, "add the new room to that contract"
@@ -77,7 +77,7 @@ def test_the_command_line_loads_neither_qt_nor_torch():
     assert loaded_after("import tfx_workbench.cli", [*QT, "torch"]) == []
 
 
-@pytest.mark.parametrize("room", ["protocol", "runfile", "service", "client"])
+@pytest.mark.parametrize("room", ["protocol", "runfile", "pretrained", "service", "client"])
 def test_the_service_side_of_the_engine_loads_no_torch(room):
     whole = import_all(f"tfx_engine.{room}") if room != "client" else "import tfx_engine.client"
     assert loaded_after(whole, ["torch"]) == []

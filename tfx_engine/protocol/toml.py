@@ -25,26 +25,30 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     return loads(read_text(path), str(path))
 
 
-def read_text(path: str | Path) -> str:
-    """The text of a configuration, from a file or a pipe. Raises `ConfigError` where it cannot be read."""
+_TOML = tr_mark("A configuration is a short TOML file.")
+
+
+def read_text(path: str | Path, hint: str = _TOML) -> str:
+    """The text of a configuration, from a file or a pipe. Raises `ConfigError` where it cannot be read.
+
+    `hint`: what it should have been, where it is no text or too large.
+    """
     path = Path(path)
     try:
         content = _read(path)
     except FileNotFoundError:
         raise _refused(path, "no-such-file", tr_mark("there is no such file."), tr_mark("Check the path.")) from None
     except IsADirectoryError:
-        hint = tr_mark("Name a configuration file in it.")
-        raise _refused(path, "not-a-file", tr_mark("is a folder."), hint) from None
+        folder = tr_mark("Name a configuration file in it.")
+        raise _refused(path, "not-a-file", tr_mark("is a folder."), folder) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = getattr(error, "strerror", None) or str(error)
         raise _refused(path, "unreadable", tr_mark("cannot be read: {error}."), error=reason) from None
     if len(content) > _LARGEST:
-        hint = tr_mark("A configuration is a short TOML file.")
         raise _refused(path, "too-large", tr_mark("is larger than {mib} MiB."), hint, mib=_LARGEST // 2**20)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        hint = tr_mark("A configuration is a TOML file.")
         raise _refused(path, "not-text", tr_mark("is not a text file in UTF-8."), hint) from None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -53,13 +54,23 @@ class RunCommands(QObject):
         menu = self._window.top.preset_menu
         menu.clear()
         for preset in self.presets:
-            action = menu.addAction(shown(preset.title))
-            action.triggered.connect(lambda _=False, p=preset: self.load_preset(p))
-            action.setToolTip(plain_tip(shown(preset.summary)))
+            if not preset.family:
+                self._add_preset(menu, preset)
         if not self.presets:
             menu.addAction(self.tr("No presets were found")).setEnabled(False)
         menu.addSeparator()
+        for family, models in itertools.groupby((p for p in self.presets if p.family), key=lambda p: p.family):
+            inner = menu.addMenu(shown(family))
+            inner.setToolTipsVisible(True)
+            for preset in models:
+                self._add_preset(inner, preset)
+        menu.addSeparator()
         menu.addAction(self.tr("Defaults, nothing chosen"), lambda: self._session.draft.load([{"name": "untitled"}]))
+
+    def _add_preset(self, menu: QMenu, preset: Preset) -> None:
+        action = menu.addAction(shown(preset.title))
+        action.triggered.connect(lambda _=False, p=preset: self.load_preset(p))
+        action.setToolTip(plain_tip(shown(preset.summary)))
 
     def load_preset(self, preset: Preset) -> None:
         """Edit the configurations of a preset; what was in the form is one undo away."""

@@ -10,7 +10,7 @@ from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_workbench import __version__
 
 PROGRAM = "tfx-workbench"
-COMMANDS = ("run", "check", "techniques", "list", "show", "compare", "stop", "pause", "resume", "doctor")
+COMMANDS = ("run", "check", "techniques", "list", "show", "compare", "stop", "pause", "resume", "import", "doctor")
 
 
 class Parser(argparse.ArgumentParser):
@@ -57,6 +57,7 @@ _HELP = {
     "stop": tr_mark("stop a run; what was measured is kept"),
     "pause": tr_mark("pause a run"),
     "resume": tr_mark("go on with a paused run"),
+    "import": tr_mark("a published model's config.json, and its weights, as a configuration"),
     "doctor": tr_mark("what works here, what does not, and what to type"),
 }
 
@@ -76,11 +77,16 @@ def command_parser(command: str) -> Parser:
             _add_set(parser)
         case "techniques":
             parser.add_argument("name", nargs="?", metavar="NAME", help=tr_mark("a technique, slot, or slot/technique"))
+        case "import":
+            parser.add_argument("path", metavar="PATH", help=tr_mark("a config.json, or a model's folder"))
+            parser.add_argument("-o", "--output", metavar="FILE", help=tr_mark("the configuration (.toml); the weights "
+                                "of the folder's checkpoint go beside it (.safetensors)"))
+            parser.add_argument("--no-weights", action="store_true", help=tr_mark("only the configuration"))
         case "compare":
             parser.add_argument("runs", nargs="+", metavar="RUN", help=tr_mark("the first one is the baseline"))
         case "show" | "stop" | "pause" | "resume":
             parser.add_argument("run", metavar="RUN", help=tr_mark("a path, a file name, a name, or how one begins"))
-    if command not in ("check", "techniques"):
+    if command not in ("check", "techniques", "import"):
         _add_store(parser)
     parser.add_argument("--json", action="store_true", help=tr_mark("one JSON object a line on stdout, nothing else"))
     return parser

@@ -1,4 +1,5 @@
-"""The presets that ship with the program: configurations worth starting from, listed in `resources/presets/index.toml`.
+"""The presets that ship with the program: configurations worth starting from, listed in `resources/presets/index.toml`,
+and after them the published models in `resources/presets/models`.
 
 A preset is one configuration or several; a Run of several queues them all.
 """
@@ -10,7 +11,11 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from tfx_engine.pretrained.index import published_models
 from tfx_engine.protocol.cards import resource
+from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError
 from tfx_engine.protocol.toml import read_toml
 from tfx_workbench.session.opening import read_config
@@ -26,6 +31,7 @@ class Preset:
     title: str
     summary: str
     files: tuple[Path, ...]
+    family: str = ""  # of a published model
 
     def configs(self) -> list[dict[str, Any]]:
         """The configurations as plain data. Raises `ConfigError` where one cannot be read."""
@@ -49,4 +55,21 @@ def load_presets(folder: Path | None = None) -> list[Preset]:
             continue
         name = str(entry.get("name", ""))
         found.append(Preset(name, str(entry.get("title", name)), str(entry.get("summary", "")), files))
-    return found
+    return found + _published(folder / "models")
+
+
+def _published(folder: Path) -> list[Preset]:
+    """The published models as presets; an index that is damaged is logged and leaves none."""
+    try:
+        models = published_models(folder)
+    except (OSError, msgspec.MsgspecError) as error:
+        _log.warning("no published models: %s", error)
+        return []
+    return [
+        Preset(model.name, model.title, _SUMMARY.format(count=f"{model.parameters:,}", source=model.source),
+               (folder / f"{model.name}.toml",), model.family)
+        for model in models
+    ]
+
+
+_SUMMARY = tr_mark("{count} parameters. {source}.")
