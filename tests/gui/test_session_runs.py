@@ -11,11 +11,13 @@ from PySide6.QtWidgets import QApplication
 
 from tests.helpers.synthetic_run import running, write_five, write_run
 from tests.helpers.windows import spend, wait
+from tfx_engine.protocol.problems import Problem
 from tfx_workbench.session.draft import Draft
 from tfx_workbench.session.run_list import MOST_TICKED
 from tfx_workbench.session.session import Session
 from tfx_workbench.session.shared_run import SharedRun, try_hold
 from tfx_workbench.session.trash import FOLDER, empty_old, remove
+from tfx_workbench.session.unread import Unread
 
 
 @pytest.fixture
@@ -246,3 +248,22 @@ def test_a_store_that_is_moved_away_leaves_an_empty_list(session: Session, store
     shutil.rmtree(store)
     session.reading.scan()
     wait(lambda: not session.runs.rows)
+
+
+def test_files_of_the_library_that_cannot_be_read_are_said_once_each(session: Session, store: Path) -> None:
+    said: list[str] = []
+    session.problem_found.connect(lambda problem, _level: said.append(Path(problem.path).name))
+    (store / "text.tfx").write_text("hello")
+    (store / "cut.tfx").write_bytes(write_run(store / "good.tfx", steps=3).read_bytes()[:5000])
+    for _ in range(4):
+        session.reading.scan()
+        spend(0.05)
+    wait(lambda: len(session.runs.rows) == 1 and len(said) == 2)
+    assert sorted(said) == ["cut.tfx", "text.tfx"]
+
+
+def test_a_file_that_is_unreadable_for_a_moment_is_not_worth_a_word() -> None:
+    unread, trouble = Unread(), Problem(code="c", path="a.tfx", template="is cut off.")
+    assert [unread.news(found) for found in ([trouble], [], [trouble])] == [[], [], []]
+    assert [unread.news([trouble]) for _ in range(2)] == [[trouble], []]
+    assert [unread.news(found) for found in ([], [trouble], [trouble])] == [[], [], [trouble]]

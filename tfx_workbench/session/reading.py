@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QThread, QTimer, Signal, Slot
 
+from tfx_engine.protocol.problems import Problem
 from tfx_engine.runfile.edit import rename
 from tfx_engine.runfile.errors import RunFileError
 from tfx_workbench.runs.library import Library, RunRow, read_row
 from tfx_workbench.session.figures import Effects, Figures, effects_of, figures_of
 from tfx_workbench.session.shared_run import SharedRun
 from tfx_workbench.session.trash import empty_old
+from tfx_workbench.session.unread import Unread
 
 POLL_MS = 120
 SCAN_MS = 1000
@@ -32,7 +35,7 @@ class Reader(QObject):
     listed = Signal(list)  # of RunRow
     opened = Signal(str, object)  # key, SharedRun: read to its end as of now
     refused = Signal(str, object)  # key, Problem
-    failed = Signal(object)  # Problem of something that was asked for
+    failed = Signal(object)  # Problem of something that was asked for, or of a file in the library
     changed = Signal(dict)  # key -> frozenset of what changed
     figured = Signal(dict)  # key -> Figures
     compared = Signal(dict)  # key -> Effects
@@ -53,6 +56,7 @@ class Reader(QObject):
         self._marks: dict[str, tuple[object, ...]] = {}  # what each effect was computed from
         self._compared_at = 0.0
         self._refused: set[str] = set()
+        self._unread = Unread()
         self._retired: list[tuple[float, SharedRun]] = []
         self._timers: list[QTimer] = []
 
@@ -103,11 +107,16 @@ class Reader(QObject):
         try:
             rows = self._library.scan()
         except RunFileError as error:
-            self.refused.emit(str(self._library.store), error.problem)
+            self._say_unread([error.problem])
             return
+        self._say_unread(self._library.problems)
         rows += [row for key in self._extra if (row := self._look_at_extra(key)) is not None]
         self._rows = {str(row.path): row for row in rows}
         self.listed.emit(rows)
+
+    def _say_unread(self, problems: Iterable[Problem]) -> None:
+        for problem in self._unread.news(problems):
+            self.failed.emit(problem)
 
     @Slot(str)
     def add_file(self, key: str) -> None:
