@@ -15,8 +15,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from tfx_engine.protocol.config import Config
-from tfx_engine.techniques.costs import PRODUCTS, STREAM, Linear, Work
-from tfx_engine.techniques.counts import IN_BLOCKS, block_parts, chosen, together
+from tfx_engine.techniques.costs import OUTSIDE, PRODUCTS, STREAM, Work
+from tfx_engine.techniques.counts import IN_BLOCKS, block_parts, chosen, together, work_of
 from tfx_engine.techniques.technique import Technique
 
 
@@ -42,16 +42,29 @@ class Flops:
 def flops_per_token(config: Config) -> Flops:
     """The closed form for a configuration."""
     adapter, options = _technique(config, "adapter")
-    parts = [_adapted(part, config) for part in block_parts(config)]
-    block = together(parts)
-    outside = sum(t.work(o, config).multiply_adds for t, o in chosen(config) if t.slot not in IN_BLOCKS)
-    first, needed = _backward(parts, adapter.freezes, needed=not adapter.freezes)
-    others, _ = _backward(parts, adapter.freezes, needed)
-    recompute, options = _technique(config, "recompute")
+
+    def adapted(layer: int, work: Work) -> Work:
+        return adapter.adapts(options, config, layer, work)
+
+    def is_tuned(layer: int, slot: str) -> bool:
+        return adapted(layer, Work(slot=slot)).tuned
+
+    parts = block_parts(config)
+    outside = [adapted(OUTSIDE, work_of(t, o, config)) for t, o in chosen(config) if t.slot not in IN_BLOCKS]
+    needed = not adapter.freezes or any(is_tuned(OUTSIDE, slot) for slot in ("embedding", "position"))
+    forward = backward = 0
+    for layer in range(config.model.layers):
+        block = [adapted(layer, part) for part in parts]
+        forward += together(block).multiply_adds
+        products, needed = _backward(block, needed, is_tuned(layer, "norm"))
+        backward += products
+    needed = needed or is_tuned(OUTSIDE, "norm")
+    linears = [linear for work in outside for linear in work.linears]
+    recompute, options_of_recompute = _technique(config, "recompute")
     return Flops(
-        forward=2 * (config.model.layers * block.multiply_adds + outside),
-        backward=2 * (first + (config.model.layers - 1) * others + outside * (int(not adapter.freezes) + int(needed))),
-        recompute=2 * recompute.again(options, config, block),
+        forward=2 * (forward + sum(work.multiply_adds for work in outside)),
+        backward=2 * (backward + sum(linear.products * (int(linear.trained) + int(needed)) for linear in linears)),
+        recompute=2 * recompute.again(options_of_recompute, config, together(block)),
     )
 
 
@@ -59,34 +72,30 @@ def _technique(config: Config, slot: str) -> tuple[Technique, Any]:
     return next((t, o) for t, o in chosen(config) if t.slot == slot)
 
 
-def _adapted(work: Work, config: Config) -> Work:
-    """A part of a block with what the adapter puts beside each linear layer, in the order in which it all runs."""
-    adapter, options = _technique(config, "adapter")
-    linears: list[Linear] = []
-    for linear in work.linears:
-        linears += [linear, *(adapter.beside(options, config, linear) if linear.adaptable else ())]
-    return dataclasses.replace(work, linears=tuple(linears))
+def _backward(parts: Iterable[Work], needed: bool, norms_tuned: bool) -> tuple[int, bool]:
+    """Multiply-adds per token of a block's gradients, and whether its output needs one.
 
-
-def _backward(parts: Iterable[Work], frozen: bool, needed: bool) -> tuple[int, bool]:
-    """Multiply-adds per token of a block's gradients, and whether its output needs one. `needed`: its input does."""
-    total, needs = 0, {STREAM: needed}
+    `needed`: its input does; `norms_tuned`: what the branches read does in any case, through the norms before them.
+    """
+    total, stream = 0, needed
+    needs = {STREAM: needed or norms_tuned}
     for part in parts:
         read = False
         for linear in part.linears:
             if linear.source == PRODUCTS and not read:
                 read, (products, needs[PRODUCTS]) = True, _products_backward(part, needs)
                 total += products
-            trained = bool(linear.beside) or not frozen
-            total += linear.products * (int(trained) + int(needs[linear.source]))
-            needs[linear.name] = trained or needs[linear.source]
-            if linear.beside:  # their outputs are added up
+            total += linear.products * (int(linear.trained) + int(needs[linear.source]))
+            needs[linear.name] = linear.trained or linear.tuned or needs[linear.source]
+            if linear.beside and needs[linear.name]:  # their outputs are added up
                 needs[linear.beside] = True
+        found = part.tuned or any(needs[linear.name] for linear in part.linears)
         if not read:  # nothing but the stream reads them
-            products, found = _products_backward(part, needs)
-            total, needs[STREAM] = total + products, needs[STREAM] or found
-        needs[STREAM] = needs[STREAM] or any(needs[linear.name] for linear in part.linears)
-    return total, needs[STREAM]
+            products, products_found = _products_backward(part, needs)
+            total, found = total + products, found or products_found
+        stream = stream or found
+        needs[STREAM] = stream or norms_tuned
+    return total, stream
 
 
 def _products_backward(part: Work, needs: dict[str, bool]) -> tuple[int, bool]:

@@ -13,6 +13,8 @@ from tfx_engine.protocol.config import Config
 
 STREAM = "stream"  # the source of a linear layer that reads the residual stream
 PRODUCTS = "products"  # the source of one that reads what attention read
+OUTSIDE = -1  # the number of the layer of what is in no block
+ROLES = ("query", "key", "value", "output", "feedforward")  # of linear layers: what adapters choose by
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +23,9 @@ class Linear:
 
     `copies` of it have weights of their own (experts); a token passes through `active` of them, or so many times
     through the only one. `shared`: its weights belong to another layer, and count there. `beside`: an adapter's, whose
-    output is added to that layer's. `adaptable`: whether it is an nn.Linear, which adapters may change.
+    output is added to that layer's. `adaptable`: whether it is an nn.Linear, which adapters may change; its module's name
+    ends in `name`. `roles`: what it does, where its name does not say it, see `roles_of`. `trained`: its weights are.
+    `tuned`: something else is, on which its output depends, such as its bias; the output then needs a gradient.
     """
 
     name: str
@@ -34,6 +38,9 @@ class Linear:
     shared: bool = False
     beside: str = ""
     adaptable: bool = True
+    roles: tuple[str, ...] = ()
+    trained: bool = True
+    tuned: bool = False
 
     @property
     def weights(self) -> int:
@@ -65,12 +72,15 @@ class Work:
     """The matrix work of one technique within one block.
 
     `keeps_after`: whether something after the last linear layer keeps a tensor for the backward pass, such as a norm on
-    a branch's output: recompute then runs that layer again too.
+    a branch's output: recompute then runs that layer again too. `slot`: whose work it is. `tuned`: an adapter trains
+    something of the slot that is no linear layer, so that what it gives needs a gradient.
     """
 
     linears: tuple[Linear, ...] = ()
     products: tuple[Product, ...] = ()
     keeps_after: bool = False
+    slot: str = ""
+    tuned: bool = False
 
     @property
     def multiply_adds(self) -> int:
@@ -81,6 +91,15 @@ class Work:
     def parameters(self) -> int:
         """Of all linear layers."""
         return sum(linear.parameters for linear in self.linears)
+
+
+def roles_of(linear: Linear, slot: str) -> tuple[str, ...]:
+    """What a linear layer does: in a feed-forward always that, else the words of its name ("query_down": query)."""
+    if not linear.adaptable:
+        return ()
+    if linear.roles or slot == "feedforward":
+        return linear.roles or ("feedforward",)
+    return tuple(role for role in ROLES[:-1] if role in linear.name.split("_"))
 
 
 def attention_products(context: int, heads: int, width: int, value_width: int | None = None,

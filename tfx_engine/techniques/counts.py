@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -43,9 +44,14 @@ def connection_count(config: Config) -> int:
     return config.model.layers * len(placement_of(config).branches)
 
 
+def work_of(technique: Technique, options: Any, config: Config) -> Work:
+    """What a technique declares, with the slot that it fills."""
+    return dataclasses.replace(technique.work(options, config), slot=technique.slot)
+
+
 def block_parts(config: Config) -> list[Work]:
     """The parts of one block, in the order in which they run: each branch after its residual connection."""
-    works = {t.slot: t.work(o, config) for t, o in chosen(config) if t.slot in IN_BLOCKS}
+    works = {t.slot: work_of(t, o, config) for t, o in chosen(config) if t.slot in IN_BLOCKS}
     tokens = [works[slot] for slot in ("mixer", "attention") if slot in works]
     branches = [[*tokens], [works["feedforward"]]]
     if len(placement_of(config).branches) == 1:

@@ -15,7 +15,7 @@ from tfx_engine.protocol.cards import Effect, Guide, Rule, TechniqueCard
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import check_value, option_cards
 from tfx_engine.protocol.problems import Problem
-from tfx_engine.techniques.costs import Linear, Work
+from tfx_engine.techniques.costs import Work
 from tfx_engine.techniques.slots import SLOTS
 
 _QUANTITIES = frozenset({"parameters", "activations", "gradients", "optimizer", "flops", "time"})
@@ -41,9 +41,9 @@ def nothing_again(options: Any, config: Config, block: Work) -> int:
     return 0
 
 
-def not_adapted(options: Any, config: Config, linear: Linear) -> tuple[Linear, ...]:
-    """The `beside` of a technique that puts nothing beside a linear layer."""
-    return ()
+def not_adapted(options: Any, config: Config, layer: int, work: Work) -> Work:
+    """The `adapts` of a technique that leaves the work as it is."""
+    return work
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,8 +60,10 @@ class Technique:
     `work`, the linear layers and products of one block (of one connection in the slot `residual`, of the whole model
     outside the slots in `counts.IN_BLOCKS`);
     `params`, the parameters that it brings to the whole model beside those; `again`, multiply-adds per token that
-    run a second time, given a block's work. Of adapters: `beside`, the linear layers beside one that is adapted;
-    `freezes`, whether only what the adapter brings is trained; `trainable`, where that alone does not say it.
+    run a second time, given a block's work. Of adapters: `adapts`, the work of a slot in a
+    layer (`costs.OUTSIDE`: in no block) with what the adapter puts beside it and what of it is trained; `freezes`,
+    whether weights of the model stay as they are; `trainable`, how many weights are trained where these are not just
+    what the adapter brings.
     """
 
     module: str
@@ -82,7 +84,7 @@ class Technique:
     params: Callable[[Any, Config], int] = no_parameters
     work: Callable[[Any, Config], Work] = no_work
     again: Callable[[Any, Config, Work], int] = nothing_again
-    beside: Callable[[Any, Config, Linear], tuple[Linear, ...]] = not_adapted
+    adapts: Callable[[Any, Config, int, Work], Work] = not_adapted
     freezes: bool = False
     trainable: Callable[[Any, Config], int] | None = None
 
