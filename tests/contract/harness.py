@@ -118,7 +118,7 @@ def of_position(technique: Technique, options: Any, config: Config) -> None:
     for layer in range(config.model.layers):
 
         def actual(x: Tensor, q: Tensor, k: Tensor, layer: int = layer) -> tuple[Tensor | None, ...]:
-            return position(x), *position.rotate(q, k, layer), position.bias(tokens, torch.device("cpu"))
+            return position(x), *position.rotate(q, k, layer), position.bias(tokens, x.device, x.dtype)
 
         def reference(x: Tensor, q: Tensor, k: Tensor, layer: int = layer) -> tuple[Tensor | None, ...]:
             return tuple(technique.reference(position, x, q, k, layer))

@@ -21,7 +21,7 @@ class AttentionContext:
         self._written: dict[tuple[int, int, int | None, torch.dtype], Tensor] = {}
         self._bias: Tensor | None = None
         if x_BTD is not None:  # now: within a block that runs again its gradient would be looked for in vain
-            self._bias = position.bias(x_BTD.shape[1], x_BTD.device)
+            self._bias = position.bias(x_BTD.shape[1], x_BTD.device, _exact(x_BTD.dtype))
 
     def allowed(self, tokens: int, device: torch.device, window: int | None = None) -> Tensor:
         """bool [T queries, T keys]: what the mask allows, of that the keys nearer than `window` tokens."""
@@ -67,5 +67,10 @@ class AttentionContext:
 
     def _positions(self, q_BHTK: Tensor) -> Tensor | None:
         if self._bias is None:
-            self._bias = self.position.bias(q_BHTK.shape[2], q_BHTK.device)
+            self._bias = self.position.bias(q_BHTK.shape[2], q_BHTK.device, _exact(q_BHTK.dtype))
         return self._bias
+
+
+def _exact(dtype: torch.dtype) -> torch.dtype:
+    """At least float32: in 16 bits, places beyond 256 would be rounded."""
+    return torch.promote_types(dtype, torch.float32)

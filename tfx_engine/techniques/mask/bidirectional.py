@@ -1,11 +1,23 @@
 """Bidirectional mask: every token looks at every token.
 
-What it is: no mask at all, as in encoders. A token's vector can depend on what follows it. That makes next-token
-prediction pointless: the answer stands in the input, so tasks of that kind are refused.
+What it is: no mask at all, as in encoders. A token's vector can depend on what follows it, so that a word may be
+understood from the rest of its sentence and a patch of an image from all the others. That makes next-token prediction
+pointless: the answer stands in the input, one place further on, and a model learns to copy it in a few steps. The loss
+would fall to zero and mean nothing, so tasks of that kind are refused.
 
-Formula: query i may look at every key j.
+Formula: query i may look at every key j; nothing is added to the scores.
 
-What it costs: the full T × T attention, about twice the useful work of the causal mask.
+What it costs: the full T × T attention, about twice the useful work of the causal mask; fused kernels have nothing to
+skip. FLOPs are counted for the full square with either mask, so the counted figures are equal and the time is not.
+Text cannot be generated token by token as cheaply as with a causal mask: each new token would change the vectors of
+all earlier ones.
+
+Choose it when the whole input is known: classification, retrieval, filling gaps, images and sounds cut into frames.
+Tasks with one answer per sample have it by default.
+
+Rather not when the model predicts what comes next. Nor without positions: attention by itself sees a bag of tokens,
+and only the causal mask hints at their order, so that combination is refused as well. For a known beginning with a
+continuation that is predicted, the prefix mask is bidirectional in the first part and causal after it.
 
 Paper: Vaswani and others, "Attention Is All You Need" (2017), arXiv:1706.03762 (the encoder); Devlin and others,
 "BERT" (2018), arXiv:1810.04805.

@@ -1,12 +1,24 @@
 """Learned positions: every position has a vector of its own, trained like any other weight.
 
-What it is: a table with one row per position of the context, added to the token vectors. The model finds out by itself
-what a position should look like; it knows nothing of positions it was not trained on, and there is no row beyond the
-context.
+What it is: a table with one row per position of the context, added to the token vectors before the first block. The
+model finds out by itself what a position should look like: nothing says that neighbouring rows must be alike, though
+after training they usually are. Each row is trained only by the tokens that stand at its place, so all rows of the
+context must really be used in training.
 
-Formula: y = x + W[p]
+Formula: y = x + W[p], with p = 0 ... context - 1.
 
-What it costs: context × width parameters, with their gradients and optimizer state.
+What it costs: context × width parameters, with their gradients and optimizer state. In a small model with a long
+context that is a noticeable share of all weights. There is one addition per number of the stream, and no FLOPs are
+counted for it.
+
+Choose it when all inputs have about the same length, as in GPT-2 and BERT, or to rebuild one of these models. In the
+original transformer's own comparison learned and sinusoidal positions came out nearly the same, so within the training
+length the choice between these two rarely decides anything.
+
+Rather not when inputs may become longer than the context: there is no row beyond it, and such an input is refused
+rather than given a vector that means nothing. Shorter inputs are no problem. Rather not either when training is short,
+since rows at the end are taught only by samples that reach so far; or when the same pattern should be recognised
+wherever it stands: each place has to learn it anew, where rotary positions, ALiBi and T5's bias see distances.
 
 Paper: Gehring and others, "Convolutional Sequence to Sequence Learning" (2017), arXiv:1705.03122; used by BERT
 (arXiv:1810.04805) and GPT-2.

@@ -1,12 +1,22 @@
 """No positions: the model is not told where a token stands.
 
-What it is: nothing is added to the token vectors. With a causal mask the model can still learn order, because each
-token sees a different number of predecessors. Without a mask it cannot: attention treats its input as a bag, so a
-shuffled sentence gives the same output, shuffled.
+What it is: nothing is added to the token vectors and nothing to the scores. With a causal mask the model can still
+learn order, because each token sees a different number of predecessors: a head that spreads its weight evenly over
+what it sees already tells the first token from the hundredth, and later blocks can build on that. Without a causal mask
+it cannot: attention treats its input as a bag, and a shuffled sentence gives the same output, shuffled. That is why the
+bidirectional mask is refused here, and the prefix mask, whose prefix would be such a bag.
 
-Formula: y = x
+Formula: y = x, and score(i, j) = q_i · k_j / sqrt(k).
 
-What it costs: nothing. It is the baseline against which the other encodings show what they buy.
+What it costs: nothing, in parameters, memory or time. What it takes is training: order has to be discovered before it
+can be used, and a short run may end before that.
+
+Choose it as the baseline against which the other positions show what they buy, or to study how well a causal model
+generalises to lengths that it was not trained on. Kazemnejad and others report that on small reasoning tasks of growing
+length decoders without positions did best; that was found on models and tasks of that kind, and nothing guarantees it
+elsewhere: beyond the training length the loss of a language model without positions can rise as well. Rather not when
+a model is to be good after few steps, or when it has no causal mask. Several recent models take a middle way and
+leave positions out in some of their layers only; rotary positions have an option for that.
 
 Paper: Haviv, Ram, Press, Izsak, Levy, "Transformer Language Models without Positional Encodings Still Learn
 Positional Information" (2022), arXiv:2203.16634. Kazemnejad and others, "The Impact of Positional Encoding on Length

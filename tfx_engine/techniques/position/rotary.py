@@ -1,0 +1,238 @@
+"""Rotary positions: queries and keys are turned by an angle that grows with their place.
+
+What it is: the numbers of every query and key are taken in pairs, and pair i of the token at p is turned by the angle
+p · f_i, fast for the first pairs and slow for the last. Turning both sides leaves in their product only the difference
+of the angles: scores depend on how far apart two tokens are and not on where they stand. Nothing is added to the
+stream, nothing is learnt, and values are left alone. It is what most recent language models use.
+
+Formula, with r rotated numbers per head: f_i = base^(-2 i / r), (a, b) -> (a cos - b sin, b cos + a sin) at p · f_i.
+The layout "half" pairs number i with number i + r / 2 (Llama, GPT-NeoX), "interleaved" pairs neighbours (GPT-J): the
+same model, with the rows of the query and key weights in another order. A fraction below 1 leaves the rest of each
+head unrotated.
+
+Scaling stretches a trained model to longer contexts by a factor s: "linear" divides all frequencies by s; "ntk" raises
+the base to base · s^(r / (r - 2)), which leaves the fast pairs nearly alone; "dynamic" does so only as far as the
+input really exceeds the original context; "yarn" divides slow pairs, keeps fast ones, and raises sines and cosines by
+0.1 ln s + 1; "llama3" divides waves longer than original / low, keeps those shorter than original / high. Reported
+gains come from training on for a while after the change: by itself none of them is a promise.
+
+What it costs: no parameters; 6 · r FLOPs per head, token and layer on queries and keys, not counted here; a table of
+context × r numbers, computed in float64 and kept in float32.
+
+Choose it as the standard for language models. Without scaling, quality usually falls beyond the training length; where
+one must go there untrained, ALiBi was made for it. "Every n-th layer without" leaves some layers to the mask alone, as
+SmolLM3 does.
+
+Paper: Su and others, "RoFormer" (2021), arXiv:2104.09864. Scaling: Chen and others (2023), arXiv:2306.15595 (linear);
+Peng and others, "YaRN" (2023), arXiv:2309.00071; "The Llama 3 Herd of Models" (2024), arXiv:2407.21783.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from tfx_engine.protocol.cards import Effect, Guide, Rule
+from tfx_engine.protocol.config import Config
+from tfx_engine.protocol.options import option
+from tfx_engine.protocol.problems import Problem
+from tfx_engine.techniques.frequencies import SCALINGS, frequencies
+from tfx_engine.techniques.position import Position, Positioned, Tables
+from tfx_engine.techniques.technique import Technique
+
+# B batch, H heads, T tokens, K head width, R rotated numbers of a head, P = R / 2 pairs
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What can be chosen."""
+
+    base: float = option(
+        10_000.0, kind="float", label="base", low=2.0, high=1e12,
+        help="The slowest pair needs about 2π · base tokens for a turn. Llama 3 has 500000.",
+    )
+    fraction: float = option(
+        1.0, kind="float", label="fraction", low=0.01, high=1.0,
+        help="Share of each head's numbers that is rotated, rounded down to whole pairs.",
+    )
+    layout: str = option(
+        "half", kind="choice", label="layout", choices=("half", "interleaved"),
+        help="half: number i is paired with number i + r / 2. interleaved: neighbours are paired.",
+    )
+    without_every: int | None = option(
+        None, kind="int", label="every n-th layer without", low=2, high=10_000, unit="layers",
+        automatic="all layers rotate", help="Every so many layers, one does not rotate: the n-th, the 2 n-th, ...",
+    )
+    scaling: str = option(
+        "none", kind="choice", label="scaling", choices=SCALINGS,
+        help="How a model that was trained on the original context is stretched to a longer one.",
+    )
+    factor: float = option(
+        2.0, kind="float", label="scaling factor", low=1.0, high=10_000.0,
+        help="How many times longer the context is to become; of no effect without scaling.",
+    )
+    original_context: int | None = option(
+        None, kind="int", label="original context", low=2, high=10_000_000, unit="tokens",
+        automatic="the model's context", help="What the model was trained on before, for dynamic, yarn and llama3.",
+    )
+    beta_fast: float = option(
+        32.0, kind="float", label="fast beta", low=0.01, high=10_000.0,
+        help="yarn: a pair that turns more often than this within the original context keeps its frequency.",
+    )
+    beta_slow: float = option(
+        1.0, kind="float", label="slow beta", low=0.001, high=10_000.0,
+        help="yarn: a pair that turns less often than this is slowed by the whole factor.",
+    )
+    truncate: bool = option(
+        True, kind="bool", label="whole pairs", help="yarn: the passage begins and ends at a whole pair.",
+    )
+    attention_factor: float | None = option(
+        None, kind="float", label="attention factor", low=0.01, high=100.0, automatic="0.1 · ln(factor) + 1",
+        help="yarn: multiplies sines and cosines, so the scores by its square.",
+    )
+    low_frequency_factor: float = option(
+        1.0, kind="float", label="low-frequency factor", low=0.01, high=10_000.0,
+        help="llama3: waves longer than the original context divided by this are slowed by the whole factor.",
+    )
+    high_frequency_factor: float = option(
+        4.0, kind="float", label="high-frequency factor", low=0.01, high=10_000.0,
+        help="llama3: waves shorter than the original context divided by this keep their frequency.",
+    )
+
+
+class RotaryPosition(Position):
+    """Turns the first numbers of queries and keys, whatever their width; sines and cosines are made once."""
+
+    def __init__(self, options: Options, context: int) -> None:
+        super().__init__()
+        self.options, self.context = options, context
+        self.original = options.original_context or context
+        self._tables = Tables()
+
+    def rotate(self, q_BHTK: Tensor, k_BGTK: Tensor, layer: int) -> tuple[Tensor, Tensor]:
+        """Queries and keys, turned."""
+        every, rotated = self.options.without_every, rotated_width(self.options, q_BHTK.shape[-1])
+        if rotated == 0 or (every is not None and (layer + 1) % every == 0):
+            return q_BHTK, k_BGTK
+        cos_TP, sin_TP = self._cos_sin(q_BHTK, rotated)
+        return self._turned(q_BHTK, cos_TP, sin_TP), self._turned(k_BGTK, cos_TP, sin_TP)
+
+    def _turned(self, x_BHTK: Tensor, cos_TP: Tensor, sin_TP: Tensor) -> Tensor:
+        rotated = 2 * cos_TP.shape[-1]
+        if self.options.layout == "half":
+            a_BHTP, b_BHTP = x_BHTK[..., : rotated // 2], x_BHTK[..., rotated // 2 : rotated]
+        else:
+            a_BHTP, b_BHTP = x_BHTK[..., 0:rotated:2], x_BHTK[..., 1:rotated:2]
+        # The tables are float32 at least: so are these products, also of queries in 16 bits.
+        new = [a_BHTP * cos_TP - b_BHTP * sin_TP, b_BHTP * cos_TP + a_BHTP * sin_TP]
+        if self.options.layout == "interleaved":
+            new = [torch.stack(new, dim=-1).flatten(-2)]
+        rest = [x_BHTK[..., rotated:]] if rotated < x_BHTK.shape[-1] else []
+        return torch.cat([*(part.to(x_BHTK.dtype) for part in new), *rest], dim=-1)
+
+    def _cos_sin(self, q_BHTK: Tensor, rotated: int) -> tuple[Tensor, Tensor]:
+        tokens = q_BHTK.shape[2]
+        rows, own = max(tokens, self.context), None
+        if self.options.scaling == "dynamic":
+            rows, own = (tokens, tokens) if tokens > self.original else (self.original, None)
+
+        def make() -> Tensor:
+            radians_P, size = frequencies(self.options, rotated, self.original, rows)
+            angle_TP = torch.arange(rows, dtype=torch.float64, device="cpu").unsqueeze(1) * radians_P
+            return size * torch.stack([angle_TP.cos(), angle_TP.sin()], dim=1)
+
+        exact = torch.promote_types(q_BHTK.dtype, torch.float32)
+        table_T2P = self._tables.get(q_BHTK.device, exact, tokens, make, (rotated, own))
+        return table_T2P[:, 0], table_T2P[:, 1]
+
+
+def rotated_width(options: Options, head_width: int) -> int:
+    """How many numbers of a head are rotated: an even number."""
+    return int(head_width * options.fraction) // 2 * 2
+
+
+def check(options: Options, config: Config) -> Iterator[Problem]:
+    """Refuse what leaves nothing to rotate, and scalings whose passage has no length."""
+    path, k = "techniques.position", config.head_width
+    if rotated_width(options, k) == 0 and config.use("attention") != "latent":  # whose rotated part is its own
+        yield Problem(
+            code="nothing-to-rotate", path=f"{path}.fraction",
+            args={"fraction": options.fraction, "k": k, "fit": math.ceil(2000 / k) / 1000},
+            template="is {fraction}: of heads of width {k} it leaves no pair of numbers to rotate.",
+            hint_template="Choose at least {fit:g}." if k > 1 else "Choose a head width of 2 or more.",
+        )
+    if options.scaling == "yarn":
+        yield from _ordered(f"{path}.beta_fast", options.beta_fast, options.beta_slow, "beta_slow")
+        original, least = options.original_context or config.model.context, math.floor(2 * math.pi * options.beta_slow)
+        if original <= least:
+            yield Problem(
+                code="context-too-short", path=f"{path}.original_context",
+                template="is {original} tokens: even the fastest pair turns less than beta_slow times within them.",
+                hint_template="Choose {fit} or more.", args={"original": original, "fit": least + 1},
+            )
+    if options.scaling == "llama3":
+        high, low = options.high_frequency_factor, options.low_frequency_factor
+        yield from _ordered(f"{path}.high_frequency_factor", high, low, "low_frequency_factor")
+
+
+def _ordered(path: str, high: float, low: float, name: str) -> Iterator[Problem]:
+    if high <= low:
+        yield Problem(
+            code="wrong-order", path=path, template="is {high:g}, but must be greater than {name}, which is {low:g}.",
+            hint_template="Choose {fit:g} or more.", args={"high": high, "low": low, "name": name, "fit": 2 * low},
+        )
+
+
+def build(options: Options, config: Config) -> Position:
+    """The rotation."""
+    return RotaryPosition(options, config.model.context)
+
+
+def reference(module: RotaryPosition, x_BTD: Tensor, q_BHTK: Tensor, k_BGTK: Tensor, layer: int) -> Positioned:
+    """Pair by pair and token by token: a complex number times one of its angle."""
+    every = module.options.without_every
+    if every is not None and layer % every == every - 1:
+        return Positioned(x_BTD.clone(), q_BHTK.clone(), k_BGTK.clone(), None)
+    turned = []
+    for x in (q_BHTK, k_BGTK):
+        rotated, tokens = rotated_width(module.options, x.shape[-1]), x.shape[2]
+        radians_P, size = frequencies(module.options, rotated, module.original, tokens)
+        columns = list(x.clone().unbind(-1))
+        for i, radians in enumerate(radians_P.tolist()):
+            a, b = (i, i + rotated // 2) if module.options.layout == "half" else (2 * i, 2 * i + 1)
+            angle_T = torch.tensor([p * radians for p in range(tokens)], dtype=x.dtype)
+            new = torch.complex(columns[a], columns[b]) * torch.polar(torch.full_like(angle_T, size), angle_T)
+            columns[a], columns[b] = new.real, new.imag
+        turned.append(torch.stack(columns, dim=-1))
+    return Positioned(x_BTD.clone(), turned[0], turned[1], None)
+
+
+TECHNIQUE = Technique(
+    module=__name__,
+    slot="position",
+    order=3,
+    title="Rotary positions",
+    short="rotary",
+    summary="Queries and keys are turned by an angle that grows with their place: scores see distances only.",
+    paper="Su et al. 2021, arXiv:2104.09864",
+    guide=Guide(
+        choose="you build a language model as most recent ones are built.",
+        avoid="inputs will be much longer than in training and nothing is trained after the change.",
+    ),
+    build=build,
+    reference=reference,
+    options=Options,
+    check=check,
+    requires=(
+        Rule(slot="mixer", names=("attention",), reason="only attention has queries and keys that can be rotated."),
+    ),
+    effects=(
+        Effect(quantity="parameters", sign="0", formula="0"),
+        Effect(quantity="flops", sign="0", formula="6 · rotated width per head, token and layer, not counted"),
+        Effect(quantity="time", sign="+", formula="queries and keys of each layer are read and written once more"),
+    ),
+)
