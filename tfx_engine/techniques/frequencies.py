@@ -6,29 +6,18 @@ Everything is computed in float64 on the CPU. P pairs of numbers; pair i turns b
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+if TYPE_CHECKING:
+    from tfx_engine.techniques.position.rotary import Options
+
 SCALINGS = ("none", "linear", "ntk", "dynamic", "yarn", "llama3")
 
 
-class Scaling(Protocol):
-    """What the options of a rotary position say about its frequencies."""
-
-    base: float
-    scaling: str
-    factor: float
-    beta_fast: float
-    beta_slow: float
-    truncate: bool
-    attention_factor: float | None
-    low_frequency_factor: float
-    high_frequency_factor: float
-
-
-def frequencies(options: Scaling, width: int, original: int, tokens: int) -> tuple[Tensor, float]:
+def frequencies(options: Options, width: int, original: int, tokens: int) -> tuple[Tensor, float]:
     """(radians_P per token for the pairs of `width` numbers, the factor on every sine and cosine).
 
     `original`: the context of the training before. `tokens`: how many there are now, for "dynamic".
@@ -58,7 +47,7 @@ def _stretched(base: float, stretch: float, width: int) -> float:
     return base if width <= 2 else base * stretch ** (width / (width - 2))  # a single pair has no slower ones
 
 
-def _yarn(options: Scaling, width: int, original: int) -> Tensor:
+def _yarn(options: Options, width: int, original: int) -> Tensor:
     """Pairs that turn more than `beta_fast` times within the context stay, less than `beta_slow` times are slowed."""
     first, last = (_pair_that_turns(times, options.base, width, original)
                    for times in (options.beta_fast, options.beta_slow))  # fmt: skip
@@ -77,13 +66,13 @@ def _pair_that_turns(times: float, base: float, width: int, original: int) -> fl
     return width * math.log(original / (times * 2 * math.pi)) / (2 * math.log(base))
 
 
-def _yarn_size(options: Scaling) -> float:
+def _yarn_size(options: Options) -> float:
     if options.attention_factor is not None:
         return options.attention_factor
     return 0.1 * math.log(options.factor) + 1.0
 
 
-def _llama3(options: Scaling, width: int, original: int) -> Tensor:
+def _llama3(options: Options, width: int, original: int) -> Tensor:
     """Long waves are slowed, short ones stay, and between the two there is a smooth passage."""
     plain = _plain(options.base, width)
     low, high = options.low_frequency_factor, options.high_frequency_factor
