@@ -94,7 +94,7 @@ def test_options_without_use_are_those_of_the_default() -> None:
         ({"techniques": {"position": {"use": "sinusodal"}}}, "unknown-technique", "techniques.position.use",
          "Did you mean 'sinusoidal'?"),
         ({"techniques": {"position": "zzz"}}, "unknown-technique", "techniques.position.use",
-         "Choices: none, sinusoidal, learned."),
+         "Choices: none, sinusoidal, learned"),
         ({"techniques": {"recompute": "lora"}}, "unknown-technique", "techniques.recompute.use",
          "'lora' belongs to the slot 'adapter'"),
         ({"techniques": {"position": {"use": 3}}}, "unknown-technique", "techniques.position.use", "Choices"),
