@@ -1,7 +1,7 @@
 """What adapters of linear layers share: which layers they take, how the base is frozen, merged, counted and checked.
 
-A layer is chosen by what it does (`costs.roles_of`), as its technique declares it, so an adapter reaches the projections
-of every attention and the layers of every feed-forward, experts' included.
+A layer is chosen by what it does (`costs.roles_of`), as its technique declares it, so an adapter reaches the
+projections of every attention and the layers of every feed-forward, experts' included.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from tfx_engine.protocol.config import Config
+from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.adapter import PREFIX
@@ -156,7 +157,7 @@ def check_targets(options: HasTargets, config: Config) -> Iterator[Problem]:
     lost = [target for target in options.targets if target not in there]
     if not lost:
         return
-    hint = "Choose {there}." if there else "Choose another adapter: no linear layer of this model can be adapted."
+    hint = tr_mark("Choose {there}.") if there else tr_mark("Choose another adapter: none of its layers is linear.")
     args = {"lost": ", ".join(lost), "there": ", ".join(role for role in ROLES if role in there)}
     if len(lost) == len(options.targets):
         yield Problem(code="nothing-adapted", path="techniques.adapter.targets", args=args, hint_template=hint,

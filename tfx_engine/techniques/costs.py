@@ -23,8 +23,8 @@ class Linear:
 
     `copies` of it have weights of their own (experts); a token passes through `active` of them, or so many times
     through the only one. `shared`: its weights belong to another layer, and count there. `beside`: an adapter's, whose
-    output is added to that layer's. `adaptable`: whether it is an nn.Linear, which adapters may change; its module's name
-    ends in `name`. `roles`: what it does, where its name does not say it, see `roles_of`. `trained`: its weights are.
+    output is added to that layer's. `adaptable`: whether it is an nn.Linear, which adapters may change; its module is
+    called `name`. `roles`: what it does, where its name does not say it, see `roles_of`. `trained`: its weights are.
     `tuned`: something else is, on which its output depends, such as its bias; the output then needs a gradient.
     """
 

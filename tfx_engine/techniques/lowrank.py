@@ -70,7 +70,8 @@ class LowRankLinear(AdaptedLinear):
 
     def detour(self, x: Tensor) -> Tensor:
         """scale · B A x, scaled where it is smallest."""
-        return F.linear(F.linear(F.dropout(x, self.dropout, self.training), self.adapter_A) * self.scale, self.adapter_B)
+        narrow = F.linear(F.dropout(x, self.dropout, self.training), self.adapter_A)
+        return F.linear(narrow * self.scale, self.adapter_B)
 
     def change(self) -> Tensor:
         """scale · B A, [M, N]."""
