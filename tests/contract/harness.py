@@ -167,7 +167,7 @@ def of_window(technique: Technique, options: Any, config: Config) -> None:
     for layer in range(4):
         for tokens in (1, 2, 9):
             seen_TT = full.allowed(tokens, torch.device("cpu"), window.size(layer))
-            assert torch.equal(seen_TT, technique.reference(tokens, layer, options)), (layer, tokens)
+            assert torch.equal(seen_TT, technique.reference(tokens, layer, options, config)), (layer, tokens)
 
 
 def of_qk_norm(technique: Technique, options: Any, config: Config) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from tests.contract.variants import variants
+from tests.contract.variants import sizes_for, variants
 from tests.helpers.tiny import loss_of, tiny_config
 from tfx_engine.estimate import Flops, Parameters, count_parameters, flops_per_token
 from tfx_engine.model.assemble import assemble
@@ -37,15 +38,33 @@ def random_config(seed: int) -> Config:
     return tiny_config(techniques, model=sizes)
 
 
+def random_attention(seed: int) -> Config:
+    """The same, with every kind of attention and what belongs to it; a sink's extra key is no work of the model."""
+    pick = random.Random(seed).choice
+    kinds = [
+        {"use": "grouped_query", "kv_heads": pick([1, 2, 4]), "output_bias": pick([True, False])}, "differential",
+        {"use": "latent", "latent_width": 3, "query_latent": pick([None, 5]), "value_width": pick([2, 3])},
+        "multi_head",
+    ]  # fmt: skip
+    techniques = {
+        "attention": kinds[seed % 4], "gate": pick(["none", "per_head", "per_element"]),
+        "qk_norm": pick(["none", "per_head", "full", "l2"]) if seed % 4 != 2 else "none",
+        "window": pick(["none", "sliding"]), "recompute": pick(["none", "every_block"]),
+        "adapter": pick(["none", {"use": "lora", "targets": pick([["query"], ["value", "feedforward"], ["output"]])}]),
+    }
+    return tiny_config(techniques, model={"heads": 4, "layers": pick([1, 2]), "bias": pick([True, False])})
+
+
 def counted_parameters(config: Config) -> Parameters:
     parameters = list(assemble(config, "meta").parameters())
     trainable = sum(p.numel() for p in parameters if p.requires_grad)
     return Parameters(total=sum(p.numel() for p in parameters), trainable=trainable)
 
 
+@pytest.mark.parametrize("draw", [random_config, random_attention])
 @pytest.mark.parametrize("seed", range(40))
-def test_parameters_in_closed_form_are_those_of_the_model(seed: int) -> None:
-    config = random_config(seed)
+def test_parameters_in_closed_form_are_those_of_the_model(seed: int, draw: Callable[[int], Config]) -> None:
+    config = draw(seed)
     assert count_parameters(config) == counted_parameters(config)
 
 
@@ -54,13 +73,14 @@ CASES = [(slot, name, given) for slot, name in sorted(discover()) for given in v
 
 @pytest.mark.parametrize(("slot", "name", "given"), CASES, ids=lambda value: str(value))
 def test_every_technique_declares_the_parameters_that_it_brings(slot: str, name: str, given: dict[str, Any]) -> None:
-    config = tiny_config({slot: {"use": name, **given}}, data={"task": "recall"})
+    config = tiny_config({slot: {"use": name, **given}}, data={"task": "recall"}, model=sizes_for(slot, name))
     assert count_parameters(config) == counted_parameters(config)
 
 
+@pytest.mark.parametrize("draw", [random_config, random_attention])
 @pytest.mark.parametrize("seed", range(40))
-def test_flops_in_closed_form_are_those_that_torch_counts(seed: int) -> None:
-    config = random_config(seed)
+def test_flops_in_closed_form_are_those_that_torch_counts(seed: int, draw: Callable[[int], Config]) -> None:
+    config = draw(seed)
     model = assemble(config, "cpu")
     tokens_BT = torch.randint(config.vocab, (2, config.model.context), generator=torch.Generator().manual_seed(0))
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as forward:

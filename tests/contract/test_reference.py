@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.contract.harness import HARNESS, WITHOUT_SIZES
-from tests.contract.variants import all_variants, variants
+from tests.contract.variants import all_variants, sizes_for, variants
 from tests.helpers.tiny import tiny_config
 from tfx_engine.techniques.catalogue import discover
 from tfx_engine.techniques.slots import SLOTS
@@ -33,7 +33,7 @@ def cases() -> Iterator[Any]:
 @pytest.mark.parametrize(("technique", "given", "sizes"), list(cases()))
 def test_it_equals_its_reference(technique: Technique, given: dict[str, Any], sizes: dict[str, Any]) -> None:
     task = "recall" if technique.slot == "mask" else "copy"  # one that every mask is made for
-    config = tiny_config(model=sizes, data={"task": task})
+    config = tiny_config(model={**sizes_for(technique.slot, technique.name), **sizes}, data={"task": task})
     options = technique.options(**given)
     if refused := list(technique.check(options, config)):
         assert sizes, f"the variant {given} is refused at ordinary sizes: {refused[0].sentence()}"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.contract.variants import sizes_for
 from tests.helpers.tiny import tiny_config, train
 from tfx_engine.data import make_task
 from tfx_engine.model.assemble import assemble
@@ -31,8 +32,9 @@ def variants() -> list[Any]:
 def test_switching_one_technique_leaves_all_other_initial_weights_as_they_were(slot: str, name: str) -> None:
     base = {"position": "sinusoidal", "adapter": "none"}
     task = {"task": task_for({slot: name})}
-    one = dict(assemble(tiny_config(base), "cpu").named_parameters())
-    other = dict(assemble(tiny_config({**base, slot: name}, data=task), "cpu").named_parameters())
+    sizes = sizes_for(slot, name)
+    one = dict(assemble(tiny_config(base, model=sizes), "cpu").named_parameters())
+    other = dict(assemble(tiny_config({**base, slot: name}, data=task, model=sizes), "cpu").named_parameters())
     shared = [name for name in one.keys() & other.keys() if one[name].shape == other[name].shape]
     assert len(shared) > 10
     gain = placement_of(tiny_config({**base, slot: name}, data=task)).gain  # what a placement says of its own

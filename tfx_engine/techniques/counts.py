@@ -6,13 +6,17 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import torch
+
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.costs import Work
+from tfx_engine.techniques.kernel import NoKernel
 from tfx_engine.techniques.placement import Placement
+from tfx_engine.techniques.scores import HeadShape, Scores, plain_scores
 from tfx_engine.techniques.technique import Technique
 
 # Their `work` is that of one block (of `residual` that of one connection), others' that of the whole model.
-IN_BLOCKS = ("residual", "mixer", "attention", "feedforward", "placement")
+IN_BLOCKS = ("residual", "mixer", "gate", "attention", "feedforward", "placement")
 WITHIN_ATTENTION = ("attention", "window", "qk_norm", "softcap", "sink", "gate", "kernel")
 
 
@@ -52,7 +56,7 @@ def work_of(technique: Technique, options: Any, config: Config) -> Work:
 def block_parts(config: Config) -> list[Work]:
     """The parts of one block, in the order in which they run: each branch after its residual connection."""
     works = {t.slot: work_of(t, o, config) for t, o in chosen(config) if t.slot in IN_BLOCKS}
-    tokens = [works[slot] for slot in ("mixer", "attention") if slot in works]
+    tokens = [works[slot] for slot in ("mixer", "gate", "attention") if slot in works]
     branches = [[*tokens], [works["feedforward"]]]
     if len(placement_of(config).branches) == 1:
         branches = [[*tokens, works["feedforward"]]]
@@ -71,6 +75,22 @@ def together(parts: Iterable[Work]) -> Work:
 def block_work(config: Config) -> Work:
     """The linear layers and products of one block, in the order in which they run."""
     return together(block_parts(config))
+
+
+def head_shape(config: Config) -> HeadShape:
+    """The heads of each attention layer, as the configuration's attention asks for them."""
+    from tfx_engine.techniques.catalogue import technique_for
+
+    asked: list[HeadShape] = []
+
+    def make_scores(shape: HeadShape) -> Scores:
+        asked.append(shape)
+        return plain_scores(shape, NoKernel())
+
+    technique, options = technique_for("attention", config.techniques["attention"])
+    with torch.device("meta"):  # no numbers are needed to find out
+        technique.build(options, config, make_scores)
+    return asked[0]
 
 
 def parameters_of(technique: Technique, options: Any, config: Config) -> int:

@@ -30,6 +30,17 @@ class HeadShape:
     key_heads: int
     width: int  # of queries and keys
     value_width: int
+    results: int = 0  # heads of what the gate sees, where several maps make one of them; 0: as many as `heads`
+
+    @property
+    def result_heads(self) -> int:
+        """Heads of what the gate sees."""
+        return self.results or self.heads
+
+    @property
+    def result_width(self) -> int:
+        """Width of each of them."""
+        return self.heads * self.value_width // self.result_heads
 
 
 MakeScores = Callable[[HeadShape], "Scores"]  # what an attention technique's `build` is given
@@ -50,11 +61,15 @@ class Scores(nn.Module):
         self.prefix: nn.Module | None = None  # an adapter's: batch size -> keys_BGPK, values_BGPV before all others
         self.used = ""  # the kernel that the last forward pass really took
 
+    def rotate(self, q_BHTK: Tensor, k_BGTK: Tensor, context: AttentionContext) -> tuple[Tensor, Tensor]:
+        """Queries and keys, or the part of them that is to know its position, as this layer's positions turn them."""
+        return context.position.rotate(q_BHTK, k_BGTK, self.layer)
+
     def prepare(self, q_BHTK: Tensor, k_BGTK: Tensor, context: AttentionContext) -> tuple[Tensor, Tensor]:
         """Queries and keys as the scores see them."""
         if self.qk_norm is not None:
             q_BHTK, k_BGTK = self.qk_norm(q_BHTK, k_BGTK)
-        return context.position.rotate(q_BHTK, k_BGTK, self.layer)
+        return self.rotate(q_BHTK, k_BGTK, context)
 
     def attend(
         self, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTV: Tensor, context: AttentionContext, part: str = ""
@@ -99,6 +114,14 @@ class Scores(nn.Module):
             is_causal=context.mask.is_causal and window is None,
             allowed=lambda: context.allowed(tokens, q_BHTK.device, window),
         )
+
+
+def plain_scores(shape: HeadShape, kernel: Kernel, layer: int = 0) -> Scores:
+    """Scores on which no other technique acts."""
+    return Scores(
+        layer=layer, scale=shape.width**-0.5, kernel=kernel, window=None, softcap=None, qk_norm=None, sink=None,
+        gate=None,
+    )
 
 
 def _behind(

@@ -44,7 +44,7 @@ Shapes: B batch, T tokens, D width, H query heads, G key heads, K head width, V 
 | feedforward, norm | (module, x_BTD) -> x_BTD |
 | mixer, attention | (module, x_BTD, context) -> x_BTD, with no other technique that acts on the scores |
 | mask | (T) -> bool [T, T]; with options: (T, options) |
-| window | (T, layer, options) -> bool [T, T] |
+| window | (T, layer, options, config) -> bool [T, T] |
 | qk_norm | (module, q_BHTK, k_BGTK) -> (q_BHTK, k_BGTK) |
 | softcap | (scores, options) -> scores |
 | sink | (module, scores_HTS) -> weights_HTS |

@@ -4,4 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-VARIANTS: dict[str, list[dict[str, Any]]] = {}
+VARIANTS: dict[str, list[dict[str, Any]]] = {
+    "per_head": [{"bias": True}, {"bias": False}], "per_element": [{"bias": True}, {"bias": False}],
+}

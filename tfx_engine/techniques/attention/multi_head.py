@@ -5,11 +5,21 @@ compares its queries with its keys, turns the scores into weights with a softmax
 heads' outputs stand side by side and one more linear layer mixes them. The width of a head is free: h · k need not be
 the width of the model.
 
-Formula, per head: softmax(Q Kᵀ / sqrt(k)) V, masked scores being -∞.
+One head must average: its single softmax can look at one pattern at a time, and what it mixes it cannot tell apart
+any more. Several heads look at several things at once, such as the previous token, the last mention of a name and the
+opening bracket, and keep what they found in separate columns. With h · k fixed, the number of heads changes neither
+parameters nor FLOPs: more heads see more patterns, but each in fewer dimensions.
+
+Formula, per head: softmax(Q Kᵀ / sqrt(k)) V, masked scores being -∞. The products of k random terms have a deviation
+of sqrt(k); dividing by it keeps the softmax away from hard choices, whose gradients vanish.
 
 What it costs, per block: 4 · d · h · k parameters (and 3 · h · k + d biases), 8 · d · h · k FLOPs per token for the
 four projections and 4 · T · h · k for scores and mixing. It runs through torch's fused attention, which never keeps the
 T × T weights; the attention maps are recomputed from queries and keys, for one sample, beside it.
+
+Choose it as the baseline, and wherever a model reads its whole input at once. Rather not for generation over long
+contexts: every head's keys and values have to be kept for every token, which the grouped-query and latent forms make
+several times smaller.
 
 Paper: Vaswani and others, "Attention Is All You Need" (2017), section 3.2, arXiv:1706.03762.
 """
@@ -25,6 +35,7 @@ from torch import Tensor, nn
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
+from tfx_engine.techniques.attention import ProjectedAttention
 from tfx_engine.techniques.context import AttentionContext
 from tfx_engine.techniques.costs import PRODUCTS, Linear, Work, attention_products, bias_of
 from tfx_engine.techniques.scores import HeadShape, MakeScores
@@ -39,41 +50,23 @@ class Options:
 
     bias: bool | None = option(
         None, kind="bool", label="biases", automatic="as the model's biases",
-        help="Biases in the four projections: query, key, value and output.",
+        help="Biases in the projections of queries, keys and values.",
     )
-
-
-class MultiHeadAttention(nn.Module):
-    """(x_BTD, context) -> x_BTD."""
-
-    def __init__(self, width: int, heads: int, head_width: int, bias: bool, make_scores: MakeScores) -> None:
-        super().__init__()
-        self.heads, self.head_width = heads, head_width
-        self.scores = make_scores(HeadShape(heads, heads, head_width, head_width))
-        self.query = nn.Linear(width, heads * head_width, bias)
-        self.key = nn.Linear(width, heads * head_width, bias)
-        self.value = nn.Linear(width, heads * head_width, bias)
-        self.output = nn.Linear(heads * head_width, width, bias)
-
-    def forward(self, x_BTD: Tensor, context: AttentionContext) -> Tensor:
-        """Project, attend, project back."""
-        batch, tokens, _ = x_BTD.shape
-        shape = (batch, tokens, self.heads, self.head_width)
-        q_BHTK = self.query(x_BTD).view(shape).transpose(1, 2)
-        k_BHTK = self.key(x_BTD).view(shape).transpose(1, 2)
-        v_BHTK = self.value(x_BTD).view(shape).transpose(1, 2)
-        q_BHTK, k_BHTK = self.scores.prepare(q_BHTK, k_BHTK, context)
-        y_BHTK = self.scores.gated(x_BTD, self.scores.attend(q_BHTK, k_BHTK, v_BHTK, context))
-        return self.output(y_BHTK.transpose(1, 2).reshape(batch, tokens, -1))
+    output_bias: bool | None = option(
+        None, kind="bool", label="output bias", automatic="as the other projections",
+        help="A bias in the output projection.",
+    )
 
 
 def build(options: Options, config: Config, make_scores: MakeScores) -> nn.Module:
     """Attention of the model's width, heads and head width."""
     bias = bias_of(options.bias, config)
-    return MultiHeadAttention(config.model.width, config.model.heads, config.head_width, bias, make_scores)
+    shape = HeadShape(config.model.heads, config.model.heads, config.head_width, config.head_width)
+    output_bias = bias if options.output_bias is None else options.output_bias
+    return ProjectedAttention(config.model.width, shape, bias, output_bias, make_scores)
 
 
-def reference(module: MultiHeadAttention, x_BTD: Tensor, context: AttentionContext) -> Tensor:
+def reference(module: ProjectedAttention, x_BTD: Tensor, context: AttentionContext) -> Tensor:
     """Head by head, with the whole square of scores (and no other technique that acts on them)."""
     tokens, k = x_BTD.shape[1], module.head_width
     forbidden_TT = ~context.allowed(tokens, x_BTD.device)
@@ -92,7 +85,8 @@ def work(options: Options, config: Config) -> Work:
     d, heads, k = config.model.width, config.model.heads, config.head_width
     bias = bias_of(options.bias, config)
     inputs = tuple(Linear(name, d, heads * k, bias) for name in ("query", "key", "value"))
-    output = Linear("output", heads * k, d, bias, source=PRODUCTS)
+    output_bias = bias if options.output_bias is None else options.output_bias
+    output = Linear("output", heads * k, d, output_bias, source=PRODUCTS)
     return Work((*inputs, output), attention_products(config.model.context, heads, k))
 
 

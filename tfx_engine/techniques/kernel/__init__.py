@@ -31,6 +31,14 @@ class Kernel(Protocol):
         """(y_BHTV, the name of what was really used: "eager", "math", "flash", "efficient", "cudnn", "flex")."""
 
 
+class NoKernel:
+    """Where nothing is computed: only shapes are asked for."""
+
+    def attend(self, q_BHTK: Tensor, k_BGSK: Tensor, v_BGSV: Tensor, scoring: Scoring) -> tuple[Tensor, str]:
+        """Refused."""
+        raise NotImplementedError("no attention is to be computed here")
+
+
 def eager_attention(q_BHTK: Tensor, k_BGSK: Tensor, v_BGSV: Tensor, scoring: Scoring) -> Tensor:
     """y_BHTV with the whole square of scores: every form of scoring, on every device."""
     shared = q_BHTK.shape[1] // k_BGSK.shape[1]

@@ -33,7 +33,7 @@ def build(options: NoOptions, config: Config) -> AllLayersSeeAll:
     return AllLayersSeeAll()
 
 
-def reference(tokens: int, layer: int, options: NoOptions) -> Tensor:
+def reference(tokens: int, layer: int, options: NoOptions, config: Config) -> Tensor:
     """bool [T, T]: everything."""
     return torch.ones(tokens, tokens, dtype=torch.bool)
 
