@@ -81,3 +81,16 @@ def test_micro_batches_keep_the_activations_of_one_piece() -> None:
     assert own_peak(pieces, "activations") == pytest.approx(own_peak(whole, "activations") / 4, rel=0.1)
     assert own_peak(pieces, "gradients") == own_peak(whole, "gradients")
     assert sum(pieces.at_peak.values()) == pieces.peak_bytes
+
+
+@pytest.mark.parametrize(("optimizer", "bytes_per_weight"), [
+    ({"use": "sgd", "momentum": 0.0}, 0), ("sgd", 4), ("lion", 4), ("adamw", 8), ("muon", 4.3),
+    ({"use": "adamw_8bit", "smallest": 1}, 2.2), ("adafactor", 0.08),
+], ids=str)  # fmt: skip
+def test_the_memory_split_finds_the_state_that_an_optimizer_keeps(optimizer: Any, bytes_per_weight: float) -> None:
+    sizes = {**SIZES, "width": 128, "layers": 3}
+    setup = small_setup({"optimizer": optimizer, "position": "none"}, model=sizes, run={"batch": 2})
+    split = split_of_step(setup, step=2)
+    weights = sum(p.numel() for p in setup.training.model.parameters())
+    assert own_peak(split, "optimizer") / weights == pytest.approx(bytes_per_weight, rel=0.15, abs=0.05)
+    assert split.timeline[-1, CATEGORIES.index("temporary")] == 0

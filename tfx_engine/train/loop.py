@@ -184,7 +184,7 @@ class Loop:
 
     def _finish(self, reading: StepReading) -> None:
         self._taint = None
-        reading.learning_rate = self._setup.training.optimizer.param_groups[0]["lr"]
+        reading.learning_rate = float(self._setup.training.optimizer.param_groups[0]["lr"])
         self._readout.add(reading)
         if self._readout.due():
             self._hand_on()

@@ -13,6 +13,7 @@ import torch
 from tfx_engine.estimate import count_parameters, flops_per_token
 from tfx_engine.measure.device import NoGpu, NvidiaGpu
 from tfx_engine.protocol.marker import tr_mark
+from tfx_engine.techniques.optimizer import implementation_of
 from tfx_engine.train.setup import Setup
 
 _MOST_TOKEN_LABELS = 4096
@@ -48,6 +49,7 @@ def training_facts(setup: Setup) -> dict[str, Any]:
             "trainable": sum(p.numel() for p in model.parameters() if p.requires_grad),
         },
         "layer_names": setup.layer_names,
+        "optimizer": implementation_of(setup.training.optimizer),
         "corpus": setup.task.facts(),
         "planned_steps": setup.total_steps,
         "tokens_per_step": setup.tokens_per_step,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
 Group = dict[str, Any]
@@ -37,3 +39,53 @@ def fused_where_possible(groups: list[dict[str, Any]]) -> bool | None:
     """True where torch has the fused kernel for these parameters; None leaves the choice to torch."""
     devices = {p.device.type for group in groups for p in group["params"]}
     return True if devices and devices <= _FUSED_DEVICES else None
+
+
+def is_hidden_matrix(name: str, parameter: nn.Parameter) -> bool:
+    """Whether it is a matrix within a block: neither embedding, position, head, nor a vector."""
+    return parameter.dim() == 2 and name.startswith("blocks.")
+
+
+def implementation_of(optimizer: torch.optim.Optimizer) -> str:
+    """Which code does the update, in a word or two, as the technique that built the optimiser says."""
+    return getattr(optimizer, "implementation", type(optimizer).__name__)
+
+
+class Together(torch.optim.Optimizer):
+    """Several optimisers over different parameters as one: their groups in a row, their state in one dictionary.
+
+    The groups are the very dictionaries that the parts look at, so a learning rate set here is set there.
+    """
+
+    def __init__(self, parts: Sequence[torch.optim.Optimizer]) -> None:
+        self.parts = list(parts)
+        super().__init__([{"params": group["params"]} for part in parts for group in part.param_groups], {})
+        self.param_groups = [group for part in self.parts for group in part.param_groups]
+        self.implementation = ", ".join(dict.fromkeys(implementation_of(part) for part in self.parts))
+        self._share(defaultdict(dict))
+
+    def _share(self, state: Any) -> None:
+        self.state = state
+        for part in self.parts:
+            part.state = state
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> None:
+        """One step of every part; a closure is not supported."""
+        if closure is not None:
+            raise NotImplementedError("several optimisers cannot evaluate one closure")
+        for part in self.parts:
+            part.step()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """As torch's; afterwards the parts look at the loaded groups and state."""
+        super().load_state_dict(state_dict)
+        groups = iter(self.param_groups)
+        for part in self.parts:
+            part.param_groups = [next(groups) for _ in part.param_groups]
+        self._share(self.state)
+
+
+def together(parts: Sequence[torch.optim.Optimizer]) -> torch.optim.Optimizer:
+    """One optimiser of several; the only one as it is."""
+    return parts[0] if len(parts) == 1 else Together(parts)

@@ -1,16 +1,29 @@
 """SGD: a step against the gradient, with momentum.
 
-What it is: a running sum u of the gradients, and a step against it. All weights share one learning rate, whatever the
-size of their gradients. Weight decay is added to the gradient of matrices; biases and norms do not decay.
+What it is: a running sum u of the gradients, and a step against it. Directions in which the gradients agree add up, to
+1 / (1 - μ) times a single one in the end; directions in which they swing cancel out. All weights share one learning
+rate, whatever the size of their gradients. Weight decay is added to the gradient of matrices; biases and norms do not
+decay. Nesterov's form looks one step of momentum ahead before it follows the gradient.
 
 Formula:
     g ← g + λ W        u ← μ u + g        W ← W - η u
     with Nesterov: W ← W - η (g + μ u)
 
-What it costs: one float32 number per trained weight with momentum, 4 bytes; none without.
+What it costs: one float32 number per trained weight with momentum, 4 bytes; none without. The update itself is the
+cheapest there is.
+
+Why transformers want something else: the sizes of their gradients differ by orders of magnitude from layer to layer
+and, in the embedding, from frequent tokens to rare ones. One rate that is right for the largest leaves the others
+nearly where they are. An adaptive optimizer gives each weight a rate of its own; here one sees what happens without.
+
+When to choose it: to save the last byte of optimizer state (momentum 0 keeps none), to check gradients by hand, since a
+step is the gradient itself, or to see why Adam is the standard. It needs rates ten to a hundred times as large as
+Adam's, and breaks down suddenly when they are too large: rising steps and clipping by norm help. When not: to train a
+transformer well within a given number of steps.
 
 Paper: Robbins, Monro, "A Stochastic Approximation Method" (1951); Sutskever and others, "On the importance of
-initialization and momentum in deep learning" (2013).
+initialization and momentum in deep learning" (2013); on transformers: Zhang and others, "Why are Adaptive Methods Good
+for Attention Models?" (2019), arXiv:1912.03194.
 """
 
 from __future__ import annotations
