@@ -14,6 +14,7 @@ from tfx_engine.techniques.kernel import NoKernel
 from tfx_engine.techniques.placement import Placement
 from tfx_engine.techniques.scores import HeadShape, Scores, plain_scores
 from tfx_engine.techniques.technique import Technique
+from tfx_engine.techniques.window import Window
 
 # Their `work` is that of one block (of `residual` that of one connection), others' that of the whole model.
 IN_BLOCKS = ("residual", "mixer", "gate", "attention", "feedforward", "placement")
@@ -33,6 +34,14 @@ def chosen(config: Config) -> Iterator[tuple[Technique, Any]]:
 def placement_of(config: Config) -> Placement:
     """How the blocks are put together."""
     technique, options = next((t, o) for t, o in chosen(config) if t.slot == "placement")
+    return technique.build(options, config)
+
+
+def window_of(config: Config) -> Window:
+    """How far back each layer looks."""
+    from tfx_engine.techniques.catalogue import technique_for
+
+    technique, options = technique_for("window", config.techniques["window"])
     return technique.build(options, config)
 
 

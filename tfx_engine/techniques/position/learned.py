@@ -5,7 +5,8 @@ model finds out by itself what a position should look like: nothing says that ne
 after training they usually are. Each row is trained only by the tokens that stand at its place, so all rows of the
 context must really be used in training.
 
-Formula: y = x + W[p], with p = 0 ... context - 1.
+Formula: y = x + W[p], with p = 0 ... context - 1. Some published tables begin with rows that no token ever gets, an
+accident of their code: with a first row f the token at p gets W[f + p] (OPT and RoBERTa have f = 2).
 
 What it costs: context × width parameters, with their gradients and optimizer state. In a small model with a long
 context that is a noticeable share of all weights. There is one addition per number of the stream, and no FLOPs are
@@ -26,40 +27,54 @@ Paper: Gehring and others, "Convolutional Sequence to Sequence Learning" (2017),
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 from torch import Tensor, nn
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
+from tfx_engine.protocol.options import option
 from tfx_engine.techniques.position import Position, Positioned
-from tfx_engine.techniques.technique import NoOptions, Technique
+from tfx_engine.techniques.technique import Technique
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What can be chosen."""
+
+    first_row: int = option(
+        0, kind="int", label="first row", low=0, high=1024,
+        help="Rows of the table before that of the first token; none of them is ever used. OPT and RoBERTa have 2.",
+    )
 
 
 class LearnedPosition(Position):
-    """Adds row p of `weight` [context, D] to the token at position p."""
+    """Adds row `first` + p of `weight` [first + context, D] to the token at position p."""
 
-    def __init__(self, width: int, context: int) -> None:
+    def __init__(self, width: int, context: int, first: int = 0) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(context, width))
+        self.first = first
+        self.weight = nn.Parameter(torch.empty(first + context, width))
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """The input plus its positions. Raises ValueError beyond the context."""
-        tokens, context = x_BTD.shape[1], self.weight.shape[0]
-        if tokens == context:  # a slice would cost a table of zeros in the backward pass
+        tokens, context = x_BTD.shape[1], self.weight.shape[0] - self.first
+        if tokens == context and not self.first:  # a slice would cost a table of zeros in the backward pass
             return x_BTD + self.weight
         if tokens > context:
             raise ValueError(f"learned positions end at {context} tokens, but the input has {tokens}")
-        return x_BTD + self.weight[:tokens]
+        return x_BTD + self.weight[self.first : self.first + tokens]
 
 
-def build(options: NoOptions, config: Config) -> Position:
+def build(options: Options, config: Config) -> Position:
     """A table for the model's context."""
-    return LearnedPosition(config.model.width, config.model.context)
+    return LearnedPosition(config.model.width, config.model.context, options.first_row)
 
 
 def reference(module: LearnedPosition, x_BTD: Tensor, q_BHTK: Tensor, k_BGTK: Tensor, layer: int) -> Positioned:
     """Row by row."""
-    rows_TD = torch.stack([module.weight[p] for p in range(x_BTD.shape[1])])
+    rows_TD = torch.stack([module.weight[module.first + p] for p in range(x_BTD.shape[1])])
     return Positioned(torch.stack([x_TD + rows_TD for x_TD in x_BTD]), q_BHTK, k_BGTK, None)
 
 
@@ -77,9 +92,10 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
-    params=lambda options, config: config.model.context * config.model.width,
+    options=Options,
+    params=lambda options, config: (options.first_row + config.model.context) * config.model.width,
     effects=(
-        Effect(quantity="parameters", sign="+", formula="context × width"),
+        Effect(quantity="parameters", sign="+", formula="(first row + context) × width"),
         Effect(quantity="gradients", sign="+", formula="context × width × 4 bytes"),
         Effect(quantity="optimizer", sign="+", formula="context × width × 8 bytes with AdamW"),
     ),

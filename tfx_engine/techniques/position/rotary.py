@@ -17,7 +17,8 @@ input really exceeds the original context; "yarn" divides slow pairs, keeps fast
 gains come from training on for a while after the change: by itself none of them is a promise.
 
 What it costs: no parameters; 6 · r FLOPs per head, token and layer on queries and keys, not counted here; a table of
-context × r numbers, computed in float64 and kept in float32.
+context × r numbers, computed in float64 and kept in float32. Layers that see only a window may have a base of their
+own: near tokens need no slow pairs (Gemma 3).
 
 Choose it as the standard for language models. Without scaling, quality usually falls beyond the training length; where
 one must go there untrained, ALiBi was made for it. "Every n-th layer without" leaves some layers to the mask alone, as
@@ -40,9 +41,11 @@ from tfx_engine.protocol.cards import Effect, Guide, Rule
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
+from tfx_engine.techniques.counts import window_of
 from tfx_engine.techniques.frequencies import SCALINGS, frequencies
 from tfx_engine.techniques.position import Position, Positioned, Tables
 from tfx_engine.techniques.technique import Technique
+from tfx_engine.techniques.window import Window
 
 # B batch, H heads, T tokens, K head width, R rotated numbers of a head, P = R / 2 pairs
 
@@ -102,23 +105,33 @@ class Options:
         4.0, kind="float", label="high-frequency factor", low=0.01, high=10_000.0,
         help="llama3: waves shorter than the original context divided by this keep their frequency.",
     )
+    window_base: float | None = option(
+        None, kind="float", label="base in windows", low=2.0, high=1e12, automatic="the same base, scaled alike",
+        help="A base of their own, without scaling, for the layers that see only a window. Gemma 3 has 10000 there.",
+    )
 
 
 class RotaryPosition(Position):
     """Turns the first numbers of queries and keys, whatever their width; sines and cosines are made once."""
 
-    def __init__(self, options: Options, context: int) -> None:
+    def __init__(self, options: Options, context: int, window: Window) -> None:
         super().__init__()
-        self.options, self.context = options, context
+        self.options, self.context, self.window = options, context, window
         self.original = options.original_context or context
         self._tables = Tables()
+
+    def options_at(self, layer: int) -> Options:
+        """The options of a layer: one that sees only a window may have another base."""
+        if self.options.window_base is None or self.window.size(layer) is None:
+            return self.options
+        return dataclasses.replace(self.options, base=self.options.window_base, scaling="none")
 
     def rotate(self, q_BHTK: Tensor, k_BGTK: Tensor, layer: int) -> tuple[Tensor, Tensor]:
         """Queries and keys, turned."""
         every, rotated = self.options.without_every, rotated_width(self.options, q_BHTK.shape[-1])
         if rotated == 0 or (every is not None and (layer + 1) % every == 0):
             return q_BHTK, k_BGTK
-        cos_TP, sin_TP = self._cos_sin(q_BHTK, rotated)
+        cos_TP, sin_TP = self._cos_sin(q_BHTK, rotated, self.options_at(layer))
         return self._turned(q_BHTK, cos_TP, sin_TP), self._turned(k_BGTK, cos_TP, sin_TP)
 
     def _turned(self, x_BHTK: Tensor, cos_TP: Tensor, sin_TP: Tensor) -> Tensor:
@@ -134,19 +147,19 @@ class RotaryPosition(Position):
         rest = [x_BHTK[..., rotated:]] if rotated < x_BHTK.shape[-1] else []
         return torch.cat([*(part.to(x_BHTK.dtype) for part in new), *rest], dim=-1)
 
-    def _cos_sin(self, q_BHTK: Tensor, rotated: int) -> tuple[Tensor, Tensor]:
+    def _cos_sin(self, q_BHTK: Tensor, rotated: int, options: Options) -> tuple[Tensor, Tensor]:
         tokens = q_BHTK.shape[2]
         rows, own = max(tokens, self.context), None
-        if self.options.scaling == "dynamic":
+        if options.scaling == "dynamic":
             rows, own = (tokens, tokens) if tokens > self.original else (self.original, None)
 
         def make() -> Tensor:
-            radians_P, size = frequencies(self.options, rotated, self.original, rows)
+            radians_P, size = frequencies(options, rotated, self.original, rows)
             angle_TP = torch.arange(rows, dtype=torch.float64, device="cpu").unsqueeze(1) * radians_P
             return size * torch.stack([angle_TP.cos(), angle_TP.sin()], dim=1)
 
         exact = torch.promote_types(q_BHTK.dtype, torch.float32)
-        table_T2P = self._tables.get(q_BHTK.device, exact, tokens, make, (rotated, own))
+        table_T2P = self._tables.get(q_BHTK.device, exact, tokens, make, (rotated, own, options.base))
         return table_T2P[:, 0], table_T2P[:, 1]
 
 
@@ -189,7 +202,7 @@ def _ordered(path: str, high: float, low: float, name: str) -> Iterator[Problem]
 
 def build(options: Options, config: Config) -> Position:
     """The rotation."""
-    return RotaryPosition(options, config.model.context)
+    return RotaryPosition(options, config.model.context, window_of(config))
 
 
 def reference(module: RotaryPosition, x_BTD: Tensor, q_BHTK: Tensor, k_BGTK: Tensor, layer: int) -> Positioned:
@@ -200,7 +213,7 @@ def reference(module: RotaryPosition, x_BTD: Tensor, q_BHTK: Tensor, k_BGTK: Ten
     turned = []
     for x in (q_BHTK, k_BGTK):
         rotated, tokens = rotated_width(module.options, x.shape[-1]), x.shape[2]
-        radians_P, size = frequencies(module.options, rotated, module.original, tokens)
+        radians_P, size = frequencies(module.options_at(layer), rotated, module.original, tokens)
         columns = list(x.clone().unbind(-1))
         for i, radians in enumerate(radians_P.tolist()):
             a, b = (i, i + rotated // 2) if module.options.layout == "half" else (2 * i, 2 * i + 1)
