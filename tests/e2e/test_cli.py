@@ -171,7 +171,8 @@ def test_the_presets_can_be_run_here(tmp_path: Path) -> None:
     presets = [path for path in resource("presets").rglob("*.toml") if path.name != "index.toml"]
     with Client(tmp_path / "store", on_disconnect="stop", warm=False) as client:
         for given in read_configs([str(path) for path in presets]):
-            assert client.validate(given.data) == (), given.file
+            problems = client.validate(given.data)
+            assert [problem for problem in problems if problem.level == "error"] == [], given.file
 
 
 # ------------------------------------------------------------------------------------------ how a run ends
