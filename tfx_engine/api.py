@@ -48,6 +48,8 @@ def load_config(source: str | os.PathLike[str] | Mapping[str, Any]) -> Config:
 def build_model(config: Config, device: str = "cpu") -> nn.Module:
     """The transformer of a configuration: tokens [B, T] int64 -> logits [B, T, V]. The same seed, the same weights.
 
+    Of a task that asks for a class: frames [B, T, F] -> logits [B, classes].
+
     Raises `ConfigError` where a technique or the device refuses.
     """
     from tfx_engine.model.assemble import assemble

@@ -128,8 +128,10 @@ def of_position(technique: Technique, options: Any, config: Config) -> None:
 
 def of_embedding(technique: Technique, options: Any, config: Config) -> None:
     module = randomised(technique.build(options, config))
-    tokens_BT = torch.randint(config.vocab, (3, config.model.context), generator=seeded(2))
-    check(module, functools.partial(technique.reference, module), module, tokens_BT)
+    inputs = torch.randint(config.vocab, (3, config.model.context), generator=seeded(2))
+    if config.task.frames:
+        inputs = normal(2, 3, config.task.frames, config.task.features)
+    check(module, functools.partial(technique.reference, module), module, inputs)
 
 
 def of_attention(technique: Technique, options: Any, config: Config) -> None:

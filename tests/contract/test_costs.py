@@ -12,7 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.contract.variants import sizes_for, variants
-from tests.helpers.tiny import loss_of, tiny_config
+from tests.helpers.tiny import loss_of, task_for, tiny_config
 from tfx_engine.estimate import Flops, Parameters, count_parameters, flops_per_token
 from tfx_engine.model.assemble import assemble
 from tfx_engine.protocol.config import Config
@@ -73,7 +73,8 @@ CASES = [(slot, name, given) for slot, name in sorted(discover()) for given in v
 
 @pytest.mark.parametrize(("slot", "name", "given"), CASES, ids=lambda value: str(value))
 def test_every_technique_declares_the_parameters_that_it_brings(slot: str, name: str, given: dict[str, Any]) -> None:
-    config = tiny_config({slot: {"use": name, **given}}, data={"task": "recall"}, model=sizes_for(slot, name))
+    task = {"task": task_for(slot, name, "recall")}
+    config = tiny_config({slot: {"use": name, **given}}, data=task, model=sizes_for(slot, name))
     assert count_parameters(config) == counted_parameters(config)
 
 

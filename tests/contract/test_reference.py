@@ -12,7 +12,8 @@ import pytest
 
 from tests.contract.harness import HARNESS, WITHOUT_SIZES
 from tests.contract.variants import all_variants, sizes_for, variants
-from tests.helpers.tiny import tiny_config
+from tests.helpers.tiny import task_for, tiny_config
+from tfx_engine.protocol.tasks import TASKS
 from tfx_engine.techniques.catalogue import discover
 from tfx_engine.techniques.slots import SLOTS
 from tfx_engine.techniques.technique import Technique
@@ -32,8 +33,11 @@ def cases() -> Iterator[Any]:
 
 @pytest.mark.parametrize(("technique", "given", "sizes"), list(cases()))
 def test_it_equals_its_reference(technique: Technique, given: dict[str, Any], sizes: dict[str, Any]) -> None:
-    task = "recall" if technique.slot == "mask" else "copy"  # one that every mask is made for
-    config = tiny_config(model={**sizes_for(technique.slot, technique.name), **sizes}, data={"task": task})
+    usual = "recall" if technique.slot == "mask" else "copy"  # one that every mask is made for
+    task = task_for(technique.slot, technique.name, usual)
+    own = {"context"} if TASKS[task].frames else set()
+    wanted = {**sizes_for(technique.slot, technique.name), **sizes}
+    config = tiny_config(model={k: v for k, v in wanted.items() if k not in own}, data={"task": task})
     options = technique.options(**given)
     if refused := list(technique.check(options, config)):
         assert sizes, f"the variant {given} is refused at ordinary sizes: {refused[0].sentence()}"

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.contract.variants import sizes_for
-from tests.helpers.tiny import tiny_config, train
+from tests.helpers.tiny import task_for, tiny_config, train
 from tfx_engine.data import make_task
 from tfx_engine.model.assemble import assemble
 from tfx_engine.techniques.catalogue import discover
@@ -20,10 +20,6 @@ OTHER_NUMBERS = ("precision", "init")  # these are meant to change the weights t
 IN_THE_MODEL = [slot for slot in SLOTS if slot not in OTHER_NUMBERS]
 
 
-def task_for(techniques: dict[str, str]) -> str:
-    return "recall" if techniques.get("mask") == "bidirectional" else "copy"
-
-
 def variants() -> list[Any]:
     return [pytest.param(slot, name, id=f"{slot}.{name}") for slot in IN_THE_MODEL for name in NAMES[slot]]
 
@@ -31,7 +27,7 @@ def variants() -> list[Any]:
 @pytest.mark.parametrize(("slot", "name"), variants())
 def test_switching_one_technique_leaves_all_other_initial_weights_as_they_were(slot: str, name: str) -> None:
     base = {"position": "sinusoidal", "adapter": "none"}
-    task = {"task": task_for({slot: name})}
+    task = {"task": task_for(slot, name, "recall" if name == "bidirectional" else "copy")}
     sizes = sizes_for(slot, name)
     one = dict(assemble(tiny_config(base, model=sizes), "cpu").named_parameters())
     other = dict(assemble(tiny_config({**base, slot: name}, data=task, model=sizes), "cpu").named_parameters())

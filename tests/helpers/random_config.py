@@ -8,6 +8,7 @@ from typing import Any
 from tests.helpers.tiny import SIZES
 from tfx_engine.protocol.cards import Catalogue, SlotCard
 from tfx_engine.protocol.options import OptionCard
+from tfx_engine.protocol.tasks import TASKS
 
 _LARGEST = 6  # of numbers without a natural size: everything stays small
 KEEP_DEFAULT = 0.6  # of a slot, or of an option: else nearly every draw would break some rule
@@ -16,12 +17,15 @@ KEEP_DEFAULT = 0.6  # of a slot, or of an option: else nearly every draw would b
 def random_config(seed: int, catalogue: Catalogue, leave: frozenset[str] = frozenset()) -> dict[str, Any]:
     """A configuration as somebody might write it, legal or not. The slots in `leave` keep their default."""
     draw = random.Random(seed)
-    task = draw.choice(["copy", "copy", "recall"])
+    task = draw.choice(["copy", "copy", "copy", "recall", *TASKS])
+    task = "copy" if task == "text" else task  # whose corpus has no vocabulary so small
     sizes = {"width": draw.choice([6, 8, 12]), "heads": draw.choice([1, 2, 4]), "layers": draw.choice([1, 2, 3]),
              "head_width": draw.choice([2, 4, 5]), "context": draw.choice([6, 9])}  # fmt: skip
+    own_length = {"context"} if TASKS[task].frames else set()
     techniques = {s.name: _choice(draw, s, catalogue) for s in catalogue.slots if s.name not in leave}
     return {
-        "seed": seed, "model": {**SIZES, **sizes}, "data": {"task": task, "symbols": 5},
+        "seed": seed, "data": {"task": task, "symbols": 5},
+        "model": {k: v for k, v in {**SIZES, **sizes}.items() if k not in own_length},
         "techniques": {slot: choice for slot, choice in techniques.items() if choice},
         "run": {"batch": draw.choice([2, 3]), "warmup_steps": 0, "measure_steps": 2, "device": "cpu"},
     }

@@ -12,6 +12,8 @@ from torch.nn import functional as F
 from tfx_engine.model.assemble import make_optimizer, make_precision, make_schedule
 from tfx_engine.model.transformer import Transformer
 from tfx_engine.protocol.config import Config, parse_config
+from tfx_engine.protocol.tasks import TASKS
+from tfx_engine.techniques.catalogue import discover
 
 # Odd on purpose: nothing divides anything, and heads times head width is not the width.
 SIZES: dict[str, Any] = {"width": 7, "layers": 2, "heads": 3, "head_width": 5, "context": 9, "vocab": 11}
@@ -19,9 +21,11 @@ SIZES: dict[str, Any] = {"width": 7, "layers": 2, "heads": 3, "head_width": 5, "
 
 def tiny_config(techniques: Mapping[str, Any] | None = None, **sections: Any) -> Config:
     """A legal configuration of odd sizes; `model={...}` and the like change single keys."""
+    data = {"task": "copy", "symbols": 5, **sections.pop("data", {})}
+    sizes = {k: v for k, v in SIZES.items() if k != "context" or not TASKS[data["task"]].frames}
     wanted = {
-        "model": {**SIZES, **sections.pop("model", {})},
-        "data": {"task": "copy", "symbols": 5, **sections.pop("data", {})},
+        "model": {**sizes, **sections.pop("model", {})},
+        "data": data,
         "run": {"batch": 3, "warmup_steps": 1, "measure_steps": 4, "device": "cpu", **sections.pop("run", {})},
         "techniques": dict(techniques or {}),
         **sections,
@@ -31,9 +35,15 @@ def tiny_config(techniques: Mapping[str, Any] | None = None, **sections: Any) ->
     return config
 
 
+def task_for(slot: str, name: str, usual: str = "copy") -> str:
+    """A task that a technique is made for."""
+    kinds = discover()[slot, name].kinds
+    return usual if not kinds or "language" in kinds else {"answers": "multi_lag", "classes": "digits"}[kinds[0]]
+
+
 def loss_of(model: Transformer, inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
     """Mean cross-entropy of the targets that count."""
-    return F.cross_entropy(model(inputs_BT).flatten(0, 1), targets_BT.flatten(), ignore_index=-100)
+    return F.cross_entropy(model(inputs_BT).flatten(0, -2), targets_BT.flatten(), ignore_index=-100)
 
 
 def train(model: Transformer, config: Config, batches: list[tuple[Tensor, Tensor]]) -> list[float]:

@@ -10,6 +10,7 @@ import torch
 from tests.helpers.tiny import tiny_config
 from tfx_engine.measure.attention import AttentionMaps
 from tfx_engine.measure.clock import make_clock
+from tfx_engine.measure.evaluation import HeldOut
 from tfx_engine.measure.memory import make_meter
 from tfx_engine.measure.memory_split import MemoryProbe, MemorySplit
 from tfx_engine.measure.parts import Parts
@@ -64,8 +65,8 @@ class ListRecorder:
     def attention(self, maps: AttentionMaps, step: int) -> None:
         self.maps.append((step, maps))
 
-    def evaluation(self, loss: float, tokens: int, step: int) -> None:
-        self.evaluations.append((step, loss))
+    def evaluation(self, held_out: HeldOut, step: int) -> None:
+        self.evaluations.append((step, held_out.loss))
 
     def missing(self, key: str, reason: str) -> None:
         self.reasons[key] = reason

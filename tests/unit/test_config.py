@@ -123,7 +123,7 @@ def test_options_without_use_are_those_of_the_default() -> None:
         ({"techniques": {"adapter": {"use": "lora", "alpha": math.inf}}}, "out-of-range", "techniques.adapter.alpha",
          "must lie between"),
         ({"data": {"task": "texd"}}, "unknown-choice", "data.task", "Did you mean 'text'?"),
-        ({"data": {"task": 3}}, "unknown-choice", "data.task", "Choices: text, copy, recall."),
+        ({"data": {"task": 3}}, "unknown-choice", "data.task", "Choices: text, copy, reverse, "),
         ({"techniques": {"adapter": {"use": "lora", "targets": ["querry"]}}}, "unknown-choice",
          "techniques.adapter.targets", "Did you mean 'query'?"),
         ({"format": 2}, "newer-format", "format", "knows formats up to 1"),

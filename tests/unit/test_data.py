@@ -19,8 +19,7 @@ from tfx_engine.data.corpus import open_corpus
 from tfx_engine.data.task import IGNORED
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.problems import ConfigError
-
-TASKS = ("text", "copy", "recall")
+from tfx_engine.protocol.tasks import TASKS
 
 
 def config_for(task: str, path: Path | None = None, **sections) -> Config:
@@ -40,13 +39,18 @@ def problems_of(config: Config) -> list[str]:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_a_batch_has_the_shape_and_the_range_that_a_model_wants(task: str) -> None:
-    config = config_for(task)
-    inputs_BT, targets_BT = data.make_task(config).batch(0)
-    for tokens_BT in (inputs_BT, targets_BT):
-        assert tokens_BT.shape == (3, 9) and tokens_BT.dtype == torch.int64 and tokens_BT.is_contiguous()
-    counts = targets_BT != IGNORED
-    assert counts.any() and inputs_BT.min() >= 0 and inputs_BT.max() < config.vocab
-    assert targets_BT[counts].min() >= 0 and targets_BT[counts].max() < config.vocab
+    config, card = config_for(task), TASKS[task]
+    inputs, targets = data.make_task(config).batch(0)
+    shapes = {"language": ((3, 9), (3, 9)), "answers": ((3, 9), (3, 9, card.answers)),
+              "classes": ((3, card.frames, card.features), (3,))}  # fmt: skip
+    assert (inputs.shape, targets.shape) == shapes[card.kind]
+    assert targets.dtype == torch.int64 and inputs.is_contiguous()
+    counts, limit = targets != IGNORED, card.classes or config.vocab
+    assert counts.any() and targets[counts].min() >= 0 and targets[counts].max() < limit
+    if card.kind == "classes":
+        assert inputs.dtype == torch.float32 and -2 < inputs.min() < inputs.max() < 2
+    else:
+        assert inputs.dtype == torch.int64 and inputs.min() >= 0 and inputs.max() < config.vocab
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -66,7 +70,9 @@ def test_held_out_batches_are_fixed_distinct_and_counted(task: str) -> None:
     batches = [source.held_out(i)[0] for i in range(source.held_out_batches)]
     again = data.make_task(config_for(task))
     assert all(torch.equal(batch, again.held_out(i)[0]) for i, batch in enumerate(batches))
-    assert len({tuple(row.tolist()) for batch in batches for row in batch}) == 3 * len(batches)
+    rows = [tuple(row.flatten().tolist()) for batch in batches for row in batch]
+    assert len(set(rows)) == len(rows) and 3 * (len(batches) - 1) < len(rows) <= 3 * len(batches)
+    assert 1 <= source.evaluated_batches <= source.held_out_batches
     for beyond in (-1, source.held_out_batches):
         with pytest.raises(IndexError):
             source.held_out(beyond)

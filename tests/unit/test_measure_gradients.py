@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from tests.helpers.tiny import loss_of
 from tests.helpers.training import small_setup
 from tfx_engine.measure.gradients import LayerNorms, UpdateRatio, global_norm
-from tfx_engine.train.step import mean_loss, train_step
+from tfx_engine.train.step import train_step
 
 
 def norms_of(setup) -> LayerNorms:
@@ -18,8 +19,7 @@ def norms_of(setup) -> LayerNorms:
 
 
 def backward(setup) -> None:
-    inputs, targets = setup.task.batch(0)
-    mean_loss(setup.training.model(inputs), targets).backward()
+    loss_of(setup.training.model, *setup.task.batch(0)).backward()
 
 
 def slowly(setup, tensor_of) -> list[float]:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from tests.helpers.training import small_setup
 from tfx_engine.measure.parts import Parts
-from tfx_engine.train.step import mean_loss, train_step
+from tfx_engine.train.step import train_step
 
 
 def test_a_step_is_that_of_a_bare_loop():
@@ -47,16 +47,3 @@ def test_the_parts_are_entered_in_order_and_the_last_one_is_remembered():
 
     train_step(setup.training, setup.task.batch(0), 0, part)
     assert seen == ["forward", "loss", "backward", "optimizer"] and parts.current == "optimizer"
-
-
-def test_the_loss_ignores_marked_targets_and_takes_classes_as_well_as_tokens():
-    logits_BTV, targets_BT = torch.randn(2, 3, 5), torch.tensor([[1, -100, 2], [-100, -100, 4]])
-    counted = F.cross_entropy(logits_BTV[targets_BT >= 0], targets_BT[targets_BT >= 0])
-    torch.testing.assert_close(mean_loss(logits_BTV, targets_BT), counted)
-    logits_BC, classes_B = torch.randn(4, 5), torch.tensor([0, 1, 2, 3])
-    torch.testing.assert_close(mean_loss(logits_BC, classes_B), F.cross_entropy(logits_BC, classes_B))
-
-
-def test_the_loss_is_computed_in_float32():
-    logits_BTV = torch.randn(2, 3, 5, dtype=torch.bfloat16)
-    assert mean_loss(logits_BTV, torch.zeros(2, 3, dtype=torch.long)).dtype == torch.float32

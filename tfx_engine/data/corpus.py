@@ -1,4 +1,4 @@
-"""Text as bytes: the language reference that every Python carries, a file, or the text files of a folder."""
+"""Text as bytes: one of the corpora that are always there, a file, or the text files of a folder."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from tfx_engine.data import grammar
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem
 
@@ -36,13 +37,13 @@ class Corpus:
         return hashlib.sha256(self.data.data).hexdigest()
 
 
-def open_corpus(path: str | None) -> Corpus:
-    """The corpus at a path, or Python's own reference. Raises ConfigError where it is missing or not text."""
+def open_corpus(path: str | None, name: str = "python") -> Corpus:
+    """The corpus at a path, or without one that of a name. Raises ConfigError where it is missing or not text."""
     if path is None:
-        return _python_reference()
+        return _grammar() if name == "grammar" else _python_reference()
     if not path:  # which would mean the folder that we happen to be in
         text = tr_mark("There is no file without a name.")
-        hint = tr_mark("Leave the key out for Python's own language reference.")
+        hint = tr_mark("Leave the key out for the corpus that data.corpus names.")
         raise _refused("no-such-file", Path(path), text, hint)
     place = _locate(path)
     try:
@@ -82,6 +83,11 @@ def _python_reference() -> Corpus:
 
     text = _SEPARATOR.join(topics[name].encode() for name in sorted(topics))
     return Corpus("Python language reference (pydoc_data.topics)", np.frombuffer(bytearray(text), np.uint8))
+
+
+@functools.cache
+def _grammar() -> Corpus:
+    return Corpus("sentences made by rules (grammar)", np.frombuffer(bytearray(grammar.write()), np.uint8))
 
 
 @functools.lru_cache(maxsize=4)

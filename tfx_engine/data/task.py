@@ -1,8 +1,13 @@
-"""What every task offers. B batch, T tokens."""
+"""The contract of a task. B batch, T tokens or frames, F numbers of a frame, A answers at a token.
+
+Shapes of a batch by the task's kind (`protocol.tasks`): language, tokens_BT and targets_BT; answers, tokens_BT and
+targets_BTA; classes, frames_BTF (float32) and targets_B. All else is int64; a target of -100 does not count.
+"""
 
 from __future__ import annotations
 
 import abc
+import hashlib
 from typing import Any
 
 import torch
@@ -12,46 +17,69 @@ from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.initial import generator_for
 from tfx_engine.techniques.loss import IGNORED as IGNORED
 
+Batch = tuple[Tensor, Tensor]  # inputs, targets
+_EVALUATED_BATCHES = 2
+_MOST_LABELS = 8192
+
 
 class Task(abc.ABC):
     """A source of batches, the same for the same seed whatever else is configured."""
 
     held_out_batches: int  # how many fixed batches of held-out data there are
+    evaluated_batches = _EVALUATED_BATCHES  # so many of them, always the same, make one evaluation
 
     def __init__(self, config: Config) -> None:
         self.seed, self.batch_size, self.context = config.seed, config.run.batch, config.model.context
+        self.vocab, self.card = config.vocab, config.task
 
-    def batch(self, step: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
-        """The batch of a step: inputs_BT and targets_BT, int64; a target of -100 does not count."""
+    def batch(self, step: int, device: torch.device | str = "cpu") -> Batch:
+        """The batch of a step: inputs and targets."""
         return self._move(self._make(generator_for(self.seed, "data", step), self.batch_size), device)
 
-    def held_out(self, index: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+    def held_out(self, index: int, device: torch.device | str = "cpu") -> Batch:
         """One of the `held_out_batches`, which no training step sees. Raises IndexError beyond them."""
         if not 0 <= index < self.held_out_batches:
             raise IndexError(f"there are {self.held_out_batches} held-out batches, not {index + 1}")
         return self._move(self._make_held_out(index), device)
 
     @abc.abstractmethod
-    def _make(self, generator: torch.Generator, size: int) -> tuple[Tensor, Tensor]:
+    def _make(self, generator: torch.Generator, size: int) -> Batch:
         """A batch of training data on the CPU."""
 
     @abc.abstractmethod
-    def _make_held_out(self, index: int) -> tuple[Tensor, Tensor]:
+    def _make_held_out(self, index: int) -> Batch:
         """A batch of held-out data on the CPU."""
 
     @abc.abstractmethod
     def facts(self) -> dict[str, Any]:
-        """What one must know to repeat it: for text the source, its bytes and SHA-256."""
+        """What one must know to repeat it: `source` in words, and `sha256` of what is named there."""
 
     @abc.abstractmethod
     def token_text(self, token: int) -> str:
-        """A short label for a token."""
+        """A short label for a token; of a task of the kind `classes`, for a place in the sample."""
+
+    def labels(self) -> list[str] | None:
+        """The labels of all tokens (or places); None where they are too many to be kept with a run."""
+        count = self.context if self.card.kind == "classes" else self.vocab
+        return [self.token_text(token) for token in range(count)] if count <= _MOST_LABELS else None
+
+    def bytes_of(self, targets: Tensor) -> int | None:
+        """Bytes of text behind the targets that count; None where the task is not made of text."""
+        return None
 
     @staticmethod
-    def _move(batch: tuple[Tensor, Tensor], device: torch.device | str) -> tuple[Tensor, Tensor]:
+    def _move(batch: Batch, device: torch.device | str) -> Batch:
         kind = torch.device(device).type
         if kind == "cpu":
             return batch
         if kind == "cuda":  # from pinned memory the copy does not wait for the device
             batch = batch[0].pin_memory(), batch[1].pin_memory()
         return batch[0].to(device, non_blocking=True), batch[1].to(device, non_blocking=True)
+
+
+def sha256_of(*tensors: Tensor) -> str:
+    """Hash of whole numbers, in hexadecimal: the same on every machine."""
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(tensor.contiguous().numpy().astype("<i8").tobytes())
+    return digest.hexdigest()

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
+from fractions import Fraction
 from typing import Any
 
 from tfx_engine.protocol.config import Config
-from tfx_engine.techniques.costs import OUTSIDE, PRODUCTS, STREAM, Work
+from tfx_engine.techniques.costs import INPUT, OUTSIDE, PRODUCTS, STREAM, Work
 from tfx_engine.techniques.counts import IN_BLOCKS, block_parts, chosen, together, work_of
 from tfx_engine.techniques.technique import Technique
 
@@ -24,17 +25,17 @@ from tfx_engine.techniques.technique import Technique
 class Flops:
     """FLOPs of one training step per token of its batch."""
 
-    forward: int
-    backward: int
-    recompute: int
+    forward: int | float  # not whole where a layer answers for a sample
+    backward: int | float
+    recompute: int | float
 
     @property
-    def model(self) -> int:
+    def model(self) -> int | float:
         """What the mathematics asks for: the numerator of MFU."""
         return self.forward + self.backward
 
     @property
-    def hardware(self) -> int:
+    def hardware(self) -> int | float:
         """What the device does, recomputation included."""
         return self.model + self.recompute
 
@@ -60,12 +61,16 @@ def flops_per_token(config: Config) -> Flops:
         backward += products
     needed = needed or is_tuned(OUTSIDE, "norm")
     linears = [linear for work in outside for linear in work.linears]
-    recompute, options_of_recompute = _technique(config, "recompute")
+    backward_outside = sum(x.products * x.share * (int(x.trained) + int(needed and x.source != INPUT)) for x in linears)
     return Flops(
-        forward=2 * (forward + sum(work.multiply_adds for work in outside)),
-        backward=2 * (backward + sum(linear.products * (int(linear.trained) + int(needed)) for linear in linears)),
-        recompute=2 * recompute.again(options_of_recompute, config, together(block)),
+        forward=_number(2 * (forward + sum(x.products * x.share for x in linears))),
+        backward=_number(2 * (backward + backward_outside)),
+        recompute=_number(2 * sum(t.again(o, config, together(block)) for t, o in chosen(config))),
     )
+
+
+def _number(value: int | Fraction) -> int | float:
+    return int(value) if value == int(value) else float(value)
 
 
 def _technique(config: Config, slot: str) -> tuple[Technique, Any]:

@@ -35,25 +35,28 @@ class AttentionMaps:
 @torch.no_grad()
 def capture_attention(
     model: nn.Module,
-    tokens_BT: Tensor,
+    inputs: Tensor,
     precision: AbstractContextManager[object],
     layer: int | None = None,
     head: int | None = None,
 ) -> AttentionMaps:
     """The maps of the batch's first sample: of all layers and heads, or of one head at full resolution.
 
+    `inputs`: tokens_BT, or frames_BTF, whose tokens are then the numbers of their places.
+
     Raises ValueError where the model has no such layer or head.
     """
     with evaluating(model), precision, record_attention(sample=0) as records:
-        model(tokens_BT[:1])
+        model(inputs[:1])
     chosen = _chosen(records, layer, head)
-    tokens = tokens_BT.shape[1]
+    tokens = records[0].q_HTK.shape[1] if records else inputs.shape[1]
+    tokens_T = torch.arange(tokens) if inputs.is_floating_point() else inputs[0]
     side = STORED_SIDE if head is None else FULL_SIDE
     pool = -(-tokens // side)
     maps = [_map(record, pool, head) for _, record in chosen]
     return AttentionMaps(
         layers=maps, layer_numbers=[number for number, _ in chosen], pool=pool,
-        tokens=tokens_BT[0].to("cpu", torch.int32).numpy(), head=head,
+        tokens=tokens_T.to("cpu", torch.int32).numpy(), head=head,
     )
 
 

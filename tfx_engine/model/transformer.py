@@ -1,6 +1,7 @@
 """The skeleton of every transformer: tokens in, logits out; what happens between is the techniques' business.
 
-B batch, T tokens, D width, V vocabulary. `stream` is x_BTD, or several of them where the residual has more.
+B batch, T tokens, D width, V vocabulary, F numbers of a frame, C classes. `stream` is x_BTD, or several of them where
+the residual has more.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from tfx_engine.techniques.residual import Residual
 
 
 class Transformer(nn.Module):
-    """tokens_BT (int64) -> logits_BTV. The loss is the training step's business; it begins at `hidden`."""
+    """tokens_BT (int64) -> logits_BTV; of a classifier, frames_BTF -> logits_BC (see `protocol.tasks`).
+
+    The loss is the training step's business; it begins at `hidden`.
+    """
 
     def __init__(
         self, *, embedding: nn.Module, position: Position, embedding_norm: nn.Module, blocks: list[nn.Module],
@@ -33,13 +37,16 @@ class Transformer(nn.Module):
         self.residual = residual
         self.recompute = recompute
 
-    def forward(self, tokens_BT: Tensor) -> Tensor:
-        """Scores of the whole vocabulary, for every token's successor."""
-        return self.head(self.hidden(tokens_BT))
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Scores of the whole vocabulary for every token's successor; of a classifier, of all classes for the sample.
 
-    def hidden(self, tokens_BT: Tensor) -> Tensor:
-        """What the head makes logits of: x_BTD."""
-        x_BTD = self.dropout(self.embedding_norm(self.position(self.embedding(tokens_BT))))
+        `inputs`: tokens_BT, int64, or frames_BTF.
+        """
+        return self.head(self.hidden(inputs))
+
+    def hidden(self, inputs: Tensor) -> Tensor:
+        """What the head makes logits of: x_BTD. With a class token T is one more than there are frames."""
+        x_BTD = self.dropout(self.embedding_norm(self.position(self.embedding(inputs))))
         context = AttentionContext(self.mask, self.position, x_BTD)
         stream = self.residual.enter(x_BTD)
         for index, block in enumerate(self.blocks):

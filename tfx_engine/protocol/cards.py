@@ -48,6 +48,7 @@ class TechniqueCard(msgspec.Struct, frozen=True, kw_only=True):
     requires: tuple[Rule, ...] = ()
     excludes: tuple[Rule, ...] = ()
     effects: tuple[Effect, ...] = ()
+    kinds: tuple[str, ...] = ()  # of tasks that it is for, as in `protocol.tasks.KINDS`; empty: all
 
 
 class SlotCard(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from tfx_engine.protocol.nesting import unfit
 from tfx_engine.protocol.options import OptionCard, check_value, option_cards
 from tfx_engine.protocol.problems import Problem, nearest
 from tfx_engine.protocol.sections import SECTIONS, Data, Model, Run
+from tfx_engine.protocol.tasks import TASKS, TaskCard
 from tfx_engine.protocol.written import in_words
 
 __all__ = [
@@ -54,8 +55,14 @@ class Config:
 
     @property
     def vocab(self) -> int:
-        """Size of the vocabulary; bytes unless set."""
-        return self.model.vocab or 256
+        """Size of the vocabulary; where it is not set, that of the tokenizer: 256 of bytes."""
+        bpe = self.data.task == "text" and self.data.tokenizer == "bpe"
+        return self.model.vocab or (self.data.bpe_vocab if bpe else 256)
+
+    @property
+    def task(self) -> TaskCard:
+        """The task as data."""
+        return TASKS[self.data.task]
 
     def use(self, slot: str) -> str:
         """The name of the technique in a slot."""
@@ -94,7 +101,10 @@ def parse_config(data: Mapping[str, Any], catalogue: Catalogue | None = None) ->
     problems += [p for p in (wrong_name, wrong_seed) if p]
     techniques = _techniques(data.get("techniques", {}), sections["data"].task, catalogue, problems)
     config = Config(name=name, seed=seed, techniques=techniques, **sections)
+    if "context" not in _table(data.get("model", {}), "model", []):
+        config = _with_own_length(config)
     problems += _check_sizes(config)
+    problems += _check_kinds(config, catalogue)
     problems += _check_rules(config, catalogue)
     return config, tuple(problems)
 
@@ -209,8 +219,48 @@ def _unknown_technique(slot: str, name: Any, catalogue: Catalogue) -> Problem:
     )
 
 
+def _own_length(config: Config) -> int | None:
+    """Tokens of a sample where its task decides that: its frames, and the class token where there is one."""
+    embedding = config.techniques.get("embedding")
+    class_token = embedding is not None and bool(embedding.options.get("class_token"))
+    return config.task.frames + class_token if config.task.frames else None
+
+
+def _with_own_length(config: Config) -> Config:
+    tokens = _own_length(config)
+    if tokens is None:
+        return config
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, context=tokens))
+
+
+def _check_kinds(config: Config, catalogue: Catalogue) -> Iterator[Problem]:
+    """Techniques that are made for another kind of task."""
+    for slot in catalogue.slots:
+        card = catalogue.find(slot.name, config.techniques[slot.name].use)
+        if card is not None and card.kinds and config.task.kind not in card.kinds:
+            yield Problem(
+                code="does-not-fit", path=f"techniques.{slot.name}.use", template=_MISFITS[config.task.kind],
+                hint_template=tr_mark("Choose {near!r}, or leave the slot out."),
+                args={"name": card.name, "task": config.data.task, "near": slot.default_for(config.data.task)},
+            )
+
+
+_MISFITS = {
+    "language": tr_mark("{name!r} is not for the task {task!r}, which gives tokens and asks for one at each of them."),
+    "answers": tr_mark("{name!r} is not for the task {task!r}, which asks for several answers at each token."),
+    "classes": tr_mark("{name!r} is not for the task {task!r}, which gives frames of numbers and asks for one class."),
+}
+
+
 def _check_sizes(config: Config) -> Iterator[Problem]:
-    m = config.model
+    m, tokens = config.model, _own_length(config)
+    if tokens is not None and m.context != tokens:
+        yield Problem(
+            code="context-is-given", path="model.context",
+            template="is {context} tokens, but a sample of the task {task!r} has {tokens}.",
+            hint_template="Leave it out, or set it to {tokens}.",
+            args={"context": m.context, "task": config.data.task, "tokens": tokens},
+        )
     if m.head_width is None and m.width % m.heads:
         fit = max(h for h in range(1, min(m.heads, m.width) + 1) if m.width % h == 0)
         yield Problem(

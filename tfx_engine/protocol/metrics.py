@@ -26,6 +26,11 @@ METRICS: dict[str, Metric] = {m.name: m for m in (
            definition=tr_mark("Mean cross-entropy of the step's targets, natural logarithm.")),
     Metric(name="held_out_loss", title=tr_mark("held-out loss"), unit="nats", better="lower",
            definition=tr_mark("Mean cross-entropy on data the model never trains on, without dropout.")),
+    Metric(name="accuracy", title=tr_mark("accuracy"), unit="", better="higher",
+           definition=tr_mark("Share of the held-out targets to which the model gives the highest score.")),
+    Metric(name="bits_per_byte", title=tr_mark("bits per byte"), unit="bits", better="lower",
+           definition=tr_mark("Held-out loss in bits for each byte of text, whatever the tokens: "
+                              "nats / ln 2 / bytes.")),
     Metric(name="step_ms", title=tr_mark("step time"), unit="ms", better="lower",
            definition=tr_mark("Wall time of one optimiser update, device-synchronised; of our probes only the gradient "
                               "norms are in it.")),

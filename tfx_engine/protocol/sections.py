@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from tfx_engine.protocol.options import option
+from tfx_engine.protocol.tasks import TASKS
 
 _TEN_TIMES = "about ten times a run, within the measuring budget"
 
@@ -29,10 +30,12 @@ class Model:
         help="Width of one head; free of width / heads where it is given.",
     )
     context: int = option(
-        256, kind="int", label="context", low=2, high=10_000_000, unit="tokens", help="Tokens per sample, T.",
+        256, kind="int", label="context", low=2, high=10_000_000, unit="tokens",
+        help="Tokens per sample, T. Digits and sounds come with a length of their own.",
     )
     vocab: int | None = option(
-        None, kind="int", label="vocabulary", low=2, high=10_000_000, unit="tokens", automatic="256 (bytes)",
+        None, kind="int", label="vocabulary", low=2, high=10_000_000, unit="tokens",
+        automatic="256 (bytes), or the tokens of bpe",
         help="Number of different tokens, V.",
     )
     bias: bool = option(
@@ -46,13 +49,26 @@ class Data:
     """What the model learns."""
 
     task: str = option(
-        "text", kind="choice", label="task", choices=("text", "copy", "recall"),
-        help="text: predict the next byte. copy: repeat a random sequence. "
-             "recall: look up the value of a key seen before.",
+        "text", kind="choice", label="task", choices=tuple(TASKS),
+        help=" ".join(f"{card.name}: {card.summary}" for card in TASKS.values()),
     )
     path: str | None = option(
-        None, kind="str", label="file or folder", automatic="the Python language reference",
+        None, kind="str", label="file or folder", automatic="the corpus",
         help="Text of your own: a file, or a folder whose text files are read in the order of their names.",
+    )
+    corpus: str = option(
+        "python", kind="choice", label="corpus", choices=("python", "grammar"),
+        help="Text where no file is given. python: the language reference, which differs a little between versions of "
+             "Python. grammar: sentences made by rules, the same everywhere.",
+    )
+    tokenizer: str = option(
+        "bytes", kind="choice", label="tokenizer", choices=("bytes", "bpe"),
+        help="bytes: every byte is a token. bpe: pieces of words, learned from the training part of the text by "
+             "joining the most frequent pair again and again.",
+    )
+    bpe_vocab: int = option(
+        1024, kind="int", label="tokens of bpe", low=257, high=8192, unit="tokens",
+        help="Different tokens of the tokenizer bpe: the 256 bytes, and joined ones.",
     )
     held_out: float = option(
         0.1, kind="float", label="held out", low=0.01, high=0.5,

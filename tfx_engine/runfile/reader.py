@@ -145,12 +145,15 @@ class RunReader(StepReader):
         """The evaluations on held-out data after a seq."""
         with self.reading():
             rows = self.rows(
-                "SELECT seq, step, t_ms, held_out_loss, tokens FROM evaluation WHERE seq > ? ORDER BY seq LIMIT ?",
-                after_seq, limit,
+                "SELECT seq, step, t_ms, held_out_loss, tokens, accuracy, bits_per_byte FROM evaluation"
+                " WHERE seq > ? ORDER BY seq LIMIT ?", after_seq, limit,
             )
             return [
-                Evaluation(seq, step, float(t_ms), float("nan") if loss is None else float(loss), tokens)
-                for seq, step, t_ms, loss, tokens in rows
+                Evaluation(
+                    seq, step, float(t_ms), float("nan") if loss is None else float(loss), tokens,
+                    *(None if value is None else float(value) for value in rest),
+                )
+                for seq, step, t_ms, loss, tokens, *rest in rows
             ]
 
     def device_samples(self, after_seq: int = 0, limit: int = LIMIT) -> dict[str, NDArray[Any]]:

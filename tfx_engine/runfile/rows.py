@@ -72,6 +72,8 @@ class Evaluation:
     t_ms: float
     held_out_loss: float  # NaN where it was not a number
     tokens: int
+    accuracy: float | None = None  # 0 to 1; None where the task has none
+    bits_per_byte: float | None = None  # None where the task is not made of text
 
 
 @dataclasses.dataclass(frozen=True)

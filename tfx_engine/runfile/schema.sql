@@ -1,10 +1,10 @@
--- TFX Workbench run file, schema 1. One file is one run. Open it with sqlite3, DuckDB or pandas.
+-- TFX Workbench run file, schema 2. One file is one run. Open it with sqlite3, DuckDB or pandas.
 -- Units are in the names. A reading that could not be had is NULL and has its reason in `missing`; 0 means zero.
 -- SQLite has no NaN: a loss that is not a number is NULL too, and an event names its step.
 -- An array blob is b"TA", flags (1: zlib), dimensions, dtype as numpy writes it in 4 bytes ("<f4"), the shape as
 -- int64, then the numbers; all little endian (arrays.py).
 PRAGMA application_id = 1413896241;  -- 0x54465831, "TFX1"
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 
 CREATE TABLE run (
   id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -95,7 +95,9 @@ CREATE TABLE attention (
 
 CREATE TABLE evaluation (
   seq INTEGER PRIMARY KEY, step INTEGER NOT NULL, t_ms REAL NOT NULL,
-  held_out_loss REAL, tokens INTEGER NOT NULL
+  held_out_loss REAL, tokens INTEGER NOT NULL,  -- nats, and over how many targets it is the mean
+  accuracy REAL,                      -- since schema 2: share of them that got the highest score, 0 to 1
+  bits_per_byte REAL                  -- since schema 2: of text, the same loss for each byte
 );
 
 CREATE TABLE device_sample (

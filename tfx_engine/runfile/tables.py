@@ -8,7 +8,7 @@ from importlib import resources
 from tfx_engine.protocol.metrics import CATEGORIES
 
 APPLICATION_ID = 0x54465831  # "TFX1"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SUFFIX = ".tfx"
 
 LAYER_COLUMNS = ("layer_grad_norm", "layer_update_ratio")
@@ -39,7 +39,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "attention": (
         "capture", "layer", "step", "t_ms", "pool", "head", "heads", "queries", "keys", "weights", "tokens",
     ),
-    "evaluation": ("step", "t_ms", "held_out_loss", "tokens"),
+    "evaluation": ("step", "t_ms", "held_out_loss", "tokens", "accuracy", "bits_per_byte"),
     "device_sample": ("t_ms", *DEVICE_READINGS),
     "event": ("t_ms", "at", "kind", "code", "template", "args"),
     "log": ("t_ms", "stream", "text"),

@@ -1,4 +1,8 @@
-"""Files of other versions: every released one opens, forever; a newer one is refused politely."""
+"""Files of other versions: every released one opens, forever; a newer one is refused politely.
+
+Who reads an old file sees it through views and leaves it as it is. Who writes to one (a run that was queued by an older
+program) brings the file itself up to date first.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,19 @@ from pathlib import Path
 from tfx_engine.runfile.errors import failure
 from tfx_engine.runfile.tables import SCHEMA_VERSION
 
+
+def _with_accuracy(connection: sqlite3.Connection) -> None:
+    connection.execute(
+        "CREATE TEMP VIEW evaluation AS SELECT *, NULL AS accuracy, NULL AS bits_per_byte FROM main.evaluation"
+    )
+
+
 # From a version to the next: views, as temporary tables of the reading connection, that make an old file look newer.
-# The file itself is never changed. Version 1 is the first.
-VIEWS: dict[int, Callable[[sqlite3.Connection], None]] = {}
+VIEWS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _with_accuracy}
+# The same for a file that is written to.
+CHANGES: dict[int, tuple[str, ...]] = {
+    1: ("ALTER TABLE evaluation ADD COLUMN accuracy REAL", "ALTER TABLE evaluation ADD COLUMN bits_per_byte REAL"),
+}
 
 
 def check_version(version: int, path: Path) -> None:
@@ -24,5 +38,28 @@ def check_version(version: int, path: Path) -> None:
 
 def make_current(connection: sqlite3.Connection, version: int) -> None:
     """Make a file of an older version readable as one of this version, on this connection alone."""
+    if version == SCHEMA_VERSION:
+        return
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute("PRAGMA query_only = OFF")  # which would refuse temporary views too
     for older in range(version, SCHEMA_VERSION):
         VIEWS[older](connection)
+    connection.execute("PRAGMA query_only = ON")
+
+
+def bring_up_to_date(connection: sqlite3.Connection) -> None:
+    """Make a file of an older version one of this version, whole or not at all. Raises sqlite3.Error."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version >= SCHEMA_VERSION:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for older in range(version, SCHEMA_VERSION):
+            for statement in CHANGES[older]:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

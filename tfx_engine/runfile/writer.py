@@ -34,6 +34,7 @@ from tfx_engine.runfile.recorder import Recorder
 from tfx_engine.runfile.seal import seal_connection
 from tfx_engine.runfile.tables import DEVICE_READINGS, ROLLUP_COLUMNS, STEP_COLUMNS
 from tfx_engine.runfile.texts import json_text
+from tfx_engine.runfile.upgrade import bring_up_to_date
 
 PATIENCE_S = 60.0  # of a caller whose buffer is full
 STATE_PATIENCE_S = 10.0
@@ -75,6 +76,7 @@ class RunWriter:
                 undo.callback(self._connection.close)
                 if not change_journal_mode(self._connection, "wal"):
                     raise failure("in-use", self.path, who="")
+                bring_up_to_date(self._connection)
                 reserve.make(self._local)
                 self._recorder = Recorder(self._connection, self.path, self._buffer, self.t_ms, on_error,
                                           lambda: reserve.give_up(self._local))
@@ -143,9 +145,12 @@ class RunWriter:
             values = (capture, layer, step, self._now(t_ms), pool, head, heads, queries, keys, weights, ids)
             self._put("attention", values, weights.nbytes + 500)
 
-    def evaluation(self, *, step: int, held_out_loss: float | None, tokens: int, t_ms: float | None = None) -> None:
-        """The mean loss over the held-out data, and over how many tokens."""
-        self._put("evaluation", (step, self._now(t_ms), held_out_loss, tokens), 200)
+    def evaluation(
+        self, *, step: int, held_out_loss: float | None, tokens: int, accuracy: float | None = None,
+        bits_per_byte: float | None = None, t_ms: float | None = None,
+    ) -> None:
+        """The mean loss over the held-out data, over how many tokens, and what share of them was right."""
+        self._put("evaluation", (step, self._now(t_ms), held_out_loss, tokens, accuracy, bits_per_byte), 200)
 
     def device_sample(self, *, t_ms: float | None = None, **readings: float | None) -> None:
         """What the machine does now, by the columns of `device_sample`. Raises TypeError for an unknown one."""

@@ -8,10 +8,12 @@ the closed forms are made, for every technique alike.
 from __future__ import annotations
 
 import dataclasses
+from fractions import Fraction
 
 from tfx_engine.protocol.config import Config
 
 STREAM = "stream"  # the source of a linear layer that reads the residual stream
+INPUT = "input"  # the source of one that reads the batch, which needs no gradient
 PRODUCTS = "products"  # the source of one that reads what attention read
 OUTSIDE = -1  # the number of the layer of what is in no block
 ROLES = ("query", "key", "value", "output", "feedforward")  # of linear layers: what adapters choose by
@@ -26,6 +28,7 @@ class Linear:
     output is added to that layer's. `adaptable`: whether it is an nn.Linear, which adapters may change; its module is
     called `name`. `roles`: what it does, where its name does not say it, see `roles_of`. `trained`: its weights are.
     `tuned`: something else is, on which its output depends, such as its bias; the output then needs a gradient.
+    `share`: of a sample's tokens, how many pass through it; outside blocks.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Linear:
     roles: tuple[str, ...] = ()
     trained: bool = True
     tuned: bool = False
+    share: int | Fraction = 1
 
     @property
     def weights(self) -> int:
@@ -54,7 +58,7 @@ class Linear:
 
     @property
     def products(self) -> int:
-        """Multiply-adds per token."""
+        """Multiply-adds for a token that passes through it."""
         return self.active * self.inputs * self.outputs
 
 

@@ -1,12 +1,13 @@
 """The slots of a transformer and its training, and what a technique of each must provide.
 
-Shapes: B batch, T tokens, D width, H query heads, G key heads, K head width, V vocabulary (or value width of a head).
+Shapes: B batch, T tokens, D width, H query heads, G key heads, K head width, V vocabulary (or value width of a head),
+F numbers of a frame. Logits are [B, T, V]; of A answers at each token [B, T, A, V]; of C classes [B, C].
 `stream` is x_BTD, or several of them where the residual has more. `context` is an `AttentionContext`, `shape` a
 `HeadShape`. Where nothing else is said, the technique has `build(options, config)`, which gives:
 
 | slot | build gives |
 | --- | --- |
-| embedding | nn.Module: tokens_BT -> x_BTD, `.weight` [V, D]; `.normed`, `.dropout`: what the sum with positions gets |
+| embedding | nn.Module: tokens_BT or frames_BTF -> x_BTD, `.weight`; `.normed`, `.dropout`: of the sum with positions |
 | position | Position (an nn.Module): what it adds to x_BTD, how it rotates q and k, what it adds to the scores |
 | mixer | `build(options, config, make_attention)`: nn.Module (x_BTD, context) -> x_BTD |
 | attention | `build(options, config, make_scores)`: nn.Module (x_BTD, context) -> x_BTD; see `scores.py` |
@@ -21,7 +22,7 @@ Shapes: B batch, T tokens, D width, H query heads, G key heads, K head width, V 
 | norm | nn.Module: x_BTD -> x_BTD |
 | placement | Placement: `.block(parts)`: (stream, context) -> stream; `.final_norm`, what it counts, `.gain` |
 | residual | Residual: `.connection(layer, branch)`: (stream, Branch, skip) -> stream, `.enter`, `.leave` |
-| head | `build(options, config, embedding, multiplier)`: nn.Module x_BTD -> logits_BTV, and `.project` |
+| head | `build(options, config, embedding, multiplier)`: nn.Module x_BTD -> logits, and `.project`; see `loss/` |
 | loss | Loss: (head, x_BTD, targets_BT, counted) -> nats |
 | init | Initial: `.fill(name, parameter, generator)`, `.rate`, `.attention_scale`, `.output_multiplier` |
 | recompute | Recompute: (index, block, stream, context) -> stream |
@@ -39,7 +40,7 @@ Shapes: B batch, T tokens, D width, H query heads, G key heads, K head width, V 
 
 | slot | reference |
 | --- | --- |
-| embedding | (module, tokens_BT) -> x_BTD |
+| embedding | (module, tokens_BT or frames_BTF) -> x_BTD |
 | position | (module, x_BTD, q_BHTK, k_BGTK, layer) -> Positioned |
 | feedforward, norm | (module, x_BTD) -> x_BTD |
 | mixer, attention | (module, x_BTD, context) -> x_BTD, with no other technique that acts on the scores |
@@ -52,7 +53,7 @@ Shapes: B batch, T tokens, D width, H query heads, G key heads, K head width, V 
 | kernel | (q_BHTK, k_BGSK, v_BGSV, scoring) -> y_BHTV |
 | placement, recompute, offload | (block, x_BTD, context) -> x_BTD |
 | residual | (module, stream, branch, skip) -> stream |
-| head | (module, x_BTD) -> logits_BTV |
+| head | (module, x_BTD) -> logits |
 | loss | (options, head, x_BTD, targets_BT) -> nats |
 | init | (options, config, name, parameter) -> (mean, deviation) of its numbers |
 | accumulation | (options, loss_of, batch) -> nats: a loss of the whole batch |
@@ -72,15 +73,14 @@ from __future__ import annotations
 
 from tfx_engine.protocol.cards import SlotCard
 from tfx_engine.protocol.marker import tr_mark
+from tfx_engine.protocol.tasks import CLASSIFICATION
 
 _ARCHITECTURE, _ATTENTION = tr_mark("Architecture"), tr_mark("Attention")
 _SPEED, _TRAINING = tr_mark("Memory and speed"), tr_mark("Training")
 
-_CLASSES = ("digits", "audio")  # tasks with frames of numbers in and one class out
-
 
 def _for_classes(name: str) -> dict[str, str]:
-    return dict.fromkeys(_CLASSES, name)
+    return dict.fromkeys(CLASSIFICATION, name)
 
 
 SLOTS: dict[str, SlotCard] = {s.name: s for s in (
@@ -97,9 +97,11 @@ SLOTS: dict[str, SlotCard] = {s.name: s for s in (
     SlotCard(name="residual", title=tr_mark("Residual"), group=_ARCHITECTURE, default="plain",
              summary=tr_mark("How a branch joins the stream.")),
     SlotCard(name="embedding", title=tr_mark("Embedding"), group=_ARCHITECTURE, default="token",
-             summary=tr_mark("How a token becomes a vector.")),
+             summary=tr_mark("How a token, or a frame of numbers, becomes a vector."),
+             task_defaults=_for_classes("frames")),
     SlotCard(name="head", title=tr_mark("Output head"), group=_ARCHITECTURE, default="tied",
-             summary=tr_mark("How a vector becomes a distribution over tokens.")),
+             summary=tr_mark("How vectors become a distribution over tokens, or over classes."),
+             task_defaults={**_for_classes("classes"), "multi_lag": "untied"}),
     SlotCard(name="mixer", title=tr_mark("Mixer"), group=_ARCHITECTURE, default="attention",
              summary=tr_mark("Whether tokens exchange information by attention at all.")),
     SlotCard(name="init", title=tr_mark("Initial weights"), group=_ARCHITECTURE, default="default",

@@ -15,6 +15,7 @@ from tfx_engine.protocol.cards import Effect, Guide, Rule, TechniqueCard
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import check_value, option_cards
 from tfx_engine.protocol.problems import Problem
+from tfx_engine.protocol.tasks import KINDS
 from tfx_engine.techniques.costs import Work
 from tfx_engine.techniques.slots import SLOTS
 
@@ -56,9 +57,9 @@ class Technique:
     """One technique. `build` and `reference` have the signature that the slot's contract in `slots.py` states.
 
     `module` is the file's `__name__`: its last part is the technique's name, its docstring the user's page.
-    `order` is the place within the slot, the plainest first. The closed forms, which the contract test counts after:
-    `work`, the linear layers and products of one block (of one connection in the slot `residual`, of the whole model
-    outside the slots in `counts.IN_BLOCKS`);
+    `order` is the place within the slot, the plainest first. `kinds` of tasks that it is for; empty: all. The closed
+    forms, which the contract test counts after: `work`, the linear layers and products of one block (of one connection
+    in the slot `residual`, of the whole model outside the slots in `counts.IN_BLOCKS`);
     `params`, the parameters that it brings to the whole model beside those; `again`, multiply-adds per token that
     run a second time, given a block's work. Of adapters: `adapts`, the work of a slot in a
     layer (`costs.OUTSIDE`: in no block) with what the adapter puts beside it and what of it is trained; `freezes`,
@@ -81,6 +82,7 @@ class Technique:
     requires: tuple[Rule, ...] = ()
     excludes: tuple[Rule, ...] = ()
     effects: tuple[Effect, ...] = ()
+    kinds: tuple[str, ...] = ()
     params: Callable[[Any, Config], int] = no_parameters
     work: Callable[[Any, Config], Work] = no_work
     again: Callable[[Any, Config, Work], int] = nothing_again
@@ -110,6 +112,8 @@ class Technique:
         for effect in self.effects:
             if effect.quantity not in _QUANTITIES or effect.sign not in ("+", "-", "0"):
                 yield f"the effect on {effect.quantity!r} ({effect.sign}) is not of a known kind"
+        if unknown := set(self.kinds) - set(KINDS):
+            yield f"there is no kind of task {min(unknown)!r}"
 
     @property
     def name(self) -> str:
@@ -126,5 +130,5 @@ class Technique:
         return TechniqueCard(
             name=self.name, slot=self.slot, title=self.title, short=self.short, summary=self.summary, doc=self.doc,
             paper=self.paper, guide=self.guide, options=option_cards(self.options), requires=self.requires,
-            excludes=self.excludes, effects=self.effects,
+            excludes=self.excludes, effects=self.effects, kinds=self.kinds,
         )

@@ -6,16 +6,14 @@ from collections.abc import Callable
 
 import torch
 
-from tfx_engine.data.task import IGNORED
 from tfx_engine.measure.attention import capture_attention
 from tfx_engine.measure.budget import Budget
-from tfx_engine.measure.evaluation import BATCHES, held_out_loss
+from tfx_engine.measure.evaluation import evaluate
 from tfx_engine.measure.memory import is_out_of_memory
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.train.control import ProbeRequest
 from tfx_engine.train.recorder import Recorder
 from tfx_engine.train.setup import Setup
-from tfx_engine.train.step import mean_loss
 
 _NO_MEMORY = tr_mark("A probe after step {step} was left out: {error}")
 _NOT_CAPTURED = tr_mark("The attention was not captured: {error}.")
@@ -26,7 +24,7 @@ class Probes:
 
     def __init__(self, setup: Setup, recorder: Recorder, budget: Budget) -> None:
         self._setup, self._recorder, self._budget = setup, recorder, budget
-        count = min(BATCHES, setup.task.held_out_batches)
+        count = min(setup.task.evaluated_batches, setup.task.held_out_batches)
         self._batches = [setup.task.held_out(i) for i in range(count)]
 
     def all(self, step: int) -> None:
@@ -56,21 +54,20 @@ class Probes:
             self._recorder.event("problem", "probe-out-of-memory", _NO_MEMORY, step=step, error=first_line)
 
     def evaluate(self, step: int) -> None:
-        """The held-out loss after `step` steps."""
+        """Held-out loss and accuracy after `step` steps."""
         if not self._batches:
             return
         training, device = self._setup.training, self._setup.device
         batches = [(inputs.to(device), targets.to(device)) for inputs, targets in self._batches]
-        loss, tokens = held_out_loss(training.model, batches, training.precision, mean_loss, IGNORED)
-        self._recorder.evaluation(loss, tokens, step)
+        self._recorder.evaluation(evaluate(training.model, batches, self._setup.task, training.precision), step)
 
     def attention(self, step: int, request: ProbeRequest | None = None) -> None:
         """The attention maps after `step` steps: all, or those of a request. A wrong request becomes an event."""
-        tokens_BT = self._sample()
+        inputs = self._sample()
         request = request or ProbeRequest()
         training = self._setup.training
         try:
-            maps = capture_attention(training.model, tokens_BT, training.precision(), request.layer, request.head)
+            maps = capture_attention(training.model, inputs, training.precision(), request.layer, request.head)
         except ValueError as error:
             self._recorder.event("problem", "no-such-head", _NOT_CAPTURED, error=str(error))
             return
@@ -78,5 +75,5 @@ class Probes:
             self._recorder.attention(maps, step)
 
     def _sample(self) -> torch.Tensor:
-        inputs_BT = self._batches[0][0] if self._batches else self._setup.task.batch(0)[0]
-        return inputs_BT[:1].to(self._setup.device)
+        inputs = self._batches[0][0] if self._batches else self._setup.task.batch(0)[0]
+        return inputs[:1].to(self._setup.device)

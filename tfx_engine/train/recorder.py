@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from tfx_engine.measure.attention import AttentionMaps
+from tfx_engine.measure.evaluation import HeldOut
 from tfx_engine.measure.memory_split import MemorySplit
 from tfx_engine.measure.readout import StepReading
 from tfx_engine.protocol.status import Phase
@@ -26,8 +27,8 @@ class Recorder(Protocol):
     def attention(self, maps: AttentionMaps, step: int) -> None:
         """The attention after so many steps."""
 
-    def evaluation(self, loss: float, tokens: int, step: int) -> None:
-        """The held-out loss after so many steps."""
+    def evaluation(self, held_out: HeldOut, step: int) -> None:
+        """What held-out data says after so many steps."""
 
     def missing(self, key: str, reason: str) -> None:
         """Why a figure is not there."""

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.amp import GradScaler
 from torch.optim import Optimizer
@@ -19,7 +18,7 @@ from tfx_engine.data.task import IGNORED
 from tfx_engine.model.transformer import Transformer
 from tfx_engine.techniques.loss import Loss
 
-Batch = tuple[Tensor, Tensor]  # inputs_BT, targets_BT (or targets_B), int64
+Batch = tuple[Tensor, Tensor]  # inputs_BT (or frames_BTF), targets_BT (or targets_BTA, or targets_B)
 Context = Callable[[], AbstractContextManager[object]]
 
 
@@ -109,11 +108,6 @@ def cut(batch: Batch, pieces: int) -> Iterator[Batch]:
         yield batch
     else:
         yield from zip(batch[0].tensor_split(pieces), batch[1].tensor_split(pieces), strict=True)
-
-
-def mean_loss(logits_BTV: Tensor, targets_BT: Tensor) -> Tensor:
-    """Mean cross-entropy in nats over the targets that count; computed in float32 whatever the model computes in."""
-    return F.cross_entropy(logits_BTV.flatten(0, -2).float(), targets_BT.flatten(), ignore_index=IGNORED)
 
 
 def set_learning_rate(optimizer: Optimizer, factor: float) -> None:

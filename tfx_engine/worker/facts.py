@@ -16,7 +16,6 @@ from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.techniques.optimizer import implementation_of
 from tfx_engine.train.setup import Setup
 
-_MOST_TOKEN_LABELS = 4096
 _NOT_DECLARED = tr_mark(
     "The techniques declare {declared} parameter(s), but the model has {actual}, so the FLOPs would be wrong too."
 )
@@ -57,8 +56,9 @@ def training_facts(setup: Setup) -> dict[str, Any]:
     if not missing_facts(setup):
         flops = flops_per_token(config)
         facts["flops_per_token"] = {"model": flops.model, "hardware": flops.hardware}
-    if config.vocab <= _MOST_TOKEN_LABELS:
-        facts["token_text"] = [setup.task.token_text(token) for token in range(config.vocab)]
+    labels = setup.task.labels()
+    if labels is not None:
+        facts["token_text"] = labels
     return facts
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from tfx_engine.measure.attention import AttentionMaps
 from tfx_engine.measure.device import DeviceSample
+from tfx_engine.measure.evaluation import HeldOut
 from tfx_engine.measure.memory_split import MemorySplit
 from tfx_engine.measure.readout import StepReading
 from tfx_engine.protocol.marker import tr_mark
@@ -60,8 +61,11 @@ class RunRecorder:
             layer_indices=maps.layer_numbers,
         )
 
-    def evaluation(self, loss: float, tokens: int, step: int) -> None:
-        self._writer.evaluation(step=step, held_out_loss=loss if math.isfinite(loss) else None, tokens=tokens)
+    def evaluation(self, held_out: HeldOut, step: int) -> None:
+        self._writer.evaluation(
+            step=step, held_out_loss=held_out.loss if math.isfinite(held_out.loss) else None, tokens=held_out.tokens,
+            accuracy=held_out.accuracy, bits_per_byte=held_out.bits_per_byte,
+        )
 
     def missing(self, key: str, reason: str) -> None:
         self._writer.missing(key, reason)

@@ -14,6 +14,7 @@ import numpy as np
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_engine.protocol.status import ENDED
+from tfx_engine.protocol.tasks import TASKS
 from tfx_workbench.runs.interval import Floats, Interval, median_interval
 
 if TYPE_CHECKING:
@@ -26,11 +27,14 @@ NO_STEPS = tr_mark("no step was measured")
 NOT_BUILT = tr_mark("the model was not built")
 NO_SPLIT = tr_mark("the memory was not split into categories")
 NOT_YET = tr_mark("the run has not ended")
+NOT_EVALUATED = tr_mark("no evaluation on the held-out data")
+NO_ANSWERS = tr_mark("text has no one right answer to count; its figure is bits per byte")
+NOT_SAID = tr_mark("the last evaluation did not say it")
 # Where a run file gives the reason of a missing reading under the name of its column.
 COLUMN_OF = {
     "memory_bytes.peak": "allocated_bytes", "memory_bytes.step_peak": "allocated_bytes",
     "memory_bytes.reserved": "reserved_bytes", "memory_bytes.device": "device_bytes", "memory_bytes.rss": "rss_bytes",
-    "loss.held_out": "held_out_loss",
+    "loss.held_out": "held_out_loss", "loss.bits_per_byte": "held_out_loss", "accuracy": "held_out_loss",
 }
 
 
@@ -74,6 +78,7 @@ def summarise(run: RunData, measured: Measured) -> dict[str, Any]:
         "memory_bytes": _memory(run, figures, measured), "category_peak_bytes": _category_peaks(run, figures),
         "predicted": figures.known("predicted", _nested(run.predictions), tr_mark("nothing was predicted")),
         "loss": _losses(run, figures),
+        "accuracy": figures.known("accuracy", _last(run, "accuracy"), _no_accuracy(run)),
         "flops_per_token": figures.group(
             "flops_per_token", _pick(facts, "flops_per_token", ("model", "hardware")), tr_mark("not counted")
         ),
@@ -157,13 +162,31 @@ def _category_peaks(run: RunData, figures: _Figures) -> dict[str, Any]:
 
 def _losses(run: RunData, figures: _Figures) -> dict[str, Any]:
     losses = run.steps.raw("loss")
-    held_out = run.evaluations[-1].held_out_loss if run.evaluations else None
     values = {"first": run.steps.first_loss, "final": float(losses[-1]) if len(losses) else None}
     reason = NO_STEPS if not len(losses) else tr_mark("the loss was not a number")
     return {
         **figures.group("loss", values, reason),
-        "held_out": figures.known("loss.held_out", held_out, tr_mark("no evaluation on the held-out data")),
+        "held_out": figures.known("loss.held_out", _last(run, "held_out_loss"), NOT_EVALUATED),
+        "bits_per_byte": figures.known("loss.bits_per_byte", _last(run, "bits_per_byte"), _no_bits(run)),
     }
+
+
+def _last(run: RunData, name: str) -> float | None:
+    """What the last evaluation on held-out data says."""
+    return getattr(run.evaluations[-1], name) if run.evaluations else None
+
+
+def _no_accuracy(run: RunData) -> str:
+    if not run.evaluations:
+        return NOT_EVALUATED
+    card = TASKS.get(str(run.info.config["data"].get("task")))
+    return NO_ANSWERS if card is not None and not card.accuracy else NOT_SAID
+
+
+def _no_bits(run: RunData) -> str:
+    if not run.evaluations:
+        return NOT_EVALUATED
+    return NOT_SAID if run.info.config["data"].get("task") == "text" else tr_mark("the task is not made of text")
 
 
 def _nested(predictions: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -10,14 +10,13 @@ from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 from tfx_engine.protocol.cards import Catalogue
 from tfx_engine.protocol.config import SECTIONS, TOP_CARDS
 from tfx_engine.protocol.options import OptionCard, option_cards
+from tfx_engine.protocol.tasks import TASKS
 from tfx_workbench.widgets.option_form import OptionForm
 from tfx_workbench.widgets.slot_row import FormState, SlotRow
 from tfx_workbench.widgets.words import shown
 
 _UNDER_ATTENTION = ("heads", "head_width")
 _COMMON_RUN = ("batch", "warmup_steps", "measure_steps", "device")
-# Fields that say nothing for the chosen task; they show again as soon as they differ from their default.
-_TASK_FIELDS = {"data.path": ("text",), "data.held_out": ("text",), "data.symbols": ("copy", "recall")}
 
 
 class TechniqueForm(QWidget):
@@ -101,10 +100,11 @@ class TechniqueForm(QWidget):
             row.show_state(state)
         for form in self.forms.values():
             form.show_state(state.values, state.problems, state.changed, state.warnings)
-        task = state.values.get("data.task", "text")
+        # What says nothing for the chosen task shows again as soon as it differs from its default.
+        task = TASKS.get(str(state.values.get("data.task")), TASKS["text"])
+        others = (f"data.{card.name}" for card in _cards("data") if card.name not in ("task", *task.options))
         self.forms["data"].hide_fields(frozenset(
-            path for path, tasks in _TASK_FIELDS.items()
-            if task not in tasks and path not in state.changed and path not in state.problems
+            path for path in others if path not in state.changed and path not in state.problems
         ))
         self._filter()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 VARIANTS: dict[str, list[dict[str, Any]]] = {
+    "classes": [{"pooling": "mean"}, {"bias": False}],  # the class token: see test_classification.py
     "tied": [{"softcap": 2.0}],
     "untied": [{"softcap": 2.0}],
 }

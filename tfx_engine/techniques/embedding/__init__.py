@@ -1,1 +1,1 @@
-"""Slot `embedding`: a module (tokens_BT) -> x_BTD with `.weight` [V, D] and `.dropout`."""
+"""Slot `embedding`: a module tokens_BT (or frames_BTF) -> x_BTD with `.weight` and `.dropout`."""

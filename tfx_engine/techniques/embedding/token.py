@@ -96,4 +96,5 @@ TECHNIQUE = Technique(
     options=Options,
     params=lambda options, config: config.vocab * config.model.width,
     effects=(Effect(quantity="parameters", sign="+", formula="vocabulary × width"),),
+    kinds=("language", "answers"),
 )

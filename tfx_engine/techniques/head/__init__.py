@@ -1,4 +1,7 @@
-"""Slot `head`: a module x_BTD -> logits_BTV; what the heads share. B batch, T tokens, D width, V vocabulary."""
+"""Slot `head`: a module x_BTD -> logits; what the heads over a vocabulary share.
+
+B batch, T tokens, D width, V vocabulary.
+"""
 
 from __future__ import annotations
 
@@ -49,9 +52,9 @@ def linear_reference(module: LinearHead, x_BTD: Tensor) -> Tensor:
     return logits_BTV if module.softcap is None else module.softcap * (logits_BTV / module.softcap).tanh()
 
 
-def head_work(config: Config, shared: bool) -> Work:
-    """One product with the table; `shared`: the table is counted elsewhere."""
-    return Work((Linear("head", config.model.width, config.vocab, shared=shared),))
+def head_work(config: Config, shared: bool, answers: int = 1) -> Work:
+    """One product with the table; `shared`: the table is counted elsewhere. `answers` at each token."""
+    return Work((Linear("head", config.model.width, answers * config.vocab, shared=shared),))
 
 
 def soft_cap(logits_BTV: Tensor, cap: float | None) -> Tensor:

@@ -58,4 +58,5 @@ TECHNIQUE = Technique(
         Effect(quantity="parameters", sign="-", formula="vocabulary × width fewer than untied"),
         Effect(quantity="flops", sign="0", formula="2 · vocabulary · width per token, as untied"),
     ),
+    kinds=("language",),
 )

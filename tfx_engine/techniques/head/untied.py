@@ -14,7 +14,7 @@ arXiv:1608.05859; used by Llama (2023), arXiv:2302.13971. Soft cap: Gemma 2 (202
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
@@ -23,19 +23,28 @@ from tfx_engine.techniques.technique import Technique
 
 
 class UntiedHead(LinearHead):
-    """x_BTD -> logits_BTV with a weight of its own."""
+    """x_BTD -> logits_BTV with a weight of its own; where a task asks for several answers, logits_BTAV."""
 
-    def __init__(self, vocab: int, width: int, softcap: float | None, multiplier: float) -> None:
+    def __init__(self, vocab: int, width: int, softcap: float | None, multiplier: float, answers: int = 1) -> None:
         super().__init__(softcap, multiplier)
-        self.weight = nn.Parameter(torch.empty(vocab, width))
+        self.answers = answers
+        self.weight = nn.Parameter(torch.empty(answers * vocab, width))
+
+    def project(self, x_BTD: Tensor) -> Tensor:
+        """Scores of all tokens of the vocabulary, for each answer."""
+        logits = super().project(x_BTD)
+        return logits if self.answers == 1 else logits.unflatten(-1, (self.answers, -1))
 
 
 def build(options: HeadOptions, config: Config, embedding: nn.Module, multiplier: float) -> nn.Module:
     """A head of its own."""
-    return UntiedHead(config.vocab, config.model.width, options.softcap, multiplier)
+    return UntiedHead(config.vocab, config.model.width, options.softcap, multiplier, config.task.answers)
 
 
-reference = linear_reference
+def reference(module: UntiedHead, x_BTD: Tensor) -> Tensor:
+    """The dot product with every row; the rows of one answer follow those of another."""
+    logits = linear_reference(module, x_BTD)
+    return logits if module.answers == 1 else torch.stack(logits.chunk(module.answers, dim=-1), dim=-2)
 
 
 TECHNIQUE = Technique(
@@ -53,10 +62,11 @@ TECHNIQUE = Technique(
     build=build,
     reference=reference,
     options=HeadOptions,
-    work=lambda options, config: head_work(config, shared=False),
+    work=lambda options, config: head_work(config, shared=False, answers=config.task.answers),
     effects=(
         Effect(quantity="parameters", sign="+", formula="vocabulary × width"),
         Effect(quantity="gradients", sign="+", formula="vocabulary × width × 4 bytes"),
         Effect(quantity="optimizer", sign="+", formula="vocabulary × width × 8 bytes with AdamW"),
     ),
+    kinds=("language", "answers"),
 )

@@ -11,7 +11,10 @@ IGNORED = -100  # a target that counts neither in the loss nor in its gradient
 
 
 class Prediction(NamedTuple):
-    """One thing that a head predicts: the target so many places further on, with its weight in the loss."""
+    """One thing that a head predicts: the target so many places further on, with its weight in the loss.
+
+    A head that answers for whole samples gives [B, D] in the place of x_BTD.
+    """
 
     x_BTD: Tensor  # what `head.project` makes logits of
     shift: int = 0

@@ -36,8 +36,6 @@ from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.mask import Mask
 from tfx_engine.techniques.technique import NoOptions, Technique
 
-NEXT_TOKEN_TASKS = ("text", "copy")
-
 
 class BidirectionalMask(Mask):
     """The whole square."""
@@ -49,7 +47,7 @@ class BidirectionalMask(Mask):
 
 def check(options: NoOptions, config: Config) -> Iterator[Problem]:
     """Refuse tasks whose answer is the next token of the input."""
-    if config.data.task in NEXT_TOKEN_TASKS:
+    if config.task.next_token:
         yield Problem(
             code="answer-leaks", path="techniques.mask.use",
             template="'bidirectional' lets every token see the next one, which is the answer of the task {task!r}.",
