@@ -82,25 +82,35 @@ def _backward(parts: Iterable[Work], needed: bool, norms_tuned: bool) -> tuple[i
 
     `needed`: its input does; `norms_tuned`: what the branches read does in any case, through the norms before them.
     """
-    total, stream = 0, needed
+    total, stream, found = 0, needed, False
     needs = {STREAM: needed or norms_tuned}
     for part in parts:
-        read = False
-        for linear in part.linears:
-            if linear.source == PRODUCTS and not read:
-                read, (products, needs[PRODUCTS]) = True, _products_backward(part, needs)
-                total += products
-            total += linear.products * (int(linear.trained) + int(needs[linear.source]))
-            needs[linear.name] = linear.trained or linear.tuned or needs[linear.source]
-            if linear.beside and needs[linear.name]:  # their outputs are added up
-                needs[linear.beside] = True
-        found = part.tuned or any(needs[linear.name] for linear in part.linears)
-        if not read:  # nothing but the stream reads them
-            products, products_found = _products_backward(part, needs)
-            total, found = total + products, found or products_found
-        stream = stream or found
-        needs[STREAM] = stream or norms_tuned
-    return total, stream
+        if part.slot == "residual":  # a branch begins: it reads what those before it have written
+            stream = stream or found
+            needs[STREAM] = stream or norms_tuned
+        products, wanted = _part_backward(part, needs)
+        total, found = total + products, found or wanted
+        if part.slot == "residual" and part.linears:  # it has made what the branch reads
+            needs[STREAM] = needs[STREAM] or wanted
+    return total, stream or found
+
+
+def _part_backward(part: Work, needs: dict[str, bool]) -> tuple[int, bool]:
+    """The same of one part. `needs`: whether the output of a layer needs a gradient, by name; its own are added."""
+    total, read = 0, False
+    for linear in part.linears:
+        if linear.source == PRODUCTS and not read:
+            read, (products, needs[PRODUCTS]) = True, _products_backward(part, needs)
+            total += products
+        total += linear.products * (int(linear.trained) + int(needs[linear.source]))
+        needs[linear.name] = linear.trained or linear.tuned or needs[linear.source]
+        if linear.beside and needs[linear.name]:  # their outputs are added up
+            needs[linear.beside] = True
+    found = part.tuned or any(needs[linear.name] for linear in part.linears)
+    if read:
+        return total, found
+    products, wanted = _products_backward(part, needs)  # nothing but the stream reads them
+    return total + products, found or wanted
 
 
 def _products_backward(part: Work, needs: dict[str, bool]) -> tuple[int, bool]:

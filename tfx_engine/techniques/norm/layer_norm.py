@@ -1,12 +1,25 @@
 """Layer norm: every token's vector is brought to mean 0 and variance 1, then scaled and shifted by trained weights.
 
-What it is: mean and variance are taken over the d numbers of one token, so nothing depends on the batch or on other
-tokens.
+What it is: mean and variance are taken over the d numbers of one token, so nothing depends on the batch, on the length
+of the text or on other tokens: it works the same in training and in use, for one sample or a thousand. Whatever the
+size of its input, the output has a known size, and so have the gradients of what follows. The trained weight g then
+gives each of the d numbers a scale of its own, and the bias b an offset.
+
+The norm forgets two things about a vector: its mean and its length. That is the point, and it is also why the weights
+before a norm can grow without changing what the model computes.
 
 Formula: y = (x - mean) / sqrt(variance + ε) · g + b
 
-What it costs: 2 · d parameters per norm. Mean and 1/deviation are kept for the backward pass, two numbers per token,
-beside the input.
+The variance is the mean of the squares, over d and not over d - 1. ε keeps the division away from zero: it matters
+where a vector is nearly constant, and in low precision.
+
+What it costs: 2 · d parameters per norm, d without the bias. Mean and 1/deviation are kept for the backward pass, two
+numbers per token, beside the input. It is bound by memory traffic, not by arithmetic: it reads and writes the vector
+for a handful of operations per number.
+
+When to choose it: it is the norm of the original transformer, of BERT, GPT-2, OPT, BLOOM and ViT, and what a repetition
+of them needs. MPT and Cohere leave out the bias, which changes little. Where you design a new model, RMS norm does
+about the same with less work.
 
 Paper: Ba, Kiros, Hinton, "Layer Normalization" (2016), arXiv:1607.06450.
 """
@@ -33,11 +46,14 @@ class Options:
         1e-5, kind="float", label="ε", low=1e-12, high=0.1,
         help="Added to the variance before the root. GPT-2 uses 1e-5, BERT 1e-12, ViT 1e-6.",
     )
+    bias: bool = option(
+        True, kind="bool", label="bias", help="Shift every number by a trained offset. MPT and Cohere have none.",
+    )
 
 
 def build(options: Options, config: Config) -> nn.Module:
     """A norm over the model's width."""
-    return nn.LayerNorm(config.model.width, eps=options.epsilon)
+    return nn.LayerNorm(config.model.width, eps=options.epsilon, bias=options.bias)
 
 
 def reference(module: nn.LayerNorm, x_BTD: Tensor) -> Tensor:
@@ -45,12 +61,13 @@ def reference(module: nn.LayerNorm, x_BTD: Tensor) -> Tensor:
     width = x_BTD.shape[-1]
     centred_BTD = x_BTD - x_BTD.sum(dim=-1, keepdim=True) / width
     variance_BT1 = (centred_BTD * centred_BTD).sum(dim=-1, keepdim=True) / width
-    return centred_BTD / torch.sqrt(variance_BT1 + module.eps) * module.weight + module.bias
+    y_BTD = centred_BTD / torch.sqrt(variance_BT1 + module.eps) * module.weight
+    return y_BTD if module.bias is None else y_BTD + module.bias
 
 
 def params(options: Options, config: Config) -> int:
-    """2 d per norm."""
-    return norm_count(config) * 2 * config.model.width
+    """2 d per norm, d without the bias."""
+    return norm_count(config) * (1 + int(options.bias)) * config.model.width
 
 
 TECHNIQUE = Technique(
@@ -70,7 +87,7 @@ TECHNIQUE = Technique(
     options=Options,
     params=params,
     effects=(
-        Effect(quantity="parameters", sign="+", formula="2 · width per norm"),
+        Effect(quantity="parameters", sign="+", formula="2 · width per norm (width without bias)"),
         Effect(quantity="activations", sign="+", formula="per token: the input, mean and 1/deviation"),
     ),
 )

@@ -1,14 +1,25 @@
 """Pre-norm: the norm stands before attention and feed-forward, inside the branch.
 
-What it is: the residual stream itself is never normalised, so there is a straight path from the loss to the first
-block and gradients reach every depth. Its size grows with depth instead, and one more norm stands before the head.
+What it is: the residual stream itself is never normalised. Each branch reads a normed copy of it and adds what it
+found, so there is a straight path from the loss to the first block, on which no weight and no norm stands, and
+gradients reach every depth. One more norm stands before the head, because what arrives there is the sum of all
+branches.
 
 Formula, per block:
     x = x + Attention(Norm(x))
     x = x + FeedForward(Norm(x))
 
+At the beginning every branch adds about as much as the others, so the stream's variance grows in proportion to depth,
+and a late branch changes it relatively little. That is the reason for the calm gradients, and also for the complaint
+about it: the last blocks of very deep models do little.
+
 What it costs: two norms per block and one at the end. At initialisation the gradient of the last feed-forward shrinks
-with depth L like 1 / sqrt(L), which is why it trains without warm-up.
+with depth L like 1 / sqrt(L), which is why it trains without warm-up. A block ends with a sum, which keeps nothing for
+the backward pass, so recomputing it may spare its last matrix product.
+
+When to choose it: it is the standard of language models since GPT-2, and forgives most. When not: if activations grow
+until low precision hurts, look at peri-norm, which norms the branches' outputs too; if you repeat the original
+transformer or BERT, you need post-norm.
 
 Paper: Xiong and others, "On Layer Normalization in the Transformer Architecture" (2020), arXiv:2002.04745; GPT-2.
 """

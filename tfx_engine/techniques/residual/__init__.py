@@ -1,14 +1,18 @@
 """Slot `residual`: how a branch (attention, feed-forward) joins the stream. B batch, T tokens, D width.
 
-The stream is x_BTD, or several of them, [B, T, N, D]: `enter` makes it, `leave` makes one of it again.
+The stream is x_BTD, or several of them, [B, T, N, D]: `enter` makes it, `leave` makes one of it again. Norms that stand
+outside a connection see the whole stream, and norm its last dimension.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor, nn
+
+from tfx_engine.protocol.config import Config
+from tfx_engine.techniques.costs import Work
 
 Branch = Callable[[Tensor], Tensor]  # x_BTD -> y_BTD
 
@@ -24,3 +28,25 @@ class Residual(Protocol):
 
     def leave(self, stream: Tensor) -> Tensor:
         """x_BTD after the last block."""
+
+
+class OneStream:
+    """What residuals with a single stream share."""
+
+    def enter(self, x_BTD: Tensor) -> Tensor:
+        """The input itself."""
+        return x_BTD
+
+    def leave(self, stream: Tensor) -> Tensor:
+        """The stream itself."""
+        return stream
+
+
+def skipped(x_BTD: Tensor, skip: float) -> Tensor:
+    """What of the stream a sum gets."""
+    return x_BTD if skip == 1.0 else x_BTD * skip
+
+
+def keeps_branch(options: Any, config: Config) -> Work:
+    """The `work` of a residual that multiplies what a branch found: its output is kept, or what multiplies it."""
+    return Work(keeps_after=True)
