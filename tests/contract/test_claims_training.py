@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tests.helpers.training import small_setup, split_of_step
+from tests.helpers.tiny import tiny_config
+from tests.helpers.training import recorded, small_setup, split_of_step
 from tfx_engine.measure.memory_split import MemorySplit
+from tfx_engine.model.validate import validate
+from tfx_engine.protocol.config import parse_config
 from tfx_engine.protocol.metrics import CATEGORIES
+from tfx_engine.techniques import catalogue
+from tfx_engine.techniques.catalogue import discover
+from tfx_engine.techniques.precision import PlainPrecision
 from tfx_engine.train.setup import Setup
 from tfx_engine.train.step import cut, train_step
 
@@ -94,3 +102,72 @@ def test_the_memory_split_finds_the_state_that_an_optimizer_keeps(optimizer: Any
     weights = sum(p.numel() for p in setup.training.model.parameters())
     assert own_peak(split, "optimizer") / weights == pytest.approx(bytes_per_weight, rel=0.15, abs=0.05)
     assert split.timeline[-1, CATEGORIES.index("temporary")] == 0
+
+
+# -------------------------------------------------------------------------- weights that move within the backward pass
+
+IN_BACKWARD = {"update": "in_backward"}
+
+
+@pytest.mark.parametrize("techniques", [
+    {"optimizer": {"use": "sgd", "momentum": 0.0}}, {"optimizer": "adamw"}, {"optimizer": "muon"},
+    {"optimizer": "lion"}, {"optimizer": "adafactor"}, {"optimizer": {"use": "adamw_8bit", "smallest": 1, "block": 8}},
+    {"recompute": "every_block", "schedule": "linear"}, {"adapter": "lora"}, {"head": "untied", "schedule": "cosine"},
+], ids=str)  # fmt: skip
+def test_moving_weights_within_the_backward_pass_changes_no_number_of_training(techniques: dict[str, Any]) -> None:
+    usual, passing = small_setup(techniques), small_setup({**techniques, **IN_BACKWARD})
+    for index in range(4):
+        batch = usual.task.batch(index)
+        losses = [train_step(setup.training, batch, index) for setup in (usual, passing)]
+        assert torch.equal(*losses)
+    for ours, theirs in zip(usual.training.model.parameters(), passing.training.model.parameters(), strict=True):
+        assert torch.equal(theirs, ours)
+
+
+def test_gradients_that_do_not_stay_are_measured_all_the_same() -> None:
+    sections: dict[str, Any] = {"run": {"warmup_steps": 1, "measure_steps": 12, "memory_every": 5}}
+    usual = recorded(small_setup({"schedule": "linear"}, **sections))
+    passing = recorded(small_setup({"schedule": "linear", **IN_BACKWARD}, **sections))
+    assert passing.losses == usual.losses
+    for ours, theirs in zip(usual.readings, passing.readings, strict=True):
+        np.testing.assert_allclose(theirs.layer_grad_norm, ours.layer_grad_norm, rtol=1e-5)
+        assert theirs.grad_norm == pytest.approx(ours.grad_norm) and theirs.learning_rate == ours.learning_rate
+        assert (theirs.update_ratio is None) == (ours.update_ratio is None)
+        assert ours.update_ratio is None or theirs.update_ratio == pytest.approx(ours.update_ratio, rel=1e-4)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", {"use": "sgd", "momentum": 0.0}], ids=str)
+def test_moving_weights_within_the_backward_pass_keeps_few_gradients_at_a_time(optimizer: Any) -> None:
+    sections: dict[str, Any] = {"model": {**SIZES, "width": 128, "context": 8}, "run": {"batch": 1}}
+    techniques = {"optimizer": optimizer, "head": "untied"}
+    usual = split_of_step(small_setup(techniques, **sections), step=3)
+    setup = small_setup({**techniques, **IN_BACKWARD}, **sections)
+    passing = split_of_step(setup, step=3)
+    weights = 4 * sum(p.numel() for p in setup.training.model.parameters())
+    assert own_peak(usual, "gradients") == weights
+    assert 0 < own_peak(passing, "gradients") < 0.25 * weights
+    assert passing.peak_bytes < usual.peak_bytes - 0.6 * weights
+    assert own_peak(passing, "optimizer") == own_peak(usual, "optimizer")
+    assert own_peak(passing, "temporary") <= own_peak(usual, "temporary") + weights / 10
+    assert sum(passing.at_peak.values()) == passing.peak_bytes
+    assert [name for name, _, _ in passing.phases] == ["forward", "loss", "backward", "optimizer"]
+    assert setup.training.optimizer.watchers == []
+
+
+def test_an_update_within_the_backward_pass_refuses_what_needs_all_gradients_at_once() -> None:
+    wanted = {"update": "in_backward", "clip": "norm", "accumulation": "micro_batches"}
+    _, problems = parse_config({"techniques": wanted})
+    assert sorted(problem.args["slot"] for problem in problems) == ["accumulation", "clip"]
+
+
+class Scaled(PlainPrecision):
+    def scaler(self, device_type: str) -> Any:
+        return torch.amp.GradScaler(device_type)
+
+
+def test_an_update_within_the_backward_pass_refuses_loss_scaling(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiny_config(IN_BACKWARD)
+    assert not validate(config)
+    precision = dataclasses.replace(discover()["precision", "float32"], build=lambda options, config: Scaled())
+    monkeypatch.setattr(catalogue, "_in_use", lambda: {**discover(), ("precision", "float32"): precision})
+    assert [problem.path for problem in validate(config)] == ["techniques.update.use"]

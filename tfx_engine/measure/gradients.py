@@ -28,12 +28,23 @@ class LayerNorms:
         self.parameters: list[nn.Parameter] = [p for _, p in named]
         self.layers = layers
         self._layer_of = [layer_of[name] for name, _ in named]
+        self._place = {parameter: place for place, parameter in enumerate(self.parameters)}
+        self._taken: dict[int, Tensor] = {}  # norms that `take` has read since the last `of_gradients`
         self._groups: dict[tuple[torch.device, tuple[bool, ...]], tuple[Tensor, Tensor]] = {}
 
     def of_gradients(self) -> Tensor:
         """float32 [L]: norm of each layer's gradients; NaN where a layer has none."""
+        if self._taken:
+            taken, self._taken = self._taken, {}
+            have = tuple(place in taken for place in range(len(self.parameters)))
+            return self._by_layer([taken[place] for place in sorted(taken)], have)
         have = tuple(p.grad is not None for p in self.parameters)
         return self._norms([p.grad for p in self.parameters if p.grad is not None], have)
+
+    def take(self, parameter: nn.Parameter) -> None:
+        """Read one gradient that will be gone when the backward pass is over; `of_gradients` then tells it."""
+        assert parameter.grad is not None
+        self._taken[self._place[parameter]] = torch.linalg.vector_norm(parameter.grad, dtype=torch.float32)
 
     def of(self, tensors: Sequence[Tensor]) -> Tensor:
         """float32 [L]: norm of each layer's tensors, which are parallel to `parameters`."""
@@ -42,7 +53,10 @@ class LayerNorms:
     def _norms(self, tensors: list[Tensor], have: tuple[bool, ...]) -> Tensor:
         if not tensors:
             return torch.full((self.layers,), math.nan)
-        norms_P = torch.stack(torch._foreach_norm(tensors, 2, torch.float32))  # type: ignore[arg-type]
+        return self._by_layer(torch._foreach_norm(tensors, 2, torch.float32), have)  # type: ignore[arg-type]
+
+    def _by_layer(self, norms: Sequence[Tensor], have: tuple[bool, ...]) -> Tensor:
+        norms_P = torch.stack(list(norms))
         empty_L, index_P = self._group(norms_P.device, have)
         return empty_L.index_add(0, index_P, norms_P.square_()).sqrt_()
 

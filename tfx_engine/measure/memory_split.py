@@ -6,7 +6,7 @@ belongs to a category for its whole life:
 
 | category | which blocks of the step |
 | --- | --- |
-| gradients | the storages that `p.grad` holds when the backward pass is over |
+| gradients | the storages that `p.grad` holds when the backward pass is over, or held when weights moved within it |
 | optimizer | the storages that the optimiser's state holds after the step |
 | activations | made in forward, loss or recompute, and outliving that part |
 | other | made outside every part, or for the workbench's own readings |
@@ -27,14 +27,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.profiler import record_function
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from tfx_engine.measure.memory_events import AllocatorRecording, Change, Range
 from tfx_engine.measure.parts import MEASURE, PREFIX
 from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_engine.techniques.adapter import is_adapter
 from tfx_engine.techniques.recompute import RECOMPUTE_MARK
+from tfx_engine.techniques.update import watchers_of
 
 RECOMPUTE = RECOMPUTE_MARK.removeprefix(PREFIX)
+GRADIENT = "gradient"  # a moment at which one gradient was there that did not stay until the backward pass was over
 TIMELINE_POINTS = 400
 _NUMBER = {name: i for i, name in enumerate(CATEGORIES)}
 _KEPT_FOR_BACKWARD = frozenset({"forward", "loss", RECOMPUTE})
@@ -96,7 +100,16 @@ def _hold(storages: Storages, tensor: Tensor, category: str, device: torch.devic
 def _state_tensors(optimizer: Optimizer | None) -> list[Tensor]:
     if optimizer is None:
         return []
-    return [v for state in optimizer.state.values() for v in state.values() if isinstance(v, Tensor)]
+    kept = [v for state in optimizer.state.values() for v in state.values() if isinstance(v, Tensor)]
+    return [plain for tensor in kept for plain in _plain(tensor)]
+
+
+def _plain(tensor: Tensor) -> list[Tensor]:
+    """The tensor, or those that a wrapper such as a quantised one consists of."""
+    if not is_traceable_wrapper_subclass(tensor):
+        return [tensor]
+    names, _ = tensor.__tensor_flatten__()
+    return [plain for name in names for plain in _plain(getattr(tensor, name))]
 
 
 class MemoryProbe:
@@ -107,16 +120,26 @@ class MemoryProbe:
         self._base = known_storages(model, optimizer, batch, device)
         self._uncounted = _beyond(self._base, device)
         self._gradients: set[int] = set()
+        self._passing: list[int] = []  # addresses of gradients that do not stay, in the order in which they were there
         self._state: set[int] = set()
         self._recording = AllocatorRecording(device)
 
     def __enter__(self) -> MemoryProbe:
+        if (watchers := watchers_of(self._optimizer)) is not None:
+            watchers.append(self._passes)
         self._recording.__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:
         self._state = {t.untyped_storage().data_ptr() for t in _state_tensors(self._optimizer)}
         self._recording.__exit__(*error)
+        if (watchers := watchers_of(self._optimizer)) is not None:
+            watchers.remove(self._passes)
+
+    def _passes(self, parameter: nn.Parameter) -> None:
+        with record_function(PREFIX + GRADIENT):
+            if parameter.grad is not None:
+                self._passing.append(parameter.grad.untyped_storage().data_ptr())
 
     def gradients_are_there(self) -> None:
         """To be called between backward and optimizer, while the gradients exist."""
@@ -126,8 +149,11 @@ class MemoryProbe:
         """What was recorded, by category."""
         recording = self._recording
         blocks = _blocks(self._base, recording.changes)
-        _classify(blocks, recording.ranges, self._gradients, self._state)
-        split = _replay(blocks, recording.ranges, self._uncounted)
+        moments = [r.start_ns for r in recording.ranges if r.name == GRADIENT]
+        ranges = [r for r in recording.ranges if r.name != GRADIENT]
+        passing = set(zip(self._passing, moments, strict=False))
+        _classify(blocks, ranges, self._gradients, self._state, passing)
+        split = _replay(blocks, ranges, self._uncounted)
         return dataclasses.replace(split, kernels=tuple(sorted(recording.kernels)))
 
 
@@ -152,16 +178,19 @@ def _blocks(base: Storages, changes: Sequence[Change]) -> list[_Block]:
     return blocks
 
 
-def _classify(blocks: Iterable[_Block], ranges: Sequence[Range], gradients: set[int], state: set[int]) -> None:
-    """Give every block of the step its category."""
-    outer = _Timeline([r for r in ranges if r.name != RECOMPUTE])
-    recompute = _Timeline([r for r in ranges if r.name == RECOMPUTE])
+def _classify(
+    blocks: Sequence[_Block], ranges: Sequence[Range], gradients: set[int], state: set[int],
+    passing: Iterable[tuple[int, int]] = (),
+) -> None:
+    """Give every block of the step its category. `passing`: (address, moment) of gradients that did not stay."""
+    outer, inner = map(_Timeline, _nested(ranges))
+    passed = _alive(blocks, passing)
     backward_end = max((r.end_ns for r in ranges if r.name == "backward"), default=0)
     for block in blocks:
         if block.born_ns == 0:
             continue  # of the base
-        part = recompute.at(block.born_ns) or outer.at(block.born_ns)
-        if block.ptr in gradients and block.born_ns <= backward_end < block.died_ns:
+        part = inner.at(block.born_ns) or outer.at(block.born_ns)
+        if id(block) in passed or (block.ptr in gradients and block.born_ns <= backward_end < block.died_ns):
             block.category = "gradients"
         elif block.ptr in state and block.died_ns == _FOREVER:
             block.category = "optimizer"
@@ -169,6 +198,23 @@ def _classify(blocks: Iterable[_Block], ranges: Sequence[Range], gradients: set[
             block.category = "other"
         elif part.name in _KEPT_FOR_BACKWARD and block.died_ns > part.end_ns:
             block.category = "activations"
+
+
+def _nested(ranges: Sequence[Range]) -> tuple[list[Range], list[Range]]:
+    """(the parts of a step, what lies within one of them: recomputation, readings while weights move)."""
+    outer: list[Range] = []
+    inner: list[Range] = []
+    for r in ranges:
+        (inner if outer and r.start_ns < outer[-1].end_ns else outer).append(r)
+    return outer, inner
+
+
+def _alive(blocks: Sequence[_Block], moments: Iterable[tuple[int, int]]) -> set[int]:
+    """`id` of the block that lived at each (address, moment)."""
+    at: dict[int, list[int]] = {}
+    for ptr, t_ns in moments:
+        at.setdefault(ptr, []).append(t_ns)
+    return {id(b) for b in blocks if any(b.born_ns <= t_ns < b.died_ns for t_ns in at.get(b.ptr, ()))}
 
 
 class _Timeline:
@@ -204,7 +250,9 @@ def _replay(blocks: Sequence[_Block], ranges: Sequence[Range], uncounted: int) -
     bytes_NC = change.cumsum(axis=0)
     zero_ns = min([r.start_ns for r in ranges] + [t for t, _, _ in events], default=0)
     time_ms = np.array([0] + [t - zero_ns for t, _, _ in events], np.int64) / 1e6
-    phases = [(r.name, (r.start_ns - zero_ns) / 1e6, (r.end_ns - zero_ns) / 1e6) for r in ranges]
+    outer, inner = _nested(ranges)
+    shown = sorted([*outer, *(r for r in inner if r.name == RECOMPUTE)], key=lambda r: r.start_ns)
+    phases = [(r.name, (r.start_ns - zero_ns) / 1e6, (r.end_ns - zero_ns) / 1e6) for r in shown]
     return _summary(bytes_NC, time_ms, phases)
 
 

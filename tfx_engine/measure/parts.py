@@ -21,4 +21,8 @@ class Parts:
     def __call__(self, name: str) -> AbstractContextManager[object]:
         """A range `tfx:<name>` where a profiler looks; next to nothing where none does."""
         self.current = name
+        return self.within(name)
+
+    def within(self, name: str) -> AbstractContextManager[object]:
+        """The same within another part, which stays the current one."""
         return record_function(PREFIX + name) if torch.autograd._profiler_enabled() else _NOTHING

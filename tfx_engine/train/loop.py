@@ -11,6 +11,8 @@ import dataclasses
 import math
 import time
 
+from torch import nn
+
 from tfx_engine.measure.budget import Budget
 from tfx_engine.measure.clock import Clock
 from tfx_engine.measure.gradients import LayerNorms, UpdateRatio
@@ -20,6 +22,7 @@ from tfx_engine.measure.parts import MEASURE, Parts
 from tfx_engine.measure.readout import Readout, StepReading
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.status import Phase
+from tfx_engine.techniques.update import watchers_of
 from tfx_engine.train.control import RunControl
 from tfx_engine.train.probing import Probes
 from tfx_engine.train.recorder import Recorder
@@ -49,6 +52,8 @@ class Loop:
         self._probes = Probes(setup, recorder, self._budget) if self._run.probes else None
         self._norms = LayerNorms(setup.training.model, setup.layer_of, len(setup.layer_names))
         self._update = UpdateRatio(self._norms)
+        if self._run.probes and (watchers := watchers_of(setup.training.optimizer)) is not None:
+            watchers.append(self._take_norm)
         self._readout = Readout(setup.device)
         self._splits = self._run.probes and can_split(setup.device)
         self._updates = self._run.probes and self._update.fits()
@@ -181,6 +186,11 @@ class Loop:
     def _take_norms(self, reading: StepReading) -> None:
         with self.parts(MEASURE):
             reading.norms_tensor_L = self._norms.of_gradients()
+
+    def _take_norm(self, parameter: nn.Parameter) -> None:
+        """Of a gradient that moves its weight within the backward pass and is gone after it."""
+        with self.parts.within(MEASURE):
+            self._norms.take(parameter)
 
     def _finish(self, reading: StepReading) -> None:
         self._taint = None

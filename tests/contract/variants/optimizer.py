@@ -14,7 +14,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"smallest": 15, "beta1": 0.5, "epsilon": 0.01},
     ],
     "adafactor": [
-        {"weight_decay": 0.5, "learning_rate": 0.9}, {"decay_power": -0.3, "threshold": 1.4}, {"least_scale": 2.0},
+        {"weight_decay": 0.5, "learning_rate": 0.9}, {"decay_power": -0.3, "threshold": 1.4}, {"least_scale": 1.0},
     ],
     "lion": [{"weight_decay": 0.0, "beta1": 0.5}, {"beta2": 0.3, "learning_rate": 0.1}],
     "muon": [{"nesterov": False, "momentum": 0.5}, {"scale": "original", "weight_decay": 0.5, "learning_rate": 0.1}],

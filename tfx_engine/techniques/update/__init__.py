@@ -9,6 +9,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 MakeOptimizer = Callable[[Iterable[tuple[str, nn.Parameter]]], Optimizer]
+Watcher = Callable[[nn.Parameter], None]
 
 
 class Update(Protocol):
@@ -18,3 +19,11 @@ class Update(Protocol):
 
     def attach(self, model: nn.Module, make: MakeOptimizer) -> Optimizer:
         """The optimiser of a model, with whatever hooks it needs. Its `step()` does what is left to do."""
+
+
+def watchers_of(optimizer: Optimizer) -> list[Watcher] | None:
+    """Whom an optimiser shows each parameter with its gradient before both are changed.
+
+    None: its gradients are all there when the backward pass is over, and nobody needs to watch.
+    """
+    return getattr(optimizer, "watchers", None)
