@@ -13,7 +13,7 @@ from tfx_engine.data import make_task
 from tfx_engine.model.assemble import assemble
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.catalogue import discover
-from tfx_engine.techniques.kernel.auto import AutomaticKernel
+from tfx_engine.techniques.dispatch import TorchKernel
 from tfx_engine.techniques.position import rotary, t5_bias
 
 ALL = [{"use": name, **given} for slot, name in discover() if slot == "position" for given in variants(slot, name)]
@@ -98,8 +98,8 @@ def test_recompute_changes_no_bit_of_any_gradient_whatever_the_positions(positio
 @pytest.mark.parametrize("position", ["alibi", "t5_bias"])
 def test_all_layers_share_one_bias(position: str, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    attend = AutomaticKernel.attend
-    monkeypatch.setattr(AutomaticKernel, "attend",
+    attend = TorchKernel.attend
+    monkeypatch.setattr(TorchKernel, "attend",
                         lambda self, q, k, v, scoring: seen.append(scoring.bias) or attend(self, q, k, v, scoring))
     config = tiny_config({"position": position}, model={"layers": 3})
     assemble(config, "cpu")(torch.zeros(2, 9, dtype=torch.int64))

@@ -51,6 +51,7 @@ class ListRecorder:
         self.maps: list[tuple[int, AttentionMaps]] = []
         self.evaluations: list[tuple[int, float]] = []
         self.reasons: dict[str, str] = {}
+        self.facts: dict[str, Any] = {}
         self.events: list[tuple[str, dict[str, Any]]] = []
 
     def phase(self, name: Phase) -> None:
@@ -67,6 +68,9 @@ class ListRecorder:
 
     def evaluation(self, held_out: HeldOut, step: int) -> None:
         self.evaluations.append((step, held_out.loss))
+
+    def fact(self, key: str, value: Any) -> None:
+        self.facts[key] = value
 
     def missing(self, key: str, reason: str) -> None:
         self.reasons[key] = reason

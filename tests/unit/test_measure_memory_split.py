@@ -127,7 +127,7 @@ def test_the_phases_follow_one_another(plain):
 
 
 def test_the_attention_kernel_that_was_used_is_named(plain):
-    assert plain.kernels == ("flash_attention_for_cpu",)
+    assert plain.kernels == ("flash",)
 
 
 def test_a_long_timeline_is_thinned_without_losing_an_extreme(plain):

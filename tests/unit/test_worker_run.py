@@ -98,7 +98,7 @@ def test_the_facts_tell_what_one_must_know_to_repeat_it(finished):
     assert facts["seed"] == 3 and facts["threads"] == 1 and facts["planned_steps"] == 8
     assert len(facts["corpus"]["sha256"]) == 64 and len(facts["token_text"]) == 256
     assert facts["flops_per_token"]["model"] > 0 and facts["capacity_bytes"] > facts["process_base_rss_bytes"] > 0
-    assert facts["kernel"] == "flash_attention_for_cpu" and facts["optimizer"] == "AdamW (fused)"
+    assert facts["kernel"] == "flash" and facts["optimizer"] == "AdamW (fused)"
 
 
 def test_what_is_missing_has_its_reason(finished):

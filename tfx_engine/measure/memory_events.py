@@ -15,9 +15,10 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from tfx_engine.measure.parts import PREFIX
+from tfx_engine.techniques.kernel import MARK
 
 os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # the profiler's library reads it when it starts: say nothing
-ATTENTION_KERNEL = "aten::_scaled_dot_product_"
+_OPERATOR = "aten::_scaled_dot_product_"  # how torch's operators for attention begin
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +46,7 @@ class AllocatorRecording:
         self.device = device
         self.changes: list[Change] = []
         self.ranges: list[Range] = []
-        self.kernels: set[str] = set()  # of the attention: the operators that torch dispatched to
+        self.kernels: set[str] = set()  # of the attention: what torch dispatched to, and our own
         self._profile = profile(activities=[ProfilerActivity.CPU], profile_memory=True)
 
     def __enter__(self) -> AllocatorRecording:
@@ -68,11 +69,18 @@ class AllocatorRecording:
                     self.changes.append(Change(event.start_time_ns, fields.ptr, fields.alloc_size))
             elif event.name.startswith(PREFIX):
                 self.ranges.append(Range(event.name.removeprefix(PREFIX), event.start_time_ns, event.end_time_ns))
-            elif event.name.startswith(ATTENTION_KERNEL) and not event.name.endswith("_backward"):
-                self.kernels.add(event.name.removeprefix(ATTENTION_KERNEL))
+            elif event.name.startswith(MARK):
+                self.kernels.add(event.name.removeprefix(MARK))
+            elif event.name.startswith(_OPERATOR) and not event.name.endswith("_backward"):
+                self.kernels.add(_kernel_of(event.name.removeprefix(_OPERATOR)))
         # Stable: what the clock cannot tell apart stays in the order of the calls.
         self.changes.sort(key=lambda change: change.t_ns)
         self.ranges.sort(key=lambda r: r.start_ns)
+
+
+def _kernel_of(operator: str) -> str:
+    """The kernel behind an operator such as "flash_attention_for_cpu", by the name that kernels have here."""
+    return operator.removeprefix("attention_").removesuffix("_for_mps").partition("_")[0]
 
 
 def _walk(events: Any) -> Iterator[Any]:

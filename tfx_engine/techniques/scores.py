@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,7 @@ from torch.nn import functional as F
 
 from tfx_engine.techniques import probe
 from tfx_engine.techniques.context import AttentionContext
-from tfx_engine.techniques.kernel import Kernel, Scoring
+from tfx_engine.techniques.kernel import Kernel, Reach, Scoring
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +84,9 @@ class Scores(nn.Module):
             k_BGTK, v_BGTV, bias = _behind(keys_BGPK, values_BGPV, k_BGTK, v_BGTV, bias)
         if self.sink is not None and bias is not None:
             k_BGTK, v_BGTV, bias = _with_sink(self.sink(), k_BGTK, v_BGTV, bias)
-        scoring = Scoring(scale=self.scale, is_causal=is_causal, bias=bias, softcap=self.softcap)
+        scoring = Scoring(
+            scale=self.scale, is_causal=is_causal, bias=bias, softcap=self.softcap, reach=self._reach(q_BHTK, context)
+        )
         y_BHTV, self.used = self.kernel.attend(q_BHTK, k_BGTK, v_BGTV, scoring)
         return y_BHTV
 
@@ -96,8 +99,7 @@ class Scores(nn.Module):
 
         Where there is a sink or a prefix, it is always written out: the kernels' own mask knows only square scores.
         """
-        tokens = q_BHTK.shape[2]
-        window = self.window if self.window is not None and self.window < tokens else None
+        window = self._window(q_BHTK)
         plain = window is None and self.sink is None and self.prefix is None and not context.is_biased(q_BHTK)
         if plain and context.mask.is_causal:
             return None, True
@@ -105,15 +107,40 @@ class Scores(nn.Module):
             return None, False
         return context.written(q_BHTK, window), False
 
+    def _reach(self, q_BHTK: Tensor, context: AttentionContext) -> Reach | None:
+        """What of the bias is a mask that kernels know by name."""
+        if not (context.mask.is_causal or context.mask.is_full):
+            return None
+        is_all = self.sink is None and not context.is_biased(q_BHTK)
+        return Reach(context.mask.is_causal, self._window(q_BHTK), is_all)
+
+    def _window(self, q_BHTK: Tensor) -> int | None:
+        """The window, where it hides anything."""
+        return self.window if self.window is not None and self.window < q_BHTK.shape[2] else None
+
     def _probed(self, q_BHTK: Tensor, k_BGTK: Tensor, context: AttentionContext, part: str) -> probe.Probed:
-        tokens = q_BHTK.shape[2]
-        window = self.window if self.window is not None and self.window < tokens else None
+        tokens, window = q_BHTK.shape[2], self._window(q_BHTK)
         return probe.Probed(
             layer=self.label + part, q_BHTK=q_BHTK, k_BGTK=k_BGTK, scale=self.scale, softcap=self.softcap,
             bias_HTT=context.bias(q_BHTK), sink_H=None if self.sink is None else self.sink(),
             is_causal=context.mask.is_causal and window is None,
             allowed=lambda: context.allowed(tokens, q_BHTK.device, window),
         )
+
+
+class KernelUse(NamedTuple):
+    """The kernel of one attention layer in the last forward pass."""
+
+    layer: str
+    used: str
+    asked: str  # empty where torch was free to choose
+    reason: str  # why the one that was asked for was not used
+
+
+def kernel_use(model: nn.Module) -> list[KernelUse]:
+    """Of every attention layer that has run, in order."""
+    layers = [m for m in model.modules() if isinstance(m, Scores) and m.used]
+    return [KernelUse(m.label, m.used, m.kernel.asked, m.kernel.reason) for m in layers]
 
 
 def plain_scores(shape: HeadShape, kernel: Kernel, layer: int = 0) -> Scores:

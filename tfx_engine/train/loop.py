@@ -24,6 +24,7 @@ from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.status import Phase
 from tfx_engine.techniques.update import watchers_of
 from tfx_engine.train.control import RunControl
+from tfx_engine.train.kernels import Kernels
 from tfx_engine.train.probing import Probes
 from tfx_engine.train.recorder import Recorder
 from tfx_engine.train.setup import Setup
@@ -61,6 +62,7 @@ class Loop:
             recorder.missing("update_ratio", _NO_ROOM)
         self._taint: str | None = None  # of the next step
         self._plain_step_s = 0.0
+        self._kernels = Kernels(setup.training.model, recorder)
         self._lost_at: int | None = None  # since this step the loss is not a number
 
     def run(self) -> None:
@@ -176,6 +178,7 @@ class Loop:
         allocated = split.peak_bytes if memory.allocated_bytes is None else memory.allocated_bytes
         reading.memory = dataclasses.replace(memory, allocated_bytes=allocated)
         self._recorder.memory(split, self.step, self.phase)
+        self._kernels.seen(split.kernels)
         self._budget.charge("memory", max(0.0, time.perf_counter() - begun_s - self._plain_step_s))
         self._finish(reading)
 
@@ -193,6 +196,8 @@ class Loop:
             self._norms.take(parameter)
 
     def _finish(self, reading: StepReading) -> None:
+        if self.step == 1:
+            self._kernels.told()
         self._taint = None
         reading.learning_rate = float(self._setup.training.optimizer.param_groups[0]["lr"])
         self._readout.add(reading)

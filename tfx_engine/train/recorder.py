@@ -30,6 +30,9 @@ class Recorder(Protocol):
     def evaluation(self, held_out: HeldOut, step: int) -> None:
         """What held-out data says after so many steps."""
 
+    def fact(self, key: str, value: Any) -> None:
+        """Something that is true of the whole run."""
+
     def missing(self, key: str, reason: str) -> None:
         """Why a figure is not there."""
 

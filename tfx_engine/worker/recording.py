@@ -46,8 +46,6 @@ class RunRecorder:
             )
 
     def memory(self, split: MemorySplit, step: int, phase: Phase) -> None:
-        if self.last_split is None and split.kernels:
-            self._writer.fact("kernel", ", ".join(split.kernels))
         self.last_split = split
         own = {name: int(value) for name, value in zip(CATEGORIES, split.category_peak, strict=True)}
         self._writer.memory_probe(
@@ -66,6 +64,9 @@ class RunRecorder:
             step=step, held_out_loss=held_out.loss if math.isfinite(held_out.loss) else None, tokens=held_out.tokens,
             accuracy=held_out.accuracy, bits_per_byte=held_out.bits_per_byte,
         )
+
+    def fact(self, key: str, value: Any) -> None:
+        self._writer.fact(key, value)
 
     def missing(self, key: str, reason: str) -> None:
         self._writer.missing(key, reason)

@@ -165,7 +165,7 @@ class _Run:
             missing |= meter.missing
         else:
             readings = ("grad_norm", "update_ratio", "allocated_bytes", "reserved_bytes", "device_bytes", "rss_bytes",
-                        "held_out_loss", "attention", "memory_split", "kernel")
+                        "held_out_loss", "attention", "memory_split")
             missing |= dict.fromkeys(readings, _OFF)
         self._note_missing(missing)
 

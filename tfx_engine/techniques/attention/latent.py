@@ -105,14 +105,14 @@ class Widths:
         d, h = self.model, self.heads
         found = []
         if self.queries is not None:
-            found += [Linear("query_latent", d, self.queries, self.bias, adaptable=False)]
+            found += [Linear("query_latent", d, self.queries, self.bias)]
         source, width = (STREAM, d) if self.queries is None else ("query_latent", self.queries)
         found += [
             Linear("query", width, h * (self.wide + self.rotated), self.bias and self.queries is None, source=source),
-            Linear("latent", d, self.latent, self.bias, adaptable=False),
+            Linear("latent", d, self.latent, self.bias, roles=("key", "value")),
             Linear("key", self.latent, h * self.wide, source="latent"),
             Linear("value", self.latent, h * self.values, source="latent"),
-            Linear("key_rotated", d, self.rotated, self.bias, adaptable=False),
+            Linear("key_rotated", d, self.rotated, self.bias),
             Linear("output", h * self.values, d, self.bias, source=PRODUCTS),
         ]
         return {linear.name: linear for linear in found}

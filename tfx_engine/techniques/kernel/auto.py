@@ -1,61 +1,39 @@
 """Automatic kernel: torch picks the fastest that fits the device, the sizes and the mask.
 
 What it is: `scaled_dot_product_attention`. It has several implementations of one formula and dispatches to the first
-that can do what is asked: a fused one that never writes the square of scores to memory, or the plain one. What was
-really used is shown with the run. A soft cap is beyond all of them; then the plain form in torch operations is used.
+that can do what is asked: a fused one that never writes the square of scores to memory, or the plain one. Which one it
+takes depends on the device, the number format, the widths of the heads, the mask and whether gradients are needed; a
+small change of a configuration can move it from the one to the other, and with it time and memory by a factor. So what
+was really used is shown with the run, never what was hoped for.
+
+A soft cap is beyond all of them; then the plain form in torch operations is used. Where a fused kernel takes a mask but
+no keys that several heads share, the keys are repeated for it, which costs far less than the plain form would.
 
 Formula: y = softmax(q · kᵀ · scale + bias) · v
 
-What it costs: with a fused kernel memory grows with the context, without one with its square.
+What it costs: with a fused kernel memory grows with the context, without one with its square. Results of different
+kernels differ in the last digits, since they add up in another order; in float32 that is some 10⁻⁶.
 
-Paper: Dao and others, "FlashAttention" (2022), arXiv:2205.14135.
+Choose it for speed and no questions: it is the right choice for nearly every run. Rather not to compare kernels with
+each other, or where a measurement must mean the same on another device or with another version of torch: there name the
+kernel, so that its absence is said and not made up for.
+
+Paper: Dao, Fu, Ermon, Rudra, Ré, "FlashAttention: Fast and Memory-Efficient Exact Attention with IO-Awareness" (2022),
+arXiv:2205.14135.
 """
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
-from torch.nn import functional as F
-
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
-from tfx_engine.techniques.kernel import Kernel, Scoring, dispatched, eager_attention
+from tfx_engine.techniques.dispatch import TorchKernel
+from tfx_engine.techniques.kernel import Kernel, plain_attention
 from tfx_engine.techniques.technique import NoOptions, Technique
-
-
-class AutomaticKernel:
-    """Torch's own choice."""
-
-    def attend(self, q_BHTK: Tensor, k_BGSK: Tensor, v_BGSV: Tensor, scoring: Scoring) -> tuple[Tensor, str]:
-        """y_BHTV, and what torch dispatched to."""
-        if scoring.softcap is not None:
-            return eager_attention(q_BHTK, k_BGSK, v_BGSV, scoring), "eager"
-        y_BHTV = F.scaled_dot_product_attention(
-            q_BHTK, k_BGSK, v_BGSV, attn_mask=scoring.bias, is_causal=scoring.is_causal, scale=scoring.scale,
-            enable_gqa=q_BHTK.shape[1] != k_BGSK.shape[1],
-        )
-        return y_BHTV, dispatched(q_BHTK, k_BGSK, v_BGSV, scoring)
 
 
 def build(options: NoOptions, config: Config) -> Kernel:
     """The kernel."""
-    return AutomaticKernel()
-
-
-def reference(q_BHTK: Tensor, k_BGSK: Tensor, v_BGSV: Tensor, scoring: Scoring) -> Tensor:
-    """Query head by query head."""
-    shared = q_BHTK.shape[1] // k_BGSK.shape[1]
-    heads = []
-    for h in range(q_BHTK.shape[1]):
-        scores_BTS = scoring.scale * (q_BHTK[:, h] @ k_BGSK[:, h // shared].transpose(1, 2))
-        if scoring.softcap is not None:
-            scores_BTS = scoring.softcap(scores_BTS)
-        if scoring.bias is not None:
-            scores_BTS = scores_BTS + (scoring.bias if scoring.bias.dim() == 2 else scoring.bias[h])
-        if scoring.is_causal:
-            scores_BTS = scores_BTS + torch.full_like(scores_BTS[0], -torch.inf).triu(1)
-        heads.append(scores_BTS.softmax(dim=-1) @ v_BGSV[:, h // shared])
-    return torch.stack(heads, dim=1)
+    return TorchKernel()
 
 
 TECHNIQUE = Technique(
@@ -71,6 +49,6 @@ TECHNIQUE = Technique(
         avoid="you compare kernels, or need the same one on every machine.",
     ),
     build=build,
-    reference=reference,
+    reference=plain_attention,
     effects=(Effect(quantity="activations", sign="-", formula="no square of scores where a fused kernel fits"),),
 )

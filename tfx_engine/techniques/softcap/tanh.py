@@ -32,7 +32,7 @@ import math
 import torch
 from torch import Tensor
 
-from tfx_engine.protocol.cards import Effect, Guide
+from tfx_engine.protocol.cards import Effect, Guide, Rule
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.techniques.technique import Technique
@@ -85,6 +85,12 @@ TECHNIQUE = Technique(
     build=build,
     reference=reference,
     options=Options,
+    excludes=(
+        Rule(
+            slot="kernel", names=("math", "flash", "efficient", "cudnn"),
+            reason="none of torch's own kernels knows a soft cap; choose the kernel 'auto', 'eager' or 'flex'.",
+        ),
+    ),
     effects=(
         Effect(quantity="parameters", sign="0", formula="0"),
         Effect(quantity="activations", sign="+", formula="scores and weights, heads × T × T each, but for flex"),
