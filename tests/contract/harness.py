@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -43,7 +44,8 @@ def randomised(module: nn.Module) -> nn.Module:
     generator = seeded(1)
     with torch.no_grad():
         for parameter in module.parameters():
-            parameter.normal_(0.3, 0.7, generator=generator)
+            if parameter.is_floating_point():  # what is packed in 4 bits has been drawn already
+                parameter.normal_(0.3, 0.7, generator=generator)
     return module
 
 
@@ -331,12 +333,31 @@ def of_compile(technique: Technique, options: Any, config: Config) -> None:
 
 
 def of_adapter(technique: Technique, options: Any, config: Config) -> None:
+    if len(inspect.signature(technique.reference).parameters) == 3:
+        of_adapter_of_scores(technique, options, config)
+        return
     for bias in (True, False):
-        model = nn.Module()
-        model.query = nn.Linear(config.model.width, 5, bias)
+        model = nn.ModuleDict({"attention": nn.ModuleDict(), "feedforward": nn.ModuleDict()})
+        for part, names in (("attention", ("query", "key", "value", "output")), ("feedforward", ("up", "down"))):
+            for name in names:
+                model[part][name] = nn.Linear(config.model.width, 5, bias)
         technique.build(options, config).apply(model)
         randomised(model)
-        check(model.query, functools.partial(technique.reference, model.query), model, stream(config))
+        layers = [layer for part in model.values() for layer in part.values()]
+        adapted = [layer for layer in layers if type(layer) is not nn.Linear] or layers
+        for layer in adapted:
+            check(layer, functools.partial(technique.reference, layer), model, stream(config))
+
+
+def of_adapter_of_scores(technique: Technique, options: Any, config: Config) -> None:
+    model = nn.ModuleDict({"attention": built("attention", config, "multi_head", make_scores)})
+    technique.build(options, config).apply(model)
+    module = randomised(model)["attention"]
+    for mask in MASKS:
+        check(
+            lambda x, m=mask: module(x, context_of(config, m)),
+            lambda x, m=mask: technique.reference(module, x, context_of(config, m)), model, stream(config),
+        )
 
 
 def of_optimizer(technique: Technique, options: Any, config: Config) -> None:

@@ -16,7 +16,10 @@ from tests.helpers.tiny import loss_of, task_for, tiny_config
 from tfx_engine.estimate import Flops, Parameters, count_parameters, flops_per_token
 from tfx_engine.model.assemble import assemble
 from tfx_engine.protocol.config import Config
+from tfx_engine.techniques.adapter import count_numbers
 from tfx_engine.techniques.catalogue import discover
+from tfx_engine.techniques.costs import Linear
+from tfx_engine.techniques.lowrank import LowRankOptions, beside
 
 
 def random_config(seed: int) -> Config:
@@ -56,9 +59,8 @@ def random_attention(seed: int) -> Config:
 
 
 def counted_parameters(config: Config) -> Parameters:
-    parameters = list(assemble(config, "meta").parameters())
-    trainable = sum(p.numel() for p in parameters if p.requires_grad)
-    return Parameters(total=sum(p.numel() for p in parameters), trainable=trainable)
+    model = assemble(config, "meta")
+    return Parameters(total=count_numbers(model), trainable=count_numbers(model, trained_only=True))
 
 
 @pytest.mark.parametrize("draw", [random_config, random_attention])
@@ -93,6 +95,39 @@ def test_flops_in_closed_form_are_those_that_torch_counts(seed: int, draw: Calla
     assert whole.get_total_flops() == expected.hardware * tokens_BT.numel()
 
 
+ADAPTERS: list[dict[str, Any]] = [
+    {"use": "ia3"}, {"use": "ia3", "targets": ["feedforward"]}, {"use": "ia3", "targets": ["value"]},
+    {"use": "prefix", "tokens": 4}, {"use": "qlora", "rank": 3},
+    {"use": "dora", "rank": 2, "targets": ["key", "output"]},
+    {"use": "freeze", "count": 1}, {"use": "freeze", "blocks": "first", "count": 1},
+    {"use": "freeze", "train": ["head"]},
+    {"use": "freeze", "train": ["norms"], "count": 2}, {"use": "freeze", "train": ["biases"], "blocks": "all"},
+    {"use": "freeze", "train": ["attention", "biases"], "count": 1}, {"use": "freeze", "train": ["embedding"]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("adapter", ADAPTERS, ids=str)
+def test_flops_with_an_adapter_are_those_that_torch_counts(adapter: dict[str, Any], seed: int) -> None:
+    drawn = random_config(seed)
+    techniques: dict[str, Any] = {slot: drawn.use(slot) for slot in ("position", "head")}
+    sizes = {k: getattr(drawn.model, k) for k in ("width", "heads", "head_width", "context")}
+    config = tiny_config({**techniques, "adapter": adapter}, model={**sizes, "layers": 3})
+    model = assemble(config, "cpu")
+    tokens_BT = torch.randint(config.vocab, (2, config.model.context), generator=torch.Generator().manual_seed(0))
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as forward:
+        model(tokens_BT)
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as whole:
+        loss_of(model, tokens_BT, tokens_BT).backward()
+    norms = 0  # of a step, whatever its tokens; the figure per token leaves them out, as DoRA's page says
+    if adapter["use"] == "dora":
+        norms = sum(2 * 2 * m.in_features * m.out_features for m in model.modules() if hasattr(m, "adapter_magnitude"))
+    expected = flops_per_token(config)
+    assert forward.get_total_flops() - norms == expected.forward * tokens_BT.numel()
+    assert whole.get_total_flops() - norms == expected.hardware * tokens_BT.numel()
+    assert count_parameters(config) == counted_parameters(config)
+
+
 def gpt2(**techniques: Any) -> Config:
     chosen = {"position": "learned", "head": "tied", "feedforward": {"approximate": "tanh"}, **techniques}
     sizes = {"width": 768, "layers": 12, "heads": 12, "head_width": None, "context": 1024, "vocab": 50257}
@@ -114,6 +149,22 @@ def test_lora_on_gpt2_has_the_known_number_of_weights_and_a_third_fewer_flops() 
     per_block = 8 * (4 * (768 + 768) + 2 * (768 + 3072))
     assert count_parameters(lora).trainable == 12 * per_block
     assert 0.6 < flops_per_token(lora).model / flops_per_token(gpt2()).model < 0.72
+
+
+def trained(base: Callable[..., Config], adapter: str, **options: Any) -> int:
+    config = base(adapter={"use": adapter, **options})
+    assert count_parameters(config) == counted_parameters(config)
+    return count_parameters(config).trainable
+
+
+def test_adapters_of_gpt2_have_the_numbers_that_peft_gives_them() -> None:
+    assert trained(gpt2, "lora", rank=8) == 12 * 8 * (4 * 2 * 768 + 2 * (768 + 3072))
+    sizes = {"c_attn": (768, 2304), "c_proj": (768, 768), "up": (768, 3072), "down": (3072, 768)}
+    fused = [Linear(name, *size) for name, size in sizes.items()]
+    thin = [12 * sum(x.parameters for x in beside(LowRankOptions(rank=8), linear)) for linear in fused]
+    assert thin[0] == 294_912 and sum(thin) == 1_179_648, "where query, key and value are one matrix"
+    assert trained(gpt2, "ia3", targets=["query", "key", "value", "feedforward"]) == 64_512
+    assert trained(gpt2, "prefix", tokens=20) == 368_640
 
 
 def test_recompute_costs_less_than_a_third_because_torch_stops_early() -> None:

@@ -7,7 +7,7 @@ projections of every attention and the layers of every feed-forward, experts' in
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import torch
@@ -22,7 +22,7 @@ from tfx_engine.techniques.costs import ROLES, Linear, Work, roles_of
 from tfx_engine.techniques.counts import block_parts
 from tfx_engine.techniques.initial import initialise
 
-Declared = dict[tuple[bool, str], tuple[str, ...]]  # (within the feed-forward, name of the linear layer) -> roles
+Takes = Callable[[Linear, str], bool]  # (declared linear layer, slot) -> whether it is adapted
 
 
 class HasTargets(Protocol):
@@ -48,13 +48,12 @@ class AdaptedLinear(nn.Linear):
         nn.Module.__init__(self)  # not Linear's: the weights are the base's own, and already there
         self.in_features, self.out_features = base.in_features, base.out_features
         self.weight, self.bias = base.weight, base.bias
+        self._like = {"device": base.weight.device, "dtype": base.weight.dtype}
         self._unmerged: tuple[Tensor, Tensor | None] | None = None  # while merged: weight and bias as they were
 
     def added(self, *shape: int) -> nn.Parameter:
         """A new parameter beside the base, not filled."""
-        like = self.weight if self.weight.is_floating_point() else self.bias
-        dtype = torch.get_default_dtype() if like is None else like.dtype
-        return nn.Parameter(torch.empty(shape, device=self.weight.device, dtype=dtype))
+        return nn.Parameter(torch.empty(shape, **self._like))
 
     @property
     def is_merged(self) -> bool:
@@ -91,10 +90,10 @@ class AdaptedLinear(nn.Linear):
 
 @dataclasses.dataclass(frozen=True)
 class LinearAdapter:
-    """Replaces the linear layers of some roles by what `wrap` makes of (base, its name). The rest is frozen."""
+    """Replaces the declared linear layers that it `takes` by what `wrap` makes of (base, slot). The rest is frozen."""
 
     config: Config
-    targets: Collection[str]
+    takes: Takes
     wrap: Callable[[nn.Linear, str], AdaptedLinear]
     rates: Callable[[str], float] = lambda name: 1.0
     merges = True
@@ -102,21 +101,22 @@ class LinearAdapter:
     def apply(self, model: nn.Module) -> None:
         """Freeze the model and adapt it; what is new is initialised unless the model is on the meta device."""
         model.requires_grad_(False)
-        for name, base in list(self._chosen(model)):
-            adapted = self.wrap(base, name)
+        for name, base, slot in list(self._chosen(model)):
+            adapted = self.wrap(base, slot)
             adapted.train(base.training)
             model.set_submodule(name, adapted)
             own = [n for n, p in adapted.named_parameters() if n.startswith(PREFIX)]
             if not any(p.is_meta for p in adapted.parameters()):
                 initialise(adapted, self.config.seed, prefix=name, only=own)
 
-    def _chosen(self, model: nn.Module) -> Iterator[tuple[str, nn.Linear]]:
-        declared = declared_roles(self.config)
+    def _chosen(self, model: nn.Module) -> Iterator[tuple[str, nn.Linear, str]]:
+        declared = {(work.slot == "feedforward", linear.name): (linear, work.slot)
+                    for work in block_parts(self.config) for linear in work.linears}  # fmt: skip
         for name, module in model.named_modules():
             *path, last = name.split(".")
-            roles = declared.get(("feedforward" in path, last), ())
-            if isinstance(module, nn.Linear) and any(role in self.targets for role in roles):
-                yield name, module
+            linear, slot = declared.get(("feedforward" in path, last), (None, ""))
+            if isinstance(module, nn.Linear) and linear is not None and self.takes(linear, slot):
+                yield name, module, slot
 
     def merge(self, model: nn.Module) -> None:
         """Put what every layer learnt into its weight."""
@@ -135,14 +135,8 @@ class LinearAdapter:
         return self.rates(name)
 
 
-def declared_roles(config: Config) -> Declared:
-    """What the linear layers of a block do, by name."""
-    return {(work.slot == "feedforward", linear.name): roles_of(linear, work.slot)
-            for work in block_parts(config) for linear in work.linears}  # fmt: skip
-
-
 def is_target(options: HasTargets, linear: Linear, slot: str) -> bool:
-    """Whether a declared linear layer is adapted."""
+    """Whether one of a declared linear layer's roles is among the targets."""
     return any(role in options.targets for role in roles_of(linear, slot))
 
 
@@ -153,7 +147,7 @@ def frozen(work: Work) -> Work:
 
 def check_targets(options: HasTargets, config: Config) -> Iterator[Problem]:
     """Say which chosen targets are not there: all of them, a problem; some of them, a warning."""
-    there = {role for roles in declared_roles(config).values() for role in roles}
+    there = {role for work in block_parts(config) for x in work.linears for role in roles_of(x, work.slot)}
     lost = [target for target in options.targets if target not in there]
     if not lost:
         return

@@ -96,7 +96,7 @@ def low_rank(
 ) -> LinearAdapter:
     """The adapter that makes such a layer of every target."""
     return LinearAdapter(
-        config, options.targets, lambda base, name: layer(base, options),
+        config, lambda linear, slot: is_target(options, linear, slot), lambda base, slot: layer(base, options),
         lambda name: options.b_rate if name.endswith("adapter_B") else 1.0,
     )
 

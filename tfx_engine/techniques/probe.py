@@ -17,7 +17,10 @@ Softcap = Callable[[Tensor], Tensor]
 
 
 class Probed(NamedTuple):
-    """What one attention computes its weights from: softcap(q · k * scale) + bias, over the allowed keys and a sink."""
+    """What one attention computes its weights from: softcap(q · k * scale) + bias, over the allowed keys.
+
+    Beside these there may be a sink, and keys of an adapter: they take weight and are in no map.
+    """
 
     layer: str  # the layer's name, such as "block 1"
     q_BHTK: Tensor
@@ -28,6 +31,7 @@ class Probed(NamedTuple):
     sink_H: Tensor | None
     is_causal: bool
     allowed: Callable[[], Tensor]  # bool [T, T]
+    prefix_GPK: Tensor | None = None  # an adapter's keys before all others, which everybody sees
 
 
 class AttentionRecord(NamedTuple):
@@ -42,9 +46,10 @@ class AttentionRecord(NamedTuple):
     sink_H: Tensor | None
     is_causal: bool
     allowed_TT: Tensor | None  # None where the mask is causal
+    prefix_GPK: Tensor | None = None
 
     def weights(self) -> Tensor:
-        """The attention map, float32 [H, T queries, T keys]; each row adds up to 1, or to less beside a sink."""
+        """The attention map, float32 [H, T queries, T keys]; each row adds up to 1, beside a sink or prefix to less."""
         return self.rows(range(self.q_HTK.shape[0]), range(self.q_HTK.shape[1]))
 
     def rows(self, heads: range, queries: range) -> Tensor:
@@ -58,10 +63,15 @@ class AttentionRecord(NamedTuple):
         if self.bias_HTT is not None:
             scores_HQT = scores_HQT + self.bias_HTT[picked].float()
         scores_HQT = scores_HQT.masked_fill_(~self._allowed(queries), -torch.inf)
-        if self.sink_H is None:
-            return scores_HQT.softmax(dim=-1)
-        sink_HQ1 = self.sink_H[picked[0]].float()[:, None, None].expand(-1, len(queries), 1)
-        return torch.cat([sink_HQ1, scores_HQT], dim=-1).softmax(dim=-1)[..., 1:]
+        beside = []
+        if self.sink_H is not None:
+            beside.append(self.sink_H[picked[0]].float()[:, None, None].expand(-1, len(queries), 1))
+        if self.prefix_GPK is not None:
+            prefix_HPK = self.prefix_GPK[[h // shared for h in heads]].float()
+            scores_HQP = self.q_HTK[picked].float() * self.scale @ prefix_HPK.transpose(1, 2)
+            beside.append(scores_HQP if self.softcap is None else self.softcap(scores_HQP))
+        columns = sum(scores.shape[-1] for scores in beside)
+        return torch.cat([*beside, scores_HQT], dim=-1).softmax(dim=-1)[..., columns:]
 
     def _allowed(self, queries: range) -> Tensor:
         """bool [Q, T]: for a causal mask without the whole square."""
@@ -85,11 +95,12 @@ class Recorder:
             return
         self._seen.add(probed.layer)
         q_HTK, k_GTK = (t.detach()[self._sample].clone() for t in (probed.q_BHTK, probed.k_BGTK))
-        bias_HTT, sink_H = (None if t is None else t.detach() for t in (probed.bias_HTT, probed.sink_H))
+        kept = (probed.bias_HTT, probed.sink_H, probed.prefix_GPK)
+        bias_HTT, sink_H, prefix_GPK = (None if t is None else t.detach() for t in kept)
         self.records.append(AttentionRecord(
             layer=probed.layer, q_HTK=q_HTK, k_GTK=k_GTK, scale=probed.scale, softcap=probed.softcap,
             bias_HTT=bias_HTT, sink_H=sink_H, is_causal=probed.is_causal,
-            allowed_TT=None if probed.is_causal else probed.allowed(),
+            allowed_TT=None if probed.is_causal else probed.allowed(), prefix_GPK=prefix_GPK,
         ))
 
 

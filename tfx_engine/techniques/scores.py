@@ -125,6 +125,7 @@ class Scores(nn.Module):
             bias_HTT=context.bias(q_BHTK), sink_H=None if self.sink is None else self.sink(),
             is_causal=context.mask.is_causal and window is None,
             allowed=lambda: context.allowed(tokens, q_BHTK.device, window),
+            prefix_GPK=None if self.prefix is None else self.prefix(1)[0][0],
         )
 
 
@@ -155,7 +156,8 @@ def _behind(
     keys_BGPK: Tensor, values_BGPV: Tensor, k_BGTK: Tensor, v_BGTV: Tensor, bias: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Keys, values and bias with a prefix before them that every query may look at."""
-    keys, values = torch.cat([keys_BGPK, k_BGTK], dim=2), torch.cat([values_BGPV, v_BGTV], dim=2)
+    keys = torch.cat([keys_BGPK.to(k_BGTK.dtype), k_BGTK], dim=2)  # under autocast the others are in 16 bits
+    values = torch.cat([values_BGPV.to(v_BGTV.dtype), v_BGTV], dim=2)
     return keys, values, F.pad(bias, (keys_BGPK.shape[2], 0))
 
 

@@ -57,7 +57,7 @@ F numbers of a frame. Logits are [B, T, V]; of A answers at each token [B, T, A,
 | loss | (options, head, x_BTD, targets_BT) -> nats |
 | init | (options, config, name, parameter) -> (mean, deviation) of its numbers |
 | accumulation | (options, loss_of, batch) -> nats: a loss of the whole batch |
-| adapter | (layer, x) -> y |
+| adapter | (layer, x) -> y; of one that acts on the scores (attention, x_BTD, context) -> x_BTD |
 | precision | (function, *inputs) -> float32 result |
 | compile | (function, *inputs) -> result |
 | optimizer | (options, weight, gradients) -> weight after them |

@@ -13,6 +13,7 @@ import torch
 from tfx_engine.estimate import count_parameters, flops_per_token
 from tfx_engine.measure.device import NoGpu, NvidiaGpu
 from tfx_engine.protocol.marker import tr_mark
+from tfx_engine.techniques.adapter import count_numbers
 from tfx_engine.techniques.optimizer import implementation_of
 from tfx_engine.train.setup import Setup
 
@@ -44,8 +45,8 @@ def training_facts(setup: Setup) -> dict[str, Any]:
     facts = {
         "seed": config.seed,
         "params": {
-            "total": sum(p.numel() for p in model.parameters()),
-            "trainable": sum(p.numel() for p in model.parameters() if p.requires_grad),
+            "total": count_numbers(model),
+            "trainable": count_numbers(model, trained_only=True),
         },
         "layer_names": setup.layer_names,
         "optimizer": implementation_of(setup.training.optimizer),
@@ -69,7 +70,7 @@ def missing_facts(setup: Setup) -> dict[str, str]:
     their FLOPs.
     """
     declared = count_parameters(setup.config).total
-    actual = sum(p.numel() for p in setup.training.model.parameters())
+    actual = count_numbers(setup.training.model)
     if declared == actual:
         return {}
     reason = _NOT_DECLARED.format(declared=declared, actual=actual)

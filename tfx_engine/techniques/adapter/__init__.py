@@ -27,6 +27,16 @@ class Adapter(Protocol):
         """Factor on the learning rate of a parameter."""
 
 
+def count_numbers(model: nn.Module, trained_only: bool = False) -> int:
+    """How many numbers the parameters of a model stand for, of all or of the trained ones.
+
+    A module that keeps its parameters packed, several numbers in one, has `numbers_packed`: how many more these stand
+    for than they hold.
+    """
+    held = sum(p.numel() for p in model.parameters() if p.requires_grad or not trained_only)
+    return held if trained_only else held + sum(getattr(module, "numbers_packed", 0) for module in model.modules())
+
+
 def is_adapter(parameter_name: str) -> bool:
     """Whether a parameter of that name was added by an adapter."""
     return parameter_name.rpartition(".")[2].startswith(PREFIX)
