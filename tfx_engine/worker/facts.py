@@ -50,6 +50,7 @@ def training_facts(setup: Setup) -> dict[str, Any]:
         },
         "layer_names": setup.layer_names,
         "optimizer": implementation_of(setup.training.optimizer),
+        "loss": setup.training.loss.implementation,
         "corpus": setup.task.facts(),
         "planned_steps": setup.total_steps,
         "tokens_per_step": setup.tokens_per_step,

@@ -6,6 +6,8 @@ from typing import Any
 
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "classes": [{"pooling": "mean"}, {"bias": False}],  # the class token: see test_classification.py
+    "multi_token": [{"tokens": 2}, {"tied": False}, {"shared": False}, {"weight": 0.3}, {"softcap": 2.0},
+                    {"tied": False, "shared": False, "tokens": 3}],
     "tied": [{"softcap": 2.0}],
     "untied": [{"softcap": 2.0}],
 }

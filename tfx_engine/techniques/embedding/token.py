@@ -16,6 +16,8 @@ the positions.
 What it costs: V · d parameters, and no FLOPs: it is a look-up. The same table serves the head where that is tied. A
 norm adds the parameters of one more norm.
 
+Choose it for everything that is made of tokens; for frames of numbers, such as patches of an image, there is `frames`.
+
 Paper: Vaswani and others, "Attention Is All You Need" (2017), section 3.4, arXiv:1706.03762.
 """
 

@@ -1,12 +1,25 @@
 """Tied head: the embedding table is also the output layer.
 
 What it is: the score of a token is the dot product of the last vector with that token's row in the embedding table. One
-table is trained from both ends.
+table is trained from both ends: from the input a row learns whenever its token is read, from the output at every
+place, because every token's score takes part in the softmax. So rare tokens get far more signal than through the input
+alone. It asks for something: what a token means when it is read and what speaks for it when it is to be written must
+fit one vector.
 
-Formula: z = x · Wᵀ, W the embedding; with a soft cap c: z = c · tanh(z / c)
+Its numbers begin as those of the embedding. With a table that begins small, logits begin near zero and the first loss
+near ln V, as it should be; a table that begins at deviation 1, as some libraries draw embeddings, would begin with
+wild logits.
 
-What it costs: no parameters of its own; 2 · V · d FLOPs per token. The logits are V numbers per token: with a large
-vocabulary they are the largest activation.
+Formula: z = x · Wᵀ, W the embedding; with a soft cap c: z = c · tanh(z / c), which bends logits so that they stay
+within ±c and hardly changes small ones.
+
+What it costs: no parameters of its own; 2 · V · d FLOPs per token, as any head over a vocabulary. The logits are V
+numbers per token, in float32 for the loss: with a large vocabulary they are the largest activation, and
+`chunked_cross_entropy` is for that.
+
+Choose it for small models, where a second table would be a large part of all weights: of GPT-2's 124 million parameters
+38.6 million are the table. Where the table is a small part of the model, as in Llama or Mistral, an untied one costs
+little and leaves both ends free. What is said of one end, such as freezing it, is said of both.
 
 Paper: Press, Wolf, "Using the Output Embedding to Improve Language Models" (2016), arXiv:1608.05859. Soft cap: Gemma
 2 (2024), arXiv:2408.00118.

@@ -14,15 +14,10 @@ Paper: Chen, Xu, Zhang, Guestrin, "Training Deep Nets with Sublinear Memory Cost
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from contextlib import AbstractContextManager
-from types import TracebackType
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.profiler import record_function
 from torch.utils.checkpoint import checkpoint
 
 from tfx_engine.protocol.cards import Effect, Guide
@@ -30,7 +25,7 @@ from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.techniques.context import AttentionContext
 from tfx_engine.techniques.costs import Work
-from tfx_engine.techniques.recompute import RECOMPUTE_MARK, Recompute
+from tfx_engine.techniques.recompute import Recompute, marked
 from tfx_engine.techniques.technique import Technique
 
 
@@ -44,28 +39,6 @@ class Options:
     )
 
 
-class _Marked:
-    """Brackets a recomputation in the profiler's trace; costs next to nothing while no profiler runs."""
-
-    _mark: AbstractContextManager[Any] | None = None
-
-    def __enter__(self) -> None:
-        if torch.autograd._profiler_enabled():
-            self._mark = record_function(RECOMPUTE_MARK)
-            self._mark.__enter__()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._mark is not None:
-            self._mark.__exit__(kind, error, trace)
-            self._mark = None
-
-
-def _contexts() -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
-    return contextlib.nullcontext(), _Marked()
-
-
 @dataclasses.dataclass(frozen=True)
 class EveryBlock:
     """Runs one block in `every` under torch's non-reentrant checkpoint."""
@@ -76,7 +49,7 @@ class EveryBlock:
         """The block's output; its inside is kept only where nothing is to be recomputed."""
         if index % self.every or not torch.is_grad_enabled():
             return block(x_BTD, context)
-        return checkpoint(block, x_BTD, context, use_reentrant=False, context_fn=_contexts)
+        return checkpoint(block, x_BTD, context, use_reentrant=False, context_fn=marked)
 
 
 def build(options: Options, config: Config) -> Recompute:
