@@ -4,6 +4,7 @@
     run CONFIG... [--store DIR]     do the runs here, one after the other, in this process
     check CONFIG                    every problem of a configuration
     estimate CONFIG                 parameters and FLOPs in closed form
+    own                             load the trusted techniques of one's own, and write down what they are
 
 Exit codes: 0 done, 1 a run failed, 2 the request was wrong, 130 interrupted.
 """
@@ -52,6 +53,8 @@ def _parser() -> argparse.ArgumentParser:
         single = commands.add_parser(name, help=words)
         single.add_argument("config", metavar="CONFIG")
         single.set_defaults(command=command)
+    own = commands.add_parser("own", help="load the trusted techniques of one's own, and write down what they are")
+    own.set_defaults(command=_own)
     for sub in commands.choices.values():
         sub.add_argument("--json", action="store_true", help="one JSON object a line on stdout, nothing else")
     return parser
@@ -125,6 +128,21 @@ def _estimate(arguments: argparse.Namespace) -> int:
     figures = api.estimate(api.load_config(arguments.config), level="instant")
     _print(arguments, figures, "\n".join(f"{key}: {value}" for key, value in figures.items()))
     return DONE
+
+
+def _own(arguments: argparse.Namespace) -> int:
+    from tfx_engine.techniques.own import write_own_catalogue
+
+    try:
+        found = write_own_catalogue()
+    except OSError as error:
+        print(f"The catalogue cannot be written: {error}", file=sys.stderr)
+        return FAILED
+    cards = [c for c in found.catalogue.techniques if c.origin]
+    names = [{"name": c.name, "slot": c.slot, "title": c.title, "origin": c.origin} for c in cards]
+    words = [*(f"{c.slot}/{c.name}: {c.title} ({c.origin})" for c in cards), *found.faults]
+    _print(arguments, {"ok": not found.faults, "techniques": names, "faults": list(found.faults)}, "\n".join(words))
+    return FAILED if found.faults else DONE
 
 
 def _refuse(arguments: argparse.Namespace, problems: Sequence[Problem]) -> int:

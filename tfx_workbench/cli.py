@@ -15,6 +15,7 @@ from typing import Any
 
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem, nearest
+from tfx_engine.protocol.trust import load_trusted
 from tfx_engine.runfile.errors import RunFileError
 from tfx_workbench.commands.output import FAILED, INTERRUPTED, have_streams, refuse, say, survive_any_encoding
 from tfx_workbench.commands.parser import COMMANDS, command_parser, window_parser
@@ -25,7 +26,9 @@ FUNCTIONS = {
     "list": ("runs", "list_runs"), "show": ("runs", "show"), "compare": ("compare", "compare"),
     "stop": ("control", "order"), "pause": ("control", "order"), "resume": ("control", "order"),
     "doctor": ("doctor", "doctor"), "import": ("importing", "import_model"),
+    "trust": ("trust", "trust"),
 }
+_NEED_THE_CATALOGUE = ("run", "check", "techniques")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,6 +69,8 @@ def _dispatch(arguments: list[str]) -> int:
     if arguments and arguments[0] in COMMANDS:
         args = command_parser(arguments[0]).parse_args(arguments[1:])
         module, function = FUNCTIONS[arguments[0]]
+        if arguments[0] in _NEED_THE_CATALOGUE and load_trusted():
+            importlib.import_module("tfx_workbench.commands.trust").refresh()
         command: Any = getattr(importlib.import_module(f"tfx_workbench.commands.{module}"), function)
         return int(command(args))
     if arguments and not arguments[0].startswith("-"):  # before its options, which the window does not have

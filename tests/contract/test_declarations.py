@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import subprocess
 import sys
 import types
@@ -13,7 +12,6 @@ import pytest
 
 from tfx_engine.protocol.cards import load_catalogue, resource
 from tfx_engine.protocol.options import option
-from tfx_engine.techniques import catalogue as catalogue_module
 from tfx_engine.techniques.catalogue import catalogue, discover, generate_catalogue
 from tfx_engine.techniques.slots import SLOTS
 from tfx_engine.techniques.technique import Technique
@@ -104,33 +102,3 @@ def test_a_file_without_a_docstring_is_refused(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "bare_technique", types.ModuleType("bare_technique"))
     with pytest.raises(ValueError, match="needs a module docstring"):
         dataclasses.replace(TECHNIQUES[0], module="bare_technique")
-
-
-@pytest.fixture
-def outside_package(tmp_path, monkeypatch):
-    """A package beside ours that declares a technique through the entry point."""
-    source = (
-        '"""Outside: a technique of somebody else."""\n'
-        "from tfx_engine.techniques.catalogue import discover\n"
-        "import dataclasses\n"
-        'TECHNIQUE = dataclasses.replace(discover()["mask", "causal"], module=__name__, order=9)\n'
-    )
-    (tmp_path / "outside_mask.py").write_text(source)
-    information = tmp_path / "outside_mask-1.0.dist-info"
-    information.mkdir()
-    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: outside-mask\nVersion: 1.0\n")
-    (information / "entry_points.txt").write_text("[tfx.techniques]\nouter = outside_mask:TECHNIQUE\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    caches = (catalogue_module.discover, catalogue_module._in_use)
-    yield
-    sys.modules.pop("outside_mask", None)
-    for cache in caches:
-        cache.cache_clear()
-
-
-def test_techniques_of_other_packages_are_loaded_only_when_asked_for(outside_package) -> None:
-    assert any(e.value == "outside_mask:TECHNIQUE" for e in importlib.metadata.entry_points(group="tfx.techniques"))
-    assert ("mask", "outside_mask") not in discover()
-    assert "outside_mask" not in sys.modules
-    names = [t.name for t in catalogue_module.use_outside().in_slot("mask")]
-    assert names == ["causal", "bidirectional", "outside_mask"]

@@ -49,6 +49,7 @@ class TechniqueCard(msgspec.Struct, frozen=True, kw_only=True):
     excludes: tuple[Rule, ...] = ()
     effects: tuple[Effect, ...] = ()
     kinds: tuple[str, ...] = ()  # of tasks that it is for, as in `protocol.tasks.KINDS`; empty: all
+    origin: str = ""  # of a technique of the user's own: its file, or the package that brings it
 
 
 class SlotCard(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +97,22 @@ def resource(*parts: str) -> Path:
 
 
 @functools.cache
-def load_catalogue() -> Catalogue:
+def built_in_catalogue() -> Catalogue:
     """The catalogue that ships with this engine."""
     return msgspec.json.decode(resource("catalogue.json").read_bytes(), type=Catalogue)
+
+
+def load_catalogue() -> Catalogue:
+    """The same with the user's own techniques in it, as far as a worker has written them down (see `trust.py`)."""
+    from tfx_engine.protocol.trust import versions  # which needs this module
+
+    return _catalogue_of(versions())
+
+
+@functools.lru_cache(maxsize=1)
+def _catalogue_of(versions: tuple[int, int]) -> Catalogue:
+    from tfx_engine.protocol.trust import load_trusted, own_catalogue
+
+    trusted = load_trusted()
+    own = own_catalogue(trusted) if trusted else None
+    return own.catalogue if own else built_in_catalogue()

@@ -10,10 +10,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib
-import importlib.metadata
 import pkgutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -24,21 +23,23 @@ from tfx_engine.protocol.config import Choice
 from tfx_engine.techniques.slots import SLOTS
 from tfx_engine.techniques.technique import Technique
 
-ENTRY_POINTS = "tfx.techniques"  # the group through which outside packages add techniques
+Found = dict[tuple[str, str], Technique]
 
 
 @functools.cache
-def discover(outside: bool = False) -> dict[tuple[str, str], Technique]:
-    """All techniques by (slot, name): slots in their order, the plainest technique of each first.
+def discover() -> Found:
+    """The built-in techniques by (slot, name): slots in their order, the most common technique of each first.
 
-    `outside`: also those of other packages. They are code, so nothing but the user's word loads them. Raises
-    ValueError where a file declares no technique, another slot than its folder's, or a name that is taken.
+    Raises ValueError where a file declares no technique, or another slot than its folder's.
     """
-    found = [*_built_in(), *(_outside() if outside else ())]
+    return in_order(_built_in())
+
+
+def in_order(found: Iterable[Technique]) -> Found:
+    """Techniques by (slot, name). Raises ValueError where a name is taken."""
     slots = list(SLOTS)
-    found.sort(key=lambda t: (slots.index(t.slot), t.order, t.name))
-    catalogue: dict[tuple[str, str], Technique] = {}
-    for technique in found:
+    catalogue: Found = {}
+    for technique in sorted(found, key=lambda t: (slots.index(t.slot), t.order, t.name)):
         if (technique.slot, technique.name) in catalogue:
             raise ValueError(f"{technique.module}: {technique.slot} has a technique {technique.name!r} already")
         catalogue[technique.slot, technique.name] = technique
@@ -56,36 +57,24 @@ def _built_in() -> Iterator[Technique]:
             yield technique
 
 
-def _outside() -> Iterator[Technique]:
-    for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
-        technique = entry.load()
-        if not isinstance(technique, Technique):
-            raise ValueError(f"{entry.value}: the entry point {entry.name!r} in {ENTRY_POINTS} is not a Technique")
-        yield technique
-
-
 @functools.cache
-def _in_use() -> dict[tuple[str, str], Technique]:
-    return dict(discover())
+def in_use() -> Found:
+    """The built-in techniques, and those of the user's own that are trusted: here their code is loaded."""
+    from tfx_engine.techniques.own import load_own
 
-
-def use_outside() -> Catalogue:
-    """From here on this process uses the techniques of other packages too. Returns the catalogue with them in it."""
-    _in_use().update(discover(outside=True))
-    return catalogue(outside=True)
+    return in_order([*discover().values(), *(own.technique for own in load_own().techniques)])
 
 
 def technique_for(slot: str, choice: Choice) -> tuple[Technique, Any]:
     """The technique that fills a slot, and its options. Raises KeyError where there is none of that name."""
-    technique = _in_use()[slot, choice.use]
+    technique = in_use()[slot, choice.use]
     names = {field.name for field in dataclasses.fields(technique.options)}
     return technique, technique.options(**{k: v for k, v in choice.options.items() if k in names})
 
 
-def catalogue(outside: bool = False) -> Catalogue:
-    """The techniques as data."""
-    cards = tuple(technique.card() for technique in discover(outside).values())
-    return Catalogue(slots=tuple(SLOTS.values()), techniques=cards)
+def catalogue() -> Catalogue:
+    """The built-in techniques as data."""
+    return Catalogue(slots=tuple(SLOTS.values()), techniques=tuple(t.card() for t in discover().values()))
 
 
 def generate_catalogue() -> bytes:

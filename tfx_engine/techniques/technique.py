@@ -64,7 +64,7 @@ class Technique:
     run a second time, given a block's work. Of adapters: `adapts`, the work of a slot in a
     layer (`costs.OUTSIDE`: in no block) with what the adapter puts beside it and what of it is trained; `freezes`,
     whether weights of the model stay as they are; `trainable`, how many weights are trained where these are not just
-    what the adapter brings.
+    what the adapter brings. `is_counted`: whether `work` says all of its matrix work.
     """
 
     module: str
@@ -88,6 +88,7 @@ class Technique:
     again: Callable[[Any, Config, Work], int] = nothing_again
     adapts: Callable[[Any, Config, int, Work], Work] = not_adapted
     freezes: bool = False
+    is_counted: bool = True
     trainable: Callable[[Any, Config], int] | None = None
 
     def __post_init__(self) -> None:

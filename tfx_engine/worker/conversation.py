@@ -28,6 +28,7 @@ from tfx_engine.protocol.worker_messages import (
     WarmedUp,
 )
 from tfx_engine.runfile.errors import RunFileError
+from tfx_engine.techniques.own import look_again
 from tfx_engine.train.control import ON_REQUEST, StopFlag
 from tfx_engine.worker.doctor import examine
 from tfx_engine.worker.run import Outcome, execute
@@ -96,6 +97,7 @@ def _answer(lines: Lines, inbox: Inbox, runs: queue.SimpleQueue[str | None], sto
 
 
 def _run(path: str, lines: Lines, stop: StopFlag) -> Outcome:
+    look_again()
     try:
         return execute(path, stop, on_warmed_up=lambda device: lines.send(WarmedUp(device=device)), own_process=True)
     except RunFileError as error:
@@ -103,6 +105,7 @@ def _run(path: str, lines: Lines, stop: StopFlag) -> Outcome:
 
 
 def _checked(check: Check) -> Reply:
+    look_again()
     config, shallow = parse_config(check.config)
     problems: list[Problem] = [*shallow] if shallow else validate(config)
     data: list[dict[str, Any]] = [problem_to_data(problem) for problem in problems]

@@ -14,12 +14,14 @@ from tfx_engine.estimate import count_parameters, flops_per_token
 from tfx_engine.measure.device import NoGpu, NvidiaGpu
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.techniques.adapter import count_numbers
+from tfx_engine.techniques.counts import chosen
 from tfx_engine.techniques.optimizer import implementation_of
 from tfx_engine.train.setup import Setup
 
 _NOT_DECLARED = tr_mark(
     "The techniques declare {declared} parameter(s), but the model has {actual}, so the FLOPs would be wrong too."
 )
+_NOT_COUNTED = tr_mark("What {names} multiplies beside its linear layers is not known.")
 
 
 def machine_facts(device: torch.device, gpu: NvidiaGpu | NoGpu) -> dict[str, Any]:
@@ -72,9 +74,13 @@ def missing_facts(setup: Setup) -> dict[str, str]:
     """
     declared = count_parameters(setup.config).total
     actual = count_numbers(setup.training.model)
-    if declared == actual:
+    uncounted = [t.name for t, _ in chosen(setup.config) if not t.is_counted]
+    if uncounted:
+        reason = _NOT_COUNTED.format(names=", ".join(uncounted))
+    elif declared != actual:
+        reason = _NOT_DECLARED.format(declared=declared, actual=actual)
+    else:
         return {}
-    reason = _NOT_DECLARED.format(declared=declared, actual=actual)
     return dict.fromkeys(("flops_per_token.model", "flops_per_token.hardware"), reason)
 
 

@@ -8,24 +8,15 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from pathlib import Path
 from typing import Any, Literal
 
 from PySide6.QtCore import QByteArray, QSaveFile, QSettings, QSize
 
+from tfx_engine.protocol.trust import settings_folder
+
 LAYOUT_VERSION = 1  # of docks and splitters; an older arrangement is not restored
 _log = logging.getLogger(__name__)
-
-
-def settings_folder() -> Path:
-    """Where settings live: `$TFX_HOME`, else the system's place for settings."""
-    home = os.environ.get("TFX_HOME")
-    if home:
-        return Path(home)
-    import platformdirs  # only where it is needed: the window must be up fast
-
-    return Path(platformdirs.user_config_dir("tfx-workbench", appauthor=False))
 
 
 class Settings:

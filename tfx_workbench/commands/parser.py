@@ -10,7 +10,8 @@ from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_workbench import __version__
 
 PROGRAM = "tfx-workbench"
-COMMANDS = ("run", "check", "techniques", "list", "show", "compare", "stop", "pause", "resume", "import", "doctor")
+COMMANDS = ("run", "check", "techniques", "list", "show", "compare", "stop", "pause", "resume", "import", "trust",
+            "doctor")
 
 
 class Parser(argparse.ArgumentParser):
@@ -58,6 +59,7 @@ _HELP = {
     "pause": tr_mark("pause a run"),
     "resume": tr_mark("go on with a paused run"),
     "import": tr_mark("a published model's config.json, and its weights, as a configuration"),
+    "trust": tr_mark("techniques of your own: which folders and packages are loaded"),
     "doctor": tr_mark("what works here, what does not, and what to type"),
 }
 
@@ -82,11 +84,16 @@ def command_parser(command: str) -> Parser:
             parser.add_argument("-o", "--output", metavar="FILE", help=tr_mark("the configuration (.toml); the weights "
                                 "of the folder's checkpoint go beside it (.safetensors)"))
             parser.add_argument("--no-weights", action="store_true", help=tr_mark("only the configuration"))
+        case "trust":
+            parser.add_argument("names", nargs="*", metavar="NAME",
+                                help=tr_mark("a folder with technique files, or an installed package that brings some"))
+            parser.add_argument("--forget", action="store_true", help=tr_mark("load them no more"))
+            parser.add_argument("--yes", action="store_true", help=tr_mark("do not ask"))
         case "compare":
             parser.add_argument("runs", nargs="+", metavar="RUN", help=tr_mark("the first one is the baseline"))
         case "show" | "stop" | "pause" | "resume":
             parser.add_argument("run", metavar="RUN", help=tr_mark("a path, a file name, a name, or how one begins"))
-    if command not in ("check", "techniques", "import"):
+    if command not in ("check", "techniques", "import", "trust"):
         _add_store(parser)
     parser.add_argument("--json", action="store_true", help=tr_mark("one JSON object a line on stdout, nothing else"))
     return parser

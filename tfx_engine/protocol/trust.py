@@ -1,0 +1,114 @@
+"""Techniques of one's own: which folders and packages the user trusts as code, and the catalogue with them in it.
+
+Only a worker ever loads them. It also writes down what it found, so that the window, the command line and the service
+know the techniques as data: `own_catalogue.json` beside the list, good for as long as neither the sources nor the
+program have changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import msgspec
+
+from tfx_engine.protocol.cards import Catalogue, resource
+
+_LIST, _CATALOGUE = "trusted.json", "own_catalogue.json"
+
+
+class Trusted(msgspec.Struct, frozen=True):
+    """`folders` of technique files, and `packages` that add techniques through an entry point."""
+
+    folders: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.folders or self.packages)
+
+
+class OwnCatalogue(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker found: the whole catalogue, what could not be loaded in words, and of which sources."""
+
+    stamp: str
+    catalogue: Catalogue
+    faults: tuple[str, ...] = ()
+
+
+def settings_folder() -> Path:
+    """Where settings live: `$TFX_HOME`, else the system's place for settings."""
+    home = os.environ.get("TFX_HOME")
+    if home:
+        return Path(home)
+    import platformdirs  # only where it is needed: the window must be up fast
+
+    return Path(platformdirs.user_config_dir("tfx-workbench", appauthor=False))
+
+
+def load_trusted() -> Trusted:
+    """The list; empty where there is none, or none that can be read: then nothing is trusted."""
+    try:
+        return msgspec.json.decode((settings_folder() / _LIST).read_bytes(), type=Trusted)
+    except (OSError, msgspec.DecodeError):
+        return Trusted()
+
+
+def save_trusted(trusted: Trusted) -> None:
+    """Keep the list. Raises OSError where it cannot be written."""
+    folder = settings_folder()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _write(folder / _LIST, msgspec.json.encode(trusted))
+
+
+def technique_files(folder: str | Path) -> list[Path]:
+    """The Python files of a trusted folder in the order of their names."""
+    place = Path(folder)
+    return sorted(p for p in place.glob("*.py") if not p.name.startswith("_")) if place.is_dir() else []
+
+
+def stamp(trusted: Trusted) -> str:
+    """Changes with the program's own catalogue, the list, and the sources in the folders."""
+    seen = hashlib.sha256(resource("catalogue.json").read_bytes())
+    seen.update(msgspec.json.encode(trusted))
+    for path in (p for folder in trusted.folders for p in technique_files(folder)):
+        seen.update(f"{path}\0".encode(errors="surrogateescape"))
+        try:
+            seen.update(path.read_bytes())
+        except OSError as error:
+            seen.update(str(error).encode())
+    return seen.hexdigest()
+
+
+def own_catalogue(trusted: Trusted) -> OwnCatalogue | None:
+    """What a worker wrote down of just these sources; None where it must look (again)."""
+    try:
+        found = msgspec.json.decode((settings_folder() / _CATALOGUE).read_bytes(), type=OwnCatalogue)
+    except (OSError, msgspec.DecodeError):
+        return None
+    return found if found.stamp == stamp(trusted) else None
+
+
+def save_own_catalogue(found: OwnCatalogue) -> None:
+    """Write it down for those who load no code. Raises OSError where that cannot be done."""
+    _write(settings_folder() / _CATALOGUE, msgspec.json.encode(found))
+
+
+def versions() -> tuple[int, int]:
+    """When the list and the catalogue were last written, in ns; 0 where there is none. Cheap enough for every look."""
+    folder = settings_folder()
+    return _written(folder / _LIST), _written(folder / _CATALOGUE)
+
+
+def _written(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Whole or not at all, whoever else writes at the same time."""
+    beside = path.with_name(f"{path.name}.{os.getpid()}")
+    beside.write_bytes(content)
+    beside.replace(path)
