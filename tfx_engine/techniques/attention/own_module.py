@@ -29,8 +29,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from tfx_engine.protocol.cards import Effect, Guide
+from tfx_engine.protocol.cards import Effect, Guide, Rule
 from tfx_engine.protocol.config import Config
+from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.context import AttentionContext
@@ -87,6 +88,9 @@ def params(options: Options, config: Config) -> int:
     return params_of(options.module, config)
 
 
+_NO_SCORES = tr_mark("a module of your own has no scores on which it could act.")
+_ACT_ON_SCORES = ("window", "qk_norm", "softcap", "sink", "gate")
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="attention",
@@ -106,5 +110,11 @@ TECHNIQUE = Technique(
     work=work,
     params=params,
     is_counted=False,
+    requires=(
+        *(Rule(slot=slot, names=("none",), reason=_NO_SCORES) for slot in _ACT_ON_SCORES),
+        Rule(slot="kernel", names=("auto",), reason=_NO_SCORES),
+        Rule(slot="position", names=("none", "sinusoidal", "learned"), reason=_NO_SCORES),
+    ),
+    excludes=(Rule(slot="adapter", names=("prefix",), reason=_NO_SCORES),),
     effects=(Effect(quantity="parameters", sign="+", formula="whatever the class has"),),
 )
