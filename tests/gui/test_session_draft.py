@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
+from msgspec import structs
 from PySide6.QtWidgets import QApplication
 
 from tfx_engine.protocol.cards import Catalogue, Rule, SlotCard, TechniqueCard, load_catalogue
 from tfx_engine.protocol.config import parse_config
 from tfx_engine.protocol.problems import Problem
-from tfx_workbench.session.draft import Draft, lean_config
+from tfx_workbench.session.draft import Draft
+from tfx_workbench.session.lean import lean_config
 from tfx_workbench.session.legality import blocked_choices
 
 
@@ -113,6 +115,46 @@ def test_a_run_s_resolved_configuration_becomes_what_somebody_would_have_written
     written = {"name": "n", "seed": 3, "model": {"width": 64}, "techniques": {"adapter": {"use": "lora", "rank": 4}}}
     resolved = parse_config(written)[0]
     assert lean_config(resolved.as_dict(), load_catalogue()) == written
+
+
+def _with_task_default(task: str, use: str) -> Catalogue:
+    """The catalogue in which a task fills the mask with another technique."""
+    whole = load_catalogue()
+    slots = [structs.replace(s, task_defaults={task: use}) if s.name == "mask" else s for s in whole.slots]
+    return structs.replace(whole, slots=tuple(slots))
+
+
+def test_changed_is_what_differs_from_the_defaults_of_the_draft_s_task(qapp: QApplication) -> None:
+    draft = Draft(_with_task_default("copy", "bidirectional"))
+    draft.set_value("data.task", "copy")
+    assert draft.config.use("mask") == "bidirectional"
+    assert draft.changed_paths() == {"data.task"}
+    draft.choose("mask", "causal")
+    assert draft.changed_paths() == {"data.task", "techniques.mask.use"}
+    draft.set_value("data.task", "text")
+    assert draft.changed_paths() == frozenset(), "causal is the default of this task"
+
+
+def test_a_run_is_written_leanly_against_the_defaults_of_its_task(qapp: QApplication) -> None:
+    catalogue = _with_task_default("copy", "bidirectional")
+    for written in ({"name": "n", "data": {"task": "copy"}},
+                    {"name": "n", "data": {"task": "copy"}, "techniques": {"mask": {"use": "causal"}}}):
+        resolved = parse_config(written, catalogue)[0]
+        assert lean_config(resolved.as_dict(), catalogue) == written
+
+
+def test_one_slot_goes_back_to_its_default_in_one_step(draft: Draft) -> None:
+    draft.choose("adapter", "lora")
+    draft.set_value("techniques.adapter.rank", 32)
+    draft.choose("placement", "post_norm")
+    draft.reset_slot("adapter")
+    assert draft.changed_paths() == {"techniques.placement.use"}
+    draft.reset_slot("adapter")
+    draft.undo()
+    assert draft.values()["techniques.adapter.rank"] == 32, "an empty reset is no step"
+    draft.reset_slot("adapter")
+    draft.choose("adapter", "lora")
+    assert draft.values()["techniques.adapter.rank"] == 32
 
 
 def _catalogue() -> Catalogue:

@@ -99,7 +99,7 @@ class Draft(QObject):
         return found
 
     def changed_paths(self) -> frozenset[str]:
-        """The key paths whose value is not the default of the format, or is wrong."""
+        """The key paths whose value is not the default of the format for the draft's task, or is wrong."""
         found = {p.path for p in self._problems if p.path in _flat(self._configs[self._current])}
         if self._config.seed != self._defaults.seed:
             found.add("seed")
@@ -107,11 +107,11 @@ class Draft(QObject):
             mine, default = getattr(self._config, section), getattr(self._defaults, section)
             found |= {f"{section}.{k}" for k, v in vars(mine).items() if v != getattr(default, k)}
         for slot, choice in self._config.techniques.items():
-            if choice.use != self._defaults.use(slot):
+            if choice.use != self._default_use(slot):
                 found.add(f"techniques.{slot}.use")
             card = self.catalogue.find(slot, choice.use)
             for option in card.options if card else ():
-                if not _same(choice.options[option.name], option.default):
+                if not same_value(choice.options[option.name], option.default):
                     found.add(f"techniques.{slot}.{option.name}")
         return frozenset(found)
 
@@ -123,7 +123,7 @@ class Draft(QObject):
 
     def set_value(self, path: str, value: Any) -> None:
         """Set one value by its key path; typing into one field is one step of undo."""
-        if path in (flat := self.values()) and _same(flat[path], value) and type(flat[path]) is type(value):
+        if path in (flat := self.values()) and same_value(flat[path], value) and type(flat[path]) is type(value):
             return
         data = self.data
         _put(data, path, value)
@@ -137,8 +137,21 @@ class Draft(QObject):
         techniques = data.setdefault("techniques", {})
         before = techniques.get(slot)
         if isinstance(before, Mapping) and isinstance(before.get("use", ""), str):
-            self._remembered[slot, before.get("use", self._defaults.use(slot))] = dict(before)
+            self._remembered[slot, before.get("use", self._default_use(slot))] = dict(before)
         techniques[slot] = {**self._remembered.get((slot, name), {}), "use": name}
+        self._push(self._with(data))
+
+    def reset_slot(self, slot: str) -> None:
+        """One slot back to its default, options and all; they come back when the technique is chosen again."""
+        data = self.data
+        techniques = data.get("techniques")
+        if not isinstance(techniques, dict) or slot not in techniques:
+            return
+        before = techniques.pop(slot)
+        if isinstance(before, Mapping) and isinstance(use := before.get("use", self._default_use(slot)), str):
+            self._remembered[slot, use] = dict(before)
+        if not techniques:
+            del data["techniques"]
         self._push(self._with(data))
 
     def reset(self) -> None:
@@ -208,8 +221,14 @@ class Draft(QObject):
         self._config, self._problems = parse_config(self._configs[self._current], self.catalogue)
         self._defaults, _ = parse_config({}, self.catalogue)
 
+    def _default_use(self, slot: str) -> str:
+        """What fills a slot that the draft leaves out: that depends on its task."""
+        card = self.catalogue.slot(slot)
+        return card.default_for(self._config.data.task) if card else ""
 
-def _same(left: Any, right: Any) -> bool:
+
+def same_value(left: Any, right: Any) -> bool:
+    """Whether two values of an option are the same: JSON has no tuples."""
     as_list = [list(v) if isinstance(v, (list, tuple)) else v for v in (left, right)]
     return bool(as_list[0] == as_list[1])
 
@@ -240,22 +259,3 @@ def _normalised(config: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(techniques, Mapping):
         data["techniques"] = {s: {"use": c} if isinstance(c, str) else copy.deepcopy(c) for s, c in techniques.items()}
     return data
-
-
-def lean_config(config: Mapping[str, Any], catalogue: Catalogue) -> dict[str, Any]:
-    """A resolved configuration without what equals the defaults: as somebody would have written it."""
-    default = parse_config({}, catalogue)[0].as_dict()
-    lean: dict[str, Any] = {"name": config.get("name", "untitled")}
-    if config.get("seed", 0) != default["seed"]:
-        lean["seed"] = config["seed"]
-    for section in SECTIONS:
-        table = {k: v for k, v in config.get(section, {}).items() if not _same(v, default[section].get(k))}
-        if table:
-            lean[section] = table
-    for slot, choice in config.get("techniques", {}).items():
-        card = catalogue.find(slot, choice.get("use", ""))
-        defaults = {o.name: o.default for o in card.options} if card else {}
-        options = {k: v for k, v in choice.items() if k != "use" and not _same(v, defaults.get(k))}
-        if options or choice.get("use") != default["techniques"].get(slot, {}).get("use"):
-            lean.setdefault("techniques", {})[slot] = {"use": choice.get("use"), **options}
-    return lean

@@ -16,8 +16,9 @@ from tfx_engine.protocol.toml import dumps
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.reader import RunReader
 from tfx_workbench.runs.library import RunRow
-from tfx_workbench.session.draft import Draft, lean_config
+from tfx_workbench.session.draft import Draft
 from tfx_workbench.session.engine import Engine, problems_of
+from tfx_workbench.session.lean import lean_config
 from tfx_workbench.session.opening import open_files
 from tfx_workbench.session.reading import ReadingThread
 from tfx_workbench.session.run_line import newest_comparison
