@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -19,7 +20,11 @@ Kind = Literal["bool", "int", "float", "choice", "set", "str"]
 
 
 class OptionCard(msgspec.Struct, frozen=True, kw_only=True):
-    """One option of a technique as data. `optional` means that null ("automatic") is legal."""
+    """One option of a technique as data. `optional` means that null ("automatic") is legal.
+
+    `only_when` names options beside it and the values of them with which it matters; with any other value of one of
+    them it is of no effect. That is for forms, which hide it then: it is checked, kept and legal all the same.
+    """
 
     name: str
     kind: Kind
@@ -32,6 +37,7 @@ class OptionCard(msgspec.Struct, frozen=True, kw_only=True):
     unit: str = ""
     optional: bool = False
     automatic: str = ""  # what null means, in words
+    only_when: dict[str, tuple[Any, ...]] = {}
 
     def __post_init__(self) -> None:
         if isinstance(self.default, list):  # JSON has no tuples
@@ -49,11 +55,12 @@ def option(
     choices: tuple[str, ...] = (),
     unit: str = "",
     automatic: str = "",
+    only_when: Mapping[str, tuple[Any, ...]] | None = None,
 ) -> Any:
     """A dataclass field that carries its own card. A default of None makes the option optional."""
     card = {
         "kind": kind, "label": label, "help": help, "low": low, "high": high, "choices": choices, "unit": unit,
-        "automatic": automatic,
+        "automatic": automatic, "only_when": dict(only_when or {}),
     }
     return dataclasses.field(default=default, metadata={"option": card})
 
@@ -64,6 +71,11 @@ def option_cards(options: type) -> tuple[OptionCard, ...]:
         OptionCard(name=f.name, default=f.default, optional=f.default is None, **f.metadata["option"])
         for f in dataclasses.fields(options)
     )
+
+
+def matters(card: OptionCard, values: Mapping[str, Any]) -> bool:
+    """Whether an option is of any effect beside these values of the options with it, by name."""
+    return all(name not in values or values[name] in wanted for name, wanted in card.only_when.items())
 
 
 def check_value(card: OptionCard, value: Any, path: str) -> tuple[Any, Problem | None]:

@@ -107,9 +107,13 @@ class Technique:
         if params is None or not params.frozen:
             yield "Options must be a frozen dataclass"
             return
-        for card in option_cards(self.options):
+        cards = {card.name: card for card in option_cards(self.options)}
+        for card in cards.values():
             if check_value(card, card.default, card.name)[1] is not None:
                 yield f"the default of option {card.name!r} is not a legal value of it"
+            for name, values in card.only_when.items():
+                if name not in cards or any(check_value(cards[name], value, name)[1] for value in values):
+                    yield f"option {card.name!r} matters only when {name!r} is what it cannot be"
         for effect in self.effects:
             if effect.quantity not in _QUANTITIES or effect.sign not in ("+", "-", "0"):
                 yield f"the effect on {effect.quantity!r} ({effect.sign}) is not of a known kind"
