@@ -10,6 +10,11 @@ from tfx_engine.protocol.tasks import TASKS
 _TEN_TIMES = "about ten times a run, within the measuring budget"
 
 
+def _tasks_with(name: str) -> dict[str, tuple[str, ...]]:
+    """The tasks for which that key of `[data]` matters."""
+    return {"task": tuple(card.name for card in TASKS.values() if name in card.options)}
+
+
 @dataclasses.dataclass(frozen=True)
 class Model:
     """Sizes of the transformer."""
@@ -53,29 +58,32 @@ class Data:
         help=" ".join(f"{card.name}: {card.summary}" for card in TASKS.values()),
     )
     path: str | None = option(
-        None, kind="str", label="file or folder", automatic="the corpus",
+        None, kind="str", label="file or folder", automatic="the corpus", only_when=_tasks_with("path"),
         help="Text of your own: a file, or a folder whose text files are read in the order of their names.",
     )
     corpus: str = option(
-        "python", kind="choice", label="corpus", choices=("python", "grammar"),
+        "python", kind="choice", label="corpus", choices=("python", "grammar"), only_when=_tasks_with("corpus"),
         help="Text where no file is given. python: the language reference, which differs a little between versions of "
              "Python. grammar: sentences made by rules, the same everywhere.",
     )
     tokenizer: str = option(
         "bytes", kind="choice", label="tokenizer", choices=("bytes", "bpe"),
+        only_when=_tasks_with("tokenizer"),
         help="bytes: every byte is a token. bpe: pieces of words, learned from the training part of the text by "
              "joining the most frequent pair again and again.",
     )
     bpe_vocab: int = option(
         1024, kind="int", label="tokens of bpe", low=257, high=8192, unit="tokens",
+        only_when={**_tasks_with("bpe_vocab"), "tokenizer": ("bpe",)},
         help="Different tokens of the tokenizer bpe: the 256 bytes, and joined ones.",
     )
     held_out: float = option(
-        0.1, kind="float", label="held out", low=0.01, high=0.5,
+        0.1, kind="float", label="held out", low=0.01, high=0.5, only_when=_tasks_with("held_out"),
         help="Share of the data kept for the validation loss.",
     )
     symbols: int = option(
         16, kind="int", label="symbols", low=2, high=1_000_000, help="Different symbols in the synthetic tasks.",
+        only_when=_tasks_with("symbols"),
     )
 
 

@@ -23,7 +23,8 @@ class Actions(QObject):
         self.quit = make(self.tr("&Quit"), "Ctrl+Q", self.tr("Close the window; runs go on"))
         self.undo = make(self.tr("Undo"), "Ctrl+Z", self.tr("Take back the last change of the form"))
         self.redo = make(self.tr("Redo"), "Ctrl+Shift+Z", self.tr("Make that change again"))
-        self.search = make(self.tr("&Find a technique"), "Ctrl+K", self.tr("Search techniques and options"))
+        self.search = make(self.tr("&Find a technique"), "Ctrl+F", self.tr("Search techniques and options"))
+        self.search.setShortcuts([QKeySequence("Ctrl+F"), QKeySequence("Ctrl+K")])
         self.reset = make(self.tr("&Reset to defaults"), "", self.tr("Every choice back to its default"))
         self.run = make(self.tr("Run"), "F5", self.tr("Run what is configured: real training steps on this device"))
         self.run_one = make(self.tr("Run only the &edited one"), "Ctrl+F5", self.tr("Queue only what is edited now"))
@@ -61,8 +62,8 @@ class Actions(QObject):
     def shortcuts(self) -> list[tuple[str, str]]:
         """(keys, what they do) of every action that has keys."""
         return [
-            (action.shortcut().toString(QKeySequence.SequenceFormat.NativeText), action.toolTip() or action.text())
-            for action in self.all if not action.shortcut().isEmpty()
+            (keys.toString(QKeySequence.SequenceFormat.NativeText), action.toolTip() or action.text())
+            for action in self.all for keys in action.shortcuts()
         ]
 
 

@@ -70,6 +70,16 @@ class Settings:
     def baseline(self, key: str) -> None:
         self._keep("runs/baseline", key)
 
+    @property
+    def form(self) -> dict[str, Any]:
+        """What is folded in the form, and the favourites."""
+        value = _json(self._text("form/arrangement", "{}"))
+        return value if isinstance(value, dict) else {}
+
+    @form.setter
+    def form(self, arrangement: dict[str, Any]) -> None:
+        self._keep("form/arrangement", json.dumps(arrangement))
+
     def _text(self, key: str, default: str) -> str:
         value = self._ini.value(key, default)
         return value if isinstance(value, str) else default

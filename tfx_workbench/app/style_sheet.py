@@ -15,7 +15,6 @@ QLabel { background: transparent; }
 QLabel#cardTitle { color: @text; font-weight: 600; }
 QLabel#muted { color: @muted; }
 QLabel#empty { color: @muted; }
-QLabel#groupTitle { color: @muted; font-weight: 600; }
 QLabel#problem { color: @worse; }
 QLabel#problem[warning="true"] { color: @warning; }
 QLabel#better { color: @better; }
@@ -44,7 +43,7 @@ QPushButton#segment:focus { border-color: @text; }
 QPushButton#chip { border-radius: 9px; padding: 1px 8px; }
 QPushButton#chip:checked { background: @accent; color: @on_accent; border-color: @accent; }
 QToolButton#choice, QPushButton#disclosure {
-    background: transparent; border: 1px solid transparent; color: @muted; padding: 1px 4px;
+    background: transparent; border: 1px solid transparent; color: @muted; padding: 1px 4px; text-align: left;
 }
 QToolButton#choice:hover, QPushButton#disclosure:hover { background: @raised; color: @text; }
 QToolButton#choice:focus, QPushButton#disclosure:focus { border-color: @accent; color: @text; }

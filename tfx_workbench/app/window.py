@@ -20,9 +20,9 @@ from tfx_workbench.app.view_menu import ViewMenu
 from tfx_workbench.exhibits.palette import Palette
 from tfx_workbench.session.session import Session
 from tfx_workbench.widgets.config_pane import ConfigPane
+from tfx_workbench.widgets.form_state import FormState
 from tfx_workbench.widgets.message_bar import MessageBar
 from tfx_workbench.widgets.runs_card import RunsCard
-from tfx_workbench.widgets.slot_row import FormState
 from tfx_workbench.widgets.top_bar import TopBar
 from tfx_workbench.widgets.words import problem_words
 
@@ -59,7 +59,7 @@ class MainWindow(QMainWindow):
         self._draft_timer.timeout.connect(self._keep_work)
         self.panes = Panes(self)
         self._refusal = ""  # what was last said about a draft that cannot be run
-        self.messages.set_resting(self.tr("F5 run · Shift+F5 stop · Ctrl+K find a technique · F1 help"))
+        self.messages.set_resting(self.tr("F5 run · Shift+F5 stop · Ctrl+F find a technique · F1 help"))
         self._connect_pane()
         self._connect_session()
         self._connect_actions()
@@ -108,7 +108,7 @@ class MainWindow(QMainWindow):
     def _place(self) -> None:
         screen = QGuiApplication.primaryScreen().availableGeometry().size()
         self.resize(WINDOW_SIZE.boundedTo(screen))
-        self._columns.setSizes([330, 1330])
+        self._columns.setSizes([346, 1314])
         self._rows.setSizes([740, 220])
         geometry = self.settings.layout("geometry")
         if geometry is not None:
@@ -126,6 +126,9 @@ class MainWindow(QMainWindow):
         pane.edited.connect(draft.set_value)
         pane.reset_asked.connect(draft.reset)
         pane.config_selected.connect(draft.select)
+        pane.form.reset_asked.connect(draft.reset_slot)
+        pane.restore(self.settings.form)
+        pane.form.arranged.connect(self._keep_form)
         self.top.name_edited.connect(lambda name: draft.set_value("name", name))
         draft.changed.connect(self._show_draft)
         draft.changed.connect(self._draft_timer.start)
@@ -190,6 +193,9 @@ class MainWindow(QMainWindow):
             keep.keep_layout("docks", QByteArray(self.area.saveState()))
             keep.area_size = self.area.size()
         keep.sync()
+
+    def _keep_form(self) -> None:
+        self.settings.form = self.pane.form.arrangement()
 
     def _keep_work(self) -> None:
         """Keep the form and what is shown; soon after every change, so that a killed window loses nothing."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
     QFrame,
@@ -20,7 +21,8 @@ from PySide6.QtWidgets import (
 from tfx_engine.protocol.cards import Catalogue
 from tfx_workbench.widgets.before_run import BeforeRun
 from tfx_workbench.widgets.config_chips import ConfigChips
-from tfx_workbench.widgets.slot_row import FormState
+from tfx_workbench.widgets.form_state import FormState
+from tfx_workbench.widgets.found_line import FoundLine
 from tfx_workbench.widgets.technique_form import TechniqueForm
 from tfx_workbench.widgets.words import plain_tip
 
@@ -36,6 +38,7 @@ class ConfigPane(QFrame):
     def __init__(self, catalogue: Catalogue, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("card")
+        self._catalogue = catalogue
         self.form = TechniqueForm(catalogue)
         self.chips = ConfigChips()
         self.before_run = BeforeRun()
@@ -49,6 +52,8 @@ class ConfigPane(QFrame):
         self._add_inset(self.before_run)
         self.form.technique_chosen.connect(self.technique_chosen)
         self.form.edited.connect(self.edited)
+        self.form.arranged.connect(self._show_favourites)
+        self._show_favourites()
         self.chips.selected.connect(self.config_selected)
 
     def _add_inset(self, widget: QWidget) -> None:
@@ -65,11 +70,10 @@ class ConfigPane(QFrame):
         row.setSpacing(4)
         title = QLabel(self.tr("Techniques"))
         title.setObjectName("cardTitle")
-        self.changed_button = QPushButton()
-        self.changed_button.setObjectName("disclosure")
-        self.changed_button.setCheckable(True)
-        self.changed_button.setToolTip(plain_tip(
-            self.tr("What differs from the defaults of the format. Press to see only that.")))
+        self.starred_button = self._filter_button(self.tr("Press to see only favourites."))
+        self.starred_button.toggled.connect(self.form.show_only_starred)
+        self.changed_button = self._filter_button(
+            self.tr("What differs from the defaults of the format. Press to see only that."))
         self.changed_button.toggled.connect(self.form.show_only_changed)
         self.reset_button = QPushButton(self.tr("Reset"))
         self.reset_button.setObjectName("disclosure")
@@ -77,19 +81,34 @@ class ConfigPane(QFrame):
         self.reset_button.clicked.connect(self.reset_asked)
         row.addWidget(title)
         row.addStretch(1)
-        row.addWidget(self.changed_button)
-        row.addWidget(self.reset_button)
+        for button in (self.starred_button, self.changed_button, self.reset_button):
+            row.addWidget(button)
         return header
 
+    def _filter_button(self, tip: str) -> QPushButton:
+        button = QPushButton()
+        button.setObjectName("filter")
+        button.setCheckable(True)
+        button.setToolTip(plain_tip(tip))
+        return button
+
     def _search(self, techniques: int) -> QWidget:
-        self.search = _SearchEdit()
+        self.search = SearchEdit()
         self.search.setObjectName("search")
-        self.search.setPlaceholderText(self.tr("Search {count} techniques   Ctrl+K").format(count=techniques))
+        self.search.setPlaceholderText(self.tr("Search {count} techniques   Ctrl+F").format(count=techniques))
         self.search.setAccessibleName(self.tr("Search techniques"))
         self.search.setClearButtonEnabled(True)
-        self.search.textChanged.connect(self.form.search)
+        self.search.textChanged.connect(self._on_searched)
+        self.search.stepped.connect(self._step_hit)
         self.search.returnPressed.connect(self._choose_found)
-        return self.search
+        self.found = FoundLine()
+        holder = QWidget()
+        column = QVBoxLayout(holder)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(6)
+        column.addWidget(self.search)
+        column.addWidget(self.found)
+        return holder
 
     def _scroll(self) -> QScrollArea:
         self.scroll_area = QScrollArea()
@@ -97,12 +116,12 @@ class ConfigPane(QFrame):
         self.scroll_area.setWidgetResizable(True)
         self.scroll_area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.scroll_area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        holder = QWidget()
-        holder.setObjectName("techniqueForm")
-        column = QVBoxLayout(holder)
+        self._holder = QWidget()
+        self._holder.setObjectName("techniqueForm")
+        column = QVBoxLayout(self._holder)
         column.setContentsMargins(0, 0, 8, 0)
         column.addWidget(self.form)
-        self.scroll_area.setWidget(holder)
+        self.scroll_area.setWidget(self._holder)
         return self.scroll_area
 
     # ------------------------------------------------------------------ showing
@@ -117,6 +136,20 @@ class ConfigPane(QFrame):
         self.reset_button.setVisible(number > 0)
         if not number:
             self.changed_button.setChecked(False)
+        self._show_hit()
+
+    def _show_favourites(self) -> None:
+        number = len(self.form.favourites)
+        self.starred_button.setText(f"★ {number}")
+        self.starred_button.setAccessibleName(self.tr("{count} favourites").format(count=number))
+        self.starred_button.setVisible(number > 0)
+        if not number:
+            self.starred_button.setChecked(False)
+
+    def restore(self, arrangement: Mapping[str, Any]) -> None:
+        """Take back what `form.arrangement()` gave."""
+        self.form.restore(arrangement)
+        self._show_favourites()
 
     def show_configs(self, names: Sequence[str], current: int, wrong: Sequence[int] = ()) -> None:
         """Show which configurations a press of Run queues, and which of them is edited."""
@@ -129,49 +162,69 @@ class ConfigPane(QFrame):
 
     def reveal(self, path: str) -> None:
         """Scroll to the field of a key path, as after pressing Run with something wrong in it."""
-        target = self._widget_of(path)
+        self.search.clear()
+        self.changed_button.setChecked(False)
+        self.starred_button.setChecked(False)
+        target = self.form.bring(path)
         if target is not None:
-            self.search.clear()
-            self.changed_button.setChecked(False)
-            self.scroll_area.ensureWidgetVisible(target, 0, 40)
-            focus = getattr(target, "editor", target)
-            focus.setFocus(Qt.FocusReason.OtherFocusReason)
+            self._scroll_to(target)
+            focus = getattr(target, "editor", getattr(target, "toggle", None))
+            (focus or target).setFocus(Qt.FocusReason.OtherFocusReason)
 
-    def _widget_of(self, path: str) -> QWidget | None:
-        for form in self.form.forms.values():
-            if path in form.fields:
-                return form.fields[path]
-        parts = path.split(".")
-        row = self.form.rows.get(parts[1]) if len(parts) > 1 and parts[0] == "techniques" else None
-        if row is None:
-            return None
-        field = row.field(path)
-        return field if field is not None else row
+    def _scroll_to(self, target: QWidget) -> None:
+        """Scroll there, now and once more when everything that was shown or hidden has found its place."""
+        def scroll() -> None:
+            self.scroll_area.ensureWidgetVisible(target, 0, 40)
+
+        for layout in (self.form.layout(), self._holder.layout()):
+            if layout is not None:
+                layout.activate()
+        scroll()
+        QTimer.singleShot(0, target, scroll)
+
+    # ------------------------------------------------------------------ searching
+
+    def _on_searched(self, text: str) -> None:
+        self.form.search(text)
+        self.scroll_area.verticalScrollBar().setValue(0)
+        self._show_hit()
+
+    def _step_hit(self, step: int) -> None:
+        self.form.step_hit(step)
+        self._show_hit()
+
+    def _show_hit(self) -> None:
+        """Say what Enter would choose, and have it in view."""
+        hit = self.form.hit
+        self.found.show_hit(self._catalogue, hit, self.form.hit_place, searching=bool(self.search.text().strip()),
+                            blocked=self.form.blocked_reason(hit))
+        if hit is not None and hit.slot:
+            self._scroll_to(self.form.rows[hit.slot])
 
     def _choose_found(self) -> None:
-        """Enter in the search field chooses the technique that the words mean."""
-        found = self.form.best_match()
-        if found is None:
+        """Enter in the search field chooses the technique that the words mean, or goes to the setting."""
+        hit = self.form.hit
+        if hit is None:
             return
-        slot, name = found
-        self.search.clear()
-        row = self.form.rows[slot]
-        blocked = row.toggle is not None and not row.toggle.is_free(name)
-        if name and not blocked:
-            self.technique_chosen.emit(slot, name)
-        self.scroll_area.ensureWidgetVisible(row, 0, 40)
-        if row.toggle:
-            row.toggle.setFocus()
+        if hit.technique and not self.form.blocked_reason(hit):
+            self.technique_chosen.emit(hit.slot, hit.technique)
+        is_chosen = bool(hit.slot) and self.form.rows[hit.slot].chosen == hit.technique
+        slot = f"techniques.{hit.slot}"
+        self.reveal(hit.path or (f"{slot}.{hit.option}" if hit.option and is_chosen else slot))
 
 
-class _SearchEdit(QLineEdit):
-    """Escape clears it, and leaves it when it is empty already."""
+class SearchEdit(QLineEdit):
+    """Escape clears it, and leaves it when it is empty already. Up and Down are passed on as `stepped(-1 or 1)`."""
+
+    stepped = Signal(int)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() == Qt.Key.Key_Escape:
-            if self.text():
-                self.clear()
-            else:
-                self.clearFocus()
-            return
-        super().keyPressEvent(event)
+        step = {Qt.Key.Key_Up: -1, Qt.Key.Key_Down: 1}.get(Qt.Key(event.key()))
+        if step:
+            self.stepped.emit(step)
+        elif event.key() != Qt.Key.Key_Escape:
+            super().keyPressEvent(event)
+        elif self.text():
+            self.clear()
+        else:
+            self.clearFocus()

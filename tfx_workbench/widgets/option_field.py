@@ -6,6 +6,7 @@ field in words. So nothing typed is ever lost or silently clipped.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
@@ -24,6 +25,7 @@ class OptionField(QWidget):
     def __init__(self, card: OptionCard, path: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.card, self.path = card, path
+        self._why_idle = ""
         self._editor = make_editor(card, self)
         self._editor.edited.connect(lambda value: self.edited.emit(path, value))  # type: ignore[attr-defined]
         self._label = QLabel(shown(card.label))
@@ -47,12 +49,20 @@ class OptionField(QWidget):
             limits = self.tr("{low} to {high}").format(low=f"{card.low:,.12g}", high=f"{card.high:,.12g}")
         default = shown(card.automatic) if card.default is None else as_text(card.default)
         facts = " · ".join(filter(None, [shown(card.unit), limits, self.tr("default: {value}").format(value=default)]))
-        tip = plain_tip(shown(card.help), facts)
-        self._label.setToolTip(tip)
-        self._editor.setToolTip(tip)
+        self._tip = (shown(card.help), facts)
+        self._say_tip("")
         name = shown(card.label)
         self._editor.setAccessibleName(f"{name} ({shown(card.unit)})" if card.unit else name)
         self._editor.setAccessibleDescription(shown(card.help))
+
+    def _say_tip(self, first: str) -> None:
+        for widget in (self._label, self._editor):
+            widget.setToolTip(plain_tip(first, *self._tip))
+
+    def is_named_by(self, words: Sequence[str]) -> bool:
+        """Whether all these words, in small letters, are in its name or label."""
+        text = f"{self.card.name} {self.card.label} {shown(self.card.label)}".lower()
+        return all(word in text for word in words)
 
     @property
     def editor(self) -> QWidget:
@@ -76,6 +86,19 @@ class OptionField(QWidget):
             _set_property(self._editor, "wrong", bool(problem))
         self.problem_label.say(problem, warning)
 
+    def set_idle(self, why: str) -> None:
+        """Dim a field that is of no effect now, with the reason; "" where it is of effect."""
+        if why != self._why_idle:
+            self._why_idle = why
+            _set_property(self._label, "idle", bool(why))
+            _set_property(self._editor, "idle", bool(why))
+            self._say_tip(why)
+
+    def set_found(self, mark: str) -> None:
+        """Mark the field as found by a search: "found", "hit" for what Enter means, or "" for neither."""
+        if (self._label.property("mark") or "") != mark:
+            _set_property(self._label, "mark", mark)
+
 
 class ProblemLabel(QLabel):
     """What is wrong with a field, in words, or else what it is warned of; hidden where all is well."""
@@ -98,7 +121,7 @@ class ProblemLabel(QLabel):
         self.setVisible(bool(sentence))
 
 
-def _set_property(widget: QWidget, name: str, value: bool) -> None:
+def _set_property(widget: QWidget, name: str, value: bool | str) -> None:
     """Set a property that the style sheet looks at."""
     widget.setProperty(name, value)
     widget.style().unpolish(widget)

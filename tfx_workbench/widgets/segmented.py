@@ -1,66 +1,72 @@
-"""A segmented toggle: one choice of a few side by side, the rest behind "…".
+"""A segmented toggle: one choice of a few side by side; where they do not fit, the first ones and "…".
 
-Arrow keys move the choice, Tab enters at the chosen segment. What does not fit the other choices is greyed, with the
-reason as its tool tip.
+Nothing moves when something is chosen: the segments that fit are always the same, and the last place shows what was
+chosen behind it. Arrow keys move the choice, Tab enters at the chosen segment, Down opens the list of all. What does
+not fit the other choices is greyed, with the reason as its tool tip.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 
 from PySide6.QtCore import QRect, QSize, Qt, Signal
-from PySide6.QtGui import QAction, QKeyEvent, QResizeEvent
-from PySide6.QtWidgets import QMenu, QPushButton, QSizePolicy, QWidget
+from PySide6.QtGui import QKeyEvent, QResizeEvent
+from PySide6.QtWidgets import QPushButton, QSizePolicy, QWidget
 
+from tfx_workbench.widgets.choice_popup import ChoicePopup, Segment
 from tfx_workbench.widgets.words import plain_tip
+
+__all__ = ["Segment", "Segmented"]
 
 _PADDING = 8  # px left and right of a segment's word
 _HEIGHT = 24
-
-
-@dataclasses.dataclass(frozen=True)
-class Segment:
-    """One choice: its value, the word on the toggle, and what hovering says (plain paragraphs)."""
-
-    value: str
-    word: str
-    tip: tuple[str, ...] = ()
-    name: str = ""  # the full name, for screen readers and the overflow menu
+_LAST = 88  # px at most for the place that shows what was chosen behind "…"
+_DOTS, _ARROW = "…", " ▾"
 
 
 class Segmented(QWidget):
-    """Emits `chosen(value)` when the user picks a segment; `set_value` shows one without emitting."""
+    """Emits `chosen(value)` when the user picks a segment; `set_value` shows one without emitting.
+
+    With `lines`, the list of all choices also opens where every segment fits: it says what each is.
+    """
 
     chosen = Signal(str)
+    page_asked = Signal(str)
 
     def __init__(self, segments: Sequence[Segment], label: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._segments = tuple(segments)
-        self._value = self._segments[0].value if self._segments else ""
+        self._segments = {s.value: s for s in segments}
+        self._value = segments[0].value if segments else ""
         self._blocked: Mapping[str, str] = {}
-        self._visible: list[str] = []
+        self._found: frozenset[str] = frozenset()
+        self._hit = ""
+        self._fit: list[str] = []
         self.setAccessibleName(label)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self._buttons = {s.value: self._button(s) for s in self._segments}
-        self._more = QPushButton("…", self)
-        self._more.setObjectName("segment")
-        self._more.setAccessibleName(self.tr("{label}: more").format(label=label))
-        self._more.setToolTip(self.tr("More choices"))
-        self._more.setProperty("place", "last")
-        self._menu = QMenu(self._more)
-        self._menu.aboutToShow.connect(self._fill_menu)
-        self._more.clicked.connect(self._pop_menu)
-        self._refresh()
+        self._buttons: dict[str, QPushButton] = {}
+        self._rest = QPushButton(_DOTS, self)
+        self._rest.setObjectName("segment")
+        self._rest.setCheckable(True)
+        self._rest.clicked.connect(self.open_list)
+        self._rest.installEventFilter(self)
+        self._rest.hide()
+        self._lay_out()
 
-    def _button(self, segment: Segment) -> QPushButton:
-        button = QPushButton(segment.word, self)
-        button.setObjectName("segment")
-        button.setCheckable(True)
-        button.setAccessibleName(segment.name or segment.word)
-        button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        button.clicked.connect(lambda _=False, value=segment.value: self._pick(value))
-        button.installEventFilter(self)
+    def _button(self, value: str) -> QPushButton:
+        """The button of a segment, made when it is first needed."""
+        button = self._buttons.get(value)
+        if button is None:
+            segment = self._segments[value]
+            button = QPushButton(segment.word.replace("&", "&&"), self)
+            button.setObjectName("segment")
+            button.setCheckable(True)
+            button.setAccessibleName(segment.name or segment.word)
+            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            button.clicked.connect(lambda _=False: self._pick(value))
+            button.installEventFilter(self)
+            button.hide()
+            self._buttons[value] = button
+            self._refresh_button(value)
         return button
 
     # ------------------------------------------------------------------ state
@@ -71,15 +77,14 @@ class Segmented(QWidget):
         return self._value
 
     def segment(self, value: str) -> QPushButton:
-        """The button of a segment. Raises `KeyError` where there is none."""
-        return self._buttons[value]
+        """The button that shows a segment. Raises `KeyError` where there is none."""
+        return self._rest if value == self._value and self._is_behind(value) else self._button(value)
 
     def set_value(self, value: str) -> None:
         """Show `value` as chosen; a value that is no segment shows none."""
         if value != self._value:
             self._value = value
-            self._lay_out()
-        self._refresh()
+            self._refresh()
 
     def set_blocked(self, blocked: Mapping[str, str]) -> None:
         """Grey the segments named in `blocked`; the reasons are their tool tips."""
@@ -87,40 +92,79 @@ class Segmented(QWidget):
             self._blocked = dict(blocked)
             self._refresh()
 
+    def set_found(self, found: frozenset[str], hit: str = "") -> None:
+        """Mark what a search found; `hit` is the one that Enter would choose."""
+        if (found, hit) != (self._found, self._hit):
+            self._found, self._hit = found, hit
+            self._refresh()
+
     def is_free(self, value: str) -> bool:
         """Whether a value may be chosen."""
         return value not in self._blocked
 
     def visible_values(self) -> list[str]:
-        """The values that are segments at this width; the others are behind "…"."""
-        return list(self._visible)
+        """The values that are to be seen at this width; the others are behind "…"."""
+        return [*self._fit, *([self._shown_behind()] if self._shown_behind() else [])]
+
+    def _is_behind(self, value: str) -> bool:
+        return value in self._segments and value not in self._fit
+
+    def _shown_behind(self) -> str:
+        """What the last place shows: the hit of a search, or the chosen one, where that is behind it."""
+        return next((v for v in (self._hit, self._value) if v and self._is_behind(v)), "")
 
     def _pick(self, value: str) -> None:
         if value in self._blocked and value != self._value:
+            self._refresh_button(value)
             return
         changed = value != self._value
-        self.set_value(value)
+        self._value = value
+        self._refresh()
         if changed:
             self.chosen.emit(value)
 
     def _refresh(self) -> None:
-        for segment in self._segments:
-            button = self._buttons[segment.value]
-            reason = self._blocked.get(segment.value, "")
-            is_chosen = segment.value == self._value
-            button.setChecked(is_chosen)
-            button.setEnabled(not reason or is_chosen)
-            button.setFocusPolicy(Qt.FocusPolicy.StrongFocus if is_chosen else Qt.FocusPolicy.NoFocus)
-            button.setToolTip(plain_tip(*((reason,) if reason else ()), *segment.tip))
+        for value in self._buttons:
+            self._refresh_button(value)
+        self._refresh_rest()
+
+    def _refresh_button(self, value: str) -> None:
+        button, segment, reason = self._buttons[value], self._segments[value], self._blocked.get(value, "")
+        is_chosen = value == self._value
+        first = next(iter(self._segments))
+        takes_tab = is_chosen or (self._value not in self._segments and value == first)
+        button.setChecked(is_chosen)
+        button.setEnabled(not reason or is_chosen)
+        button.setFocusPolicy(Qt.FocusPolicy.StrongFocus if takes_tab else Qt.FocusPolicy.NoFocus)
+        button.setToolTip(plain_tip(*((reason,) if reason else ()), *segment.tip))
+        _mark(button, self._mark_of(value))
+
+    def _refresh_rest(self) -> None:
+        shown = self._segments.get(self._shown_behind())
+        behind = self._is_behind(self._value)
+        word = self._elided(shown.word + _ARROW) if shown else _DOTS
+        self._rest.setText(word.replace("&", "&&"))
+        self._rest.setChecked(behind)
+        self._rest.setFocusPolicy(Qt.FocusPolicy.StrongFocus if behind else Qt.FocusPolicy.NoFocus)
+        more = self.tr("More choices (Down opens the list)")
+        self._rest.setToolTip(plain_tip(*(shown.tip if shown else ()), more))
+        label = self.accessibleName()
+        self._rest.setAccessibleName(
+            shown.name or shown.word if shown else self.tr("{label}: more").format(label=label))
+        hidden = {self._mark_of(v) for v in self._segments if self._is_behind(v)}
+        _mark(self._rest, "hit" if "hit" in hidden else "found" if "found" in hidden else "")
+
+    def _mark_of(self, value: str) -> str:
+        return "hit" if value == self._hit else "found" if value in self._found else ""
 
     # ------------------------------------------------------------------ layout
 
     def sizeHint(self) -> QSize:
-        return QSize(sum(self._natural(s.value) for s in self._segments), _HEIGHT)
+        return QSize(sum(self._natural(s.word) for s in self._segments.values()), _HEIGHT)
 
     def minimumSizeHint(self) -> QSize:
-        widest = max((self._natural(s.value) for s in self._segments), default=0)
-        return QSize(widest + (self._natural_more() if len(self._segments) > 1 else 0), _HEIGHT)
+        widest = max((self._natural(s.word) for s in self._segments.values()), default=0)
+        return QSize(min(widest, _LAST) + (self._natural(_DOTS) if len(self._segments) > 1 else 0), _HEIGHT)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -131,95 +175,107 @@ class Segmented(QWidget):
         if event.type() in (event.Type.FontChange, event.Type.StyleChange):
             self._lay_out()
 
-    def _natural(self, value: str) -> int:
-        button = self._buttons[value]
-        return button.fontMetrics().horizontalAdvance(button.text()) + 2 * _PADDING
+    def _natural(self, word: str) -> int:
+        return self.fontMetrics().horizontalAdvance(word) + 2 * _PADDING
 
-    def _natural_more(self) -> int:
-        return self._more.fontMetrics().horizontalAdvance("…") + 2 * _PADDING
+    def _last(self, hidden: Sequence[str]) -> int:
+        """The width of the last place: whatever is chosen behind it, it stays the same."""
+        words = [self._natural(self._segments[v].word + _ARROW) for v in hidden]
+        return max(self._natural(_DOTS), min(_LAST, max(words, default=0)))
+
+    def _elided(self, text: str) -> str:
+        room = max(0, self._rest.width() - 2 * _PADDING + 4)
+        return self._rest.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, room)
 
     def _lay_out(self) -> None:
-        """Show as many segments as fit, the chosen one always; spare width is shared out evenly."""
-        values = self._fitting()
-        overflow = len(values) < len(self._segments)
-        widths = [self._natural(v) for v in values] + ([self._natural_more()] if overflow else [])
-        spare = max(0, self.width() - sum(widths)) // max(1, len(widths))
-        shown: list[QPushButton] = [self._buttons[v] for v in values] + ([self._more] if overflow else [])
+        """Show as many segments as fit, always the same ones; spare width is shared out evenly."""
+        self._fit = self._fitting()
+        hidden = [v for v in self._segments if v not in self._fit]
+        widths = [self._natural(self._segments[v].word) for v in self._fit] + ([self._last(hidden)] if hidden else [])
+        spare = max(0, self.width() - sum(widths)) // max(1, len(self._fit))
+        shown = [self._button(v) for v in self._fit] + ([self._rest] if hidden else [])
         x = 0
         for i, (button, width) in enumerate(zip(shown, widths, strict=True)):
             last = i == len(shown) - 1
             button.setGeometry(QRect(x, 0, self.width() - x if last else width + spare, self.height()))
             x += width + spare
             _place(button, first=i == 0, last=last)
-        for button in [*self._buttons.values(), self._more]:
+        for button in [*self._buttons.values(), self._rest]:
             button.setVisible(button in shown)
-        self._visible = values
+        self._refresh()
 
     def _fitting(self) -> list[str]:
-        values = [s.value for s in self._segments]
-        if sum(map(self._natural, values)) <= self.width() or len(values) < 2:
+        values = list(self._segments)
+        widths = [self._natural(s.word) for s in self._segments.values()]
+        if sum(widths) <= self.width() or len(values) < 2:
             return values
-        room = self.width() - self._natural_more()
-        chosen = [self._value] if self._value in values else []
-        room -= sum(map(self._natural, chosen))
-        kept = set(chosen)
-        for value in values:
-            if value in kept:
-                continue
-            room -= self._natural(value)
-            if room < 0:
-                break
-            kept.add(value)
-        return [v for v in values if v in kept]
+        for many in range(len(values) - 1, 0, -1):
+            if sum(widths[:many]) + self._last(values[many:]) <= self.width():
+                return values[:many]
+        return values[:1]
 
-    # ------------------------------------------------------------------ the rest, behind "…"
+    # ------------------------------------------------------------------ the list of all
 
-    def _fill_menu(self) -> None:
-        self._menu.clear()
-        self._menu.setToolTipsVisible(True)
-        for segment in self._segments:
-            if segment.value not in self._visible:
-                action = QAction(segment.name or segment.word, self._menu)
-                reason = self._blocked.get(segment.value, "")
-                action.setEnabled(not reason)
-                action.setToolTip(plain_tip(*((reason,) if reason else ()), *segment.tip))
-                action.triggered.connect(lambda _=False, value=segment.value: self._pick(value))
-                self._menu.addAction(action)
+    def open_list(self) -> ChoicePopup | None:
+        """Open the list of all choices, each with a line about it."""
+        self._refresh_rest()  # a click has toggled it
+        popup = ChoicePopup(self.accessibleName(), self)
+        popup.show_choices(tuple(self._segments.values()), self._value, self._blocked)
+        popup.chosen.connect(self._pick_from_list)
+        popup.page_asked.connect(self.page_asked)
+        popup.pop(self)
+        return popup
 
-    def _pop_menu(self) -> None:
-        self._menu.popup(self._more.mapToGlobal(self._more.rect().bottomLeft()))
+    def _pick_from_list(self, value: str) -> None:
+        self._pick(value)
+        self.setFocus(Qt.FocusReason.PopupFocusReason)
 
     # ------------------------------------------------------------------ keys
 
     def eventFilter(self, watched, event) -> bool:  # type: ignore[no-untyped-def]
-        pressed = isinstance(event, QKeyEvent) and event.type() == QKeyEvent.Type.KeyPress
-        if pressed and watched in self._buttons.values():
-            step = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}.get(Qt.Key(event.key()))
+        if isinstance(event, QKeyEvent) and event.type() == QKeyEvent.Type.KeyPress:
+            key = Qt.Key(event.key())
+            step = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}.get(key)
             if step:
                 self._step(step)
                 return True
-        return super().eventFilter(watched, event)
+            if key == Qt.Key.Key_Down and self._lists():
+                self.open_list()
+                return True
+        return bool(super().eventFilter(watched, event))
+
+    def _lists(self) -> bool:
+        return len(self._fit) < len(self._segments) or any(s.line for s in self._segments.values())
 
     def _step(self, step: int) -> None:
         """Move the choice to the next legal segment in that direction, those behind "…" included."""
-        values = [s.value for s in self._segments]
+        values = list(self._segments)
         start = values.index(self._value) if self._value in values else 0
         for i in range(start + step, len(values) if step > 0 else -1, step):
             if values[i] not in self._blocked:
                 self._pick(values[i])
-                self._buttons[values[i]].setFocus(Qt.FocusReason.OtherFocusReason)
+                self.segment(values[i]).setFocus(Qt.FocusReason.OtherFocusReason)
                 return
 
     def setFocus(self, *args) -> None:  # type: ignore[no-untyped-def]
         """Give the focus to the chosen segment."""
-        button = self._buttons.get(self._value) or next(iter(self._buttons.values()))
-        button.setFocus(*(args or (Qt.FocusReason.OtherFocusReason,)))
+        value = self._value if self._value in self._segments else next(iter(self._segments))
+        self.segment(value).setFocus(*(args or (Qt.FocusReason.OtherFocusReason,)))
 
 
 def _place(button: QPushButton, *, first: bool, last: bool) -> None:
     """Tell the style sheet which corners of the segment are round."""
-    place = "only" if first and last else "first" if first else "last" if last else "middle"
-    if button.property("place") != place:
-        button.setProperty("place", place)
+    _set(button, "place", "only" if first and last else "first" if first else "last" if last else "middle")
+
+
+def _mark(button: QPushButton, mark: str) -> None:
+    """Tell the style sheet whether a search found the segment."""
+    if mark or button.property("mark"):
+        _set(button, "mark", mark)
+
+
+def _set(button: QPushButton, name: str, value: str) -> None:
+    if button.property(name) != value:
+        button.setProperty(name, value)
         button.style().unpolish(button)
         button.style().polish(button)

@@ -6,6 +6,7 @@ import html
 
 from PySide6.QtCore import QCoreApplication
 
+from tfx_engine.protocol.cards import TechniqueCard
 from tfx_engine.protocol.problems import Problem
 
 
@@ -30,3 +31,10 @@ def plain_tip(*paragraphs: str) -> str:
     """A tool tip of these paragraphs that shows every character literally and wraps at a readable width."""
     inner = "".join(f"<p style='margin:2px 0'>{html.escape(p)}</p>" for p in paragraphs if p)
     return f"<qt>{inner}</qt>" if inner else ""
+
+
+def technique_tip(card: TechniqueCard) -> tuple[str, ...]:
+    """What hovering over a technique says: what it is, when to choose it and when not, where it is from."""
+    choose = f"✓ {shown(card.guide.choose)}" if card.guide.choose else ""
+    avoid = f"✗ {shown(card.guide.avoid)}" if card.guide.avoid else ""
+    return tuple(filter(None, (f"{shown(card.title)}: {shown(card.summary)}", choose, avoid, card.paper)))

@@ -76,33 +76,41 @@ class Options:
     )
     factor: float = option(
         2.0, kind="float", label="scaling factor", low=1.0, high=10_000.0,
+        only_when={"scaling": SCALINGS[1:]},
         help="How many times longer the context is to become; of no effect without scaling.",
     )
     original_context: int | None = option(
         None, kind="int", label="original context", low=2, high=10_000_000, unit="tokens",
+        only_when={"scaling": ("dynamic", "yarn", "llama3")},
         automatic="the model's context", help="What the model was trained on before, for dynamic, yarn and llama3.",
     )
     beta_fast: float = option(
         32.0, kind="float", label="fast beta", low=0.01, high=10_000.0,
+        only_when={"scaling": ("yarn",)},
         help="yarn: a pair that turns more often than this within the original context keeps its frequency.",
     )
     beta_slow: float = option(
         1.0, kind="float", label="slow beta", low=0.001, high=10_000.0,
+        only_when={"scaling": ("yarn",)},
         help="yarn: a pair that turns less often than this is slowed by the whole factor.",
     )
     truncate: bool = option(
         True, kind="bool", label="whole pairs", help="yarn: the passage begins and ends at a whole pair.",
+        only_when={"scaling": ("yarn",)},
     )
     attention_factor: float | None = option(
         None, kind="float", label="attention factor", low=0.01, high=100.0, automatic="0.1 · ln(factor) + 1",
+        only_when={"scaling": ("yarn",)},
         help="yarn: multiplies sines and cosines, so the scores by its square.",
     )
     low_frequency_factor: float = option(
         1.0, kind="float", label="low-frequency factor", low=0.01, high=10_000.0,
+        only_when={"scaling": ("llama3",)},
         help="llama3: waves longer than the original context divided by this are slowed by the whole factor.",
     )
     high_frequency_factor: float = option(
         4.0, kind="float", label="high-frequency factor", low=0.01, high=10_000.0,
+        only_when={"scaling": ("llama3",)},
         help="llama3: waves shorter than the original context divided by this keep their frequency.",
     )
     window_base: float | None = option(
