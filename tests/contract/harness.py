@@ -158,11 +158,14 @@ def of_mask(technique: Technique, options: Any, config: Config) -> None:
     mask = technique.build(options, config)
     for tokens in (1, 2, config.model.context):
         allowed = mask.allowed(tokens)
-        more = (options,) if getattr(type(options), "__dataclass_fields__", {}) else ()
+        more = (options, config) if getattr(type(options), "__dataclass_fields__", {}) else ()
         assert torch.equal(allowed, technique.reference(tokens, *more))
         assert allowed.any(dim=1).all(), "a query without any key has no defined output"
         assert mask.is_causal <= torch.equal(allowed, torch.ones(tokens, tokens, dtype=torch.bool).tril())
         assert mask.is_full <= bool(allowed.all())
+        assert mask.is_full or allowed[:, : mask.seen_by_all].all()
+        ahead = allowed.triu(1)[:, mask.seen_by_all :]
+        assert mask.is_full or not ahead.any(), "seen by some that come before it, but not by all"
 
 
 def of_window(technique: Technique, options: Any, config: Config) -> None:

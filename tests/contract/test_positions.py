@@ -11,6 +11,7 @@ from tests.contract.variants import variants
 from tests.helpers.tiny import gradients, loss_of, tiny_config
 from tfx_engine.data import make_task
 from tfx_engine.model.assemble import assemble
+from tfx_engine.model.validate import validate
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.catalogue import discover
 from tfx_engine.techniques.dispatch import TorchKernel
@@ -72,13 +73,14 @@ def test_rotary_is_exact_for_queries_in_16_bits_and_makes_its_table_once(monkeyp
     made = []
     plain = rotary.frequencies
     monkeypatch.setattr(rotary, "frequencies", lambda *args: made.append(args) or plain(*args))
-    position = assemble(tiny_config({"position": "rotary"}, model={"context": 4000}), "cpu").position
+    config = tiny_config({"position": "rotary"}, model={"context": 4000, "head_width": 8})
+    position = assemble(config, "cpu").position
     x = torch.randn(1, 2, 4000, 8, generator=torch.Generator().manual_seed(1)).bfloat16()
     exact = position.rotate(x.double(), x.double(), 0)[0]
     for layer in range(5):
         q, k = position.rotate(x, x[:, :1], layer)
         assert q.dtype == k.dtype == torch.bfloat16
-    assert len(made) == 2, "one table for float64, one for float32"
+    assert [args[1] for args in made] == [8, 8], "one table for float32 when the model is made, one for float64"
     rounding = (exact.bfloat16().double() - exact).abs()
     assert ((q.double() - exact).abs() <= rounding + 1e-5).all()
 
@@ -136,3 +138,50 @@ def test_lengths_without_a_table_row_are_refused_and_all_others_work() -> None:
                 model(too_long)
         else:
             assert model(too_long).isfinite().all()
+
+
+@pytest.mark.parametrize("position", ["sinusoidal", "rotary", "alibi", "t5_bias"])
+def test_a_compiled_model_is_one_graph(position: str) -> None:
+    torch.compiler.reset()
+    model = assemble(tiny_config({"position": position}), "cpu")
+    tokens = torch.zeros(1, 9, dtype=torch.int64)
+    compiled = torch.compile(model.hidden, backend="eager", fullgraph=True)
+    assert torch.equal(compiled(tokens), model.hidden(tokens))
+
+
+def test_a_rotated_part_of_an_attentions_own_is_what_is_rotated() -> None:
+    latent = {"attention": {"use": "latent", "rope_width": 4}, "position": {"use": "rotary", "fraction": 0.25}}
+    (problem,) = validate(tiny_config(latent, model={"head_width": 16}))
+    assert problem.code == "nothing-to-rotate" and "0.5" in problem.hint and "4 numbers" in problem.message
+    latent["position"]["fraction"] = 0.5
+    assert not validate(tiny_config(latent, model={"head_width": 16}))
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ({"use": "rotary", "scaling": "yarn", "beta_fast": 1.0, "beta_slow": 1.0}, "wrong-order"),
+        ({"use": "rotary", "scaling": "yarn", "original_context": 6}, "context-too-short"),
+        ({"use": "rotary", "scaling": "llama3", "high_frequency_factor": 0.5}, "wrong-order"),
+        ({"use": "t5_bias", "max_distance": 16}, "out-of-range"),
+    ],
+    ids=str,
+)
+def test_what_makes_no_sense_is_refused(given: dict[str, Any], code: str) -> None:
+    assert [p.code for p in validate(tiny_config({"position": given}))] == [code]
+
+
+def test_two_directions_need_an_even_number_of_buckets() -> None:
+    for mask, codes in (("causal", []), ("bidirectional", ["odd-buckets"])):
+        techniques = {"position": {"use": "t5_bias", "buckets": 7}, "mask": mask}
+        assert [p.code for p in validate(tiny_config(techniques, data={"task": "recall"}))] == codes
+
+
+def test_a_base_for_windows_is_that_of_the_layers_with_a_window_and_is_not_scaled() -> None:
+    given = {"use": "rotary", "window_base": 10_000.0, "scaling": "linear", "factor": 4.0, "base": 10_000.0}
+    window = {"use": "sliding", "size": 3, "full_every": 2}
+    position = assemble(tiny_config({"position": given, "window": window}), "cpu").position
+    plain = assemble(tiny_config({"position": "rotary"}), "cpu").position
+    x = torch.randn(1, 1, 9, 5, generator=torch.Generator().manual_seed(1))
+    same = [torch.equal(position.rotate(x, x, layer)[0], plain.rotate(x, x, layer)[0]) for layer in range(4)]
+    assert same == [position.window.size(layer) is not None for layer in range(4)] and len(set(same)) == 2

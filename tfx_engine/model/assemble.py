@@ -44,7 +44,10 @@ def assemble(config: Config, device: torch.device | str, dtype: torch.dtype | No
         initialise(model, config.seed, fill=make_initial(config).fill, gain=_build("placement", config).gain)
         weights.load(config, model)
     make_adapter(config).apply(model)
-    return model.to(dtype) if device.type == "meta" else model.to(device=device, dtype=dtype)
+    if device.type == "meta":
+        return model.to(dtype)
+    model.position.prepare(device, dtype)
+    return model.to(device=device, dtype=dtype)
 
 
 def without_adapter(config: Config) -> Config:

@@ -11,7 +11,7 @@ F numbers of a frame. Logits are [B, T, V]; of A answers at each token [B, T, A,
 | position | Position (an nn.Module): what it adds to x_BTD, how it rotates q and k, what it adds to the scores |
 | mixer | `build(options, config, make_attention)`: nn.Module (x_BTD, context) -> x_BTD |
 | attention | `build(options, config, make_scores)`: nn.Module (x_BTD, context) -> x_BTD; see `scores.py` |
-| mask | Mask: `.is_causal`, `.is_full`, `.allowed(T, device)` -> bool [T, T] |
+| mask | Mask: `.is_causal`, `.is_full`, `.seen_by_all`, `.allowed(T, device)` -> bool [T, T] |
 | window | Window: `.size(layer)` -> tokens that a query sees, or None |
 | qk_norm | `build(options, config, shape)`: nn.Module (q_BHTK, k_BGTK) -> (q_BHTK, k_BGTK), or None |
 | softcap | a function scores -> scores, or None |
@@ -44,7 +44,7 @@ F numbers of a frame. Logits are [B, T, V]; of A answers at each token [B, T, A,
 | position | (module, x_BTD, q_BHTK, k_BGTK, layer) -> Positioned |
 | feedforward, norm | (module, x_BTD) -> x_BTD |
 | mixer, attention | (module, x_BTD, context) -> x_BTD, with no other technique that acts on the scores |
-| mask | (T) -> bool [T, T]; with options: (T, options) |
+| mask | (T) -> bool [T, T]; with options: (T, options, config) |
 | window | (T, layer, options, config) -> bool [T, T] |
 | qk_norm | (module, q_BHTK, k_BGTK) -> (q_BHTK, k_BGTK) |
 | softcap | (scores, options) -> scores |

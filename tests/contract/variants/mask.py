@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from typing import Any
 
-VARIANTS: dict[str, list[dict[str, Any]]] = {}
+VARIANTS: dict[str, list[dict[str, Any]]] = {"prefix": [{"length": 1}, {"length": 5}]}

@@ -15,6 +15,9 @@ from torch import Tensor, nn
 class Position(nn.Module):
     """Three places where order can come in; a technique overrides the one that it uses."""
 
+    def prepare(self, device: torch.device, dtype: torch.dtype) -> None:
+        """Make what depends on sizes alone, for a model on that device: a compiled one should find it there."""
+
     def forward(self, x_BTD: Tensor) -> Tensor:
         """What enters the first block, made of the token vectors."""
         return x_BTD
@@ -43,7 +46,7 @@ class Positioned(NamedTuple):
 class Tables:
     """Tables of fixed numbers, one row per token: made at the first use for a device and a dtype, and then kept."""
 
-    _most = 4  # a model that has moved, or that sees ever other lengths, does not collect them
+    _most = 8  # a model that has moved, or that sees ever other lengths, does not collect them
 
     def __init__(self) -> None:
         self._kept: dict[Hashable, Tensor] = {}

@@ -60,8 +60,8 @@ TECHNIQUE = Technique(
     excludes=(
         Rule(
             slot="mask",
-            names=("bidirectional",),
-            reason="without positions and without a mask the model cannot tell any order of the tokens.",
+            names=("bidirectional", "prefix"),
+            reason="without positions, where tokens see each other both ways, the model cannot tell their order.",
         ),
     ),
     effects=(Effect(quantity="parameters", sign="0", formula="0"),),

@@ -122,10 +122,11 @@ class Options:
 class RotaryPosition(Position):
     """Turns the first numbers of queries and keys, whatever their width; sines and cosines are made once."""
 
-    def __init__(self, options: Options, context: int, window: Window) -> None:
+    def __init__(self, options: Options, config: Config) -> None:
         super().__init__()
-        self.options, self.context, self.window = options, context, window
-        self.original = options.original_context or context
+        self.options, self.context, self.layers = options, config.model.context, config.model.layers
+        self.width, self.window = _head_part(config), window_of(config)
+        self.original = options.original_context or self.context
         self._tables = Tables()
 
     def options_at(self, layer: int) -> Options:
@@ -134,12 +135,20 @@ class RotaryPosition(Position):
             return self.options
         return dataclasses.replace(self.options, base=self.options.window_base, scaling="none")
 
+    def prepare(self, device: torch.device, dtype: torch.dtype) -> None:
+        """Sines and cosines for the context."""
+        if rotated := rotated_width(self.options, self.width):
+            for options in {self.options_at(layer) for layer in range(self.layers)}:
+                self._cos_sin(options, self.context, rotated, device, dtype)
+
     def rotate(self, q_BHTK: Tensor, k_BGTK: Tensor, layer: int) -> tuple[Tensor, Tensor]:
         """Queries and keys, turned."""
         every, rotated = self.options.without_every, rotated_width(self.options, q_BHTK.shape[-1])
         if rotated == 0 or (every is not None and (layer + 1) % every == 0):
             return q_BHTK, k_BGTK
-        cos_TP, sin_TP = self._cos_sin(q_BHTK, rotated, self.options_at(layer))
+        cos_TP, sin_TP = self._cos_sin(
+            self.options_at(layer), q_BHTK.shape[2], rotated, q_BHTK.device, q_BHTK.dtype
+        )
         return self._turned(q_BHTK, cos_TP, sin_TP), self._turned(k_BGTK, cos_TP, sin_TP)
 
     def _turned(self, x_BHTK: Tensor, cos_TP: Tensor, sin_TP: Tensor) -> Tensor:
@@ -155,8 +164,9 @@ class RotaryPosition(Position):
         rest = [x_BHTK[..., rotated:]] if rotated < x_BHTK.shape[-1] else []
         return torch.cat([*(part.to(x_BHTK.dtype) for part in new), *rest], dim=-1)
 
-    def _cos_sin(self, q_BHTK: Tensor, rotated: int, options: Options) -> tuple[Tensor, Tensor]:
-        tokens = q_BHTK.shape[2]
+    def _cos_sin(
+        self, options: Options, tokens: int, rotated: int, device: torch.device, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor]:
         rows, own = max(tokens, self.context), None
         if options.scaling == "dynamic":
             rows, own = (tokens, tokens) if tokens > self.original else (self.original, None)
@@ -166,8 +176,8 @@ class RotaryPosition(Position):
             angle_TP = torch.arange(rows, dtype=torch.float64, device="cpu").unsqueeze(1) * radians_P
             return size * torch.stack([angle_TP.cos(), angle_TP.sin()], dim=1)
 
-        exact = torch.promote_types(q_BHTK.dtype, torch.float32)
-        table_T2P = self._tables.get(q_BHTK.device, exact, tokens, make, (rotated, own, options.base))
+        exact = torch.promote_types(dtype, torch.float32)
+        table_T2P = self._tables.get(device, exact, tokens, make, (rotated, own, options.base, options.scaling))
         return table_T2P[:, 0], table_T2P[:, 1]
 
 
@@ -176,14 +186,22 @@ def rotated_width(options: Options, head_width: int) -> int:
     return int(head_width * options.fraction) // 2 * 2
 
 
+def _head_part(config: Config) -> int:
+    """How many numbers of a head are given to the rotation: all, but for an attention with a part of its own for it."""
+    attention = config.techniques["attention"].options
+    if "rope_width" in attention:
+        return attention["rope_width"] or max(2, config.head_width // 4 * 2)
+    return config.head_width
+
+
 def check(options: Options, config: Config) -> Iterator[Problem]:
     """Refuse what leaves nothing to rotate, and scalings whose passage has no length."""
-    path, k = "techniques.position", config.head_width
-    if rotated_width(options, k) == 0 and config.use("attention") != "latent":  # whose rotated part is its own
+    path, k = "techniques.position", _head_part(config)
+    if rotated_width(options, k) == 0:
         yield Problem(
             code="nothing-to-rotate", path=f"{path}.fraction",
             args={"fraction": options.fraction, "k": k, "fit": math.ceil(2000 / k) / 1000},
-            template="is {fraction}: of heads of width {k} it leaves no pair of numbers to rotate.",
+            template="is {fraction}: of {k} numbers it leaves no pair of numbers to rotate.",
             hint_template="Choose at least {fit:g}." if k > 1 else "Choose a head width of 2 or more.",
         )
     if options.scaling == "yarn":
@@ -210,7 +228,7 @@ def _ordered(path: str, high: float, low: float, name: str) -> Iterator[Problem]
 
 def build(options: Options, config: Config) -> Position:
     """The rotation."""
-    return RotaryPosition(options, config.model.context, window_of(config))
+    return RotaryPosition(options, config)
 
 
 def reference(module: RotaryPosition, x_BTD: Tensor, q_BHTK: Tensor, k_BGTK: Tensor, layer: int) -> Positioned:

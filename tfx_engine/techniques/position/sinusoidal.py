@@ -56,19 +56,23 @@ class Options:
 
 
 class SinusoidalPosition(Position):
-    """Adds the encoding. The table is made at the first forward pass, for the device and the dtype it meets there."""
+    """Adds the encoding, in the dtype of what it is added to."""
 
     def __init__(self, width: int, context: int, options: Options) -> None:
         super().__init__()
         self.width, self.context, self.options = width, context, options
         self._tables = Tables()
 
+    def prepare(self, device: torch.device, dtype: torch.dtype) -> None:
+        """The table for the context."""
+        self._table(self.context, device, dtype)
+
     def forward(self, x_BTD: Tensor) -> Tensor:
         """The input plus its positions; longer than the context is possible."""
-        tokens = x_BTD.shape[1]
-        return x_BTD + self._tables.get(
-            x_BTD.device, x_BTD.dtype, tokens, lambda: self._make_table(max(tokens, self.context))
-        )
+        return x_BTD + self._table(x_BTD.shape[1], x_BTD.device, x_BTD.dtype)
+
+    def _table(self, tokens: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+        return self._tables.get(device, dtype, tokens, lambda: self._make_table(max(tokens, self.context)))
 
     def _make_table(self, tokens: int) -> Tensor:
         position_T1 = torch.arange(tokens, dtype=torch.float64, device="cpu").unsqueeze(1)
