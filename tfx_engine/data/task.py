@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from tfx_engine.protocol.config import Config
+from tfx_engine.techniques.catalogue import technique_for
 from tfx_engine.techniques.initial import generator_for
 from tfx_engine.techniques.loss import IGNORED as IGNORED
 
@@ -23,7 +24,10 @@ _MOST_LABELS = 8192
 
 
 class Task(abc.ABC):
-    """A source of batches, the same for the same seed whatever else is configured."""
+    """A source of batches, the same for the same seed whatever else is configured.
+
+    Only which targets count depends on the mask: one that asks for a token that it can see is no question.
+    """
 
     held_out_batches: int  # how many fixed batches of held-out data there are
     evaluated_batches = _EVALUATED_BATCHES  # so many of them, always the same, make one evaluation
@@ -31,16 +35,17 @@ class Task(abc.ABC):
     def __init__(self, config: Config) -> None:
         self.seed, self.batch_size, self.context = config.seed, config.run.batch, config.model.context
         self.vocab, self.card = config.vocab, config.task
+        self._given_away = _given_away(config)
 
     def batch(self, step: int, device: torch.device | str = "cpu") -> Batch:
         """The batch of a step: inputs and targets."""
-        return self._move(self._make(generator_for(self.seed, "data", step), self.batch_size), device)
+        return self._asked(self._make(generator_for(self.seed, "data", step), self.batch_size), device)
 
     def held_out(self, index: int, device: torch.device | str = "cpu") -> Batch:
         """One of the `held_out_batches`, which no training step sees. Raises IndexError beyond them."""
         if not 0 <= index < self.held_out_batches:
             raise IndexError(f"there are {self.held_out_batches} held-out batches, not {index + 1}")
-        return self._move(self._make_held_out(index), device)
+        return self._asked(self._make_held_out(index), device)
 
     @abc.abstractmethod
     def _make(self, generator: torch.Generator, size: int) -> Batch:
@@ -67,6 +72,13 @@ class Task(abc.ABC):
         """Bytes of text behind the targets that count; None where the task is not made of text."""
         return None
 
+    def _asked(self, batch: Batch, device: torch.device | str) -> Batch:
+        if self._given_away:
+            targets_BT = batch[1].clone()
+            targets_BT[:, : self._given_away] = IGNORED
+            batch = batch[0], targets_BT
+        return self._move(batch, device)
+
     @staticmethod
     def _move(batch: Batch, device: torch.device | str) -> Batch:
         kind = torch.device(device).type
@@ -83,3 +95,11 @@ def sha256_of(*tensors: Tensor) -> str:
     for tensor in tensors:
         digest.update(tensor.contiguous().numpy().astype("<i8").tobytes())
     return digest.hexdigest()
+
+
+def _given_away(config: Config) -> int:
+    """How many targets at the beginning are tokens of the input that all those before them see."""
+    if not config.task.next_token:
+        return 0
+    technique, options = technique_for("mask", config.techniques["mask"])
+    return max(0, technique.build(options, config).seen_by_all - 1)

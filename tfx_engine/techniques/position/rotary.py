@@ -45,7 +45,6 @@ from tfx_engine.techniques.counts import window_of
 from tfx_engine.techniques.frequencies import SCALINGS, frequencies
 from tfx_engine.techniques.position import Position, Positioned, Tables
 from tfx_engine.techniques.technique import Technique
-from tfx_engine.techniques.window import Window
 
 # B batch, H heads, T tokens, K head width, R rotated numbers of a head, P = R / 2 pairs
 
