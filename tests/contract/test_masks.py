@@ -30,7 +30,7 @@ def outputs_of_two(config: Any, first: int) -> tuple[torch.Tensor, torch.Tensor]
 @pytest.mark.parametrize("length", [None, 1, PREFIX])  # None: the causal mask
 def test_what_comes_before_is_the_same_to_the_bit(position: dict[str, Any], length: int | None) -> None:
     mask = "causal" if length is None else {"use": "prefix", "length": length}
-    for first in range(length or 0, 9):
+    for first in sorted({length or 0, 5, 8}):
         before, after = outputs_of_two(tiny_config({"position": position, "mask": mask}), first)
         assert torch.equal(before[:, :first], after[:, :first]), first
         assert not torch.equal(before[:, first:], after[:, first:])
