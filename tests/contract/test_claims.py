@@ -89,6 +89,12 @@ def test_recompute_changes_no_bit_of_any_gradient(techniques: dict, placement: s
     assert all(torch.equal(plain[name], again[name]) for name in plain)
 
 
+@pytest.mark.parametrize("kernel", ["math", "flash", "efficient", "eager"])
+def test_blocks_run_again_with_a_kernel_that_is_first_tried_in_one_of_them(kernel: str) -> None:
+    config = tiny_config({"kernel": kernel, "recompute": "every_block"})
+    assert all(gradient.isfinite().all() for gradient in trained_gradients(config).values())
+
+
 @pytest.mark.parametrize(("every", "blocks"), [(1, 3), (2, 2), (3, 1), (5, 1)])
 def test_recompute_keeps_less_and_marks_each_block_that_runs_again(every: int, blocks: int) -> None:
     config = tiny_config({"recompute": {"use": "every_block", "every": every}}, model={"layers": 3})
