@@ -4,4 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-VARIANTS: dict[str, list[dict[str, Any]]] = {}
+VARIANTS: dict[str, list[dict[str, Any]]] = {
+    "lstm": [{"bias": False}, {"bias": True}],
+    "gru": [{"bias": False}, {"bias": True}],
+}

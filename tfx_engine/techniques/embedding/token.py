@@ -68,10 +68,14 @@ class TokenEmbedding(nn.Module):
         return x_BTD if self.scale == 1.0 else x_BTD * self.scale
 
 
+def is_scaled(given: bool | None, config: Config) -> bool:
+    """Whether token vectors are multiplied by sqrt(width); `given`: what the option says."""
+    return config.use("position") == "sinusoidal" if given is None else given
+
+
 def build(options: Options, config: Config) -> nn.Module:
     """A table for the model's vocabulary and width."""
-    scaled = config.use("position") == "sinusoidal" if options.scale is None else options.scale
-    scale = math.sqrt(config.model.width) if scaled else 1.0
+    scale = math.sqrt(config.model.width) if is_scaled(options.scale, config) else 1.0
     return TokenEmbedding(config.vocab, config.model.width, scale, options.norm, options.dropout)
 
 

@@ -1,12 +1,24 @@
 """Attention: every token looks at the others directly.
 
-What it is: the transformer's way of exchanging information. Any two tokens of the context are one step apart, all
-tokens are computed at once in training, and the work grows with the square of the context. What kind of attention it
-is, the slot "attention" and those below it say.
+What it is: the transformer's way of exchanging information. Each token asks every other (or every earlier one) how much
+it has to say to it, and takes a mean of what they offer by these weights. Nothing has to be carried: any two tokens of
+the context are one step apart, whether neighbours or at both ends. All tokens are computed at once in training, since
+none waits for another. In return the work grows with the square of the context, and whoever generates text must keep
+keys and values of all of it.
 
 Formula: y = attention(x)
 
-What it costs: as the attention technique says.
+What kind of attention it is, the slot "attention" says, and those below it say what else acts on the scores: positions,
+mask, window, norms of queries and keys, soft cap, sink and gate. The slot "kernel" says which code computes it.
+
+This slot exists to be switched: with "lstm" or "gru" in it a recurrent layer stands in every block's place for
+attention, while norms, feed-forward, data and all other initial weights stay as they are, so that what differs between
+two runs is this one thing.
+
+What it costs: as the attention technique says: about 4 · d² parameters per block, 8 · d² FLOPs per token for the
+projections and 4 · T · d for scores and mixing. At contexts below twice the width the projections are the larger part.
+
+When to choose it: for every transformer. When not: to see what a recurrent layer would do in its place.
 
 Paper: Vaswani and others, "Attention Is All You Need" (2017), arXiv:1706.03762.
 """
