@@ -101,6 +101,17 @@ def test_the_facts_tell_what_one_must_know_to_repeat_it(finished):
     assert facts["kernel"] == "flash" and facts["optimizer"] == "AdamW (fused)"
 
 
+def test_the_kernel_that_was_used_is_told_also_where_nothing_else_is_measured(tmp_path):
+    path = queued(tmp_path, techniques={"kernel": "cudnn"}, run={"probes": False})
+    execute(path)
+    facts = read(path, "facts")
+    assert facts["kernel"] == "flash" and facts["kernel_by_layer"] == ["flash", "flash"]
+    assert "kernel" not in read(path, "missing")
+    with closing(RunReader(path)) as reader:
+        (event,) = [e for e in reader.events() if e.code == "another-kernel"]
+    assert "cudnn" in event.template.format_map(event.args) and event.kind == "warning"
+
+
 def test_what_is_missing_has_its_reason(finished):
     missing = read(finished, "missing")
     for key in ("allocated_bytes", "reserved_bytes", "device_bytes", "mfu", "overhead_percent", "power_w"):

@@ -87,7 +87,7 @@ def block_work(config: Config) -> Work:
 
 
 def head_shape(config: Config) -> HeadShape:
-    """The heads of each attention layer, as the configuration's attention asks for them."""
+    """The heads of each attention layer, as the configuration's attention asks for them; else those of the model."""
     from tfx_engine.techniques.catalogue import technique_for
 
     asked: list[HeadShape] = []
@@ -99,7 +99,8 @@ def head_shape(config: Config) -> HeadShape:
     technique, options = technique_for("attention", config.techniques["attention"])
     with torch.device("meta"):  # no numbers are needed to find out
         technique.build(options, config, make_scores)
-    return asked[0]
+    k = config.head_width
+    return asked[0] if asked else HeadShape(config.model.heads, config.model.heads, k, k)
 
 
 def parameters_of(technique: Technique, options: Any, config: Config) -> int:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 _TITLE = tr_mark("Attention")
 _DEFINITIONS = (
     Definition(say(tr_mark("attention map")), say(tr_mark(
-        "Softmax weights of one sample: each row is a query token, each column a key token, a row sums to 1."))),
+        "Softmax weights of one sample: each row is a query token, each column a key token; a row sums to 1, beside an "
+        "attention sink to less."))),
     Definition(say(tr_mark("entropy")), say(tr_mark(
         "Mean over the queries of −Σ w log2 w, in bits: 0 looks at one token, log2 T at all alike."))),
     Definition(say(tr_mark("first-token mass")), say(tr_mark("Mean weight that the queries give to the first token."))),

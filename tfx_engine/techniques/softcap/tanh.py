@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -35,6 +36,7 @@ from torch import Tensor
 from tfx_engine.protocol.cards import Effect, Guide, Rule
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
+from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.technique import Technique
 
 
@@ -57,6 +59,17 @@ class SoftCap:
     def __call__(self, scores: Tensor) -> Tensor:
         """Bent."""
         return self.cap * torch.tanh(scores / self.cap)
+
+
+def check(options: Options, config: Config) -> Iterator[Problem]:
+    """Warn where the scores are bounded already."""
+    if config.use("qk_norm") != "none":
+        yield Problem(
+            code="bounded-twice", path="techniques.softcap.use", level="warning",
+            template="bounds scores that the query-key norm {norm!r} bounds already, and forgoes the fused kernels.",
+            hint_template="Choose the soft cap 'none', or the query-key norm 'none'.",
+            args={"norm": config.use("qk_norm")},
+        )
 
 
 def build(options: Options, config: Config) -> SoftCap:
@@ -85,6 +98,7 @@ TECHNIQUE = Technique(
     build=build,
     reference=reference,
     options=Options,
+    check=check,
     excludes=(
         Rule(
             slot="kernel", names=("math", "flash", "efficient", "cudnn"),

@@ -27,6 +27,7 @@ Paper: Beltagy, Peters, Cohan, "Longformer: The Long-Document Transformer" (2020
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -34,6 +35,7 @@ from torch import Tensor
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
+from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.technique import Technique
 from tfx_engine.techniques.window import Window
 
@@ -64,6 +66,18 @@ class SlidingWindow:
         return None if self.full_every is not None and (layer + 1) % self.full_every == 0 else self.tokens
 
 
+def check(options: Options, config: Config) -> Iterator[Problem]:
+    """Warn of a window that hides nothing."""
+    context = config.model.context
+    if options.size is not None and options.size >= context > 1:
+        yield Problem(
+            code="hides-nothing", path="techniques.window.size", level="warning",
+            template="is {size}, which hides nothing in a context of {context} tokens.",
+            hint_template="Choose less than {context}, or leave it out for a quarter of the context.",
+            args={"size": options.size, "context": context},
+        )
+
+
 def build(options: Options, config: Config) -> Window:
     """The window for the model's context."""
     return SlidingWindow(options.size or max(1, config.model.context // 4), options.full_every)
@@ -92,6 +106,7 @@ TECHNIQUE = Technique(
     build=build,
     reference=reference,
     options=Options,
+    check=check,
     effects=(
         Effect(quantity="parameters", sign="0", formula="0"),
         Effect(quantity="flops", sign="0", formula="counted for the full T × T square; only the kernel flex skips any"),
