@@ -60,7 +60,7 @@ def make_scores(shape: HeadShape, layer: int = 0, **parts: Any) -> Scores:
     """Scores without any technique that acts on them, but for those given."""
     plain = {"window": None, "softcap": None, "qk_norm": None, "sink": None, "gate": None}
     kernel = built("kernel", tiny_config(), "auto")
-    return Scores(layer=layer, **{"scale": shape.width**-0.5, "kernel": kernel, **plain, **parts})
+    return Scores(layer=layer, **{"scale": shape.scale or shape.width**-0.5, "kernel": kernel, **plain, **parts})
 
 
 def context_of(config: Config, mask: str = "causal") -> AttentionContext:

@@ -152,7 +152,7 @@ def _scores(config: Config, layer: int, shape: HeadShape) -> Scores:
     """Everything that acts on the scores of one layer's attention."""
     return Scores(
         layer=layer,
-        scale=make_initial(config).attention_scale(shape.width),
+        scale=shape.scale or make_initial(config).attention_scale(shape.width),
         kernel=_build("kernel", config),
         window=_build("window", config).size(layer),
         softcap=_build("softcap", config),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,7 @@ def import_weights(imported: Imported, target: Path) -> tuple[Problem, ...]:
             tensors[ours] = (stored[take.theirs[0]].dtype, functools.partial(_taken, take, stored))
     if problems:
         raise ConfigError(problems)
-    metadata = {"format": "pt", "family": imported.family.title, "made_by": "TFX Workbench"}
+    metadata = {"format": "pt", "family": imported.family.title, "tfx_config": json.dumps(imported.config.as_dict())}
     try:
         write(target, tensors, metadata)
     except OSError as error:

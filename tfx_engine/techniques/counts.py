@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
+from torch import nn
 
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.costs import Work
@@ -45,10 +46,18 @@ def window_of(config: Config) -> Window:
     return technique.build(options, config)
 
 
+def norm_of(config: Config) -> nn.Module:
+    """One more norm of the kind that the configuration has."""
+    from tfx_engine.techniques.catalogue import technique_for
+
+    technique, options = technique_for("norm", config.techniques["norm"])
+    return technique.build(options, config)
+
+
 def norm_count(config: Config) -> int:
     """How many norms of the slot `norm` a model has."""
-    placement, embedding = placement_of(config), config.techniques["embedding"]
-    outside = int(placement.final_norm) + int(bool(embedding.options.get("norm")))
+    placement, embedding, head = placement_of(config), config.techniques["embedding"], config.techniques["head"]
+    outside = sum((placement.final_norm, bool(embedding.options.get("norm")), bool(head.options.get("transform"))))
     return config.model.layers * placement.norms_per_block + outside
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -12,3 +13,16 @@ class RmsNorm(nn.RMSNorm):
     def forward(self, x: Tensor) -> Tensor:
         """Over the last dimension."""
         return F.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
+
+
+class OffsetRmsNorm(RmsNorm):
+    """The same with 1 + weight."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Over the last dimension."""
+        return F.rms_norm(x, self.normalized_shape, (1 + self.weight).to(x.dtype), self.eps)
+
+    def initialise_parameter(self, name: str, parameter: Tensor, generator: torch.Generator) -> bool:
+        """No difference to 1."""
+        parameter.zero_()
+        return True

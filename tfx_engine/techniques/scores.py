@@ -31,6 +31,7 @@ class HeadShape:
     key_heads: int
     width: int  # of queries and keys
     value_width: int
+    scale: float | None = None  # on the products of queries and keys; None: what the slot `init` says
     results: int = 0  # heads of what the gate sees, where several maps make one of them; 0: as many as `heads`
 
     @property
@@ -147,8 +148,8 @@ def kernel_use(model: nn.Module) -> list[KernelUse]:
 def plain_scores(shape: HeadShape, kernel: Kernel, layer: int = 0) -> Scores:
     """Scores on which no other technique acts."""
     return Scores(
-        layer=layer, scale=shape.width**-0.5, kernel=kernel, window=None, softcap=None, qk_norm=None, sink=None,
-        gate=None,
+        layer=layer, scale=shape.scale or shape.width**-0.5, kernel=kernel, window=None, softcap=None, qk_norm=None,
+        sink=None, gate=None,
     )
 
 

@@ -18,6 +18,8 @@ class Actions(QObject):
         self.all: list[QAction] = []
         make = self._make
         self.open = make(self.tr("&Open…"), "Ctrl+O", self.tr("Open configurations or runs"))
+        self.import_model = make(self.tr("&Import a model…"), "Ctrl+I",
+                                 self.tr("A published model: its config.json, and the weights that lie beside it"))
         self.save = make(self.tr("&Save configuration…"), "Ctrl+S", self.tr("Save the edited configuration as a file"))
         self.settings = make(self.tr("Se&ttings"), "Ctrl+,", self.tr("Theme and behaviour"))
         self.quit = make(self.tr("&Quit"), "Ctrl+Q", self.tr("Close the window; runs go on"))
@@ -51,7 +53,8 @@ class Actions(QObject):
     def menu_bar(self, view_menu: QMenu) -> QMenuBar:
         """The menus over all actions."""
         bar = QMenuBar(self._window)
-        _fill(bar.addMenu(self.tr("&File")), [self.open, self.save, None, self.settings, None, self.quit])
+        files = [self.open, self.import_model, self.save]
+        _fill(bar.addMenu(self.tr("&File")), [*files, None, self.settings, None, self.quit])
         _fill(bar.addMenu(self.tr("&Edit")), [self.undo, self.redo, None, self.search, self.reset])
         _fill(bar.addMenu(self.tr("&Run")), [self.run, self.run_one, None, self.pause, self.stop])
         view_menu.setTitle(self.tr("&View"))

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from tfx_engine.protocol.toml import dumps
+from tfx_workbench.app.importing import ModelImport
 from tfx_workbench.app.settings_dialog import SettingsDialog
 from tfx_workbench.widgets.message_bar import INFO, WARNING
 
@@ -33,6 +34,7 @@ class Dialogs(QObject):
         super().__init__(window)
         self._window = window
         self._open: dict[str, QDialog] = {}
+        self._import = ModelImport(window)
 
     # ------------------------------------------------------------------ files
 
@@ -43,6 +45,14 @@ class Dialogs(QObject):
         dialog.setNameFilters([self.tr("Configurations and runs (*.toml *.tfx)"), self.tr("All files (*)")])
         dialog.filesSelected.connect(self._window.session.open)
         self._show("open", dialog)
+
+    def ask_import(self) -> None:
+        """Choose the configuration or the checkpoint of a published model."""
+        dialog = QFileDialog(self._window, self.tr("Import a model"))
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        dialog.setNameFilters([self.tr("Models (config.json *.safetensors)"), self.tr("All files (*)")])
+        dialog.fileSelected.connect(self._import.start)
+        self._show("import", dialog)
 
     def ask_save(self) -> None:
         """Choose where the edited configuration is saved."""

@@ -31,6 +31,7 @@ class RunCommands(QObject):
         self._dialogs = Dialogs(window)
         self._chip = DeviceChip(window)
         self.ask_open, self.ask_save = self._dialogs.ask_open, self._dialogs.ask_save
+        self.ask_import = self._dialogs.ask_import
         self.show_help, self.show_settings = self._dialogs.show_help, self._dialogs.show_settings
         self.show_messages = self._dialogs.show_messages
         self.presets: list[Preset] = []

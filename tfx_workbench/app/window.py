@@ -155,7 +155,8 @@ class MainWindow(QMainWindow):
         connect([
             (do.run, lambda: session.run()), (do.run_one, lambda: session.run(only_current=True)),
             (do.pause, self.commands.pause_or_resume), (do.stop, self.commands.stop_going),
-            (do.open, self.commands.ask_open), (do.save, self.commands.ask_save), (do.quit, self.close),
+            (do.open, self.commands.ask_open), (do.import_model, self.commands.ask_import),
+            (do.save, self.commands.ask_save), (do.quit, self.close),
             (do.undo, session.draft.undo), (do.redo, session.draft.redo),
             (do.search, self.pane.start_search), (do.reset, session.draft.reset),
             (do.form, self.pane.start_search), (do.table, self.table.take_focus),

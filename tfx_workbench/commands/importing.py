@@ -22,6 +22,7 @@ def import_model(args: argparse.Namespace) -> int:
         if imported.checkpoint and not args.no_weights:
             weights = target.with_suffix(".safetensors")
             lost += import_weights(imported, weights)
+            imported.data["run"] = {"start_from": weights.name}  # counted from the configuration's folder
         _write(target, imported)
     if args.json:
         emit({

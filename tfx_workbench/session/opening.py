@@ -48,10 +48,11 @@ def read_config(path: Path) -> dict[str, Any]:
     if path.is_file() and path.stat().st_size > LARGEST_CONFIG:
         raise ConfigError([_problem(path, "too-large", tr_mark("is too large for a configuration."))])
     data = read_toml(path)
-    table = data.get("data")
-    source = table.get("path") if isinstance(table, dict) else None
-    if isinstance(table, dict) and isinstance(source, str) and (path.parent / source).exists():
-        data["data"] = {**table, "path": str((path.parent / source).absolute())}
+    for section, key in (("data", "path"), ("run", "start_from")):
+        table = data.get(section)
+        source = table.get(key) if isinstance(table, dict) else None
+        if isinstance(table, dict) and isinstance(source, str) and (path.parent / source).exists():
+            data[section] = {**table, key: str((path.parent / source).absolute())}
     if "name" not in data:
         data = {"name": path.stem.replace("_", " "), **data}
     return data

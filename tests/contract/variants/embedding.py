@@ -6,5 +6,5 @@ from typing import Any
 
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "frames": [{"class_token": True}, {"bias": False}, {"norm": True}, {"dropout": 0.5}],
-    "token": [{"scale": True}, {"scale": False}, {"dropout": 0.5}, {"norm": True}],
+    "token": [{"scale": True}, {"scale": False}, {"dropout": 0.5}, {"norm": True}, {"types": 2}],
 }

@@ -64,6 +64,10 @@ class Options:
         None, kind="bool", label="output bias", automatic="as the other projections",
         help="A bias in the output projection.",
     )
+    scale: float | None = option(
+        None, kind="float", label="scale", low=1e-6, high=1e3, automatic="1 / sqrt(head width), or as `init` says",
+        help="What products of queries and keys are multiplied by. T5 has 1, the largest Gemma 2 and 3 their own.",
+    )
 
 
 def key_heads(options: Options, config: Config) -> int:
@@ -89,7 +93,8 @@ def check(options: Options, config: Config) -> Iterator[Problem]:
 def build(options: Options, config: Config, make_scores: MakeScores) -> nn.Module:
     """Attention of the model's width, heads and head width, with fewer heads of keys and values."""
     bias = bias_of(options.bias, config)
-    shape = HeadShape(config.model.heads, key_heads(options, config), config.head_width, config.head_width)
+    k = config.head_width
+    shape = HeadShape(config.model.heads, key_heads(options, config), k, k, scale=options.scale)
     output_bias = bias if options.output_bias is None else options.output_bias
     return ProjectedAttention(config.model.width, shape, bias, output_bias, make_scores)
 
@@ -97,13 +102,14 @@ def build(options: Options, config: Config, make_scores: MakeScores) -> nn.Modul
 def reference(module: ProjectedAttention, x_BTD: Tensor, context: AttentionContext) -> Tensor:
     """Query head by query head, each with the keys of its group (and no other technique that acts on the scores)."""
     tokens, shape = x_BTD.shape[1], module.shape
+    scale = shape.scale or 1 / math.sqrt(shape.width)
     forbidden_TT = ~context.allowed(tokens, x_BTD.device)
     q_BTM, k_BTN, v_BTN = module.query(x_BTD), module.key(x_BTD), module.value(x_BTD)
     heads_BTK = []
     for h in range(shape.heads):
         g = h * shape.key_heads // shape.heads
         own, shared = (slice(i * shape.width, (i + 1) * shape.width) for i in (h, g))
-        scores_BTT = q_BTM[..., own] @ k_BTN[..., shared].transpose(1, 2) / math.sqrt(shape.width)
+        scores_BTT = q_BTM[..., own] @ k_BTN[..., shared].transpose(1, 2) * scale
         weights_BTT = scores_BTT.masked_fill(forbidden_TT, -torch.inf).softmax(dim=-1)
         heads_BTK.append(weights_BTT @ v_BTN[..., shared])
     return module.output(torch.cat(heads_BTK, dim=-1))

@@ -56,12 +56,17 @@ class Options:
         None, kind="bool", label="output bias", automatic="as the other projections",
         help="A bias in the output projection.",
     )
+    scale: float | None = option(
+        None, kind="float", label="scale", low=1e-6, high=1e3, automatic="1 / sqrt(head width), or as `init` says",
+        help="What products of queries and keys are multiplied by. T5 has 1, the largest Gemma 2 and 3 their own.",
+    )
 
 
 def build(options: Options, config: Config, make_scores: MakeScores) -> nn.Module:
     """Attention of the model's width, heads and head width."""
     bias = bias_of(options.bias, config)
-    shape = HeadShape(config.model.heads, config.model.heads, config.head_width, config.head_width)
+    heads, k = config.model.heads, config.head_width
+    shape = HeadShape(heads, heads, k, k, scale=options.scale)
     output_bias = bias if options.output_bias is None else options.output_bias
     return ProjectedAttention(config.model.width, shape, bias, output_bias, make_scores)
 
@@ -69,12 +74,13 @@ def build(options: Options, config: Config, make_scores: MakeScores) -> nn.Modul
 def reference(module: ProjectedAttention, x_BTD: Tensor, context: AttentionContext) -> Tensor:
     """Head by head, with the whole square of scores (and no other technique that acts on them)."""
     tokens, k = x_BTD.shape[1], module.head_width
+    scale = module.shape.scale or 1 / math.sqrt(k)
     forbidden_TT = ~context.allowed(tokens, x_BTD.device)
     q_BTM, k_BTM, v_BTM = module.query(x_BTD), module.key(x_BTD), module.value(x_BTD)
     heads_BTK = []
     for h in range(module.heads):
         columns = slice(h * k, (h + 1) * k)
-        scores_BTT = q_BTM[..., columns] @ k_BTM[..., columns].transpose(1, 2) / math.sqrt(k)
+        scores_BTT = q_BTM[..., columns] @ k_BTM[..., columns].transpose(1, 2) * scale
         weights_BTT = scores_BTT.masked_fill(forbidden_TT, -torch.inf).softmax(dim=-1)
         heads_BTK.append(weights_BTT @ v_BTM[..., columns])
     return module.output(torch.cat(heads_BTK, dim=-1))

@@ -10,11 +10,15 @@ training was more stable with it; BERT has one, as its blocks are post-norm and 
 kind that the slot "norm" says, with weights of its own. In pre-norm blocks without such trouble leave it out: every
 branch norms its input anyway, and the norm takes away what the length of a token's vector could say.
 
-Formula: x = W[token] (· sqrt(d) where scaled); the norm, where there is one, and then dropout fall on the sum of x and
-the positions.
+BERT was trained on pairs of sentences and has a second table that says which of the two a token belongs to. Here all
+belong to the first, so that its row is one trained vector added to all; the rows of the others are there for the sake
+of a published model's weights, and nothing trains them.
+
+Formula: x = W[token] (· sqrt(d) where scaled) (+ U[0] where there are token types); the norm, where there is one, and
+then dropout fall on the sum of x and the positions.
 
 What it costs: V · d parameters, and no FLOPs: it is a look-up. The same table serves the head where that is tied. A
-norm adds the parameters of one more norm.
+norm adds the parameters of one more norm, n token types add n · d.
 
 Choose it for everything that is made of tokens; for frames of numbers, such as patches of an image, there is `frames`.
 
@@ -48,6 +52,10 @@ class Options:
         False, kind="bool", label="norm",
         help="Norm the sum of token vectors and positions, as BERT and BLOOM do.",
     )
+    types: int = option(
+        0, kind="int", label="token types", low=0, high=1024,
+        help="Rows of a second table, of which every token gets the first. BERT has 2, RoBERTa 1.",
+    )
     dropout: float = option(
         0.0, kind="float", label="dropout", low=0.0, high=0.9,
         help="Share of the sum of token vectors and positions that is set to zero in training.",
@@ -57,15 +65,17 @@ class Options:
 class TokenEmbedding(nn.Module):
     """tokens_BT -> x_BTD. The skeleton applies norm and dropout after the positions."""
 
-    def __init__(self, vocab: int, width: int, scale: float, normed: bool, dropout: float) -> None:
+    def __init__(self, vocab: int, width: int, scale: float, options: Options) -> None:
         super().__init__()
-        self.scale, self.normed, self.dropout = scale, normed, dropout
+        self.scale, self.normed, self.dropout = scale, options.norm, options.dropout
         self.weight = nn.Parameter(torch.empty(vocab, width))
+        self.type_weight = nn.Parameter(torch.empty(options.types, width)) if options.types else None
 
     def forward(self, tokens_BT: Tensor) -> Tensor:
         """The rows of the tokens."""
         x_BTD = F.embedding(tokens_BT, self.weight)
-        return x_BTD if self.scale == 1.0 else x_BTD * self.scale
+        x_BTD = x_BTD if self.scale == 1.0 else x_BTD * self.scale
+        return x_BTD if self.type_weight is None else x_BTD + self.type_weight[0]
 
 
 def is_scaled(given: bool | None, config: Config) -> bool:
@@ -76,13 +86,14 @@ def is_scaled(given: bool | None, config: Config) -> bool:
 def build(options: Options, config: Config) -> nn.Module:
     """A table for the model's vocabulary and width."""
     scale = math.sqrt(config.model.width) if is_scaled(options.scale, config) else 1.0
-    return TokenEmbedding(config.vocab, config.model.width, scale, options.norm, options.dropout)
+    return TokenEmbedding(config.vocab, config.model.width, scale, options)
 
 
 def reference(module: TokenEmbedding, tokens_BT: Tensor) -> Tensor:
     """A one-hot vector times the table."""
     one_hot_BTV = F.one_hot(tokens_BT, module.weight.shape[0]).to(module.weight.dtype)
-    return one_hot_BTV @ module.weight * module.scale
+    x_BTD = one_hot_BTV @ module.weight * module.scale
+    return x_BTD if module.type_weight is None else x_BTD + module.type_weight[:1].sum(dim=0)
 
 
 TECHNIQUE = Technique(
@@ -100,7 +111,7 @@ TECHNIQUE = Technique(
     build=build,
     reference=reference,
     options=Options,
-    params=lambda options, config: config.vocab * config.model.width,
-    effects=(Effect(quantity="parameters", sign="+", formula="vocabulary × width"),),
+    params=lambda options, config: (config.vocab + options.types) * config.model.width,
+    effects=(Effect(quantity="parameters", sign="+", formula="(vocabulary + token types) × width"),),
     kinds=("language", "answers"),
 )

@@ -6,13 +6,16 @@ B batch, T tokens, D width, V vocabulary.
 from __future__ import annotations
 
 import dataclasses
+import math
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.techniques.costs import Linear, Work
+from tfx_engine.techniques.counts import norm_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,14 +28,52 @@ class HeadOptions:
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class TableOptions(HeadOptions):
+    """What can be chosen for a head with one table."""
+
+    bias: bool = option(
+        False, kind="bool", label="bias", help="Add a trained number to the score of each token. BERT and Phi do.",
+    )
+    transform: bool = option(
+        False, kind="bool", label="transform",
+        help="Before the table one more linear layer of the model's width, a GELU and a norm, as in BERT.",
+    )
+    multiplier: float = option(
+        1.0, kind="float", label="multiplier", low=1e-6, high=1e6,
+        help="A fixed factor on the logits. Command R has 0.0625.",
+    )
+
+
+class Transform(nn.Module):
+    """x_BTD -> x_BTD before the table."""
+
+    def __init__(self, width: int, norm: nn.Module) -> None:
+        super().__init__()
+        self.dense, self.norm = nn.Linear(width, width), norm
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """A layer, a bend, a norm."""
+        return self.norm(F.gelu(self.dense(x_BTD)))
+
+
 class LinearHead(nn.Module):
-    """x_BTD -> logits_BTV with a weight [V, D]. `multiplier` is on the logits, before the cap."""
+    """x_BTD -> logits_BTV with a weight [V, D]. `multiplier` is on the products, before bias and cap.
+
+    `rows`: how many scores there are, where one of the options needs to know it.
+    """
 
     weight: nn.Parameter
 
-    def __init__(self, softcap: float | None, multiplier: float) -> None:
+    def __init__(
+        self, softcap: float | None, multiplier: float, options: TableOptions | None = None,
+        config: Config | None = None, rows: int = 0,
+    ) -> None:
         super().__init__()
-        self.softcap, self.multiplier = softcap, multiplier
+        options = options or TableOptions()
+        self.softcap, self.multiplier = softcap, multiplier * options.multiplier
+        self.bias = nn.Parameter(torch.empty(rows)) if options.bias else None
+        self.transform = Transform(config.model.width, norm_of(config)) if config and options.transform else None
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Scores of all tokens of the vocabulary."""
@@ -40,21 +81,36 @@ class LinearHead(nn.Module):
 
     def project(self, x_BTD: Tensor) -> Tensor:
         """The same; a loss calls it on as much of the batch as it likes."""
-        logits_BTV = F.linear(x_BTD, self.weight)
-        if self.multiplier != 1.0:
-            logits_BTV = logits_BTV * self.multiplier
+        if self.transform is not None:
+            x_BTD = self.transform(x_BTD)
+        if self.multiplier == 1.0:
+            return soft_cap(F.linear(x_BTD, self.weight, self.bias), self.softcap)
+        logits_BTV = F.linear(x_BTD, self.weight) * self.multiplier
+        logits_BTV = logits_BTV if self.bias is None else logits_BTV + self.bias
         return soft_cap(logits_BTV, self.softcap)
 
 
 def linear_reference(module: LinearHead, x_BTD: Tensor) -> Tensor:
     """The dot product with every row."""
+    if module.transform is not None:
+        z_BTD = module.transform.dense(x_BTD)
+        x_BTD = module.transform.norm(z_BTD * (1 + torch.erf(z_BTD / math.sqrt(2))) / 2)
     logits_BTV = (x_BTD.unsqueeze(2) * module.weight).sum(dim=-1) * module.multiplier
+    if module.bias is not None:
+        logits_BTV = logits_BTV + module.bias
     return logits_BTV if module.softcap is None else module.softcap * (logits_BTV / module.softcap).tanh()
 
 
-def head_work(config: Config, shared: bool, answers: int = 1) -> Work:
+def head_work(config: Config, options: HeadOptions, shared: bool, answers: int = 1) -> Work:
     """One product with the table; `shared`: the table is counted elsewhere. `answers` at each token."""
-    return Work((Linear("head", config.model.width, answers * config.vocab, shared=shared),))
+    width = config.model.width
+    transform = (Linear("transform", width, width, bias=True),) if getattr(options, "transform", False) else ()
+    return Work((*transform, Linear("head", width, answers * config.vocab, shared=shared)))
+
+
+def head_params(options: TableOptions, config: Config) -> int:
+    """The bias; the norm of the transform is counted with all others of its kind."""
+    return config.task.answers * config.vocab if options.bias else 0
 
 
 def soft_cap(logits_BTV: Tensor, cap: float | None) -> Tensor:

@@ -8,13 +8,14 @@ fit one vector.
 
 Its numbers begin as those of the embedding. With a table that begins small, logits begin near zero and the first loss
 near ln V, as it should be; a table that begins at deviation 1, as some libraries draw embeddings, would begin with
-wild logits.
+wild logits. A bias on each token's score, and a transform before the table (a linear layer, a GELU, a norm), are what
+BERT has there; few later models do.
 
 Formula: z = x · Wᵀ, W the embedding; with a soft cap c: z = c · tanh(z / c), which bends logits so that they stay
 within ±c and hardly changes small ones.
 
-What it costs: no parameters of its own; 2 · V · d FLOPs per token, as any head over a vocabulary. The logits are V
-numbers per token, in float32 for the loss: with a large vocabulary they are the largest activation, and
+What it costs: no parameters of its own (V with a bias, d² + 3 · d with a transform); 2 · V · d FLOPs per token. The
+logits are V numbers per token, in float32 for the loss: with a large vocabulary they are the largest activation, and
 `chunked_cross_entropy` is for that.
 
 Choose it for small models, where a second table would be a large part of all weights: of GPT-2's 124 million parameters
@@ -31,21 +32,21 @@ from torch import nn
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
-from tfx_engine.techniques.head import HeadOptions, LinearHead, head_work, linear_reference
+from tfx_engine.techniques.head import LinearHead, TableOptions, head_params, head_work, linear_reference
 from tfx_engine.techniques.technique import Technique
 
 
 class TiedHead(LinearHead):
     """x_BTD -> logits_BTV with the embedding's own weight."""
 
-    def __init__(self, embedding: nn.Module, softcap: float | None, multiplier: float) -> None:
-        super().__init__(softcap, multiplier)
+    def __init__(self, embedding: nn.Module, options: TableOptions, config: Config, multiplier: float) -> None:
+        super().__init__(options.softcap, multiplier, options, config, config.vocab)
         self.weight = embedding.weight
 
 
-def build(options: HeadOptions, config: Config, embedding: nn.Module, multiplier: float) -> nn.Module:
+def build(options: TableOptions, config: Config, embedding: nn.Module, multiplier: float) -> nn.Module:
     """A head that shares the embedding's table."""
-    return TiedHead(embedding, options.softcap, multiplier)
+    return TiedHead(embedding, options, config, multiplier)
 
 
 reference = linear_reference
@@ -65,8 +66,9 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
-    options=HeadOptions,
-    work=lambda options, config: head_work(config, shared=True),
+    options=TableOptions,
+    params=head_params,
+    work=lambda options, config: head_work(config, options, shared=True),
     effects=(
         Effect(quantity="parameters", sign="-", formula="vocabulary × width fewer than untied"),
         Effect(quantity="flops", sign="0", formula="2 · vocabulary · width per token, as untied"),

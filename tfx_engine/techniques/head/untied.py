@@ -8,6 +8,8 @@ seldom something like "New".
 Where a task asks for several answers at every token (`multi_lag`), the head has a table for each of them, one after the
 other; a tied head cannot do that, because the embedding has one row per token only.
 
+A bias on each token's score (Phi has one) and a transform before the table are to be had as in the tied head.
+
 Formula: z = W x; with a soft cap c: z = c · tanh(z / c)
 
 What it costs: V · d parameters with gradients and optimizer state (16 bytes each in float32 with AdamW), and 2 · V · d
@@ -29,17 +31,18 @@ from torch import Tensor, nn
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
-from tfx_engine.techniques.head import HeadOptions, LinearHead, head_work, linear_reference
+from tfx_engine.techniques.head import LinearHead, TableOptions, head_params, head_work, linear_reference
 from tfx_engine.techniques.technique import Technique
 
 
 class UntiedHead(LinearHead):
     """x_BTD -> logits_BTV with a weight of its own; where a task asks for several answers, logits_BTAV."""
 
-    def __init__(self, vocab: int, width: int, softcap: float | None, multiplier: float, answers: int = 1) -> None:
-        super().__init__(softcap, multiplier)
-        self.answers = answers
-        self.weight = nn.Parameter(torch.empty(answers * vocab, width))
+    def __init__(self, options: TableOptions, config: Config, multiplier: float) -> None:
+        rows = config.task.answers * config.vocab
+        super().__init__(options.softcap, multiplier, options, config, rows)
+        self.answers = config.task.answers
+        self.weight = nn.Parameter(torch.empty(rows, config.model.width))
 
     def project(self, x_BTD: Tensor) -> Tensor:
         """Scores of all tokens of the vocabulary, for each answer."""
@@ -47,9 +50,9 @@ class UntiedHead(LinearHead):
         return logits if self.answers == 1 else logits.unflatten(-1, (self.answers, -1))
 
 
-def build(options: HeadOptions, config: Config, embedding: nn.Module, multiplier: float) -> nn.Module:
+def build(options: TableOptions, config: Config, embedding: nn.Module, multiplier: float) -> nn.Module:
     """A head of its own."""
-    return UntiedHead(config.vocab, config.model.width, options.softcap, multiplier, config.task.answers)
+    return UntiedHead(options, config, multiplier)
 
 
 def reference(module: UntiedHead, x_BTD: Tensor) -> Tensor:
@@ -72,8 +75,9 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
-    options=HeadOptions,
-    work=lambda options, config: head_work(config, shared=False, answers=config.task.answers),
+    options=TableOptions,
+    params=head_params,
+    work=lambda options, config: head_work(config, options, shared=False, answers=config.task.answers),
     effects=(
         Effect(quantity="parameters", sign="+", formula="vocabulary × width"),
         Effect(quantity="gradients", sign="+", formula="vocabulary × width × 4 bytes"),

@@ -133,8 +133,13 @@ def _why_not_torch(options: Options, config: Config) -> str | None:
         return tr_mark("this torch has none")
     if options.label_smoothing or options.z_loss:
         return tr_mark("it knows neither label smoothing nor z-loss")
-    if config.techniques["head"].options.get("softcap") is not None:
+    head = config.techniques["head"].options
+    if head.get("softcap") is not None:
         return tr_mark("it knows no soft cap")
+    if head.get("bias") or head.get("transform"):
+        return tr_mark("it knows a table and nothing else in the head")
+    if head.get("multiplier", 1.0) != 1.0:
+        return tr_mark("it knows no multiplier of the logits")
     if config.task.answers > 1:
         return tr_mark("it knows one answer per token")
     initial, given = technique_for("init", config.techniques["init"])

@@ -34,7 +34,7 @@ from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.techniques.counts import head_shape
-from tfx_engine.techniques.rms import RmsNorm
+from tfx_engine.techniques.rms import OffsetRmsNorm, RmsNorm
 from tfx_engine.techniques.scores import HeadShape
 from tfx_engine.techniques.technique import Technique
 
@@ -49,15 +49,19 @@ class Options:
         1e-6, kind="float", label="epsilon", low=0.0, high=1.0,
         help="Added to the mean square, so that nothing is divided by zero.",
     )
+    unit_offset: bool = option(
+        False, kind="bool", label="unit offset", help="Keep the weights as their difference to 1, as Gemma does.",
+    )
 
 
 class PerHeadNorm(nn.Module):
     """(q_BHTK, k_BGTK) -> (q_BHTK, k_BGTK), each column vector of a head by itself."""
 
-    def __init__(self, width: int, epsilon: float) -> None:
+    def __init__(self, width: int, epsilon: float, unit_offset: bool) -> None:
         super().__init__()
-        self.epsilon = epsilon
-        self.query_norm, self.key_norm = RmsNorm(width, eps=epsilon), RmsNorm(width, eps=epsilon)
+        self.epsilon, self.offset = epsilon, 1.0 if unit_offset else 0.0
+        norm = OffsetRmsNorm if unit_offset else RmsNorm
+        self.query_norm, self.key_norm = norm(width, eps=epsilon), norm(width, eps=epsilon)
 
     def forward(self, q_BHTK: Tensor, k_BGTK: Tensor) -> tuple[Tensor, Tensor]:
         """Both normed."""
@@ -66,14 +70,15 @@ class PerHeadNorm(nn.Module):
 
 def build(options: Options, config: Config, shape: HeadShape) -> nn.Module:
     """Norms over the head width."""
-    return PerHeadNorm(shape.width, options.epsilon)
+    return PerHeadNorm(shape.width, options.epsilon, options.unit_offset)
 
 
 def reference(module: PerHeadNorm, q_BHTK: Tensor, k_BGTK: Tensor) -> tuple[Tensor, Tensor]:
     """The formula."""
 
     def normed(x: Tensor, weight: Tensor) -> Tensor:
-        return weight * x / (x.square().sum(dim=-1, keepdim=True) / x.shape[-1] + module.epsilon) ** 0.5
+        square = x.square().sum(dim=-1, keepdim=True) / x.shape[-1]
+        return (module.offset + weight) * x / (square + module.epsilon) ** 0.5
 
     return normed(q_BHTK, module.query_norm.weight), normed(k_BGTK, module.key_norm.weight)
 

@@ -77,6 +77,7 @@ class HyperConnection(nn.Module):
     def forward(self, stream: Tensor, branch: Branch, skip: float = 1.0) -> Tensor:
         """Read, mix, write."""
         with torch.autocast(stream.device.type, enabled=False):  # else it would round the streams at every connection
+            stream = stream.to(self.mix.dtype)  # what a layer of frames gives may be rounded already
             mix_NM, write_N = self._weights(stream)
             mixed_BTMD = mix_NM.mT @ stream
         y_BTD = branch(mixed_BTMD[..., 0, :])

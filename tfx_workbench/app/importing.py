@@ -1,0 +1,89 @@
+"""File > Import: a published model into the form, its weights beside the library, without the window waiting."""
+
+from __future__ import annotations
+
+import re
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject, Signal
+
+from tfx_engine.pretrained.importing import Imported, import_config, import_weights
+from tfx_engine.protocol.problems import ConfigError, Problem
+from tfx_workbench.widgets.message_bar import INFO, WARNING
+from tfx_workbench.widgets.words import problem_words
+
+if TYPE_CHECKING:
+    from tfx_workbench.app.window import MainWindow
+
+_FOLDER = "imported"  # in the library: the weights of imported models
+_SAID = 2  # of what was lost; the rest is in the messages
+
+
+class ModelImport(QObject):
+    """Belongs to one window. A checkpoint of gigabytes is copied on a thread, one at a time."""
+
+    done = Signal(object)  # Imported
+    failed = Signal(list)  # of Problem
+    _ended = Signal(object, object)  # (Imported, data) or (None, problems), from the thread
+
+    def __init__(self, window: MainWindow) -> None:
+        super().__init__(window)
+        self._window = window
+        self._thread: threading.Thread | None = None
+        self._ended.connect(self._show)
+
+    def start(self, file: str) -> None:
+        """Import the model that a `config.json`, a checkpoint or a folder describes."""
+        if self._thread is not None and self._thread.is_alive():
+            self._window.messages.say(self.tr("One model is being imported already."), WARNING)
+            return
+        store = self._window.session.store
+        self._window.messages.say(self.tr("Importing {file} …").format(file=Path(file).absolute().parent.name), INFO)
+        self._thread = threading.Thread(target=self._work, args=(Path(file), store), name="import", daemon=True)
+        self._thread.start()
+
+    def _work(self, file: Path, store: Path) -> None:
+        try:
+            imported = import_config(file)
+            lost, data = list(imported.lost), dict(imported.data)
+            if imported.checkpoint:
+                target = weights_file(store, str(data["name"]))
+                lost += import_weights(imported, target)
+                data["run"] = {**data.get("run", {}), "start_from": str(target)}
+        except ConfigError as error:
+            found: tuple[Any, Any] = (None, list(error.problems))
+        except OSError as error:
+            found = (None, [Problem(code="unwritable", path=str(error.filename or store), args={"error": str(error)},
+                                    template="cannot be written: {error}.")])
+        else:
+            found = ((imported, lost), data)
+        try:
+            self._ended.emit(*found)
+        except RuntimeError:
+            return  # the window is gone
+
+    def _show(self, imported: tuple[Imported, list[Problem]] | None, data: Any) -> None:
+        if imported is None:
+            for problem in data:
+                self._window.say_problem(problem)
+            self.failed.emit(data)
+            return
+        model, lost = imported
+        self._window.session.draft.load([data], str(data["name"]))
+        words = self.tr("{name} ({family}) is in the form.").format(name=data["name"], family=model.family.title)
+        if lost:
+            some = " ".join(f"{p.path} {problem_words(p, begins_sentence=False)}" for p in lost[:_SAID])
+            words += " " + self.tr("{count} things could not be expressed: {some}").format(count=len(lost), some=some)
+            for problem in lost[_SAID:]:
+                self._window.messages.history.append((INFO, f"{problem.path} {problem_words(problem)}"))
+        self._window.messages.say(words, WARNING if lost else INFO)
+        self.done.emit(model)
+
+
+def weights_file(store: Path, name: str) -> Path:
+    """Where the weights of an imported model of that name go; a file that is there already is replaced."""
+    folder = store / _FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name).strip('.-') or 'model'}.safetensors"
