@@ -97,11 +97,11 @@ def problems_of(data: dict[str, Any]) -> list[Problem]:
 @pytest.mark.parametrize(
     ("task", "techniques", "path", "words"),
     [
-        ("digits", {"head": "tied"}, "head.use", "asks for one class. Choose 'classes'"),
+        ("digits", {"head": "tied"}, "head.use", "ask for one class. Choose 'classes'"),
         ("digits", {"head": "multi_token"}, "head.use", "Choose 'classes'"),
-        ("audio", {"embedding": "token"}, "embedding.use", "and asks for one class. Choose 'frames'"),
+        ("audio", {"embedding": "token"}, "embedding.use", "and ask for one class. Choose 'frames'"),
         ("audio", {"loss": "chunked_cross_entropy"}, "loss.use", "Choose 'cross_entropy'"),
-        ("copy", {"head": "classes"}, "head.use", "gives tokens and asks for one at each of them. Choose 'tied'"),
+        ("copy", {"head": "classes"}, "head.use", "give tokens and ask for one at each of them. Choose 'tied'"),
         ("copy", {"embedding": "frames"}, "embedding.use", "Choose 'token'"),
         ("multi_lag", {"head": "tied"}, "head.use", "several answers at each token. Choose 'untied'"),
         ("digits", {"head": {"pooling": "class_token"}}, "head.pooling", "the embedding has none"),

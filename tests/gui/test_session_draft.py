@@ -177,3 +177,20 @@ def test_a_choice_is_blocked_by_its_own_rule_and_by_that_of_another() -> None:
     assert blocked_choices(catalogue, parse(mask="none")) == {("position", "bare"): "needs an order."}
     assert blocked_choices(catalogue, parse(position="bare")) == {("mask", "none"): "needs an order."}
     assert blocked_choices(catalogue, parse(mask="none", position="bare")) == {}, "what is broken can be mended"
+
+
+def test_a_task_blocks_what_is_made_for_other_kinds_of_tasks(draft: Draft) -> None:
+    assert {("embedding", "frames"), ("head", "classes")} <= draft.blocked().keys()
+    draft.set_value("data.task", "digits")
+    assert draft.problems == () and draft.changed_paths() == {"data.task"}, "its own defaults are no changes"
+    blocked = draft.blocked()
+    assert {("embedding", "token"), ("head", "tied")} <= blocked.keys() and ("head", "classes") not in blocked
+    assert "one class" in blocked["head", "tied"]
+
+
+def test_a_lean_configuration_means_the_same_for_every_task() -> None:
+    catalogue = load_catalogue()
+    for task in ("text", "digits", "multi_lag"):
+        for techniques in ({}, {"mask": "causal"}, {"mask": "bidirectional"}):
+            config, _ = parse_config({"data": {"task": task}, "techniques": techniques})
+            assert parse_config(lean_config(config.as_dict(), catalogue))[0].as_dict() == config.as_dict()

@@ -17,11 +17,12 @@ from tfx_engine.protocol.nesting import unfit
 from tfx_engine.protocol.options import OptionCard, check_value, option_cards
 from tfx_engine.protocol.problems import Problem, nearest
 from tfx_engine.protocol.sections import SECTIONS, Data, Model, Run
-from tfx_engine.protocol.tasks import TASKS, TaskCard
+from tfx_engine.protocol.tasks import NOT_FOR, TASKS, TaskCard
 from tfx_engine.protocol.written import in_words
 
 __all__ = [
-    "FORMAT", "SECTIONS", "TOP_CARDS", "Choice", "Config", "Data", "Model", "Run", "broken_rules", "parse_config",
+    "FORMAT", "SECTIONS", "TOP_CARDS", "Choice", "Config", "Data", "Model", "Run", "broken_rules", "own_length",
+    "parse_config",
 ]
 
 FORMAT = 1
@@ -102,7 +103,7 @@ def parse_config(data: Mapping[str, Any], catalogue: Catalogue | None = None) ->
     techniques = _techniques(data.get("techniques", {}), sections["data"].task, catalogue, problems)
     config = Config(name=name, seed=seed, techniques=techniques, **sections)
     if "context" not in _table(data.get("model", {}), "model", []):
-        config = _with_own_length(config)
+        config = _withown_length(config)
     problems += _check_sizes(config)
     problems += _check_kinds(config, catalogue)
     problems += _check_rules(config, catalogue)
@@ -219,15 +220,15 @@ def _unknown_technique(slot: str, name: Any, catalogue: Catalogue) -> Problem:
     )
 
 
-def _own_length(config: Config) -> int | None:
+def own_length(config: Config) -> int | None:
     """Tokens of a sample where its task decides that: its frames, and the class token where there is one."""
     embedding = config.techniques.get("embedding")
     class_token = embedding is not None and bool(embedding.options.get("class_token"))
     return config.task.frames + class_token if config.task.frames else None
 
 
-def _with_own_length(config: Config) -> Config:
-    tokens = _own_length(config)
+def _withown_length(config: Config) -> Config:
+    tokens = own_length(config)
     if tokens is None:
         return config
     return dataclasses.replace(config, model=dataclasses.replace(config.model, context=tokens))
@@ -239,21 +240,16 @@ def _check_kinds(config: Config, catalogue: Catalogue) -> Iterator[Problem]:
         card = catalogue.find(slot.name, config.techniques[slot.name].use)
         if card is not None and card.kinds and config.task.kind not in card.kinds:
             yield Problem(
-                code="does-not-fit", path=f"techniques.{slot.name}.use", template=_MISFITS[config.task.kind],
-                hint_template=tr_mark("Choose {near!r}, or leave the slot out."),
-                args={"name": card.name, "task": config.data.task, "near": slot.default_for(config.data.task)},
+                code="does-not-fit", path=f"techniques.{slot.name}.use",
+                template="{name!r} does not fit the task {task!r}: {reason}",
+                hint_template="Choose {near!r}, or leave the slot out.",
+                args={"name": card.name, "task": config.data.task, "reason": NOT_FOR[config.task.kind],
+                      "near": slot.default_for(config.data.task)},
             )
 
 
-_MISFITS = {
-    "language": tr_mark("{name!r} is not for the task {task!r}, which gives tokens and asks for one at each of them."),
-    "answers": tr_mark("{name!r} is not for the task {task!r}, which asks for several answers at each token."),
-    "classes": tr_mark("{name!r} is not for the task {task!r}, which gives frames of numbers and asks for one class."),
-}
-
-
 def _check_sizes(config: Config) -> Iterator[Problem]:
-    m, tokens = config.model, _own_length(config)
+    m, tokens = config.model, own_length(config)
     if tokens is not None and m.context != tokens:
         yield Problem(
             code="context-is-given", path="model.context",

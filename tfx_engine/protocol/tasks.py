@@ -13,7 +13,13 @@ import msgspec
 
 from tfx_engine.protocol.marker import tr_mark
 
-KINDS = ("language", "answers", "classes")
+# Each kind, and what is said of a technique that is not for it.
+NOT_FOR: dict[str, str] = {
+    "language": tr_mark("it is not for tasks that give tokens and ask for one at each of them."),
+    "answers": tr_mark("it is not for tasks that ask for several answers at each token."),
+    "classes": tr_mark("it is not for tasks that give frames of numbers and ask for one class."),
+}
+KINDS = tuple(NOT_FOR)
 
 
 class TaskCard(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 
 from tfx_engine.protocol.cards import Catalogue, load_catalogue
-from tfx_engine.protocol.config import SECTIONS, Config, parse_config
+from tfx_engine.protocol.config import SECTIONS, Config, own_length, parse_config
 from tfx_engine.protocol.problems import Problem, errors_among
 from tfx_workbench.session.history import History, State
 from tfx_workbench.session.legality import blocked_choices
@@ -106,6 +106,8 @@ class Draft(QObject):
         for section in SECTIONS:
             mine, default = getattr(self._config, section), getattr(self._defaults, section)
             found |= {f"{section}.{k}" for k, v in vars(mine).items() if v != getattr(default, k)}
+        if self._config.model.context == own_length(self._config):
+            found.discard("model.context")
         for slot, choice in self._config.techniques.items():
             if choice.use != self._default_use(slot):
                 found.add(f"techniques.{slot}.use")
@@ -117,7 +119,7 @@ class Draft(QObject):
 
     def blocked(self) -> dict[tuple[str, str], str]:
         """(slot, technique) -> why it does not fit the other choices."""
-        return blocked_choices(self.catalogue, self._config.techniques)
+        return blocked_choices(self.catalogue, self._config.techniques, self._config.data.task)
 
     # ------------------------------------------------------------------ changing it
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from tfx_engine.protocol.cards import Catalogue
 from tfx_engine.protocol.config import SECTIONS, parse_config
+from tfx_engine.protocol.tasks import TASKS
 from tfx_workbench.session.draft import same_value
 
 
@@ -19,6 +20,8 @@ def lean_config(config: Mapping[str, Any], catalogue: Catalogue) -> dict[str, An
         lean["seed"] = config["seed"]
     for section in SECTIONS:
         table = {k: v for k, v in config.get(section, {}).items() if not same_value(v, default[section].get(k))}
+        if section == "model" and task in TASKS and TASKS[task].frames:
+            table.pop("context", None)  # the task says it, and so it follows a class token
         if table:
             lean[section] = table
     for name, choice in config.get("techniques", {}).items():
