@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tests.helpers.tiny import gradients, loss_of, tiny_config
 from tfx_engine.data import make_task
 from tfx_engine.estimate import count_parameters, flops_per_token
-from tfx_engine.model.assemble import assemble
+from tfx_engine.model.assemble import assemble, make_precision
 from tfx_engine.model.validate import validate
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.catalogue import discover
@@ -89,6 +89,18 @@ def test_hyper_connections_begin_as_the_plain_residual(placement: str, dynamic: 
     configs = [tiny_config({"placement": placement, "residual": r}) for r in ("plain", hyper)]
     plain, several = (assemble(c, "cpu", torch.float64)(tokens_for(c)) for c in configs)
     torch.testing.assert_close(several, plain, rtol=1e-9, atol=1e-9)
+
+
+def test_autocast_does_not_round_the_streams_of_hyper_connections() -> None:
+    config = tiny_config({"residual": "hyper_connections", "precision": "bfloat16_autocast"})
+    model, kept = assemble(config, "cpu"), []
+    for block in model.blocks:
+        block.register_forward_hook(lambda module, given, stream: kept.append(stream.dtype))
+    with make_precision(config).context("cpu"):
+        model(tokens_for(config))
+        rounded = torch.randn(2, 3, 4, config.model.width, dtype=torch.bfloat16)
+        kept.append(model.blocks[0].attention_residual(rounded, torch.sin).dtype)
+    assert kept == [torch.float32] * 3
 
 
 def test_hyper_connections_read_one_stream_after_the_other() -> None:
