@@ -58,8 +58,9 @@ def test_the_configuration_of_the_design_is_read_as_it_is_meant() -> None:
         }
     )  # fmt: skip
     assert problems == ()
-    assert config.techniques["adapter"] == Choice("lora", {
-        "rank": 8, "alpha": 16.0, "dropout": 0.0, "targets": ("query", "key", "value", "output", "feedforward")})
+    lora = config.techniques["adapter"]
+    given = {"rank": 8, "alpha": 16.0, "dropout": 0.0, "targets": ("query", "key", "value", "output", "feedforward")}
+    assert lora.use == "lora" and {name: lora.options[name] for name in given} == given
     assert config.techniques["recompute"].options == {"every": 1}
 
 
