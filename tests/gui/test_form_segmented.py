@@ -91,7 +91,7 @@ def test_arrow_keys_reach_what_waits_behind_the_dots(toggle: Segmented, qtbot: Q
 
 @pytest.fixture
 def listed(toggle: Segmented) -> ChoicePopup:
-    toggle.set_blocked({"sinusoidal": "does not fit <this>"})
+    toggle.set_blocked({"sinusoidal": "it clashes with <this>"})
     popup = toggle.open_list()
     assert popup is not None
     return popup
@@ -101,7 +101,7 @@ def test_the_list_names_all_choices_with_a_line_and_says_why_one_is_greyed(liste
     items = [listed.list.item(i) for i in range(listed.list.count())]
     assert [item.text() for item in items] == list(WORDS)
     assert listed.list.currentItem().text() == "none"
-    assert items[1].data(Qt.ItemDataRole.AccessibleDescriptionRole) == "does not fit <this>"
+    assert items[1].data(Qt.ItemDataRole.AccessibleDescriptionRole) == "Does not fit: it clashes with <this>"
     assert "&lt;this&gt;" in items[1].toolTip()
     assert not listed.grab().isNull()
 

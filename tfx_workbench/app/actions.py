@@ -37,7 +37,8 @@ class Actions(QObject):
         self.form = make(self.tr("Go to the &form"), "Alt+1", self.tr("Put the keyboard into the form"))
         self.table = make(self.tr("Go to the &runs"), "Alt+2", self.tr("Put the keyboard into the table of runs"))
         self.arrange = make(self.tr("Arrange panels &anew"), "", self.tr("All panels back, in two rows of three"))
-        self.help = make(self.tr("&Keyboard and help"), "F1", self.tr("All shortcuts, and where to begin"))
+        self.help = make(self.tr("&Keyboard and help"), "F1", self.tr(
+            "The page of the technique at hand; elsewhere all shortcuts, and where to begin"))
         self.log = make(self.tr("&Messages"), "Ctrl+Shift+M", self.tr("What the program said so far"))
 
     def _make(self, text: str, keys: str, tip: str) -> QAction:

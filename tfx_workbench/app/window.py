@@ -12,6 +12,7 @@ from tfx_engine.protocol.problems import Problem
 from tfx_workbench.app.actions import Actions, connect
 from tfx_workbench.app.dock_area import DockArea, Frames
 from tfx_workbench.app.icons import app_icon, tinted
+from tfx_workbench.app.pages import Pages
 from tfx_workbench.app.panes import Panes
 from tfx_workbench.app.run_commands import RunCommands
 from tfx_workbench.app.settings import Settings
@@ -58,8 +59,9 @@ class MainWindow(QMainWindow):
         self._draft_timer.setInterval(_DRAFT_AFTER_MS)
         self._draft_timer.timeout.connect(self._keep_work)
         self.panes = Panes(self)
+        self.pages = Pages(self)
         self._refusal = ""  # what was last said about a draft that cannot be run
-        self.messages.set_resting(self.tr("F5 run · Shift+F5 stop · Ctrl+F find a technique · F1 help"))
+        self.messages.set_resting(self.tr("F5 run · Shift+F5 stop · Ctrl+F find a technique · F1 read about it"))
         self._connect_pane()
         self._connect_session()
         self._connect_actions()
@@ -78,20 +80,20 @@ class MainWindow(QMainWindow):
         self.top.add_button(self.actions_.pause)
         self.top.add_button(self.actions_.stop)
         self.top.add_at_end(self.view_menu.theme_button)
-        self._rows = QSplitter(Qt.Orientation.Vertical)
-        self._rows.addWidget(self.area)
-        self._rows.addWidget(self.runs_card)
+        self.rows = QSplitter(Qt.Orientation.Vertical)
+        self.rows.addWidget(self.area)
+        self.rows.addWidget(self.runs_card)
         self._columns = QSplitter(Qt.Orientation.Horizontal)
         self._columns.addWidget(self.pane)
-        self._columns.addWidget(self._rows)
-        for splitter, stretch in ((self._rows, (1, 0)), (self._columns, (0, 1))):
+        self._columns.addWidget(self.rows)
+        for splitter, stretch in ((self.rows, (1, 0)), (self._columns, (0, 1))):
             splitter.setHandleWidth(8)
             splitter.setChildrenCollapsible(False)
             for i, factor in enumerate(stretch):
                 splitter.setStretchFactor(i, factor)
         self.pane.setMinimumWidth(264)
-        whole = QWidget()
-        column = QVBoxLayout(whole)
+        self.whole = QWidget()
+        column = QVBoxLayout(self.whole)
         column.setContentsMargins(0, 0, 0, 4)
         column.setSpacing(0)
         column.addWidget(self.top)
@@ -101,19 +103,19 @@ class MainWindow(QMainWindow):
         inner.addWidget(self._columns, 1)
         inner.addWidget(self.messages)
         column.addLayout(inner, 1)
-        whole.setFocusPolicy(Qt.FocusPolicy.ClickFocus)  # nothing has the focus until somebody asks for it
-        self.setCentralWidget(whole)
-        whole.setFocus()
+        self.whole.setFocusPolicy(Qt.FocusPolicy.ClickFocus)  # nothing has the focus until somebody asks for it
+        self.setCentralWidget(self.whole)
+        self.whole.setFocus()
 
     def _place(self) -> None:
         screen = QGuiApplication.primaryScreen().availableGeometry().size()
         self.resize(WINDOW_SIZE.boundedTo(screen))
-        self._columns.setSizes([346, 1314])
-        self._rows.setSizes([740, 220])
+        self._columns.setSizes([356, 1304])
+        self.rows.setSizes([740, 220])
         geometry = self.settings.layout("geometry")
         if geometry is not None:
             self.restoreGeometry(geometry)
-        for name, splitter in (("columns", self._columns), ("rows", self._rows)):
+        for name, splitter in (("columns", self._columns), ("rows", self.rows)):
             state = self.settings.layout(name)
             if state is not None:
                 splitter.restoreState(state)
@@ -161,7 +163,7 @@ class MainWindow(QMainWindow):
             (do.search, self.pane.start_search), (do.reset, session.draft.reset),
             (do.form, self.pane.start_search), (do.table, self.table.take_focus),
             (do.next_pane, lambda: self.panes.go(1)), (do.last_pane, lambda: self.panes.go(-1)),
-            (do.arrange, self.area.arrange), (do.help, self.commands.show_help), (do.log, self.commands.show_messages),
+            (do.arrange, self.area.arrange), (do.help, self.pages.help), (do.log, self.commands.show_messages),
             (do.settings, self.commands.show_settings),
         ])
 
@@ -189,7 +191,7 @@ class MainWindow(QMainWindow):
         self._keep_work()
         keep.keep_layout("geometry", self.saveGeometry())
         keep.keep_layout("columns", self._columns.saveState())
-        keep.keep_layout("rows", self._rows.saveState())
+        keep.keep_layout("rows", self.rows.saveState())
         if self.area.docks:
             keep.keep_layout("docks", QByteArray(self.area.saveState()))
             keep.area_size = self.area.size()
@@ -232,6 +234,7 @@ class MainWindow(QMainWindow):
         self.pane.before_run.show_problems(len(problems))
         self.top.show_name(names[draft.current])
         self.top.show_preset(draft.title)
+        self.pages.show_draft()
 
     def _show_history(self) -> None:
         history = self.session.draft.history

@@ -40,6 +40,8 @@ QPushButton#filter:disabled { background: transparent; color: @muted; }
 QPushButton#segment[mark="found"] { border-color: @warning; color: @warning; border-right-width: 1px; }
 QPushButton#segment[mark="hit"] { border: 2px solid @warning; color: @text; font-weight: 600; }
 QPushButton#segment:checked[mark="found"], QPushButton#segment:checked[mark="hit"] { color: @on_accent; }
+QFrame#pagePane { background: @card; border: 1px solid @line; border-radius: 8px; }
+QTextBrowser#page { background: transparent; border: none; padding: 0px; }
 QFrame#choicePopup { background: @card; border: 1px solid @line; border-radius: 8px; }
 QFrame#choicePopup QListWidget { background: @card; border: none; }
 QWidget#techniqueForm { background: transparent; }

@@ -70,10 +70,11 @@ class ChoicePopup(QFrame):
             reason = blocked.get(segment.value, "") if segment.value != value else ""
             item = QListWidgetItem(segment.name or segment.word, self.list)
             item.setData(_VALUE, segment.value)
-            item.setData(_LINE, reason or segment.line)
+            line = self.tr("Does not fit: {reason}").format(reason=reason) if reason else segment.line
+            item.setData(_LINE, line)
             item.setData(_FREE, not reason)
             item.setToolTip(plain_tip(*((reason,) if reason else ()), *segment.tip))
-            item.setData(Qt.ItemDataRole.AccessibleDescriptionRole, reason or segment.line)
+            item.setData(Qt.ItemDataRole.AccessibleDescriptionRole, line)
             if segment.value == value:
                 item.setCheckState(Qt.CheckState.Checked)
                 self.list.setCurrentItem(item)
@@ -130,7 +131,7 @@ class _TwoLines(QStyledItemDelegate):
     def paint(
         self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
     ) -> None:
-        palette = self._list().palette()
+        palette = QGuiApplication.palette()  # the list's own has the style sheet's colours in the wrong places
         current = bool(option.state & QStyle.StateFlag.State_Selected)  # type: ignore[attr-defined]
         rect: QRect = option.rect  # type: ignore[attr-defined]
         free = bool(index.data(_FREE))

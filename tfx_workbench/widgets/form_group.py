@@ -67,8 +67,9 @@ class FormGroup(QWidget):
         for member in self.members:
             if member.isHidden() == shown[member]:
                 member.setVisible(shown[member])
-        hidden = len(self.members) - sum(shown.values())
-        self._note.setText(self.tr("{count} folded").format(count=hidden) if self.is_folded and hidden else "")
+        hidden = sum(not on for on in shown.values())
+        folded = self.is_folded and hidden and len(self.members) > 2  # of slots; one form says nothing by its number
+        self._note.setText(self.tr("{count} folded").format(count=hidden) if folded else "")
         names = ", ".join(held.values())
         if self.shows_more:
             self.more.set_words(self.tr("less"), names)

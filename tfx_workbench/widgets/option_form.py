@@ -45,6 +45,7 @@ class OptionForm(FlowBox):
         self.more = QPushButton()
         self.more.setObjectName("disclosure")
         self.more.setCheckable(True)
+        self.more.setFixedHeight(24)  # as its neighbours
         self.more.toggled.connect(self._show_fields)
         self.add(self.more)
         self._show_fields()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from PySide6.QtCore import QRect, QSize, Qt, Signal
-from PySide6.QtGui import QKeyEvent, QResizeEvent
+from PySide6.QtGui import QFont, QFontMetrics, QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QPushButton, QSizePolicy, QWidget
 
 from tfx_workbench.widgets.choice_popup import ChoicePopup, Segment
@@ -18,7 +18,7 @@ from tfx_workbench.widgets.words import plain_tip
 
 __all__ = ["Segment", "Segmented"]
 
-_PADDING = 8  # px left and right of a segment's word
+_PADDING = 7  # px left and right of a segment's word
 _HEIGHT = 24
 _LAST = 88  # px at most for the place that shows what was chosen behind "…"
 _DOTS, _ARROW = "…", " ▾"
@@ -40,6 +40,7 @@ class Segmented(QWidget):
         self._blocked: Mapping[str, str] = {}
         self._found: frozenset[str] = frozenset()
         self._hit = ""
+        self._bold = _bold(self)
         self._fit: list[str] = []
         self.setAccessibleName(label)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -142,7 +143,7 @@ class Segmented(QWidget):
     def _refresh_rest(self) -> None:
         shown = self._segments.get(self._shown_behind())
         behind = self._is_behind(self._value)
-        word = self._elided(shown.word + _ARROW) if shown else _DOTS
+        word = self._elided(shown.word) if shown else _DOTS
         self._rest.setText(word.replace("&", "&&"))
         self._rest.setChecked(behind)
         self._rest.setFocusPolicy(Qt.FocusPolicy.StrongFocus if behind else Qt.FocusPolicy.NoFocus)
@@ -173,19 +174,24 @@ class Segmented(QWidget):
     def changeEvent(self, event) -> None:  # type: ignore[no-untyped-def]
         super().changeEvent(event)
         if event.type() in (event.Type.FontChange, event.Type.StyleChange):
+            self._bold = _bold(self)
             self._lay_out()
 
     def _natural(self, word: str) -> int:
-        return self.fontMetrics().horizontalAdvance(word) + 2 * _PADDING
+        """The width of a word as it is when it is chosen, which is in bold."""
+        return self._bold.horizontalAdvance(word) + 2 * _PADDING
 
     def _last(self, hidden: Sequence[str]) -> int:
         """The width of the last place: whatever is chosen behind it, it stays the same."""
-        words = [self._natural(self._segments[v].word + _ARROW) for v in hidden]
+        words = [self._natural(self._segments[v].word) for v in hidden]
         return max(self._natural(_DOTS), min(_LAST, max(words, default=0)))
 
     def _elided(self, text: str) -> str:
+        """The text with an arrow, or where there is no room for both, as much of it as there is room for."""
         room = max(0, self._rest.width() - 2 * _PADDING + 4)
-        return self._rest.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, room)
+        if self._bold.horizontalAdvance(text + _ARROW) <= room:
+            return text + _ARROW
+        return self._bold.elidedText(text, Qt.TextElideMode.ElideRight, room)
 
     def _lay_out(self) -> None:
         """Show as many segments as fit, always the same ones; spare width is shared out evenly."""
@@ -261,6 +267,12 @@ class Segmented(QWidget):
         """Give the focus to the chosen segment."""
         value = self._value if self._value in self._segments else next(iter(self._segments))
         self.segment(value).setFocus(*(args or (Qt.FocusReason.OtherFocusReason,)))
+
+
+def _bold(widget: QWidget) -> QFontMetrics:
+    font = QFont(widget.font())
+    font.setWeight(QFont.Weight.DemiBold)
+    return QFontMetrics(font)
 
 
 def _place(button: QPushButton, *, first: bool, last: bool) -> None:
