@@ -14,7 +14,7 @@ Formula: scores = c · tanh((q · k · scale) / c)
 
 What it costs: no parameters, and no FLOPs of matrix products. The price is the kernel: torch's fused attention knows no
 soft cap, so the plain form is used, which keeps the T × T weights of every head, unless the kernel `flex` is chosen and
-works on the device. That is the reason why Gemma 3 gave it up for a norm on queries and keys.
+works on the device. Gemma 3 has a norm on queries and keys in its place.
 
 Choose it to repeat Gemma 2, or to see what bounded scores change in a training that diverges. Rather not together with
 a query-key norm, which bounds the scores already, and not for long contexts on a kernel that has to keep the square.
