@@ -15,8 +15,8 @@ What it costs: (h + g) · k parameters per layer, no matrix products, and in tra
 before the norm. When the heads of a layer are spread over several devices, the mean needs all of them: that is where
 the norm per head is the simpler one.
 
-Choose it to repeat OLMo 2, or to see what is left of the stabilising effect when heads are not normed one by one. Rather not where heads lie on several devices, nor with a soft cap on top. Latent attention norms
-its latents instead.
+Choose it to repeat OLMo 2, or to see what is left of the stabilising effect when heads are not normed one by one.
+Rather not where heads lie on several devices, nor with a soft cap on top. Latent attention norms its latents instead.
 
 Paper: OLMo Team, "2 OLMo 2 Furious" (2024), arXiv:2501.00656.
 """
