@@ -26,6 +26,11 @@ GPT2 = {**SIZES, "n_embd": 24, "n_layer": 2, "n_head": 3, "n_positions": 16}
 LLAMA = {**SIZES, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
          "intermediate_size": 40, "max_position_embeddings": 64}
 GEMMA = {**LLAMA, "num_hidden_layers": 4, "head_dim": 10, "sliding_window": 4}
+DEEPSEEK = {
+    **LLAMA, "num_key_value_heads": 4, "q_lora_rank": None, "kv_lora_rank": 10, "n_routed_experts": 4,
+    "n_shared_experts": 2, "num_experts_per_tok": 2, "qk_nope_head_dim": 8, "qk_rope_head_dim": 4, "v_head_dim": 6,
+    "moe_intermediate_size": 12, "first_k_dense_replace": 0,
+}
 SHARED = {"hidden_size": 32, "num_hidden_layers": 2}
 NEOX = {**SIZES, **SHARED, "num_attention_heads": 4, "intermediate_size": 40}
 FALCON = {**SIZES, **SHARED, "num_attention_heads": 4}
@@ -82,6 +87,16 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "opt, no biases, gelu": lambda: transformers.OPTForCausalLM(transformers.OPTConfig(
         **SIZES, **SHARED, num_attention_heads=4, ffn_dim=40, word_embed_proj_dim=32, max_position_embeddings=16,
         enable_bias=False, activation_function="gelu")),
+    "mixtral": lambda: transformers.MixtralForCausalLM(transformers.MixtralConfig(**LLAMA, num_local_experts=3)),
+    "qwen3_moe": lambda: transformers.Qwen3MoeForCausalLM(transformers.Qwen3MoeConfig(
+        **LLAMA, head_dim=10, num_experts=5, num_experts_per_tok=2, moe_intermediate_size=12)),
+    "diffllama": lambda: transformers.DiffLlamaForCausalLM(transformers.DiffLlamaConfig(
+        **LLAMA | {"num_key_value_heads": 4})),
+    "deepseek_v2": lambda: transformers.DeepseekV2ForCausalLM(transformers.DeepseekV2Config(**DEEPSEEK)),
+    "deepseek_v2, query latent, yarn": lambda: transformers.DeepseekV2ForCausalLM(transformers.DeepseekV2Config(
+        **DEEPSEEK | {"q_lora_rank": 14}, rope_parameters={
+            "rope_type": "yarn", "rope_theta": 50.0, "factor": 4.0, "mscale": 0.7, "mscale_all_dim": 0.5,
+            "original_max_position_embeddings": 16})),
     "gpt1": lambda: transformers.OpenAIGPTLMHeadModel(transformers.OpenAIGPTConfig(**GPT2)),
 }
 

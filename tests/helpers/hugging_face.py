@@ -60,6 +60,8 @@ def randomised(model: nn.Module, dtype: torch.dtype) -> nn.Module:
             deviation = 0.5 / max(1.0, parameter.shape[-1] ** 0.5) if parameter.dim() > 1 else 0.3
             drawn = torch.randn(parameter.shape, generator=generator, dtype=torch.float64) * deviation
             parameter.copy_(drawn + (0.5 if parameter.dim() == 1 else 0.0))
+    if hasattr(model, "set_experts_implementation"):
+        model.set_experts_implementation("eager")  # the fast one has no float64
     return model.to(dtype).eval()
 
 

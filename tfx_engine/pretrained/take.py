@@ -95,5 +95,29 @@ def woven(first: int, count: int, of: int, groups: int) -> Step:
     return step
 
 
+def woven_rows(begin: int, count: int, groups: int) -> Step:
+    """From rows in `groups` equal groups, `count` rows of every group from `begin` on."""
+
+    def step(numbers: Numbers) -> Numbers:
+        if len(numbers) % groups or len(numbers) // groups < begin + count:
+            raise ValueError(f"{len(numbers)} rows are not {groups} groups of at least {begin + count}")
+        rest = numbers.shape[1:]
+        return numbers.reshape(groups, -1, *rest)[:, begin : begin + count].reshape(-1, *rest)
+
+    return step
+
+
+def paired(heads: int) -> Step:
+    """From the rows of heads 0, 1, ... those of 0, H / 2, 1, H / 2 + 1, ..."""
+
+    def step(numbers: Numbers) -> Numbers:
+        if len(numbers) % heads or heads % 2:
+            raise ValueError(f"{len(numbers)} rows cannot be cut into pairs of {heads} heads")
+        rest = numbers.shape[1:]
+        return numbers.reshape(2, heads // 2, -1, *rest).swapaxes(0, 1).reshape(-1, *rest)
+
+    return step
+
+
 QUERY_KEY_VALUE = ("query", "key", "value")
 THIRDS = tuple((name, part(i, 3)) for i, name in enumerate(QUERY_KEY_VALUE))

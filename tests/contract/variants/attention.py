@@ -10,7 +10,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"kv_heads": 1}, {"kv_heads": 2}, {"kv_heads": 4, "bias": True, "output_bias": False}, {"scale": 0.9},
     ],
     "latent": [
-        {"latent_width": 3, "rope_width": 4, "value_width": 2, "bias": True}, {"query_latent": 6},
+        {"latent_width": 3, "rope_width": 4, "value_width": 2, "bias": True}, {"query_latent": 6, "scale": 0.7},
         {"query_latent": 4, "bias": False},
     ],
     "differential": [{"bias": False}, {"bias": False, "output_bias": True}],

@@ -75,6 +75,11 @@ class Options:
         None, kind="bool", label="biases", automatic="as the model's biases",
         help="Biases in the layers that read the input, and in the output; those that read a latent have none.",
     )
+    scale: float | None = option(
+        None, kind="float", label="scale", low=1e-6, high=1e3,
+        automatic="1 / sqrt(head width + rotated width), or as `init` says",
+        help="What products of queries and keys are multiplied by. DeepSeek-V2 has its own where YaRN stretches it.",
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +94,7 @@ class Widths:
     latent: int
     queries: int | None
     bias: bool
+    scale: float | None
 
     @classmethod
     def of(cls, options: Options, config: Config) -> Widths:
@@ -98,6 +104,7 @@ class Widths:
             model=config.model.width, heads=config.model.heads, wide=k,
             rotated=options.rope_width or max(2, k // 4 * 2), values=options.value_width or k,
             latent=options.latent_width or 4 * k, queries=options.query_latent, bias=bias_of(options.bias, config),
+            scale=options.scale,
         )
 
     def linears(self) -> dict[str, Linear]:
@@ -124,7 +131,8 @@ class LatentAttention(nn.Module):
     def __init__(self, widths: Widths, make_scores: MakeScores) -> None:
         super().__init__()
         self.widths, heads = widths, widths.heads
-        self.scores = make_scores(HeadShape(heads, heads, widths.wide + widths.rotated, widths.values))
+        width = widths.wide + widths.rotated
+        self.scores = make_scores(HeadShape(heads, heads, width, widths.values, scale=widths.scale))
         self.query_latent: nn.Linear | None = None
         for name, linear in widths.linears().items():
             setattr(self, name, nn.Linear(linear.inputs, linear.outputs, linear.bias))
@@ -170,6 +178,7 @@ def reference(module: LatentAttention, x_BTD: Tensor, context: AttentionContext)
     """Head by head; the scores of both parts are made apart (and no other technique acts on them)."""
     w, allowed_TT = module.widths, context.allowed(x_BTD.shape[1], x_BTD.device)
     width = w.wide + w.rotated
+    scale = w.scale or 1 / math.sqrt(width)
 
     def normed(c: Tensor, norm: RmsNorm) -> Tensor:
         return c / (c.square().mean(dim=-1, keepdim=True) + EPSILON).sqrt() * norm.weight
@@ -185,7 +194,7 @@ def reference(module: LatentAttention, x_BTD: Tensor, context: AttentionContext)
         k_BTN = c_BTL @ module.key.weight[h * w.wide : (h + 1) * w.wide].T
         v_BTV = c_BTL @ module.value.weight[h * w.values : (h + 1) * w.values].T
         scores_BTT = q_BTK[..., : w.wide] @ k_BTN.transpose(1, 2) + q_BTK[..., w.wide :] @ shared_BTR.transpose(1, 2)
-        weights_BTT = (scores_BTT / math.sqrt(width)).masked_fill(~allowed_TT, -torch.inf).softmax(dim=-1)
+        weights_BTT = (scores_BTT * scale).masked_fill(~allowed_TT, -torch.inf).softmax(dim=-1)
         heads_BTV.append(weights_BTT @ v_BTV)
     return module.output(torch.cat(heads_BTV, dim=-1))
 
