@@ -175,6 +175,25 @@ def test_arrow_keys_walk_over_the_heads_and_stop_at_the_edge(attention, five, qt
     assert attention.choices() == {"layer": "1", "head": "2"}
 
 
+@pytest.mark.parametrize(("size", "stacked"), [((700, 420), False), ((500, 420), False), ((262, 620), True),
+                                              ((340, 900), True), ((600, 1000), True)])
+def test_heads_map_and_scrubber_lie_close_together_and_use_the_room(attention, five, size, stacked):
+    attention.update_runs(five)
+    body = attention.body
+    body.setParent(None)
+    body.resize(*size)
+    body.show()
+    grid, large = body.grid, body.map.geometry()
+    last = grid.place(1, 2).translated(grid.pos())  # two layers, three heads
+    assert (large.top() > last.bottom()) == stacked and (large.left() > last.right()) != stacked
+    assert min(large.width(), large.height()) >= 0.6 * min(size)
+    between = large.top() - last.bottom() if stacked else large.left() - last.right()
+    assert 0 < between < 24
+    if stacked:
+        assert 0 < body.scrubber.y() - large.bottom() < 12
+    body.deleteLater()
+
+
 def test_the_scrubber_goes_through_the_captures_and_follows_at_its_end(attention, five):
     attention.update_runs(five)
     steps = [c.step for c in five[-1].data.attention_captures]

@@ -36,6 +36,19 @@ def test_the_window_is_usable_before_panels_and_engine_are_there(tmp_path: Path)
         assert {"memory", "throughput", "gradients", "attention", "loss", "device"} <= set(made.area.docks)
 
 
+def test_without_runs_the_panels_say_how_to_start_one_and_with_some_how_to_see_them(tmp_path: Path) -> None:
+    def said() -> set[str]:
+        return {dock.panel.view.empty_text for dock in made.area.docks.values()}  # type: ignore[attr-defined]
+
+    with window(tmp_path) as made:
+        wait(lambda: all("press Run (F5)" in text and "Tick" not in text for text in said()), "how to start one")
+        write_run(tmp_path / "runs" / "one.tfx", steps=5)
+        made.session.reading.scan()
+        wait(lambda: made.session.runs.rows, "the run")
+        made.session.runs.show_only([])
+        wait(lambda: all("Tick a run" in text for text in said()), "how to see it")
+
+
 def test_every_panel_shows_finished_runs_like_live_ones(tmp_path: Path) -> None:
     keys = [str(p) for p in write_five(tmp_path / "runs", steps=60)]
     with window(tmp_path) as made:

@@ -6,6 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.helpers.commandline import TIMEOUT_S, argv, write_config
@@ -41,3 +42,22 @@ def test_a_run_does_without_any_stream(tmp_path: Path, monkeypatch: pytest.Monke
     assert subprocess.run(["sh", "-c", '"$@" <&- >&- 2>&-', "sh", *command], timeout=TIMEOUT_S).returncode == 0
     (run,) = (tmp_path / "store").glob("*.tfx")
     assert info(run).recorded_status == "finished"
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_service_that_is_killed_before_the_runs_are_queued_is_no_wrong_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], as_json: bool
+) -> None:
+    submit = module._submit
+
+    def killed(client, given):
+        psutil.Process(client.pid).kill()
+        return submit(client, given)
+
+    monkeypatch.setenv("TFX_WORKER_MODULE", "tests.helpers.standin_worker")
+    monkeypatch.setattr(module, "_submit", killed)
+    words = ["run", str(write_config(tmp_path, "endless")), "--store", str(tmp_path / "store")]
+    assert main([*words, *(["--json"] if as_json else [])]) == 1
+    said = capsys.readouterr()
+    assert "engine" in (said.out if as_json else said.err)
+    assert main(["run", str(tmp_path / "nothing.toml")]) == 2, "that request is wrong"

@@ -116,6 +116,7 @@ class Frames(QObject):
         self._area, self._views, self._hold, self._release = area, views, hold, release
         self._dirty: dict[str, bool] = {}
         self._last = 0
+        self._any = True
         self._timer = QTimer(self)
         self._timer.setInterval(FRAME_MS)
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
@@ -123,6 +124,7 @@ class Frames(QObject):
 
     def start(self) -> None:
         """Begin drawing."""
+        self.mark_all()
         self._timer.start()
 
     def stop(self) -> None:
@@ -132,6 +134,12 @@ class Frames(QObject):
     def mark_all(self) -> None:
         """Which runs are shown has changed: every panel is out of date."""
         self._dirty = dict.fromkeys(self._area.docks, True)
+
+    def show_whether_any(self, there_is: bool) -> None:
+        """Whether there is any run at all: where there is none, the panels say how to get one."""
+        if there_is != self._any:
+            self._any = there_is
+            self.mark_all()
 
     def mark(self, what: frozenset[str]) -> None:
         """These parts of a shown run changed."""
@@ -149,7 +157,9 @@ class Frames(QObject):
             for name in waiting:
                 self._dirty[name] = False
                 self._last = list(self._area.docks).index(name)
-                self._area.docks[name].panel.update_runs(views)
+                panel = self._area.docks[name].panel
+                panel.nothing_run = not self._any
+                panel.update_runs(views)
                 if (time.perf_counter() - start) * 1000 > FRAME_BUDGET_MS:
                     break
         finally:

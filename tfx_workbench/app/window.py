@@ -250,6 +250,7 @@ class MainWindow(QMainWindow):
         runs = self.session.runs
         lines = runs.lines()
         self.table.set_lines(lines)
+        self.frames.show_whether_any(bool(lines))
         self.runs_card.show_sentence(self._runs_sentence(len(lines)))
         self.commands.show_state()
 

@@ -12,6 +12,7 @@ from typing import Any
 from tfx_engine.protocol.problems import Problem
 
 SCHEMA = 1
+ENGINE_GONE = "engine-gone"  # the code of the problem that a service ended while it was needed
 DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -26,13 +27,14 @@ def say(text: str) -> None:
 
 
 def refuse(problems: Iterable[Problem], as_json: bool) -> int:
-    """Say what was wrong with the request, every problem a line; the exit code for it."""
+    """Say what was wrong, every problem a line; the exit code: not that of a wrong request where the engine ended."""
+    problems = tuple(problems)
     if as_json:
         emit({"ok": False, "problems": [problem.as_dict() for problem in problems]})
     else:
         for problem in problems:
             say(problem.sentence())
-    return REFUSED
+    return FAILED if any(problem.code == ENGINE_GONE for problem in problems) else REFUSED
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> None:

@@ -18,6 +18,7 @@ from tfx_workbench.runs.series import Series
 
 POINTS = 800  # of one curve: about as many as a panel has pixels
 NO_RUN = say(tr_mark("Tick a run in the table below, or press Run to start one."))
+NOTHING_RUN = say(tr_mark("No runs yet. Choose a preset or techniques at the left, then press Run (F5)."))
 WAITING = say(tr_mark("Waiting for the first step."))
 OVER = Choice("over", tr_mark("along the axis"), (("step", tr_mark("by step")), ("time", tr_mark("by time"))))
 _FEW = 30  # values, up to which each is marked

@@ -15,6 +15,7 @@ from tfx_workbench.widgets.attention_map import AttentionMap
 
 _GAP, _ROW = 12, 22  # px
 _GRID_SHARE = 0.42  # of the width, or of the height, at most
+_LEAST_SHARE = 0.3  # of the width, where the map would be larger with what the grid leaves
 
 
 class AttentionBody(QWidget):
@@ -62,17 +63,22 @@ class AttentionBody(QWidget):
         super().resizeEvent(event)
 
     def _lay_out(self) -> None:
+        """The grid beside the map or above it, whichever leaves the map more; the scrubber right under both."""
         width, height = self.width(), self.height() - _ROW - 4
-        left = self.grid.width_for(height, int(width * _GRID_SHARE))
-        top = int(height * _GRID_SHARE)
-        if min(width - left, height) >= min(width, height - top):
+        share = min(_GRID_SHARE * width, max(_LEAST_SHARE * width, width - _GAP - height))
+        left = self.grid.width_for(height, int(share))
+        top = self.grid.height_for(width, int(max(_GRID_SHARE * height, height - _GAP - width)))
+        beside, below = min(width - left - _GAP, height), min(width, height - top - _GAP)
+        if beside >= below:
             self.grid.setGeometry(0, 0, left, height)
             self.map.setGeometry(left + _GAP, 0, max(1, width - left - _GAP), height)
+            end = height
         else:
             self.grid.setGeometry(0, 0, width, top)
-            self.map.setGeometry(0, top + _GAP, width, max(1, height - top - _GAP))
+            self.map.setGeometry(0, top + _GAP, width, max(1, below))
+            end = top + _GAP + max(1, below)
         step = self._step.sizeHint().width()
         probe = self.probe.sizeHint().width() if self.probe.isVisibleTo(self) else 0
-        self._step.setGeometry(width - step, height + 4, step, _ROW)
-        self.probe.setGeometry(width - step - probe - 8, height + 4, probe, _ROW)
-        self.scrubber.setGeometry(0, height + 4, max(20, width - step - probe - (16 if probe else 8)), _ROW)
+        self._step.setGeometry(width - step, end + 4, step, _ROW)
+        self.probe.setGeometry(width - step - probe - 8, end + 4, probe, _ROW)
+        self.scrubber.setGeometry(0, end + 4, max(20, width - step - probe - (16 if probe else 8)), _ROW)

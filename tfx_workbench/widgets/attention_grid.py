@@ -12,7 +12,7 @@ from tfx_workbench.widgets.attention_images import thumbnails
 from tfx_workbench.widgets.exhibit_words import said
 from tfx_workbench.widgets.words import plain_tip
 
-_GAP, _LARGEST, _SMALLEST = 3, 72, 4  # px
+_GAP, _LARGEST, _SMALLEST = 3, 112, 4  # px
 _SIDE = 48  # pixels of a thumbnail, at most
 _RING = 2
 
@@ -69,6 +69,14 @@ class AttentionGrid(QWidget):
             return most
         cell = min(_LARGEST, (height + _GAP) // rows, (most + _GAP) // max(1, heads))
         return max(_SMALLEST, cell) * heads
+
+    def height_for(self, width: int, most: int) -> int:
+        """The height that the grid wants at a width, at most `most`."""
+        rows, heads = self._shape()
+        if not rows:
+            return most
+        cell = min(_LARGEST, (width + _GAP) // max(1, heads), (most + _GAP) // rows)
+        return max(_SMALLEST, cell) * rows
 
     def minimumSizeHint(self) -> QSize:
         return QSize(60, 60)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
+from tfx_workbench.exhibits.by_step import NOTHING_RUN
 from tfx_workbench.exhibits.exhibit import Exhibit
 from tfx_workbench.exhibits.kind import ExhibitType
 from tfx_workbench.exhibits.palette import Palette
@@ -45,7 +47,10 @@ class ExhibitPanel(Panel):
             self._chosen = self._kind.choose(choices)
             self.view.header.show_choices(self._chosen)
         if self.isVisible():
-            self.show_exhibit(self._kind.make(self._runs, self._chosen))
+            exhibit = self._kind.make(self._runs, self._chosen)
+            if self.nothing_run and not self._runs:
+                exhibit = dataclasses.replace(exhibit, empty=NOTHING_RUN)
+            self.show_exhibit(exhibit)
         else:
             self._late = True
 

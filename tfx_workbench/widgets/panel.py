@@ -25,6 +25,7 @@ class Panel(QWidget):
     name = ""
     title = ""
     needs: frozenset[str] = frozenset()
+    nothing_run = False  # there is no run yet that could be shown
 
     def update_runs(self, runs: Sequence[RunView], choices: Mapping[str, str] | None = None) -> None:
         """Show these runs; `choices`, where given, replace what was chosen in the panel."""
