@@ -82,6 +82,17 @@ class BadDefault:
     rank: int = option(0, kind="int", label="rank", low=1, help="Rank.")
 
 
+@dataclasses.dataclass(frozen=True)
+class OnlyWithNothing:
+    rank: int = option(1, kind="int", label="rank", low=1, help="Rank.", only_when={"way": (1,)})
+
+
+@dataclasses.dataclass(frozen=True)
+class NeverMatters:
+    way: str = option("near", kind="choice", label="way", choices=("near", "far"), help="Way.")
+    rank: int = option(1, kind="int", label="rank", low=1, help="Rank.", only_when={"way": ("up",)})
+
+
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
@@ -91,6 +102,8 @@ class BadDefault:
         ({"options": NotFrozen}, "frozen dataclass"),
         ({"options": dict}, "frozen dataclass"),
         ({"options": BadDefault}, "default of option 'rank'"),
+        ({"options": OnlyWithNothing}, "matters only when 'way' is what it cannot be"),
+        ({"options": NeverMatters}, "matters only when 'way' is what it cannot be"),
     ],
 )
 def test_a_wrong_declaration_is_refused_when_it_is_made(change: dict, fault: str) -> None:

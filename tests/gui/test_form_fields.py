@@ -134,3 +134,33 @@ def test_hovering_says_help_limits_unit_and_default(qtbot: QtBot) -> None:
     for words in ("What it is.", "1 to 4,096", "tokens", "default: 8"):
         assert words in tip
     assert widget.editor.accessibleName() == "rank (tokens)"
+
+
+def test_what_is_of_no_effect_is_hidden_dimmed_where_it_differs_and_comes_with_what_makes_it_matter(
+    qtbot: QtBot,
+) -> None:
+    ways = ("none", "near", "far")
+    cards = [OptionCard(name="way", kind="choice", default="none", choices=ways, label="way", help=""),
+             OptionCard(name="size", kind="int", default=1, label="size", help="", only_when={"way": ("far",)})]
+    form = OptionForm(cards, "s", common=1)
+    qtbot.addWidget(form)
+    form.show()
+    size = form.fields["s.size"]
+
+    def show(way: str, number: int, changed: set[str]) -> None:
+        form.show_state({"s.way": way, "s.size": number}, {}, frozenset(changed))
+
+    show("none", 1, set())
+    assert not size.isVisible() and not form.more.isVisible(), "there is nothing more"
+    form.expand()
+    assert not size.isVisible()
+    form.expand(False)
+    show("far", 1, {"s.way"})
+    assert size.isVisible(), "somebody chose what makes it matter"
+    show("near", 7, {"s.way", "s.size"})
+    assert size.isVisible() and size.editor.property("idle") is True
+    assert "Of no effect while way is near." in size.editor.toolTip()
+    show("far", 7, {"s.way", "s.size"})
+    assert not size.editor.property("idle") and "no effect" not in size.editor.toolTip()
+    show("near", 1, {"s.way"})
+    assert not size.isVisible()

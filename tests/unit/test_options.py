@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from tfx_engine.protocol.options import check_value, option, option_cards
+from tfx_engine.protocol.options import check_value, matters, option, option_cards
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,3 +66,17 @@ def test_an_illegal_value_gives_the_default_and_a_problem_at_its_path(name: str,
     assert taken == CARDS[name].default
     assert problem is not None and (problem.code, problem.path) == (code, "here.there")
     assert problem.sentence()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Conditional:
+    kind: str = option("near", kind="choice", choices=("near", "far"), label="kind", help="Which.")
+    size: int = option(1, kind="int", low=1, high=9, label="size", help="How far.", only_when={"kind": ("far",)})
+
+
+def test_an_option_says_with_which_others_it_matters_and_is_checked_all_the_same() -> None:
+    kind, size = option_cards(_Conditional)
+    assert matters(kind, {"kind": "near"}) and matters(size, {"kind": "far"})
+    assert not matters(size, {"kind": "near"})
+    assert matters(size, {}), "nothing is known of the other"
+    assert check_value(size, 10, "size")[1] is not None

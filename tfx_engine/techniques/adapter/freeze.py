@@ -63,7 +63,7 @@ class Options:
     )
     count: int = option(
         2, kind="int", label="number of blocks", low=1, high=10_000, unit="blocks",
-        help="How many first or last blocks; all, where there are fewer.",
+        only_when={"blocks": ("first", "last")}, help="How many first or last blocks; all, where there are fewer.",
     )
 
     def reaches(self, layer: int, layers: int) -> bool:
