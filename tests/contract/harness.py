@@ -318,6 +318,7 @@ def of_accumulation(technique: Technique, options: Any, config: Config) -> None:
 
 def of_precision(technique: Technique, options: Any, config: Config) -> None:
     precision = technique.build(options, config)
+    precision.settle()
     torch.manual_seed(0)
     layer, x = nn.Linear(48, 32), torch.randn(16, 48)
     wanted = technique.reference(layer, x)
@@ -326,6 +327,7 @@ def of_precision(technique: Technique, options: Any, config: Config) -> None:
     model.to(precision.dtype)
     with precision.context("cpu"):
         actual = model(x.to(precision.dtype)).float()
+    torch.set_float32_matmul_precision("highest")
     assert (actual - wanted).norm() <= precision.tolerance * wanted.norm()
 
 

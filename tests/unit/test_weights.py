@@ -26,7 +26,8 @@ from tfx_engine.techniques.adapter import is_adapter
 from tfx_engine.worker.run import execute
 
 TINY = {"model": {"width": 32, "layers": 2, "heads": 2, "context": 32},
-        "run": {"batch": 8, "warmup_steps": 1, "measure_steps": 25, "device": "cpu", "threads": 1}}  # fmt: skip
+        "run": {"batch": 8, "warmup_steps": 1, "measure_steps": 25, "device": "cpu", "threads": 1,
+                "probes": False}}  # fmt: skip
 
 
 def config_of(**changes: Any) -> Config:
@@ -157,3 +158,18 @@ def test_weights_that_cannot_be_written_leave_the_old_ones_and_the_run_says_so(
     path = done(tmp_path, config)
     assert "No space left" in read(path, "missing")["weights"]
     assert not list(tmp_path.glob("*.safetensors")) and not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("adapter", ["qlora", "dora", "ia3", "prefix", "freeze"])
+def test_every_adapter_starts_from_a_file_is_counted_and_can_be_kept(
+    trained: Path, tmp_path: Path, adapter: str
+) -> None:
+    run = {"start_from": str(trained), "save_weights": True, "measure_steps": 2, "probes": False}
+    config = config_of(techniques={"adapter": adapter}, run=run)
+    path = done(tmp_path, config)
+    facts, kept = read(path, "facts"), load_file(weights.weights_beside(path))
+    assert facts["params"]["trainable"] < facts["params"]["total"] and facts["flops_per_token"]["model"] > 0
+    base = load_file(weights.weights_beside(trained))
+    assert base.keys() <= kept.keys() and all(is_adapter(name) for name in kept.keys() - base.keys())
+    assert bool(kept.keys() - base.keys()) == (adapter == "prefix"), "what cannot be merged is kept beside the model's"
+    assert torch.equal(kept["embedding.weight"], base["embedding.weight"])

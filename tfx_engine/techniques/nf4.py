@@ -53,7 +53,7 @@ def quantise(weight: Tensor) -> Nf4:
     mean = size_B.mean()
     centred_SK = F.pad(size_B - mean, (0, -size_B.numel() % SCALER_BLOCK)).view(-1, SCALER_BLOCK)
     step_S = (centred_SK.abs().amax(dim=1) / 127).clamp_min(torch.finfo(torch.float32).tiny)
-    sizes_B = (centred_SK / step_S[:, None]).round().to(torch.int8).flatten()[: size_B.numel()]
+    sizes_B = (centred_SK / step_S[:, None]).round().to(torch.int8).flatten()[: size_B.numel()].clone()
     codes_N = _nearest(blocks_BK / size_B.clamp_min(torch.finfo(torch.float32).tiny)[:, None]).flatten()
     codes_N = codes_N[: flat_N.numel() + flat_N.numel() % 2]
     packed = codes_N[0::2] << 4 | codes_N[1::2]

@@ -52,8 +52,9 @@ def set_up(config: Config, device: torch.device) -> Setup:
         torch.set_num_threads(config.run.threads)
     torch.manual_seed(config.seed)  # what dropout draws; weights and data have seeds of their own
     task = make_task(config)
-    model = assemble(config, device)
     precision = make_precision(config)
+    precision.settle()
+    model = assemble(config, device)
     training = Training(
         model=model, forward=make_compiler(config)(model.hidden), loss=make_loss(config),
         optimizer=make_optimizer(config, model), schedule=make_schedule(config),

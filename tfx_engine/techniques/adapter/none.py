@@ -1,10 +1,19 @@
 """No adapter: every weight of the model is trained.
 
-What it is: ordinary training. Every weight has a gradient and optimizer state.
+What it is: ordinary training. Every weight has a gradient and optimizer state. From random weights this is
+pre-training; from weights that a file brings (`start_from`) it is full fine-tuning, the measure of every adapter: what
+it reaches is what the others try to reach with fewer trained weights.
 
 Formula: W ← W + ΔW, all of it
 
-What it costs: with AdamW in float32, 16 bytes per weight: weight, gradient and two moments, 4 each.
+What it costs: with AdamW in float32, 16 bytes per weight: weight, gradient and two moments, 4 each. The backward pass
+takes about twice the FLOPs of the forward pass, half of it for the weights' gradients and half for the activations'.
+Every adapted version of a model is as large as the model.
+
+Choose it for training from scratch, always, and for adapting where memory allows: it learns most. It wants a learning
+rate about ten times smaller than adapters do, and it forgets more of what the model could do before. Rather not where
+gradients and optimizer state do not fit, or where many versions of one model are to be kept: then choose LoRA, or
+freezing for a part of the weights.
 
 Paper: the baseline of Hu and others, "LoRA" (2021), arXiv:2106.09685.
 """

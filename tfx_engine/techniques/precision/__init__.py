@@ -10,6 +10,10 @@ import torch
 from torch import nn
 from torch.amp import GradScaler
 
+from tfx_engine.protocol.config import Config
+from tfx_engine.protocol.marker import tr_mark
+from tfx_engine.techniques.devices import count_devices, device_kind
+
 
 class Precision(Protocol):
     """How forward and loss are run. `tolerance`: error relative to float32 that one layer may show.
@@ -19,6 +23,9 @@ class Precision(Protocol):
 
     tolerance: float
     dtype: torch.dtype
+
+    def settle(self) -> None:
+        """Set what holds for the whole process, from before the first step on, the backward pass included."""
 
     def convert(self, model: nn.Module) -> None:
         """Change the modules of a model that compute otherwise, before its weights are filled."""
@@ -35,6 +42,11 @@ class PlainPrecision:
 
     tolerance = 0.0
     dtype = torch.float32
+    products = "highest"  # of float32 matrices, in torch's words
+
+    def settle(self) -> None:
+        """Products of float32 matrices are float32, unless the precision says otherwise."""
+        torch.set_float32_matmul_precision(self.products)
 
     def convert(self, model: nn.Module) -> None:
         """Every module computes as it is."""
@@ -46,3 +58,18 @@ class PlainPrecision:
     def context(self, device_type: str) -> AbstractContextManager[Any]:
         """A context that does nothing."""
         return contextlib.nullcontext()
+
+
+_NO_CARD = tr_mark("it needs an NVIDIA card, and the device is {kind!r}")
+_OLD_CARD = tr_mark("the card has compute capability {there}, and it needs {needed}")
+
+
+def not_here(config: Config, capability: tuple[int, int]) -> str:
+    """Why a configuration's device is no NVIDIA card of that compute capability; "" where it is one."""
+    kind = device_kind(config)
+    if kind != "cuda" or not count_devices(kind) or torch.version.cuda is None:
+        return _NO_CARD.format(kind=kind)
+    there = torch.cuda.get_device_capability(config.run.device if config.run.device != "auto" else None)
+    if there >= capability:
+        return ""
+    return _OLD_CARD.format(there="{}.{}".format(*there), needed="{}.{}".format(*capability))

@@ -2,12 +2,18 @@
 
 What it is: torch casts the inputs of matrix products and attention to bfloat16 on the fly and keeps norms, softmax and
 loss in float32. bfloat16 has the range of float32, so no loss scaling is needed, and 8 significant bits: numbers are
-rounded to about 3 decimal digits. Weights, gradients and optimizer state stay float32.
+rounded to between 2 and 3 decimal digits. Weights, gradients and optimizer state stay float32, so that also small
+updates are added up; only what flows through the matrix products is rounded, and each number once, not again and again.
 
 Formula: y = bf16(x) · bf16(W), accumulated in float32, rounded to bfloat16
 
 What it costs: activations of matrix products take 2 bytes instead of 4; a 16-bit copy of the weights lives during the
-step (2 bytes per weight). Fast where the hardware has bfloat16 units; a CPU without them becomes slower.
+step (2 bytes per weight). Fast where the hardware has bfloat16 units; a CPU without them becomes slower. Casting takes
+time of its own, which small models do not win back.
+
+Choose it for nearly every training on a card that has bfloat16 units: it is what large models are trained in. Rather
+not on hardware without them, nor where results are compared with another program to more than two digits. Where even 16
+bytes per weight do not fit, pure bfloat16 halves them, at the cost of updates that vanish.
 
 Paper: Micikevicius and others, "Mixed Precision Training" (2017), arXiv:1710.03740; Kalamkar and others, "A Study of
 BFLOAT16 for Deep Learning Training" (2019), arXiv:1905.12322.
