@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from tests.helpers.tiny import tiny_config, train
 from tfx_engine.data import make_task
+from tfx_engine.estimate import Parameters, count_parameters
 from tfx_engine.measure.memory_split import resting_split
 from tfx_engine.model.assemble import assemble, make_adapter, make_optimizer
 from tfx_engine.model.validate import validate
 from tfx_engine.protocol.config import Config
-from tfx_engine.techniques.adapter import is_adapter
+from tfx_engine.techniques.adapter import count_numbers, is_adapter
 from tfx_engine.techniques.nf4 import bits_per_number
 from tfx_engine.techniques.probe import record_attention
 
@@ -118,6 +119,17 @@ def test_targets_of_latent_attention_are_all_layers_of_that_role(targets: list[s
     for use in ("lora", "dora"):
         model = assemble(adapted(use, GATED, targets=targets), "cpu")
         assert {name.split(".")[-2] for name, _ in model.named_parameters() if is_adapter(name)} == layers
+
+
+@pytest.mark.parametrize("use", ["lora", "dora", "qlora", "ia3"])
+def test_every_expert_of_a_mixture_is_adapted_and_counted(use: str) -> None:
+    mixture = {"feedforward": {"use": "mixture_of_experts", "experts": 3, "top_k": 2, "shared": 1}}
+    config = adapted(use, mixture, targets=["feedforward"])
+    model = assemble(config, "cpu")
+    paths = {name.rpartition(".")[0] for name, _ in model.named_parameters() if is_adapter(name)}
+    experts = {name for name, module in model.named_modules() if name.endswith("down") and "feedforward" in name}
+    assert experts and experts <= paths
+    assert count_parameters(config) == Parameters(count_numbers(model), count_numbers(model, trained_only=True))
 
 
 def test_a_target_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

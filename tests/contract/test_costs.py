@@ -167,6 +167,21 @@ def test_adapters_of_gpt2_have_the_numbers_that_peft_gives_them() -> None:
     assert trained(gpt2, "prefix", tokens=20) == 368_640
 
 
+def llama2_7b(**techniques: Any) -> Config:
+    chosen = {"position": "rotary", "head": "untied", "norm": "rms_norm"}
+    gated = {"feedforward": {"use": "swiglu", "width": 11008}}
+    sizes = {"width": 4096, "layers": 32, "heads": 32, "head_width": None, "context": 4096, "vocab": 32000}
+    return tiny_config({**chosen, **gated, **techniques}, model={**sizes, "bias": False})
+
+
+def test_adapters_of_llama_have_the_numbers_that_peft_gives_them() -> None:
+    assert trained(llama2_7b, "lora", rank=8, targets=["query", "value"]) == 4_194_304
+    assert trained(llama2_7b, "lora", rank=8) == 19_988_480
+    assert trained(llama2_7b, "lora", rank=16) == trained(llama2_7b, "qlora", rank=16) == 39_976_960
+    assert trained(llama2_7b, "dora", rank=16) == 41_336_832
+    assert trained(llama2_7b, "ia3") == 614_400
+
+
 def test_recompute_costs_less_than_a_third_because_torch_stops_early() -> None:
     plain, again = flops_per_token(gpt2()), flops_per_token(gpt2(recompute="every_block"))
     assert again.model == plain.model

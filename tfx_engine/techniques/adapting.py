@@ -145,9 +145,17 @@ def frozen(work: Work) -> Work:
     return dataclasses.replace(work, linears=tuple(dataclasses.replace(x, trained=False) for x in work.linears))
 
 
-def check_targets(options: HasTargets, config: Config) -> Iterator[Problem]:
-    """Say which chosen targets are not there: all of them, a problem; some of them, a warning."""
-    there = {role for work in block_parts(config) for x in work.linears for role in roles_of(x, work.slot)}
+def check_targets(
+    options: HasTargets, config: Config, takes: Takes = lambda linear, slot: True
+) -> Iterator[Problem]:
+    """Say which chosen targets are not there: all of them, a problem; some of them, a warning.
+
+    `takes`: what the adapter would take of a role, were it chosen.
+    """
+    there = {
+        role for work in block_parts(config) for x in work.linears if takes(x, work.slot)
+        for role in roles_of(x, work.slot)
+    }
     lost = [target for target in options.targets if target not in there]
     if not lost:
         return

@@ -87,7 +87,11 @@ class Ia3Linear(AdaptedLinear):
 
 def takes(options: Options, linear: Linear, slot: str) -> bool:
     """Of the feed-forward only what does not read the stream: its last layer, of every expert."""
-    return is_target(options, linear, slot) and (slot != "feedforward" or linear.source != STREAM)
+    return is_target(options, linear, slot) and _can_take(linear, slot)
+
+
+def _can_take(linear: Linear, slot: str) -> bool:
+    return slot != "feedforward" or linear.source != STREAM
 
 
 def build(options: Options, config: Config) -> Adapter:
@@ -110,7 +114,7 @@ def reference(layer: Ia3Linear, x: Tensor) -> Tensor:
 
 def check(options: Options, config: Config) -> Iterator[Problem]:
     """Its targets must be there."""
-    yield from check_targets(options, config)
+    yield from check_targets(options, config, _can_take)
 
 
 def adapts(options: Options, config: Config, layer: int, work: Work) -> Work:

@@ -76,6 +76,7 @@ class HyperConnection(nn.Module):
 
     def forward(self, stream: Tensor, branch: Branch, skip: float = 1.0) -> Tensor:
         """Read, mix, write."""
+        stream = stream.to(self.mix.dtype)  # an embedding that multiplies gives 16 bits under autocast
         with torch.autocast(stream.device.type, enabled=False):  # else it would round the streams at every connection
             stream = stream.to(self.mix.dtype)  # what a layer of frames gives may be rounded already
             mix_NM, write_N = self._weights(stream)
