@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tfx_engine.protocol.cards import load_catalogue
 from tfx_engine.protocol.codec import problem_from_data, problem_to_data
-from tfx_engine.protocol.config import Choice, Config, broken_rules, parse_config
+from tfx_engine.protocol.config import Config, broken_rules, parse_config
 from tfx_engine.protocol.problems import ConfigError, Problem, nearest
 
 
