@@ -71,6 +71,8 @@ def print_summary(summary: dict[str, Any]) -> None:
         (tr_mark("step time"), tr_mark("{value} ms").format(value=words.interval(summary["step_ms"]))),
         (tr_mark("loss"), tr_mark("{first} first, {final} last, {held_out} held out").format(
             **{name: words.number(value) for name, value in loss.items()})),
+        (tr_mark("held-out accuracy"), words.number(summary["accuracy"])),
+        (tr_mark("held-out bits per byte"), words.number(loss["bits_per_byte"])),
         (tr_mark("peak memory"), words.size(memory["peak"])),
         *((f"  {name}", words.size(memory[name])) for name in CATEGORIES),
         (tr_mark("process memory"), words.size(memory["rss"])),
