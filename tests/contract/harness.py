@@ -427,5 +427,5 @@ HARNESS: dict[str, Callable[[Technique, Any, Config], None]] = {
     "optimizer": of_optimizer, "schedule": of_schedule, "loss": of_loss, "clip": of_clip, "update": of_update,
 }  # fmt: skip
 WITHOUT_SIZES = frozenset(
-    {"precision", "optimizer", "schedule", "clip", "update", "window", "softcap", "init", "kernel"}
+    {"precision", "compile", "optimizer", "schedule", "clip", "update", "window", "softcap", "init", "kernel"}
 )

@@ -9,14 +9,19 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
-from tests.helpers.tiny import tiny_config
+from tests.helpers.tiny import loss_of, tiny_config
 from tests.helpers.training import recorded, small_setup, split_of_step
+from tfx_engine.estimate import flops_per_token
 from tfx_engine.measure.memory_split import MemorySplit
+from tfx_engine.model.assemble import assemble
 from tfx_engine.model.validate import validate
 from tfx_engine.protocol.config import parse_config
 from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_engine.protocol.problems import errors_among
+from tfx_engine.techniques.offload import activations as offloading
 from tfx_engine.train.setup import Setup
 from tfx_engine.train.step import cut, train_step
 
@@ -161,3 +166,105 @@ def test_an_update_within_the_backward_pass_refuses_loss_scaling() -> None:
     assert not validate(tiny_config(IN_BACKWARD))
     problems = errors_among(validate(tiny_config({**IN_BACKWARD, "precision": "float16_autocast"})))
     assert [problem.path for problem in problems] == ["techniques.update.use"]
+
+
+# --------------------------------------------------------------------------------------------- recompute and offload
+
+SELECTIVE: list[dict[str, Any]] = [
+    {}, {"keep": ["matmuls"]}, {"keep": ["attention"]}, {"operators": "gelu addmm"}, {"every": 2}, {"operators": "mm"},
+]
+
+
+@pytest.mark.parametrize("placement", ["pre_norm", "post_norm"])
+@pytest.mark.parametrize("options", SELECTIVE, ids=str)
+def test_selective_recompute_changes_no_bit_of_any_gradient(options: dict[str, Any], placement: str) -> None:
+    found = []
+    for recompute in ("none", {"use": "selective", **options}):
+        torch.manual_seed(0)
+        adapter = {"use": "lora", "dropout": 0.3}
+        setup = small_setup({"placement": placement, "recompute": recompute, "adapter": adapter})
+        found.append(gradients_of_step(setup, setup.task.batch(0)))
+    (loss, plain), (same_loss, again) = found
+    assert torch.equal(loss, same_loss) and plain.keys() == again.keys()
+    assert all(torch.equal(plain[name], again[name]) for name in plain)
+
+
+@pytest.mark.parametrize("kernel", [SDPBackend.MATH, SDPBackend.FLASH_ATTENTION])
+@pytest.mark.parametrize("options", [*SELECTIVE, {"keep": ["matmuls"], "every": 2}], ids=str)
+@pytest.mark.parametrize("techniques", [
+    {}, {"placement": "post_norm"}, {"adapter": {"use": "lora", "rank": 2}}, {"feedforward": {"bias": False}},
+], ids=str)  # fmt: skip
+def test_what_selective_recompute_declares_is_what_torch_counts(
+    techniques: dict[str, Any], options: dict[str, Any], kernel: SDPBackend
+) -> None:
+    config = tiny_config({**techniques, "recompute": {"use": "selective", **options}}, model={"layers": 3})
+    model, tokens_BT = assemble(config, "cpu"), torch.zeros(2, config.model.context, dtype=torch.int64)
+    with sdpa_kernel(kernel), FlopCounterMode(display=False) as counter:
+        loss_of(model, tokens_BT, tokens_BT).backward()
+    declared = flops_per_token(config)
+    if kernel is SDPBackend.MATH:  # of the CPU's own kernel torch counts nothing
+        assert counter.get_total_flops() == declared.hardware * tokens_BT.numel()
+    if not options:
+        assert declared.recompute == 0
+
+
+def test_selective_recompute_keeps_less_than_everything_and_more_than_nothing_and_marks_what_runs_again() -> None:
+    sections: dict[str, Any] = {"model": SIZES, "run": {"batch": 4}}
+    kept = {}
+    for name in ("none", "selective", "every_block"):
+        split = split_of_step(small_setup({"recompute": name}, **sections), step=2)
+        kept[name] = own_peak(split, "activations")
+        assert [n for n, _, _ in split.phases].count("recompute") == (0 if name == "none" else SIZES["layers"])
+        assert sum(split.at_peak.values()) == split.peak_bytes
+    assert kept["every_block"] < 0.8 * kept["selective"] and kept["selective"] < 0.9 * kept["none"]
+
+
+@pytest.mark.parametrize(("operators", "said"), [
+    ("mm, adddmm", "names 'adddmm', which is no operator of this torch. Did you mean 'addmm'?"),
+    ("mm.fast", "names 'mm.fast', which is no operator"), (" , ", "names no operator"),
+    ("linear", "names 'linear', which is made of other operators"), ("mm addmm.default bmm", ""),
+])  # fmt: skip
+def test_operators_to_keep_must_be_ones_that_reach_the_device(operators: str, said: str) -> None:
+    problems = validate(tiny_config({"recompute": {"use": "selective", "operators": operators}}))
+    assert [p.path for p in problems] == ["techniques.recompute.operators"] * bool(said)
+    assert said in "".join(p.sentence() for p in problems)
+
+
+def test_offload_is_refused_where_activations_are_in_the_hosts_memory_already(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiny_config({"offload": "activations"})
+    assert "nowhere to go: on the device 'cpu'" in validate(config)[0].sentence()
+    monkeypatch.setattr(offloading, "device_kind", lambda config: "cuda")
+    assert not validate(config)
+
+
+@pytest.mark.parametrize("recompute", ["none", "every_block", "selective"])
+def test_offload_takes_activations_and_no_weights_and_changes_no_bit(recompute: str, monkeypatch: Any) -> None:
+    moved: list[Tensor] = []
+    real = offloading.pack
+
+    def pack(options: Any, tensor: Tensor) -> Any:
+        packed = real(options, tensor)
+        if not isinstance(packed, Tensor):
+            moved.append(tensor)
+        return packed
+
+    monkeypatch.setattr(offloading, "pack", pack)
+    usual = small_setup({"recompute": recompute})
+    away = small_setup({"recompute": recompute, "offload": {"use": "activations", "smallest": 0}})
+    batch = usual.task.batch(0)
+    (loss, plain), (same_loss, same) = gradients_of_step(usual, batch), gradients_of_step(away, batch)
+    assert torch.equal(loss, same_loss) and plain.keys() == same.keys()
+    assert all(torch.equal(plain[name], same[name]) for name in plain)
+    weights = {p.untyped_storage().data_ptr() for p in away.training.model.parameters()}
+    assert moved and not any(t.untyped_storage().data_ptr() in weights for t in moved)
+    inputs = [t for t in moved if t.shape == (3, 9, 7)]
+    assert len(inputs) >= 2, "with recompute inside, at least the blocks' inputs travel"
+    if recompute == "every_block":
+        assert len(moved) < 20, "and hardly anything else"
+
+
+def test_small_tensors_stay_where_they_are() -> None:
+    options = offloading.Options(smallest=10**6)
+    packed = [offloading.pack(options, torch.zeros(count)) for count in (10, 10**6)]
+    assert [isinstance(p, Tensor) for p in packed] == [True, False]
+    assert offloading.unpack(packed[1]).shape == (10**6,)

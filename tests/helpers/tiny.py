@@ -14,9 +14,22 @@ from tfx_engine.model.transformer import Transformer
 from tfx_engine.protocol.config import Config, parse_config
 from tfx_engine.protocol.tasks import TASKS
 from tfx_engine.techniques.catalogue import discover
+from tfx_engine.techniques.slots import SLOTS
 
 # Odd on purpose: nothing divides anything, and heads times head width is not the width.
 SIZES: dict[str, Any] = {"width": 7, "layers": 2, "heads": 3, "head_width": 5, "context": 9, "vocab": 11}
+
+
+def with_required(techniques: Mapping[str, Any]) -> dict[str, Any]:
+    """The techniques, and in slots that are not given the first of those that they require."""
+    found = dict(techniques)
+    for slot, given in techniques.items():
+        name = given if isinstance(given, str) else given.get("use", SLOTS[slot].default)
+        technique = discover().get((slot, name))
+        for rule in technique.requires if technique else ():
+            if SLOTS[rule.slot].default not in rule.names:
+                found.setdefault(rule.slot, rule.names[0])
+    return found
 
 
 def tiny_config(techniques: Mapping[str, Any] | None = None, **sections: Any) -> Config:
@@ -27,7 +40,7 @@ def tiny_config(techniques: Mapping[str, Any] | None = None, **sections: Any) ->
         "model": {**sizes, **sections.pop("model", {})},
         "data": data,
         "run": {"batch": 3, "warmup_steps": 1, "measure_steps": 4, "device": "cpu", **sections.pop("run", {})},
-        "techniques": dict(techniques or {}),
+        "techniques": with_required(techniques or {}),
         **sections,
     }
     config, problems = parse_config(wanted)

@@ -62,10 +62,11 @@ def flops_per_token(config: Config) -> Flops:
     needed = needed or is_tuned(OUTSIDE, "norm")
     linears = [linear for work in outside for linear in work.linears]
     backward_outside = sum(x.products * x.share * (int(x.trained) + int(needed and x.source != INPUT)) for x in linears)
+    again = sum(t.again(o, config, together(block)) for t, o in chosen(config) if t.again is not None)
     return Flops(
         forward=_number(2 * (forward + sum(x.products * x.share for x in linears))),
         backward=_number(2 * (backward + backward_outside)),
-        recompute=_number(2 * sum(t.again(o, config, together(block)) for t, o in chosen(config))),
+        recompute=_number(2 * again),
     )
 
 

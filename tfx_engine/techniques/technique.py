@@ -61,8 +61,8 @@ class Technique:
     forms, which the contract test counts after: `work`, the linear layers and products of one block (of one connection
     in the slot `residual`, of the whole model outside the slots in `counts.IN_BLOCKS`);
     `params`, the parameters that it brings to the whole model beside those; `again`, multiply-adds per token that
-    run a second time, given a block's work. Of adapters: `adapts`, the work of a slot in a
-    layer (`costs.OUTSIDE`: in no block) with what the adapter puts beside it and what of it is trained; `freezes`,
+    run a second time, given a block's work (None: nobody knows beforehand). Of adapters: `adapts`, the work of a slot
+    in a layer (`costs.OUTSIDE`: in no block) with what the adapter puts beside it and what of it is trained; `freezes`,
     whether weights of the model stay as they are; `trainable`, how many weights are trained where these are not just
     what the adapter brings. `is_counted`: whether `work` says all of its matrix work.
     """
@@ -85,7 +85,7 @@ class Technique:
     kinds: tuple[str, ...] = ()
     params: Callable[[Any, Config], int] = no_parameters
     work: Callable[[Any, Config], Work] = no_work
-    again: Callable[[Any, Config, Work], int] = nothing_again
+    again: Callable[[Any, Config, Work], int] | None = nothing_again
     adapts: Callable[[Any, Config, int, Work], Work] = not_adapted
     freezes: bool = False
     is_counted: bool = True

@@ -23,6 +23,7 @@ from tfx_engine.measure.readout import Readout, StepReading
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.status import Phase
 from tfx_engine.techniques.update import watchers_of
+from tfx_engine.train.compiling import compile_now, compiled_graphs
 from tfx_engine.train.control import RunControl
 from tfx_engine.train.kernels import Kernels
 from tfx_engine.train.probing import Probes
@@ -35,6 +36,8 @@ _PAUSED = tr_mark("Paused after step {step}.")
 _RESUMED = tr_mark("Goes on with step {step}.")
 _PROBES_OFF = tr_mark("Nothing was captured: this run measures only its clock and its loss.")
 _NO_ROOM = tr_mark("It needs a copy of the weights in host memory, which has no room for it.")
+_COMPILED = tr_mark("Compiled in {seconds} s, in {graphs} graph(s).")
+_AGAIN = tr_mark("{graphs} more graph(s) were compiled while steps ran: their times are not those of a compiled model.")
 _LOST = tr_mark("The loss of step {step} is not a number ({loss}).")
 _FOUND = tr_mark("The loss is a number again at step {step}, after {steps} steps.")
 
@@ -63,16 +66,35 @@ class Loop:
         self._taint: str | None = None  # of the next step
         self._plain_step_s = 0.0
         self._kernels = Kernels(setup.training.model, recorder)
+        self._graphs = 0  # that had been compiled when the phase `compile` was over
         self._lost_at: int | None = None  # since this step the loss is not a number
 
     def run(self) -> None:
         """All steps. Whatever was read is handed on, also when this raises."""
         try:
-            if self._warm_up() and self._measure() and self._splits:
+            if self._compile() and self._warm_up() and self._measure() and self._splits:
                 self._enter("probe")
                 self._memory_step()
+            self._say_if_compiled_again()
         finally:
             self._hand_on(wait=True)
+
+    def _compile(self) -> bool:
+        """A phase of its own: no step waits for the compiler."""
+        training = self._setup.training
+        if not training.is_compiled:
+            return True
+        self._enter("compile")
+        before = compiled_graphs()
+        seconds = compile_now(training, self._setup.task.batch(0, self._setup.device))
+        self._graphs = compiled_graphs()
+        args = {"seconds": round(seconds, 1), "graphs": self._graphs - before}
+        self._recorder.event("state", "compiled", _COMPILED, **args)
+        return self._may_go_on()
+
+    def _say_if_compiled_again(self) -> None:
+        if self._setup.training.is_compiled and (more := compiled_graphs() - self._graphs):
+            self._recorder.event("warning", "compiled-again", _AGAIN, graphs=more)
 
     def _warm_up(self) -> bool:
         if self._run.warmup_steps:

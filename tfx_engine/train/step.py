@@ -40,6 +40,11 @@ class Training:
     pieces: int = 1
     clip: Callable[[Iterable[nn.Parameter]], None] | None = None
 
+    @property
+    def is_compiled(self) -> bool:
+        """Whether `forward` is something else than the model's own."""
+        return self.forward != self.model.hidden
+
 
 def no_name(name: str) -> AbstractContextManager[object]:
     """For a step whose parts nobody asks for."""
@@ -67,7 +72,7 @@ def train_step(
     counted = (batch[1] != IGNORED).sum()
     total = torch.zeros((), device=counted.device)
     for piece in cut(batch, training.pieces):
-        loss, extra = _losses(training, piece, counted, part)
+        loss, extra = losses(training, piece, counted, part)
         total = total + loss.detach()
         with part("backward"):
             loss = loss if extra is None else loss + extra / training.pieces
@@ -89,7 +94,7 @@ def train_step(
     return total
 
 
-def _losses(
+def losses(
     training: Training, piece: Batch, counted: Tensor, part: Callable[[str], AbstractContextManager[object]]
 ) -> tuple[Tensor, Tensor | None]:
     """(the piece's share of the mean loss, what the model adds to it)."""

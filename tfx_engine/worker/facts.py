@@ -23,6 +23,8 @@ _NOT_DECLARED = tr_mark(
 )
 _NOT_COUNTED = tr_mark("What {names} multiplies beside its linear layers is not known.")
 
+_UNDECIDED = tr_mark("What is computed again is decided by the compiler, so nobody knows beforehand what it costs.")
+
 
 def machine_facts(device: torch.device, gpu: NvidiaGpu | NoGpu) -> dict[str, Any]:
     """Device, driver and software."""
@@ -57,9 +59,11 @@ def training_facts(setup: Setup) -> dict[str, Any]:
         "planned_steps": setup.total_steps,
         "tokens_per_step": setup.tokens_per_step,
     }
-    if not missing_facts(setup):
-        flops = flops_per_token(config)
-        facts["flops_per_token"] = {"model": flops.model, "hardware": flops.hardware}
+    missing = missing_facts(setup)
+    flops = flops_per_token(config)
+    counted = {"model": flops.model, "hardware": flops.hardware}
+    if known := {name: value for name, value in counted.items() if f"flops_per_token.{name}" not in missing}:
+        facts["flops_per_token"] = known
     labels = setup.task.labels()
     if labels is not None:
         facts["token_text"] = labels
@@ -80,7 +84,8 @@ def missing_facts(setup: Setup) -> dict[str, str]:
     elif declared != actual:
         reason = _NOT_DECLARED.format(declared=declared, actual=actual)
     else:
-        return {}
+        undecided = any(technique.again is None for technique, _ in chosen(setup.config))
+        return {"flops_per_token.hardware": _UNDECIDED} if undecided else {}
     return dict.fromkeys(("flops_per_token.model", "flops_per_token.hardware"), reason)
 
 

@@ -1,11 +1,21 @@
 """No compiling: torch runs one operation after the other.
 
 What it is: eager mode. Every operation of the forward pass is a call from Python to a kernel, and the backward pass
-replays their gradients. Errors name the line where they happened, and nothing waits for a compiler.
+replays their gradients. Errors name the line where they happened, a tensor can be looked at wherever one likes, and
+nothing waits for a compiler.
 
 Formula: f(x) as written
 
-What it costs: small operations each read and write memory, and small models wait for Python.
+What it costs: small operations each read their inputs from memory and write their result back, so a chain of five
+elementwise steps moves five times as much as it must. And each call takes Python some microseconds: while a large
+matrix product runs, the next calls are prepared unnoticed, but a small model on a fast device waits for Python. How
+much of that a compiler can win back depends on the model: much where norms, activation functions and casts dominate,
+little where large matrix products do, for these are the same kernels either way.
+
+When to choose it: to try things out, for short runs, for measuring what a technique itself does: each operation is then
+what its page says, its memory included. Differences between two eager runs are differences between the techniques;
+between two compiled runs they may be differences between what the compiler made of them. When not: if the same model
+trains for hours. Compiling takes a minute or a few, once, and pays for itself.
 
 Paper: Paszke and others, "PyTorch: An Imperative Style, High-Performance Deep Learning Library" (2019),
 arXiv:1912.01703.

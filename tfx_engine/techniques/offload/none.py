@@ -1,12 +1,25 @@
 """No offload: activations wait for the backward pass on the device that made them.
 
-What it is: what torch does by itself. Nothing travels between the device's memory and the host's during a step.
+What it is: what torch does by itself. Nothing travels between the device's memory and the host's during a step, except
+the batch on its way in and a few numbers on their way out.
 
-Formula: kept activations stay where they are.
+Formula: kept activations stay where they are
 
-What it costs: the device's memory, and no time.
+What it costs: the device's memory, and no time. A device reads its own memory at hundreds to thousands of gigabytes per
+second, and the host's through a bus at a few tens. So what does not fit is the more expensive the further away it is
+put, and it is worth asking first whether it must be kept at all: computing something again is often quicker than
+fetching it.
 
-Paper: the baseline of Rhu and others, "vDNN" (2016), arXiv:1602.08124.
+On a CPU there is no difference: the device's memory is the host's. The same is true of Apple's GPUs, which share it.
+
+When to choose it: whenever the model fits into the device's memory, and on every device that has none of its own. When
+not: if activations fill the device's memory while the host's lies idle, and recompute, which costs about a fifth more
+work, is not enough. Before that look at what else there is. The order that costs least is usually: fused attention
+instead of written-out scores, a loss that does not write out its logits, 16-bit numbers, selective recompute, recompute
+of whole blocks, 8-bit optimizer states if the state is what is large, and only then the host's memory.
+
+Paper: the baseline of Rhu and others, "vDNN: Virtualized Deep Neural Networks for Scalable, Memory-Efficient Neural
+Network Design" (2016), arXiv:1602.08124.
 """
 
 from __future__ import annotations

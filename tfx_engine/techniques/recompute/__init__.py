@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from types import TracebackType
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.profiler import record_function
+from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
 
 from tfx_engine.techniques.context import AttentionContext
 
@@ -23,24 +25,41 @@ class Recompute(Protocol):
         """What `block(x_BTD, context)` gives, for block number `index` (from 0)."""
 
 
-class _Marked:
-    """Brackets a recomputation in the profiler's trace; costs next to nothing while no profiler runs."""
+class Checkpointed:
+    """Runs one block in `every` under torch's non-reentrant checkpoint; results of the operators `kept` are kept."""
 
-    _mark: AbstractContextManager[Any] | None = None
+    def __init__(self, every: int, kept: Sequence[Any] = ()) -> None:
+        self.every, self.kept = every, tuple(kept)
+        self._contexts = functools.partial(_contexts, self.kept)
+        # A compiler reads which operators are kept from torch's own contexts; a mark it could not.
+        selective = functools.partial(create_selective_checkpoint_contexts, list(self.kept))
+        self._compiled: dict[str, Any] = {"context_fn": selective} if self.kept else {}
 
-    def __enter__(self) -> None:
-        if torch.autograd._profiler_enabled():
-            self._mark = record_function(RECOMPUTE_MARK)
-            self._mark.__enter__()
+    def __call__(self, index: int, block: nn.Module, x_BTD: Tensor, context: AttentionContext) -> Tensor:
+        """The block's output; its inside is kept only where nothing is to be recomputed."""
+        if index % self.every or not torch.is_grad_enabled():
+            return block(x_BTD, context)
+        if torch.compiler.is_compiling():
+            return checkpoint(block, x_BTD, context, use_reentrant=False, **self._compiled)
+        return checkpoint(block, x_BTD, context, use_reentrant=False, context_fn=self._contexts)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._mark is not None:
-            self._mark.__exit__(kind, error, trace)
-            self._mark = None
+
+def _contexts(kept: tuple[Any, ...]) -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
+    """What is put around a block when it runs first, and when it runs again."""
+    if not kept:
+        return contextlib.nullcontext(), _marked(contextlib.nullcontext())
+    first, again = create_selective_checkpoint_contexts(list(kept))
+    return first, _marked(again)
 
 
 def marked() -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
     """What torch's `checkpoint` takes as `context_fn`, so that memory and time of the second run are known."""
-    return contextlib.nullcontext(), _Marked()
+    return _contexts(())
+
+
+@contextlib.contextmanager
+def _marked(inside: AbstractContextManager[Any]) -> Iterator[None]:
+    """Brackets a recomputation in the profiler's trace; costs next to nothing while no profiler runs."""
+    mark = record_function(RECOMPUTE_MARK) if torch.autograd._profiler_enabled() else contextlib.nullcontext()
+    with mark, inside:
+        yield

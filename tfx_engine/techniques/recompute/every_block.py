@@ -1,13 +1,24 @@
 """Recompute blocks: keep a block's input only, and run the block again when its gradients are due.
 
 What it is: activation checkpointing. The forward pass throws away what is inside a block; the backward pass runs that
-block once more, block by block, from the last to the first. Gradients are the same to the bit.
+block once more, block by block, from the last to the first, and uses up what it makes. Random numbers are replayed, so
+dropout drops the same. Gradients are the same to the bit.
 
-Formula: kept = one input per recomputed block + all of one block at a time + all of the blocks that are not recomputed.
+Formula: kept = one input per recomputed block + all of one block at a time + all of the blocks that are not recomputed
 
-What it costs: one more forward pass of the recomputed blocks. Torch stops each of them as soon as the last kept
-tensor is back, so the block's last matrix product is not repeated where nothing after it keeps a tensor (pre-norm):
-about 1.22 × the FLOPs of a step, not 1.33 ×.
+What it costs: one more forward pass of the recomputed blocks. A third more FLOPs would be the textbook's answer, for a
+forward pass is a third of a step. Torch stops each block as soon as the last kept tensor is back, so its last matrix
+product is not repeated where nothing after it keeps a tensor (pre-norm): with a four-fold feed-forward about 1.22 times
+the FLOPs of a step. In exchange memory hardly grows with depth any more. At `every` = k only one block in k is
+recomputed; time and memory both lie in between.
+
+The model FLOPs, of which utilisation is computed, do not count what runs again, the hardware FLOPs do. A device that
+was waiting for memory may pay less time than FLOPs.
+
+When to choose it: when activations fill the memory: long contexts, large batches, many layers. It also pays where a
+larger batch, made possible by it, uses the device better. When not: if the model fits anyway; or if weights, gradients
+and optimizer state are what fills the memory, which it does not touch. Between keeping everything and keeping nothing,
+`selective` keeps what is dear to compute and recomputes what is cheap.
 
 Paper: Chen, Xu, Zhang, Guestrin, "Training Deep Nets with Sublinear Memory Cost" (2016), arXiv:1604.06174.
 """
@@ -16,16 +27,14 @@ from __future__ import annotations
 
 import dataclasses
 
-import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.techniques.context import AttentionContext
 from tfx_engine.techniques.costs import Work
-from tfx_engine.techniques.recompute import Recompute, marked
+from tfx_engine.techniques.recompute import Checkpointed, Recompute
 from tfx_engine.techniques.technique import Technique
 
 
@@ -39,22 +48,9 @@ class Options:
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class EveryBlock:
-    """Runs one block in `every` under torch's non-reentrant checkpoint."""
-
-    every: int
-
-    def __call__(self, index: int, block: nn.Module, x_BTD: Tensor, context: AttentionContext) -> Tensor:
-        """The block's output; its inside is kept only where nothing is to be recomputed."""
-        if index % self.every or not torch.is_grad_enabled():
-            return block(x_BTD, context)
-        return checkpoint(block, x_BTD, context, use_reentrant=False, context_fn=marked)
-
-
 def build(options: Options, config: Config) -> Recompute:
     """The way to run a block."""
-    return EveryBlock(options.every)
+    return Checkpointed(options.every)
 
 
 def again(options: Options, config: Config, block: Work) -> int:

@@ -1,13 +1,25 @@
 """No recompute: every activation that the backward pass needs is kept.
 
-What it is: what torch does by itself. Each operation keeps what its gradient needs, until the backward pass has used
-it.
+What it is: what torch does by itself. Each operation keeps what its gradient needs, from the moment it runs in the
+forward pass until the backward pass has used it. A linear layer keeps its input, a norm its input and two statistics
+per token, an activation function its input, fused attention queries, keys, values, its result and one number per query
+and head. What nobody needs for a gradient, such as the inputs of an addition, is not kept.
 
-Formula: kept memory grows with layers × batch × tokens × width.
+Formula: kept memory grows with layers × batch × tokens × width
 
-What it costs: memory, and no time. A block with four-fold GELU feed-forward keeps about 16 · d numbers per token.
+What it costs: memory, and no time. A pre-norm block with biases, fused attention and a four-fold GELU feed-forward
+keeps about 16 · d numbers per token: 8 · d around attention and norms and 2 · 4d in the feed-forward. The logits come
+on top, and with a large vocabulary and few layers they may be more than all blocks together. Attention that writes its
+scores out (eager or math, for lack of a fused kernel that can do what is asked) adds heads × tokens numbers per token,
+which with long contexts exceeds everything else.
 
-Paper: the baseline of Chen and others, "Training Deep Nets with Sublinear Memory Cost" (2016), arXiv:1604.06174.
+When to choose it: as long as the model fits into memory: nothing is faster, and nothing has to be explained. When not:
+if activations are what fills the memory: long contexts, large batches, many layers. Look at the memory chart first.
+Activations are the wave that rises in the forward and falls in the backward pass; if it is small beside weights,
+gradients and optimizer state, recompute would save little, and another technique is called for.
+
+Paper: the baseline of Chen and others, "Training Deep Nets with Sublinear Memory Cost" (2016), arXiv:1604.06174; what
+is kept, counted layer by layer: Korthikanti and others (2022), arXiv:2205.05198.
 """
 
 from __future__ import annotations
