@@ -134,8 +134,8 @@ def test_options_without_use_are_those_of_the_default() -> None:
         ({"model": {"width": 256, "heads": 7}}, "heads-do-not-divide", "model.heads",
          "Choose 4 heads, or give a head_width."),
         ({"model": {"width": 4, "heads": 8}}, "heads-do-not-divide", "model.heads", "Choose 4 heads"),
-        ({"techniques": {"position": "none", "mask": "bidirectional"}}, "does-not-fit", "techniques.position.use",
-         "'none' does not fit 'bidirectional' in mask"),
+        ({"techniques": {"position": "none", "mask": "prefix"}}, "does-not-fit", "techniques.position.use",
+         "'none' does not fit 'prefix' in mask"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named_with_place_reason_and_way_out(data: dict, code: str, path: str, words: str) -> None:
@@ -210,7 +210,7 @@ def test_a_whole_number_may_be_written_as_a_float_and_the_other_way_round() -> N
 
 
 def test_why_a_toggle_is_greyed_can_be_asked_before_it_is_chosen() -> None:
-    config, _ = parse_config({"techniques": {"mask": "bidirectional"}})
+    config, _ = parse_config({"techniques": {"mask": "prefix"}})
     card = load_catalogue().find("position", "none")
     assert card is not None
     (rule, reason), = broken_rules(card, config.techniques)

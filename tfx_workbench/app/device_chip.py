@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject
+from shiboken6 import isValid
 
 from tfx_engine.protocol.messages import Reply
 from tfx_workbench.exhibits.format import size
@@ -37,6 +38,8 @@ class DeviceChip(QObject):
         self.show_state()
 
     def _on_doctor(self, reply: Reply) -> None:
+        if not isValid(self):  # the window went while the engine was looking
+            return
         self._device = device_words(reply.result)
         self.show_state()
 

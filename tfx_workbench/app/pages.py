@@ -22,8 +22,7 @@ class Pages(QObject):
         self._window = window
         self.pane: PagePane | None = None
         self._before: QWidget | None = None  # who had the keyboard
-        form = window.pane.form
-        form.page_asked.connect(self.open)
+        window.pane.page_asked.connect(self.open)
         window.pane.technique_chosen.connect(self._follow)
         window.theme.changed.connect(lambda palette: self.pane.apply_theme(palette) if self.pane else None)
 
@@ -59,6 +58,13 @@ class Pages(QObject):
         """What is chosen while a page is open is what somebody wants to read about."""
         if self.pane is not None and not self.pane.isHidden():
             self.pane.show_page(slot, name, focus=False)
+
+    def forget(self) -> None:
+        """The next page is made of the catalogue as it is then."""
+        if self.pane is not None:
+            self.pane.hide()
+            self.pane.deleteLater()
+            self.pane = None
 
     def _made(self) -> PagePane:
         if self.pane is None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDialog, QFormLayout, QLabel
 
+from tfx_workbench.app.own_techniques import OwnTechniquesBox
 from tfx_workbench.widgets.segmented import Segment, Segmented
 
 if TYPE_CHECKING:
@@ -48,4 +49,5 @@ class SettingsDialog(QDialog):
             label.setTextFormat(Qt.TextFormat.PlainText)
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             form.addRow(title, label)
-        self.resize(520, self.sizeHint().height())
+        form.addRow(self.tr("Own techniques"), OwnTechniquesBox(window.own))
+        self.resize(560, self.sizeHint().height())

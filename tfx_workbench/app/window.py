@@ -8,10 +8,12 @@ from PySide6.QtCore import QByteArray, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication
 from PySide6.QtWidgets import QMainWindow, QSplitter, QVBoxLayout, QWidget
 
+from tfx_engine.protocol.cards import Catalogue
 from tfx_engine.protocol.problems import Problem
 from tfx_workbench.app.actions import Actions, connect
 from tfx_workbench.app.dock_area import DockArea, Frames
 from tfx_workbench.app.icons import app_icon, tinted
+from tfx_workbench.app.own_techniques import OwnTechniques
 from tfx_workbench.app.pages import Pages
 from tfx_workbench.app.panes import Panes
 from tfx_workbench.app.run_commands import RunCommands
@@ -60,6 +62,7 @@ class MainWindow(QMainWindow):
         self._draft_timer.timeout.connect(self._keep_work)
         self.panes = Panes(self)
         self.pages = Pages(self)
+        self.own = OwnTechniques(self)
         self._refusal = ""  # what was last said about a draft that cannot be run
         self.messages.set_resting(self.tr("F5 run · Shift+F5 stop · Ctrl+F find a technique · F1 read about it"))
         self._connect_pane()
@@ -128,9 +131,9 @@ class MainWindow(QMainWindow):
         pane.edited.connect(draft.set_value)
         pane.reset_asked.connect(draft.reset)
         pane.config_selected.connect(draft.select)
-        pane.form.reset_asked.connect(draft.reset_slot)
+        pane.slot_reset_asked.connect(draft.reset_slot)
         pane.restore(self.settings.form)
-        pane.form.arranged.connect(self._keep_form)
+        pane.arranged.connect(self._keep_form)
         self.top.name_edited.connect(lambda name: draft.set_value("name", name))
         draft.changed.connect(self._show_draft)
         draft.changed.connect(self._draft_timer.start)
@@ -183,7 +186,14 @@ class MainWindow(QMainWindow):
         self.session.runs.restore(self.settings.ticked, self.settings.baseline)
         self.frames.start()
         self.session.start()
+        self.own.begin()
         self.begun.emit()
+
+    def take_catalogue(self, catalogue: Catalogue) -> None:
+        """Show another catalogue: techniques of the user's own came, changed or went."""
+        self.pane.take_catalogue(catalogue)
+        self.pages.forget()
+        self.session.draft.take_catalogue(catalogue)
 
     def remember(self) -> None:
         """Keep everything that is remembered, now."""

@@ -123,6 +123,13 @@ class Draft(QObject):
 
     # ------------------------------------------------------------------ changing it
 
+    def take_catalogue(self, catalogue: Catalogue) -> None:
+        """Judge the draft by another catalogue from now on; what was written stays."""
+        self.catalogue = catalogue
+        self._deep = ()
+        self._parse()
+        self.changed.emit()
+
     def set_value(self, path: str, value: Any) -> None:
         """Set one value by its key path; typing into one field is one step of undo."""
         if path in (flat := self.values()) and same_value(flat[path], value) and type(flat[path]) is type(value):

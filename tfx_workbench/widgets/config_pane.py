@@ -34,6 +34,9 @@ class ConfigPane(QFrame):
     edited = Signal(str, object)
     config_selected = Signal(int)
     reset_asked = Signal()
+    slot_reset_asked = Signal(str)
+    page_asked = Signal(str, str)
+    arranged = Signal()
 
     def __init__(self, catalogue: Catalogue, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -47,14 +50,38 @@ class ConfigPane(QFrame):
         self._column.setSpacing(8)
         self._add_inset(self._header())
         self._add_inset(self.chips)
-        self._add_inset(self._search(len(catalogue.techniques)))
+        self._add_inset(self._search())
         self._column.addWidget(self._scroll(), 1)
         self._add_inset(self.before_run)
-        self.form.technique_chosen.connect(self.technique_chosen)
-        self.form.edited.connect(self.edited)
-        self.form.arranged.connect(self._show_favourites)
+        self._wire_form()
         self._show_favourites()
         self.chips.selected.connect(self.config_selected)
+
+    def _wire_form(self) -> None:
+        form = self.form
+        form.technique_chosen.connect(self.technique_chosen)
+        form.edited.connect(self.edited)
+        form.page_asked.connect(self.page_asked)
+        form.reset_asked.connect(self.slot_reset_asked)
+        form.arranged.connect(self._show_favourites)
+        form.arranged.connect(self.arranged)
+
+    def take_catalogue(self, catalogue: Catalogue) -> None:
+        """Make the form anew from another catalogue, arranged as it was; `show_state` fills it."""
+        old, arrangement = self.form, self.form.arrangement()
+        self._catalogue = catalogue
+        self.form = TechniqueForm(catalogue)
+        self._wire_form()
+        self._form_column.replaceWidget(old, self.form)
+        old.hide()
+        old.deleteLater()
+        self.search.clear()
+        self._show_count()
+        self.restore(arrangement)
+
+    def _show_count(self) -> None:
+        count = len(self._catalogue.techniques)
+        self.search.setPlaceholderText(self.tr("Search {count} techniques   Ctrl+F").format(count=count))
 
     def _add_inset(self, widget: QWidget) -> None:
         """Add with a right margin: only the scroll bar may use the last pixels."""
@@ -71,10 +98,10 @@ class ConfigPane(QFrame):
         title = QLabel(self.tr("Techniques"))
         title.setObjectName("cardTitle")
         self.starred_button = self._filter_button(self.tr("Press to see only favourites."))
-        self.starred_button.toggled.connect(self.form.show_only_starred)
+        self.starred_button.toggled.connect(lambda only: self.form.show_only_starred(only))
         self.changed_button = self._filter_button(
             self.tr("What differs from the defaults of the format. Press to see only that."))
-        self.changed_button.toggled.connect(self.form.show_only_changed)
+        self.changed_button.toggled.connect(lambda only: self.form.show_only_changed(only))
         self.reset_button = QPushButton(self.tr("Reset"))
         self.reset_button.setObjectName("disclosure")
         self.reset_button.setToolTip(plain_tip(self.tr("Back to the defaults. Ctrl+Z takes it back.")))
@@ -92,10 +119,10 @@ class ConfigPane(QFrame):
         button.setToolTip(plain_tip(tip))
         return button
 
-    def _search(self, techniques: int) -> QWidget:
+    def _search(self) -> QWidget:
         self.search = SearchEdit()
         self.search.setObjectName("search")
-        self.search.setPlaceholderText(self.tr("Search {count} techniques   Ctrl+F").format(count=techniques))
+        self._show_count()
         self.search.setAccessibleName(self.tr("Search techniques"))
         self.search.setClearButtonEnabled(True)
         self.search.textChanged.connect(self._on_searched)
@@ -118,9 +145,9 @@ class ConfigPane(QFrame):
         self.scroll_area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._holder = QWidget()
         self._holder.setObjectName("techniqueForm")
-        column = QVBoxLayout(self._holder)
-        column.setContentsMargins(0, 0, 8, 0)
-        column.addWidget(self.form)
+        self._form_column = QVBoxLayout(self._holder)
+        self._form_column.setContentsMargins(0, 0, 8, 0)
+        self._form_column.addWidget(self.form)
         self.scroll_area.setWidget(self._holder)
         return self.scroll_area
 

@@ -25,12 +25,25 @@ Generalization in Transformers" (2023), arXiv:2305.19466.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from torch import Tensor
 
 from tfx_engine.protocol.cards import Effect, Guide, Rule
 from tfx_engine.protocol.config import Config
+from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.position import Position, Positioned
 from tfx_engine.techniques.technique import NoOptions, Technique
+
+
+def check(options: NoOptions, config: Config) -> Iterator[Problem]:
+    """Without a mask there is nothing left that hints at the order: that can be tried, and is said."""
+    if config.use("mask") == "bidirectional":
+        yield Problem(
+            code="no-order", path="techniques.position.use", level="warning",
+            template="leaves the model no way to tell the order of the tokens, as every token sees every other.",
+            hint_template="Choose any other positions, unless you want to see just that.",
+        )
 
 
 def build(options: NoOptions, config: Config) -> Position:
@@ -57,10 +70,11 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    check=check,
     excludes=(
         Rule(
             slot="mask",
-            names=("bidirectional", "prefix"),
+            names=("prefix",),
             reason="without positions, where tokens see each other both ways, the model cannot tell their order.",
         ),
     ),
