@@ -97,6 +97,9 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
         **DEEPSEEK | {"q_lora_rank": 14}, rope_parameters={
             "rope_type": "yarn", "rope_theta": 50.0, "factor": 4.0, "mscale": 0.7, "mscale_all_dim": 0.5,
             "original_max_position_embeddings": 16})),
+    "vit": lambda: transformers.ViTForImageClassification(transformers.ViTConfig(
+        **SHARED, num_attention_heads=4, intermediate_size=40, image_size=8, patch_size=2, num_channels=3,
+        num_labels=5, attn_implementation="eager")),
     "gpt1": lambda: transformers.OpenAIGPTLMHeadModel(transformers.OpenAIGPTConfig(**GPT2)),
 }
 
@@ -111,20 +114,30 @@ def backward(logits: Tensor) -> None:
     (logits * torch.linspace(-1, 1, logits.numel(), dtype=logits.dtype).view_as(logits)).sum().backward()
 
 
+def inputs_of(given: dict[str, Tensor]) -> Tensor:
+    """Tokens as they are; an image as patches of 2 x 2, row by row, each colour by colour."""
+    if "input_ids" in given:
+        return given["input_ids"]
+    return nn.functional.unfold(given["pixel_values"], 2, stride=2).transpose(1, 2)
+
+
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 @pytest.mark.parametrize("name", MODELS)
 def test_the_imported_model_has_the_logits_and_every_gradient_of_its_original(
     name: str, dtype: torch.dtype, tmp_path: Path
 ) -> None:
-    tokens_BT = torch.randint(3, 260, (2, TOKENS), generator=torch.Generator().manual_seed(2))
+    generator = torch.Generator().manual_seed(2)
+    given = {"input_ids": torch.randint(3, 260, (2, TOKENS), generator=generator)}
+    if name.startswith("vit"):
+        given = {"pixel_values": torch.randn(2, 3, 8, 8, generator=generator, dtype=torch.float64).to(dtype)}
     with in_dtype(dtype):
         theirs = randomised(MODELS[name](), dtype)
-        logits: Any = theirs(input_ids=tokens_BT).logits
+        logits: Any = theirs(**given).logits
         backward(logits)
     found, ours = imported(theirs, tmp_path / "model", dtype)
     lost = [problem.sentence() for problem in found.lost]
     assert not [sentence for sentence in lost if "dropout" not in sentence and "masked words" not in sentence]
-    actual, tolerance = ours(tokens_BT), INEXACT.get((name, dtype), TOLERANCE[dtype])
+    actual, tolerance = ours(inputs_of(given)), INEXACT.get((name, dtype), TOLERANCE[dtype])
     backward(actual)
     close(actual.detach(), logits.detach(), tolerance, "logits")
     wanted = gradients_of(theirs, tmp_path / "gradients")

@@ -21,6 +21,7 @@ FLOPS = {  # forward, of a whole sample: measured with torch's counter on Huggin
     "gpt2": (1024, 291_648_307_200),
     "llama_3_8b": (2048, 32_938_104_193_024),
     "qwen2_5_0_5b": (1024, 1_101_826_883_584),
+    "vit_b_16": (197, 35_127_656_448),
 }
 
 
@@ -57,11 +58,11 @@ def test_no_technique_of_it_refuses_a_published_model(model: PublishedModel) -> 
     assert not errors_among(found)
 
 
-@pytest.mark.parametrize("name", [name for name in FLOPS if name in {model.name for model in MODELS}])
+@pytest.mark.parametrize("name", FLOPS)
 def test_the_flops_of_a_sample_are_those_that_were_measured(name: str) -> None:
     tokens, wanted = FLOPS[name]
     config = with_sizes(load_model(next(m for m in MODELS if m.name == name)), context=tokens)
-    assert tokens * flops_per_token(config).forward == wanted
+    assert round(tokens * flops_per_token(config).forward) == wanted  # per token it may be a fraction
 
 
 def test_the_index_names_every_file_once_and_families_stand_together() -> None:

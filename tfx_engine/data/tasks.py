@@ -11,6 +11,7 @@ from tfx_engine.data.copying import CopyTask
 from tfx_engine.data.digits import DigitsTask
 from tfx_engine.data.induction import InductionTask
 from tfx_engine.data.multi_lag import MultiLagTask
+from tfx_engine.data.noise import NoiseTask
 from tfx_engine.data.recall import RecallTask
 from tfx_engine.data.reverse import ReverseTask
 from tfx_engine.data.task import Task
@@ -33,6 +34,7 @@ _TASKS: dict[str, _Entry] = {
     "multi_lag": _Entry(MultiLagTask, symbols.check),
     "digits": _Entry(DigitsTask),
     "audio": _Entry(AudioTask),
+    "noise": _Entry(NoiseTask),
 }
 
 

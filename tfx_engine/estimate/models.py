@@ -57,7 +57,7 @@ def _row(model: PublishedModel, config: Config) -> str:
     chosen = ", ".join(f"`{config.use(slot)}`" for slot in _SHOWN if config.use(slot) != "none")
     total, forward = count_parameters(config).total, flops_per_token(config).forward
     cells = (f"`{model.name}`", f"{model.title} ({model.source})", m.width, m.layers, m.heads, chosen, m.context,
-             f"{total:,}", f"{forward:,}")
+             f"{total:,}", f"{forward:,.0f}")
     return "| " + " | ".join(str(cell) for cell in cells) + " |"
 
 

@@ -88,6 +88,10 @@ class Table:
         """A list; empty where there is none."""
         return list(self._value(keys, [], lambda v: isinstance(v, list), tr_mark("a list")))
 
+    def names(self, key: str) -> list[str]:
+        """The keys of the table under a key."""
+        return list(self._value((key,), {}, lambda v: isinstance(v, dict), tr_mark("a table")))
+
     def table(self, *keys: str) -> Table:
         """The table in it; an empty one where there is none."""
         value = self._value(keys, {}, lambda v: isinstance(v, dict), tr_mark("a table"))

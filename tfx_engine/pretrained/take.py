@@ -60,6 +60,23 @@ def turned(numbers: Numbers) -> Numbers:
     return numbers.T
 
 
+def flat(numbers: Numbers) -> Numbers:
+    """All axes but the first as one."""
+    return numbers.reshape(len(numbers), -1)
+
+
+def whole(numbers: Numbers) -> Numbers:
+    """All axes as one."""
+    return numbers.reshape(-1)
+
+
+def first(numbers: Numbers) -> Numbers:
+    """The first, and only, of the first axis."""
+    if len(numbers) != 1:
+        raise ValueError(f"there are {len(numbers)} of it where one is needed")
+    return numbers.reshape(numbers.shape[1:])
+
+
 def part(index: int, of: int) -> Step:
     """One of equal parts, one after the other along the first axis."""
 

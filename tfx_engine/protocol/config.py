@@ -17,7 +17,7 @@ from tfx_engine.protocol.nesting import unfit
 from tfx_engine.protocol.options import OptionCard, check_value, option_cards
 from tfx_engine.protocol.problems import Problem, nearest
 from tfx_engine.protocol.sections import SECTIONS, Data, Model, Run
-from tfx_engine.protocol.tasks import NOT_FOR, TASKS, TaskCard
+from tfx_engine.protocol.tasks import NOT_FOR, TaskCard, card_of
 from tfx_engine.protocol.written import in_words
 
 __all__ = [
@@ -63,7 +63,7 @@ class Config:
     @property
     def task(self) -> TaskCard:
         """The task as data."""
-        return TASKS[self.data.task]
+        return card_of(self.data.task, self.data.frames, self.data.features, self.data.classes)
 
     def use(self, slot: str) -> str:
         """The name of the technique in a slot."""

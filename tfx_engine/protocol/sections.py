@@ -85,6 +85,18 @@ class Data:
         16, kind="int", label="symbols", low=2, high=1_000_000, help="Different symbols in the synthetic tasks.",
         only_when=_tasks_with("symbols"),
     )
+    frames: int = option(
+        196, kind="int", label="frames", low=1, high=1_000_000, only_when=_tasks_with("frames"),
+        help="Frames of a sample of noise. An image of 224 x 224 has 196 patches of 16 x 16.",
+    )
+    features: int = option(
+        768, kind="int", label="numbers of a frame", low=1, high=1_000_000, only_when=_tasks_with("features"),
+        help="Numbers of a frame of noise. A patch of 16 x 16 in three colours has 768.",
+    )
+    classes: int = option(
+        1000, kind="int", label="classes", low=2, high=1_000_000, only_when=_tasks_with("classes"),
+        help="Classes of noise. ImageNet has 1000.",
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -71,6 +71,20 @@ TASKS: dict[str, TaskCard] = {card.name: card for card in (
         name="audio", title=tr_mark("Sounds"), options=(), kind="classes", classes=8, frames=32, features=64,
         summary=tr_mark("tell eight kinds of tones apart: spectra of 32 moments."),
     ),
+    TaskCard(
+        name="noise", title=tr_mark("Noise in frames"), options=("frames", "features", "classes"), kind="classes",
+        classes=1000, frames=196, features=768, accuracy=False,  # where the configuration says nothing else
+        summary=tr_mark("random frames of any size and number, with a random class: nothing to learn."),
+    ),
 )}
+
+
+def card_of(task: str, frames: int, features: int, classes: int) -> TaskCard:
+    """The card of a task, with the sizes that the configuration gives where they are its to give."""
+    card = TASKS[task]
+    if "frames" not in card.options:
+        return card
+    return msgspec.structs.replace(card, frames=frames, features=features, classes=classes)
+
 
 CLASSIFICATION = tuple(name for name, card in TASKS.items() if card.kind == "classes")
