@@ -15,6 +15,8 @@ from tfx_engine.model.validate import validate
 from tfx_engine.protocol.config import parse_config
 from tfx_engine.techniques import compile as compiling
 from tfx_engine.techniques.compile import obstacle
+from tfx_engine.train.compiling import compile_now
+from tfx_engine.train.step import train_step
 from tfx_engine.worker.facts import missing_facts, training_facts
 
 # torch hides warnings of its own compiler by a hook that is only asked where warnings are shown.
@@ -69,7 +71,7 @@ def test_a_budget_makes_the_compiler_keep_less(monkeypatch: pytest.MonkeyPatch) 
     """The choice is made before any code is generated, so none is."""
     real, kept = torch.compile, []
     backend = "aot_eager_decomp_partition"
-    monkeypatch.setattr(torch, "compile", lambda f, mode, dynamic: real(f, backend=backend, dynamic=dynamic))
+    monkeypatch.setattr(torch, "compile", lambda f, mode: real(f, backend=backend))
     for share in (1.0, 0.0):
         techniques = {"compile": "default", "recompute": {"use": "budget", "share": share}}
         setup = small_setup(techniques, model={**SECTIONS["model"], "layers": 1}, run={"batch": 4})
@@ -78,6 +80,25 @@ def test_a_budget_makes_the_compiler_keep_less(monkeypatch: pytest.MonkeyPatch) 
         assert training_facts(setup)["flops_per_token"].keys() == {"model"}
         assert torch._functorch.config.activation_memory_budget == 1.0
     assert kept[1] < 0.7 * kept[0]
+
+
+@pytest.mark.parametrize("techniques", [
+    {"recompute": "every_block"}, {"adapter": "lora", "position": "rotary"}, {"accumulation": "micro_batches"},
+], ids=str)  # fmt: skip
+def test_graphs_of_other_techniques_train_as_they_do(techniques: dict[str, Any], monkeypatch: Any) -> None:
+    """As torch's compiler sees them, with its kernels left out: those are the ones of `default`."""
+    real = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda f, mode: real(f, backend="aot_eager"))
+    torch.compiler.reset()
+    usual, compiled = small_setup(techniques), small_setup({**techniques, "compile": "default"})
+    assert not usual.training.is_compiled and compiled.training.is_compiled
+    before = {name: p.detach().clone() for name, p in compiled.training.model.state_dict().items()}
+    assert compile_now(compiled.training, compiled.task.batch(0)) > 0
+    assert all(torch.equal(p, before[name]) for name, p in compiled.training.model.state_dict().items())
+    assert all(p.grad is None for p in compiled.training.model.parameters())
+    for index in range(3):
+        losses = [train_step(setup.training, usual.task.batch(index), index) for setup in (usual, compiled)]
+        torch.testing.assert_close(*losses, rtol=1e-5, atol=1e-6)
 
 
 def test_a_budget_without_a_compiler_is_refused_with_its_reason() -> None:

@@ -1,7 +1,7 @@
 """No clipping: gradients move the weights whatever their size.
 
-What it is: the optimiser gets the gradients as the backward pass made them. How much harm a rare huge gradient does is
-then a matter of the optimiser. Plain descent follows it wherever it points, as far as it is long. Adam bounds the step
+What it is: the optimizer gets the gradients as the backward pass made them. How much harm a rare huge gradient does is
+then a matter of the optimizer. Plain descent follows it wherever it points, as far as it is long. Adam bounds the step
 by itself, since it divides by the running size of the gradients, but the huge one stays in that running size and makes
 the steps that follow smaller for a while. Lion and Muon take a step of fixed size whatever the gradient's.
 
@@ -13,7 +13,7 @@ so a short run tells little about whether a long one would need clipping; the la
 tells a little more than the loss does.
 
 When to choose it: if training is stable, if gradient norms are the very thing that you want to see at work, or in a
-comparison in which the optimiser should show what it can do alone. It is the only choice together with an update within
+comparison in which the optimizer should show what it can do alone. It is the only choice together with an update within
 the backward pass, for which there is no moment at which all gradients are there. When not: for long runs, for large
 learning rates, with 16-bit numbers, and with post-norm placed blocks, whose first steps bring large gradients. Clipping
 by norm at 1.0 costs next to nothing then.

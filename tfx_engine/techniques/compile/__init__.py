@@ -105,12 +105,12 @@ def check_compiler(options: Any, config: Config) -> Iterator[Problem]:
 
 
 def compiler(config: Config, mode: str) -> Callable[[Any], Any]:
-    """torch.compile in a mode, for each shape of the inputs anew; within a memory budget where there is one."""
+    """torch.compile in a mode, within a memory budget where there is one. Sizes are fixed until one of them changes."""
     recompute = config.techniques["recompute"]
     share = recompute.options["share"] if recompute.use == "budget" else None
 
     def compiled(function: Any) -> Any:
-        result = torch.compile(function, mode=mode, dynamic=False)
+        result = torch.compile(function, mode=mode)
         return result if share is None else WithinBudget(result, share)
 
     return compiled

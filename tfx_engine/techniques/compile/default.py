@@ -7,11 +7,12 @@ stay the library kernels that they were. What can be made again from kept tensor
 
 Formula: f(x), up to rounding
 
-What it costs: time before the first step, from ten seconds to some minutes. It is a phase of its own in the run, and no
-step of it counts. If the shape of the inputs changes, it is compiled once more: pieces of a batch that differ in size
-count as different shapes. Code that the compiler cannot follow breaks the graph in two; the run says how many graphs
-there are. Random numbers are drawn in another order, so dropout drops others than uncompiled. Rounding differs in the
-last digits, which training amplifies as it does any rounding.
+What it costs: time before the first step, from ten seconds to some minutes. It is a phase of its own in the run, and
+no step of it counts. Sizes are taken to be fixed until one changes; then it is compiled once more, for any size.
+Pieces of a batch that differ by a sample do that, and a mixture of experts, whose experts get as many tokens as the
+data say; if it happens while steps run, the run says so. Code that the compiler cannot follow breaks the graph in two;
+the run says how many graphs there are. Random numbers are drawn in another order, so dropout drops others than
+uncompiled. Rounding differs in the last digits, which training amplifies as it does any rounding.
 
 What is compiled is the model without loss and optimizer. Attention maps and held-out losses are taken from the same
 model uncompiled, so that the training does not notice them.

@@ -18,11 +18,11 @@ class Update(Protocol):
     is_in_backward: bool
 
     def attach(self, model: nn.Module, make: MakeOptimizer) -> Optimizer:
-        """The optimiser of a model, with whatever hooks it needs. Its `step()` does what is left to do."""
+        """The optimizer of a model, with whatever hooks it needs. Its `step()` does what is left to do."""
 
 
 def watchers_of(optimizer: Optimizer) -> list[Watcher] | None:
-    """Whom an optimiser shows each parameter with its gradient before both are changed.
+    """Whom an optimizer shows each parameter with its gradient before both are changed.
 
     None: its gradients are all there when the backward pass is over, and nobody needs to watch.
     """

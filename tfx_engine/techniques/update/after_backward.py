@@ -1,4 +1,4 @@
-"""Update after the backward pass: all gradients first, then one step of the optimiser.
+"""Update after the backward pass: all gradients first, then one step of the optimizer.
 
 What it is: the usual order. When the backward pass is over, every trained weight has its gradient; they can be summed
 over the pieces of a batch, measured and clipped together, and then move all weights at once. That moment, at which all
@@ -36,12 +36,12 @@ from tfx_engine.techniques.update import MakeOptimizer, Update
 
 
 class AfterBackward:
-    """One optimiser over all trained weights."""
+    """One optimizer over all trained weights."""
 
     is_in_backward = False
 
     def attach(self, model: nn.Module, make: MakeOptimizer) -> Optimizer:
-        """The optimiser; there are no hooks."""
+        """The optimizer; there are no hooks."""
         return make(model.named_parameters())
 
 

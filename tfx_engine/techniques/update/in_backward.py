@@ -59,7 +59,7 @@ def check(options: NoOptions, config: Config) -> Iterator[Problem]:
 
 
 class PassingOptimizer(Together):
-    """An optimiser for each tensor, moved by hooks. `watchers` see each parameter with its gradient before it moves."""
+    """An optimizer for each tensor, moved by hooks. `watchers` see each parameter with its gradient before it moves."""
 
     def __init__(self, parts: Sequence[Optimizer]) -> None:
         super().__init__(parts)
@@ -87,7 +87,7 @@ class InBackward:
     is_in_backward = True
 
     def attach(self, model: nn.Module, make: MakeOptimizer) -> Optimizer:
-        """One optimiser that consists of one for each trained parameter, and the hooks that use them."""
+        """One optimizer that consists of one for each trained parameter, and the hooks that use them."""
         trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         optimizer = PassingOptimizer([make([pair]) for pair in trained])
         for (_, parameter), part in zip(trained, optimizer.parts, strict=True):
