@@ -113,6 +113,21 @@ def test_no_filter_hides_a_problem(pane: ConfigPane, narrowing: str) -> None:
     assert seen(pane) >= COMMON, "going to a field ends every filter"
 
 
+def test_the_number_of_problems_leads_to_the_first_of_them(pane: ConfigPane, qtbot: QtBot) -> None:
+    assert not pane.before_run.isVisible()
+    pane.form.groups["run"].head.click()
+    pane.search.setText("rotary")
+    pane.show_state(state(Draft(), run__threads="Is 0."))
+    pane.before_run.show_problems(1)
+    assert pane.before_run.isVisible(), "where nothing is counted as well"
+    pane.before_run._verdict.click()
+    field = pane.form.forms["run"].fields["run.threads"]
+    qtbot.waitUntil(field.editor.hasFocus)
+    assert not field.visibleRegion().isEmpty()
+    pane.before_run.show_problems(0)
+    assert not pane.before_run.isVisible()
+
+
 def test_only_what_changed_keeps_what_goes_back_to_its_default_meanwhile(pane: ConfigPane) -> None:
     draft = Draft()
     draft.choose("clip", "norm")

@@ -68,16 +68,24 @@ class SlotCard(msgspec.Struct, frozen=True, kw_only=True):
         return self.task_defaults.get(task, self.default)
 
 
-class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
+class Catalogue(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """All slots in the order of the window, all techniques in the order of their slot."""
 
     format: int = 1
     slots: tuple[SlotCard, ...] = ()
     techniques: tuple[TechniqueCard, ...] = ()
 
+    @functools.cached_property
+    def _slots_by_name(self) -> dict[str, SlotCard]:
+        return {s.name: s for s in self.slots}
+
+    @functools.cached_property
+    def _by_slot_and_name(self) -> dict[tuple[str, str], TechniqueCard]:
+        return {(t.slot, t.name): t for t in reversed(self.techniques)}
+
     def slot(self, name: str) -> SlotCard | None:
         """The slot of that name, or None."""
-        return next((s for s in self.slots if s.name == name), None)
+        return self._slots_by_name.get(name)
 
     def in_slot(self, slot: str) -> tuple[TechniqueCard, ...]:
         """The techniques that can fill a slot, the most common first."""
@@ -85,7 +93,7 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
 
     def find(self, slot: str, name: str) -> TechniqueCard | None:
         """The technique `name` of `slot`, or None."""
-        return next((t for t in self.techniques if t.slot == slot and t.name == name), None)
+        return self._by_slot_and_name.get((slot, name)) if isinstance(name, str) else None  # a file may say anything
 
 
 def resource(*parts: str) -> Path:

@@ -146,6 +146,10 @@ class HelpDialog(_Side):
         grid.setHorizontalSpacing(24)
         own = [
             (self.tr("Left, Right"), self.tr("Choose within a toggle")),
+            (self.tr("Down"), self.tr("At a toggle: the list of all choices, each with a line about it")),
+            (self.tr("Ctrl+D"), self.tr("At a toggle: make the slot a favourite, or no longer")),
+            (self.tr("Ctrl+Backspace"), self.tr("At a toggle: the slot back to its default")),
+            (self.tr("Alt+Left, Alt+Right"), self.tr("On a page: the technique before, the next one")),
             (self.tr("Up, Down"), self.tr("Change a number")),
             (self.tr("Space"), self.tr("Show the selected runs in the panels, or no longer")),
             (self.tr("Enter"), self.tr("Show the selected run alone")),

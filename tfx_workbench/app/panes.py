@@ -32,7 +32,8 @@ class Panes(QObject):
 
     def _panes(self) -> list[QWidget]:
         window = self._window
-        return [window.top, window.pane, *window.area.docks.values(), window.table]
+        page = [window.pages.pane.page] if window.pages.pane is not None else []
+        return [window.top, window.pane, *page, *window.area.docks.values(), window.table]
 
     def _enter(self, pane: QWidget) -> bool:
         if not pane.isVisible() or pane.visibleRegion().isEmpty():
@@ -40,7 +41,7 @@ class Panes(QObject):
         if pane is self._window.table:
             self._window.table.take_focus()
             return True
-        target = next((w for w in pane.findChildren(QWidget) if _takes_keys(w)), None)
+        target = next((w for w in (pane, *pane.findChildren(QWidget)) if _takes_keys(w)), None)
         if target is not None:
             target.setFocus(_REASON)
         return target is not None

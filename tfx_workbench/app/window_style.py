@@ -8,7 +8,7 @@ QLabel#slotTitle { color: @text; }
 QLabel#slotTitle[changed="true"] { color: @accent; }
 QLabel#optionLabel { color: @muted; }
 QLabel#optionLabel[changed="true"] { color: @accent; }
-QLabel#optionLabel[idle="true"] { color: @line; }
+QLabel#optionLabel[idle="true"] { color: @muted; font-style: italic; }
 QLineEdit[idle="true"], QCheckBox[idle="true"], QComboBox[idle="true"] { color: @muted; background: @card; }
 QLabel#slotTitle[mark="found"], QLabel#optionLabel[mark="found"] { color: @warning; }
 QLabel#slotTitle[mark="hit"], QLabel#optionLabel[mark="hit"] { color: @warning; font-weight: 600; }
@@ -42,6 +42,14 @@ QPushButton#segment[mark="hit"] { border: 2px solid @warning; color: @text; font
 QPushButton#segment:checked[mark="found"], QPushButton#segment:checked[mark="hit"] { color: @on_accent; }
 QFrame#pagePane { background: @card; border: 1px solid @line; border-radius: 8px; }
 QTextBrowser#page { background: transparent; border: none; padding: 0px; }
+QComboBox { padding-right: 22px; }
+QComboBox::drop-down { border: none; width: 18px; }
+QComboBox::down-arrow { image: none; width: 0px; }
+QPushButton#problemLink {
+    background: transparent; border: 1px solid transparent; border-radius: 4px; color: @worse; padding: 0px 2px;
+}
+QPushButton#problemLink:hover { background: @card; }
+QPushButton#problemLink:focus { border-color: @accent; }
 QFrame#choicePopup { background: @card; border: 1px solid @line; border-radius: 8px; }
 QFrame#choicePopup QListWidget { background: @card; border: none; }
 QWidget#techniqueForm { background: transparent; }

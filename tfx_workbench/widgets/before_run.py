@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QPushButton, QWidget
 
 from tfx_workbench.exhibits.format import count
 from tfx_workbench.widgets.words import plain_tip
 
 
 class BeforeRun(QFrame):
-    """A quiet strip of figures; invisible while none is known."""
+    """A quiet strip of figures; invisible while none is known and nothing is wrong. Emits `problem_asked()`."""
+
+    problem_asked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -21,9 +23,12 @@ class BeforeRun(QFrame):
         title = QLabel(self.tr("Before you run"))
         title.setObjectName("cardTitle")
         self._grid.addWidget(title, 0, 0)
-        self._verdict = QLabel()
-        self._verdict.setAlignment(Qt.AlignmentFlag.AlignRight)
-        self._grid.addWidget(self._verdict, 0, 1)
+        self._verdict = QPushButton(self)
+        self._verdict.setObjectName("problemLink")
+        self._verdict.setToolTip(plain_tip(self.tr("Go to the first of them.")))
+        self._verdict.clicked.connect(self.problem_asked)
+        self._verdict.hide()
+        self._grid.addWidget(self._verdict, 0, 1, Qt.AlignmentFlag.AlignRight)
         self._grid.setColumnStretch(1, 1)
         self._rows: dict[str, tuple[QLabel, QLabel]] = {}
         self.hide()
@@ -38,13 +43,17 @@ class BeforeRun(QFrame):
         self._set(self.tr("FLOPs / token"), count(flops_per_token) if flops_per_token else "", self.tr(
             "Model FLOPs of one training step, forward and backward, per token. A multiply-add is 2; "
             "attention counts in full, without a discount for the causal half."))
-        self.setVisible(bool(parameters or flops_per_token))
+        self._show_strip()
 
     def show_problems(self, number: int) -> None:
         """Say how many things are wrong; none: nothing."""
-        self._verdict.setObjectName("problem")
         words = self.tr("1 problem") if number == 1 else self.tr("{count} problems")
         self._verdict.setText(words.format(count=number) if number else "")
+        self._verdict.setVisible(number > 0)
+        self._show_strip()
+
+    def _show_strip(self) -> None:
+        self.setVisible(bool(self.figures() or self._verdict.text()))
 
     def figures(self) -> dict[str, str]:
         """What is shown, by name."""

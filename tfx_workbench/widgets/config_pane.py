@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import QCoreApplication, QEvent, Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
     QFrame,
@@ -26,6 +26,8 @@ from tfx_workbench.widgets.found_line import FoundLine
 from tfx_workbench.widgets.technique_form import TechniqueForm
 from tfx_workbench.widgets.words import plain_tip
 
+_DEEP = 4  # levels of layouts in the form
+
 
 class ConfigPane(QFrame):
     """Emits what the user wants of the configuration; knows nothing of where it is kept."""
@@ -42,20 +44,24 @@ class ConfigPane(QFrame):
         super().__init__(parent)
         self.setObjectName("card")
         self._catalogue = catalogue
-        self.form = TechniqueForm(catalogue)
-        self.chips = ConfigChips()
-        self.before_run = BeforeRun()
+        self._problems: tuple[str, ...] = ()
+        scroll = self._scroll()  # first: a form that is put into something later is styled twice
+        self.form = TechniqueForm(catalogue, self._holder)
+        self._form_column.addWidget(self.form)
+        self.chips = ConfigChips(self)
+        self.before_run = BeforeRun(self)
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(12, 10, 4, 8)
         self._column.setSpacing(8)
         self._add_inset(self._header())
         self._add_inset(self.chips)
         self._add_inset(self._search())
-        self._column.addWidget(self._scroll(), 1)
+        self._column.addWidget(scroll, 1)
         self._add_inset(self.before_run)
         self._wire_form()
         self._show_favourites()
         self.chips.selected.connect(self.config_selected)
+        self.before_run.problem_asked.connect(self._reveal_problem)
 
     def _wire_form(self) -> None:
         form = self.form
@@ -70,12 +76,14 @@ class ConfigPane(QFrame):
         """Make the form anew from another catalogue, arranged as it was; `show_state` fills it."""
         old, arrangement = self.form, self.form.arrangement()
         self._catalogue = catalogue
-        self.form = TechniqueForm(catalogue)
+        self.form = TechniqueForm(catalogue, self._holder)
         self._wire_form()
         self._form_column.replaceWidget(old, self.form)
         old.hide()
         old.deleteLater()
         self.search.clear()
+        self.changed_button.setChecked(False)
+        self.starred_button.setChecked(False)
         self._show_count()
         self.restore(arrangement)
 
@@ -138,7 +146,7 @@ class ConfigPane(QFrame):
         return holder
 
     def _scroll(self) -> QScrollArea:
-        self.scroll_area = QScrollArea()
+        self.scroll_area = QScrollArea(self)
         self.scroll_area.setFrameShape(QFrame.Shape.NoFrame)
         self.scroll_area.setWidgetResizable(True)
         self.scroll_area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -147,7 +155,6 @@ class ConfigPane(QFrame):
         self._holder.setObjectName("techniqueForm")
         self._form_column = QVBoxLayout(self._holder)
         self._form_column.setContentsMargins(0, 0, 8, 0)
-        self._form_column.addWidget(self.form)
         self.scroll_area.setWidget(self._holder)
         return self.scroll_area
 
@@ -155,6 +162,7 @@ class ConfigPane(QFrame):
 
     def show_state(self, state: FormState) -> None:
         """Show the edited configuration with its problems and changes."""
+        self._problems = tuple(state.problems)
         self.form.show_state(state)
         number = len(state.changed)
         words = self.tr("{count} changed") if number else self.tr("all defaults")
@@ -198,14 +206,17 @@ class ConfigPane(QFrame):
             focus = getattr(target, "editor", getattr(target, "toggle", None))
             (focus or target).setFocus(Qt.FocusReason.OtherFocusReason)
 
+    def _reveal_problem(self) -> None:
+        if self._problems:
+            self.reveal(self._problems[0])
+
     def _scroll_to(self, target: QWidget) -> None:
         """Scroll there, now and once more when everything that was shown or hidden has found its place."""
         def scroll() -> None:
             self.scroll_area.ensureWidgetVisible(target, 0, 40)
 
-        for layout in (self.form.layout(), self._holder.layout()):
-            if layout is not None:
-                layout.activate()
+        for _ in range(_DEEP):  # a height that changed is passed on by one more event per level
+            QCoreApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest)
         scroll()
         QTimer.singleShot(0, target, scroll)
 

@@ -21,12 +21,12 @@ class FormGroup(QWidget):
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(8)
-        self.head = QPushButton()
+        self.head = QPushButton(self)
         self.head.setObjectName("groupTitle")
         self.head.setCheckable(True)
         self.head.setChecked(True)
         self.head.clicked.connect(self._on_arranged)
-        self._note = QLabel()
+        self._note = QLabel(self)
         self._note.setObjectName("muted")
         row = QHBoxLayout()
         row.setContentsMargins(0, 0, 0, 0)
@@ -34,7 +34,7 @@ class FormGroup(QWidget):
         row.addStretch(1)
         row.addWidget(self._note)
         self._column.addLayout(row)
-        self.more = _ElidedButton()
+        self.more = _ElidedButton(self)
         self.more.setObjectName("fold")
         self.more.setCheckable(True)
         self.more.clicked.connect(self._on_arranged)
@@ -91,8 +91,8 @@ class FormGroup(QWidget):
 class _ElidedButton(QPushButton):
     """A flat button over the whole width, whose words are cut where there is no room."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
         self._words = ""
         self.setFixedHeight(20)
         self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
@@ -28,8 +29,42 @@ class FormState:
 
     def said_under(self, prefix: str) -> bool:
         """Whether something is wrong, or warned of, at that path or under it."""
-        return any(p == prefix or p.startswith(prefix + ".") for said in (self.problems, self.warnings) for p in said)
+        return prefix in self._said
 
     def changed_under(self, prefix: str) -> bool:
         """Whether something at that path or under it differs from its default."""
-        return any(p == prefix or p.startswith(prefix + ".") for p in self.changed)
+        return prefix in self._changed
+
+    def of_slot(self, slot: str) -> tuple[object, ...]:
+        """All that a row shows of a slot; two that are equal look alike."""
+        return (self.task, *self._by_slot.get(slot, ()))
+
+    @functools.cached_property
+    def _said(self) -> frozenset[str]:
+        return _with_tables((*self.problems, *self.warnings))
+
+    @functools.cached_property
+    def _changed(self) -> frozenset[str]:
+        return _with_tables(self.changed)
+
+    @functools.cached_property
+    def _by_slot(self) -> dict[str, list[object]]:
+        found: dict[str, list[object]] = {}
+        said = (self.values, self.problems, dict.fromkeys(sorted(self.changed)), self.warnings)
+        for kind, table in enumerate(said):
+            for path, value in table.items():
+                if path.startswith("techniques."):
+                    found.setdefault(path.split(".")[1], []).append((kind, path, value))
+        for (slot, name), reason in self.blocked.items():
+            found.setdefault(slot, []).append((name, reason))
+        return found
+
+
+def _with_tables(paths: Iterable[str]) -> frozenset[str]:
+    """The paths and the tables they are in: `a.b.c` is in `a.b` and in `a`."""
+    found: set[str] = set()
+    for path in paths:
+        while path and path not in found:
+            found.add(path)
+            path = path.rpartition(".")[0]
+    return frozenset(found)

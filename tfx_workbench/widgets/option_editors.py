@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QKeyEvent, QPainter, QPaintEvent, QPalette
 from PySide6.QtWidgets import QCheckBox, QComboBox, QLineEdit, QPushButton, QSizePolicy, QWidget
 
 from tfx_engine.protocol.options import OptionCard
@@ -14,6 +14,7 @@ from tfx_workbench.widgets.segmented import Segment, Segmented
 from tfx_workbench.widgets.words import shown
 
 _FIELD_HEIGHT = 24
+_ARROW = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
 
 class NumberEdit(QLineEdit):
@@ -145,6 +146,13 @@ class ChoiceBox(QComboBox):
 
     def wheelEvent(self, event) -> None:  # type: ignore[no-untyped-def]
         event.ignore()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        super().paintEvent(event)
+        painter = QPainter(self)  # the style's own arrow does not know the theme
+        painter.setPen(self.palette().color(QPalette.ColorRole.PlaceholderText))
+        painter.drawText(self.rect().adjusted(0, 0, -7, 0), _ARROW, "▾")
+        painter.end()
 
 
 class ChoiceToggle(Segmented):

@@ -28,11 +28,11 @@ class OptionField(QWidget):
         self._why_idle = ""
         self._editor = make_editor(card, self)
         self._editor.edited.connect(lambda value: self.edited.emit(path, value))  # type: ignore[attr-defined]
-        self._label = QLabel(shown(card.label))
+        self._label = QLabel(shown(card.label), self)
         self._label.setObjectName("optionLabel")
         self._label.setTextFormat(Qt.TextFormat.PlainText)
         self._label.setBuddy(self._editor)
-        self.problem_label = ProblemLabel()  # the form sets it below the field, over the whole width
+        self.problem_label = ProblemLabel(parent)  # the form sets it below the field, over the whole width
         self.setProperty("fullRow", isinstance(self._editor, (TextEdit, NameSet, ChoiceToggle)))
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)

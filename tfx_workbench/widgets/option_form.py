@@ -42,7 +42,7 @@ class OptionForm(FlowBox):
         self._noted: frozenset[str] = frozenset()  # paths of what is changed, wrong or warned of now
         self._wanted: set[str] = set()  # those that were changed once stay, so that nothing jumps while it is edited
         self._only: frozenset[str] | None = None
-        self.more = QPushButton()
+        self.more = QPushButton(self)
         self.more.setObjectName("disclosure")
         self.more.setCheckable(True)
         self.more.setFixedHeight(24)  # as its neighbours

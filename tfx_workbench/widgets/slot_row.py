@@ -42,6 +42,7 @@ class SlotRow(QWidget):
         self._forms: dict[str, OptionForm] = {}
         self._extra = extra
         self._state = FormState()
+        self._part: tuple[object, ...] = ()
         self._is_built = False
         self._starred = False
         self._unfolded: set[str] = set()  # techniques whose options stay open, by a press or because they were changed
@@ -65,7 +66,7 @@ class SlotRow(QWidget):
             self._toggle.chosen.connect(lambda name: self.technique_chosen.emit(self.slot.name, name))
             self._toggle.page_asked.connect(lambda name: self.page_asked.emit(self.slot.name, name))
             self._column.addWidget(self._toggle)
-        self._problem = ProblemLabel()
+        self._problem = ProblemLabel(self)
         self._column.addWidget(self._problem)
         if self._extra:
             self._extra.edited.connect(self.edited)
@@ -75,13 +76,13 @@ class SlotRow(QWidget):
     def _heading(self) -> QHBoxLayout:
         line = QHBoxLayout()
         line.setSpacing(6)
-        self._title = QLabel(shown(self.slot.title))
+        self._title = QLabel(shown(self.slot.title), self)
         self._title.setObjectName("slotTitle")
         self._title.setToolTip(plain_tip(shown(self.slot.summary)))
-        self._note = QLabel()
+        self._note = QLabel(self)
         self._note.setObjectName("muted")
         self._note.setTextFormat(Qt.TextFormat.PlainText)
-        self._fold = QPushButton()  # unfolds the options; names the technique where there is only one
+        self._fold = QPushButton(self)  # unfolds the options; names the technique where there is only one
         self._fold.setObjectName("fold")
         self._fold.setFixedHeight(18)
         self._fold.clicked.connect(lambda _=False: self.unfold(self.chosen not in self._unfolded))
@@ -123,9 +124,10 @@ class SlotRow(QWidget):
 
     def show_state(self, state: FormState) -> None:
         """Show the chosen technique, its options, what is wrong and what does not fit."""
-        self._state = state
-        if self._is_built:
+        part, self._state = state.of_slot(self.slot.name), state
+        if self._is_built and part != self._part:
             self._show()
+        self._part = part
 
     def set_note(self, text: str, tip: str = "") -> None:
         """A muted word at the right of the title, such as the share of weights that an adapter trains."""
