@@ -123,7 +123,7 @@ def test_a_setting_is_found_alone_and_enter_goes_to_it_even_in_a_folded_group(pa
 
 
 def test_what_does_not_fit_is_found_said_and_not_chosen(pane: ConfigPane, qtbot: QtBot) -> None:
-    pane.technique_chosen.emit("mask", "bidirectional")
+    pane.technique_chosen.emit("mask", "prefix")
     toggle = pane.form.rows["position"].toggle
     assert toggle is not None and not toggle.is_free("none"), "the catalogue has no rule left to test this with"
     pane.search.setText("no positions")

@@ -119,7 +119,7 @@ def test_escape_empties_the_search(pane: ConfigPane, qtbot: QtBot) -> None:
 
 def test_what_does_not_fit_is_greyed_with_the_catalogue_s_reason(pane: ConfigPane) -> None:
     draft = Draft()
-    draft.choose("mask", "bidirectional")
+    draft.choose("mask", "prefix")
     pane.show_state(state(draft))
     blocked = {name for slot, name in draft.blocked() if slot == "position"}
     toggle = pane.form.rows["position"].toggle

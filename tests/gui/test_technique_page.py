@@ -66,6 +66,13 @@ def test_limits_units_defaults_and_conditions_of_options_are_said(qtbot: QtBot) 
     assert "Of effect while kind is near, far." in text
 
 
+def test_a_technique_of_one_s_own_says_where_it_is_from_and_may_say_little(qtbot: QtBot) -> None:
+    text = page_of(qtbot, "position", "rotary", origin="/home/me/own.py", doc="", paper="", options=(),
+                   kinds=("classes",)).toPlainText()
+    assert "/home/me/own.py" in text and "Paper" not in text
+    assert "tasks: digits, sounds" in text
+
+
 def test_what_a_technique_file_says_is_never_markup(qtbot: QtBot) -> None:
     evil = "<b>bold</b> & <img src='http://x/y.png'> [link](http://x) javascript:alert(1)"
     page = page_of(qtbot, "position", "rotary", doc=f"T: t.\n\n{evil}\n\n    {evil}\n\nPaper: {evil}", summary=evil,
@@ -152,7 +159,7 @@ def test_a_page_that_is_open_follows_what_is_chosen_and_says_why_something_canno
         assert page is not None
         made.pane.technique_chosen.emit("optimizer", "sgd")
         assert page.name == "sgd"
-        made.session.draft.choose("mask", "bidirectional")
+        made.session.draft.choose("mask", "prefix")
         made.pages.open("position", "none")
         assert not page.choose_button.isEnabled()
         assert made.session.draft.blocked()["position", "none"].split()[-1].strip(".") in page.choose_button.toolTip()

@@ -24,6 +24,7 @@ from PySide6.QtWidgets import QTextBrowser, QWidget
 
 from tfx_engine.protocol.cards import SlotCard, TechniqueCard
 from tfx_engine.protocol.options import OptionCard
+from tfx_engine.protocol.tasks import TASKS
 from tfx_workbench.exhibits.palette import LIGHT, Palette
 from tfx_workbench.widgets.option_editors import as_text
 from tfx_workbench.widgets.words import shown
@@ -89,6 +90,9 @@ class _Writer:
         self._say(shown(card.title), bold=True, larger=6)
         self._block(2, 0)
         self._say(f"{shown(slot.title)}  ·  {shown(slot.summary)}", "muted")
+        if card.origin:
+            self._block(2, 0)
+            self._say(tr("Of your own: {place}").format(place=card.origin), "warning")
         self._block(8, 0)
         self._say(shown(card.summary), larger=1)
         for text, name, sign in ((card.guide.choose, "better", "✓"), (card.guide.avoid, "worse", "✗")):
@@ -108,8 +112,9 @@ class _Writer:
         self._options(card, words)
         self._rules(card, words)
         paper = next((lines for heading, lines in sections(shown(card.doc)) if heading == "Paper"), [card.paper])
-        self._heading(tr("Paper"))
-        for line in paper:
+        if any(paper):
+            self._heading(tr("Paper"))
+        for line in filter(None, paper):
             self._line(line, after_heading=True)
         self._block(14, 0)
         self._say(f'[techniques.{slot.name}]  use = "{card.name}"', "muted", mono=True)
@@ -141,8 +146,12 @@ class _Writer:
                     option=labels.get(name, name), values=which), "muted")
 
     def _rules(self, card: TechniqueCard, words: QWidget) -> None:
-        if card.requires or card.excludes:
+        if card.requires or card.excludes or card.kinds:
             self._heading(words.tr("What goes with it"))
+        if card.kinds:
+            titles = ", ".join(shown(task.title).lower() for task in TASKS.values() if task.kind in card.kinds)
+            self._block(4, 0, left=18, hang=-18)
+            self._say(words.tr("tasks: {names}").format(names=titles), bold=True)
         for kind, rules in ((words.tr("needs"), card.requires), (words.tr("not with"), card.excludes)):
             for rule in rules:
                 self._block(4, 0, left=18, hang=-18)
