@@ -20,7 +20,6 @@ from PySide6.QtWidgets import (
 
 from tfx_engine.protocol.toml import dumps
 from tfx_workbench.app.importing import ModelImport
-from tfx_workbench.app.settings_dialog import SettingsDialog
 from tfx_workbench.widgets.message_bar import INFO, WARNING
 
 if TYPE_CHECKING:
@@ -92,6 +91,8 @@ class Dialogs(QObject):
 
     def show_settings(self) -> None:
         """Theme, what happens to runs when the window is closed, where files are."""
+        from tfx_workbench.app.settings_dialog import SettingsDialog  # too much for the first paint
+
         self._show("settings", SettingsDialog(self._window))
 
     def _show(self, name: str, dialog: QDialog) -> None:

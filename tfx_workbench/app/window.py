@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QByteArray, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication
@@ -13,7 +15,6 @@ from tfx_engine.protocol.problems import Problem
 from tfx_workbench.app.actions import Actions, connect
 from tfx_workbench.app.dock_area import DockArea, Frames
 from tfx_workbench.app.icons import app_icon, tinted
-from tfx_workbench.app.own_techniques import OwnTechniques
 from tfx_workbench.app.pages import Pages
 from tfx_workbench.app.panes import Panes
 from tfx_workbench.app.run_commands import RunCommands
@@ -28,6 +29,9 @@ from tfx_workbench.widgets.message_bar import MessageBar
 from tfx_workbench.widgets.runs_card import RunsCard
 from tfx_workbench.widgets.top_bar import TopBar
 from tfx_workbench.widgets.words import problem_words
+
+if TYPE_CHECKING:
+    from tfx_workbench.app.own_techniques import OwnTechniques
 
 WINDOW_SIZE = QSize(1680, 1010)
 _SMALLEST = QSize(960, 600)
@@ -62,7 +66,6 @@ class MainWindow(QMainWindow):
         self._draft_timer.timeout.connect(self._keep_work)
         self.panes = Panes(self)
         self.pages = Pages(self)
-        self.own = OwnTechniques(self)
         self._refusal = ""  # what was last said about a draft that cannot be run
         self.messages.set_resting(self.tr("F5 run · Shift+F5 stop · Ctrl+F find a technique · F1 read about it"))
         self._connect_pane()
@@ -113,7 +116,7 @@ class MainWindow(QMainWindow):
     def _place(self) -> None:
         screen = QGuiApplication.primaryScreen().availableGeometry().size()
         self.resize(WINDOW_SIZE.boundedTo(screen))
-        self._columns.setSizes([356, 1304])
+        self._columns.setSizes([346, 1314])
         self.rows.setSizes([740, 220])
         geometry = self.settings.layout("geometry")
         if geometry is not None:
@@ -169,6 +172,13 @@ class MainWindow(QMainWindow):
             (do.arrange, self.area.arrange), (do.help, self.pages.help), (do.log, self.commands.show_messages),
             (do.settings, self.commands.show_settings),
         ])
+
+    @functools.cached_property
+    def own(self) -> OwnTechniques:
+        """Techniques of the user's own; they bring in the engine's client, so not before the first paint."""
+        from tfx_workbench.app.own_techniques import OwnTechniques
+
+        return OwnTechniques(self)
 
     # ------------------------------------------------------------------ life
 

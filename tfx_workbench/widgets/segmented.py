@@ -18,7 +18,7 @@ from tfx_workbench.widgets.words import plain_tip
 
 __all__ = ["Segment", "Segmented"]
 
-_PADDING = 7  # px left and right of a segment's word
+_PADDING = 6  # px left and right of a segment's word
 _HEIGHT = 24
 _LAST = 88  # px at most for the place that shows what was chosen behind "…"
 _DOTS, _ARROW = "…", " ▾"
