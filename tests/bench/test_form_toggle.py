@@ -27,8 +27,7 @@ def choose_all(made) -> list[float]:
     for card in made.session.draft.catalogue.techniques:
         start = time.process_time()
         made.pane.technique_chosen.emit(card.slot, card.name)
-        made.repaint()
-        QApplication.processEvents()
+        QApplication.processEvents()  # and with it what has to be painted anew
         times.append(1000 * (time.process_time() - start))
     return times
 
@@ -41,10 +40,10 @@ def test_a_toggle_is_drawn_within_50_ms(tmp_path):
         spend(1)
         first, again = choose_all(made), choose_all(made)
         search = []
-        for text in ("a", "ad", "adam", "", "scal"):
+        for text in ("a", "ad", "ada", "adam", "", "s", "sc", "sca", "scal"):
             start = time.process_time()
             made.pane.search.setText(text)
-            made.repaint()
+            QApplication.processEvents()
             search.append(1000 * (time.process_time() - start))
     print(f"\n{len(first)} techniques")
     for name, times in (("chosen first", first), ("chosen again", again), ("a letter of a search", search)):

@@ -210,14 +210,15 @@ class ConfigPane(QFrame):
         if self._problems:
             self.reveal(self._problems[0])
 
-    def _scroll_to(self, target: QWidget) -> None:
+    def _scroll_to(self, target: QWidget, *, at_once: bool = True) -> None:
         """Scroll there, now and once more when everything that was shown or hidden has found its place."""
         def scroll() -> None:
             self.scroll_area.ensureWidgetVisible(target, 0, 40)
 
-        for _ in range(_DEEP):  # a height that changed is passed on by one more event per level
-            QCoreApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest)
-        scroll()
+        if at_once:
+            for _ in range(_DEEP):  # a height that changed is passed on by one more event per level
+                QCoreApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest)
+            scroll()
         QTimer.singleShot(0, target, scroll)
 
     # ------------------------------------------------------------------ searching
@@ -237,7 +238,7 @@ class ConfigPane(QFrame):
         self.found.show_hit(self._catalogue, hit, self.form.hit_place, searching=bool(self.search.text().strip()),
                             blocked=self.form.blocked_reason(hit))
         if hit is not None and hit.slot:
-            self._scroll_to(self.form.rows[hit.slot])
+            self._scroll_to(self.form.rows[hit.slot], at_once=False)
 
     def _choose_found(self) -> None:
         """Enter in the search field chooses the technique that the words mean, or goes to the setting."""

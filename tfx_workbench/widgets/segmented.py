@@ -38,6 +38,8 @@ class Segmented(QWidget):
         self._segments = {s.value: s for s in segments}
         self._value = segments[0].value if segments else ""
         self._blocked: Mapping[str, str] = {}
+        self._reasons: dict[str, str] = {}  # what the tool tips say
+        self._laid_out = QSize()
         self._found: frozenset[str] = frozenset()
         self._hit = ""
         self._bold = _bold(self)
@@ -137,7 +139,9 @@ class Segmented(QWidget):
         button.setChecked(is_chosen)
         button.setEnabled(not reason or is_chosen)
         button.setFocusPolicy(Qt.FocusPolicy.StrongFocus if takes_tab else Qt.FocusPolicy.NoFocus)
-        button.setToolTip(plain_tip(*((reason,) if reason else ()), *segment.tip))
+        if self._reasons.get(value) != reason:
+            self._reasons[value] = reason
+            button.setToolTip(plain_tip(reason, *segment.tip))
         _mark(button, self._mark_of(value))
 
     def _refresh_rest(self) -> None:
@@ -169,7 +173,8 @@ class Segmented(QWidget):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        self._lay_out()
+        if event.size() != self._laid_out:
+            self._lay_out()
 
     def changeEvent(self, event) -> None:  # type: ignore[no-untyped-def]
         super().changeEvent(event)
@@ -195,7 +200,8 @@ class Segmented(QWidget):
 
     def _lay_out(self) -> None:
         """Show as many segments as fit, always the same ones; spare width is shared out evenly."""
-        self._fit = self._fitting()
+        self._laid_out = self.size()
+        before, self._fit = self._fit, self._fitting()
         hidden = [v for v in self._segments if v not in self._fit]
         widths = [self._natural(self._segments[v].word) for v in self._fit] + ([self._last(hidden)] if hidden else [])
         spare = max(0, self.width() - sum(widths)) // max(1, len(self._fit))
@@ -208,7 +214,10 @@ class Segmented(QWidget):
             _place(button, first=i == 0, last=last)
         for button in [*self._buttons.values(), self._rest]:
             button.setVisible(button in shown)
-        self._refresh()
+        if before != self._fit:
+            self._refresh()
+        else:
+            self._refresh_rest()  # its words are cut to its width
 
     def _fitting(self) -> list[str]:
         values = list(self._segments)
