@@ -45,6 +45,8 @@ def test_every_slot_has_its_default_and_an_order_without_doubt() -> None:
 def test_its_page_says_what_it_is_what_it_costs_and_where_it_comes_from(technique: Technique) -> None:
     for heading in ("What it is: ", "Formula", "What it costs", "Paper: "):
         assert f"\n{heading}" in technique.doc, f"the docstring lacks {heading!r}"
+    assert 150 <= len(technique.doc.split()) <= 400, "a page has 150 to 400 words"
+    assert not {"–", "—"} & set(technique.doc), "no dashes"
     assert technique.title and technique.short and technique.paper
     assert technique.summary.endswith(".") and "\n" not in technique.summary
     assert len(technique.short) <= 14, "the word on the toggle must be short"

@@ -1,11 +1,20 @@
 """No gate: what attention read goes straight to the output projection.
 
-What it is: the attention of the original transformer. Between values and output there is nothing but two linear maps,
-which could be multiplied into one of low rank.
+What it is: the attention of the original transformer. Each head mixes values by its weights, and the output projection
+adds the heads up. Between a token's value and what arrives in the stream there are nothing but two linear maps in a
+row, which could be multiplied into one whose rank is at most the width of a head: only the weights, not the content,
+depend on both tokens. And a head always writes something: as its weights add up to one, it can be silent only if what
+it looks at has a value near zero.
 
 Formula: y = attention(x) · W_O
 
-What it costs: nothing.
+What it costs: nothing. A gate adds a linear layer per block, one of the size of the query projection in its larger
+form, and keeps the attention's output once more for the backward pass.
+
+When to choose it: as the plain baseline, and to repeat nearly every published model. When not: where heads pile their
+weight on the first token, or where training shows spikes of the loss at high learning rates: the authors of the gates
+report less of both. The gate per head costs almost nothing, the gate per element does more; a sink lets heads abstain
+within the softmax instead.
 
 Paper: the baseline of Qiu and others, "Gated Attention for Large Language Models" (2025), arXiv:2505.06708.
 """

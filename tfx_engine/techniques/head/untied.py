@@ -17,8 +17,8 @@ FLOPs per token, as many as tied. In a model of width 256 with 50,000 tokens tha
 three times as many as in six blocks.
 
 Choose it when the table is small beside the blocks, as in large models: Llama, Mistral and Pythia have untied tables.
-Choose the tied head when the vocabulary is large for the model. With initial weights by muP the output layer has rules
-of its own, which need it untied.
+Choose the tied head when the vocabulary is large for the model. With initial weights by muP the logits are scaled down
+with the width, whether tied or not.
 
 Paper: the alternative to Press, Wolf, "Using the Output Embedding to Improve Language Models" (2016),
 arXiv:1608.05859; used by Llama (2023), arXiv:2302.13971. Soft cap: Gemma 2 (2024), arXiv:2408.00118.

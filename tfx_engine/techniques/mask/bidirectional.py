@@ -16,7 +16,7 @@ Choose it when the whole input is known: classification, retrieval, filling gaps
 Tasks with one answer per sample have it by default.
 
 Rather not when the model predicts what comes next. Nor without positions: attention by itself sees a bag of tokens,
-and only the causal mask hints at their order, so that combination is refused as well. For a known beginning with a
+and only the causal mask hints at their order, so that combination is warned of. For a known beginning with a
 continuation that is predicted, the prefix mask is bidirectional in the first part and causal after it.
 
 Paper: Vaswani and others, "Attention Is All You Need" (2017), arXiv:1706.03762 (the encoder); Devlin and others,

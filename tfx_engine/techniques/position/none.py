@@ -3,8 +3,9 @@
 What it is: nothing is added to the token vectors and nothing to the scores. With a causal mask the model can still
 learn order, because each token sees a different number of predecessors: a head that spreads its weight evenly over
 what it sees already tells the first token from the hundredth, and later blocks can build on that. Without a causal mask
-it cannot: attention treats its input as a bag, and a shuffled sentence gives the same output, shuffled. That is why the
-bidirectional mask is refused here, and the prefix mask, whose prefix would be such a bag.
+it cannot: attention treats its input as a bag, and a shuffled sentence gives the same output, shuffled. With the
+bidirectional mask it can be tried, to see just that, and is warned of; the prefix mask, whose prefix would be such a
+bag, is refused.
 
 Formula: y = x, and score(i, j) = q_i · k_j / sqrt(k).
 

@@ -3,7 +3,7 @@
 What it is: the numbers of every query and key are taken in pairs, and pair i of the token at p is turned by the angle
 p · f_i, fast for the first pairs and slow for the last. Turning both sides leaves in their product only the difference
 of the angles: scores depend on how far apart two tokens are and not on where they stand. Nothing is added to the
-stream, nothing is learnt, and values are left alone. It is what most recent language models use.
+stream, nothing is learnt, and values are left alone.
 
 Formula, with r rotated numbers per head: f_i = base^(-2 i / r), (a, b) -> (a cos - b sin, b cos + a sin) at p · f_i.
 The layout "half" pairs number i with number i + r / 2 (Llama, GPT-NeoX), "interleaved" pairs neighbours (GPT-J): the
@@ -12,9 +12,9 @@ head unrotated.
 
 Scaling stretches a trained model to longer contexts by a factor s: "linear" divides all frequencies by s; "ntk" raises
 the base to base · s^(r / (r - 2)), which leaves the fast pairs nearly alone; "dynamic" does so only as far as the
-input really exceeds the original context; "yarn" divides slow pairs, keeps fast ones, and raises sines and cosines by
-0.1 ln s + 1; "llama3" divides waves longer than original / low, keeps those shorter than original / high. Reported
-gains come from training on for a while after the change: by itself none of them is a promise.
+input really exceeds the original context; "yarn" divides slow pairs, keeps fast ones, and multiplies sines and cosines
+by 0.1 ln s + 1; "llama3" divides waves longer than original / low, keeps those shorter than original / high. Reported
+gains come from further training after the change.
 
 What it costs: no parameters; 6 · r FLOPs per head, token and layer on queries and keys, not counted here; a table of
 context × r numbers, computed in float64 and kept in float32. Layers that see only a window may have a base of their

@@ -1,11 +1,20 @@
 """No norm on queries and keys: scores may grow without bound.
 
-What it is: queries and keys go into their product as the projections made them. Their size is free to grow in
-training, and with it the scores: a softmax over large scores becomes a hard choice, whose gradients vanish.
+What it is: queries and keys go into their product as the projections made them. That lets a head choose how sharply it
+looks: it can make its queries long where one key is meant, and short where many are. But nothing limits it. Both
+projections can grow in training, and the scores grow with the product of the two; a softmax over large scores becomes
+a hard choice, whose gradients vanish, and the head stays with what it happened to choose.
 
-Formula: q, k as they are
+Formula: score = q · k · scale, q and k as they are
 
-What it costs: nothing. At high learning rates large models were seen to diverge this way.
+What it costs: nothing. What it may cost is a run: at high learning rates large models were seen to diverge this way.
+Weight decay, a warm-up and a moderate rate usually keep scores in bounds; where they do not, the loss jumps after
+thousands of calm steps, so that a short run may not show it.
+
+When to choose it: to repeat GPT-2, Llama, Mistral and most others, and where the learning rate is modest: both train
+about alike then, and two norms per layer are saved. When not: for large models, high rates and 16-bit formats, or
+where rates are to be compared over a wide range. The norm per head is the usual remedy; a soft cap bounds the scores
+themselves and forgoes the fused kernels.
 
 Paper: the baseline of Henry and others, "Query-Key Normalization for Transformers" (2020), arXiv:2010.04245.
 """

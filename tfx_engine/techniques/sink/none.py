@@ -1,11 +1,21 @@
 """No sink: the attention weights of a query add up to one.
 
-What it is: the plain softmax. A head that finds nothing to look at must nevertheless give its whole weight to some
-token; trained models often use the first one for that, which is then called an attention sink.
+What it is: the plain softmax. It shares out one whole weight per query and head, so a head that finds nothing to look
+at must nevertheless give everything to some token. Trained models find a way out by themselves: they learn to give it
+to a token that every query can see and whose value they keep small, mostly the first one. That token is then called an
+attention sink. In an attention map it is the bright column at the left.
 
-Formula: w = exp(s) / Σ exp(s)
+As long as it stays in sight, no harm is done. It does harm where a text goes on beyond the context and the first tokens
+are dropped, which is how it was noticed; where a sliding window hides the first token from most queries; and where
+activations are to be rounded to few bits, since those of the sink grow far beyond all others.
 
-What it costs: nothing.
+Formula: w = exp(s) / Σ exp(s), the sum over all keys that mask and window leave
+
+What it costs: nothing. It is what every kernel computes, and the fused ones can use their own causal mask.
+
+When to choose it: as the standard, and to repeat nearly any published model. When not: where weight that piles up on
+the first token is a nuisance. The learned sink and the off-by-one softmax give it a place of its own within the
+softmax; a gate on the attention's output lets a head fall silent after it.
 
 Paper: the baseline of Xiao and others, "Efficient Streaming Language Models with Attention Sinks" (2023),
 arXiv:2309.17453.
