@@ -5,8 +5,8 @@ T tokens, H heads.
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -23,21 +23,28 @@ from tfx_engine.techniques.kernel import Scoring
 from tfx_engine.techniques.probe import record_attention
 
 SIZES = {"heads": 4, "layers": 1, "context": 7, "width": 6, "head_width": 4}
-ATTENTIONS = ("multi_head", {"use": "grouped_query", "kv_heads": 2}, "latent", "differential")
+ATTENTIONS: dict[str, dict[str, Any]] = {
+    name: {"use": name, **options}
+    for name, options in {"multi_head": {}, "grouped_query": {"kv_heads": 2}, "latent": {}, "differential": {}}.items()
+}
 MODIFIERS: dict[str, tuple[Any, ...]] = {
     "window": ("none", {"use": "sliding", "size": 3}), "sink": ("none", "off_by_one", "learned"),
     "gate": ("none", "per_head", "per_element"), "qk_norm": ("none", "per_head", "full", "l2"),
     "softcap": ("none", {"use": "tanh", "cap": 2.0}),
 }  # fmt: skip
-every_attention = pytest.mark.parametrize("attention", ATTENTIONS, ids=lambda a: a if isinstance(a, str) else a["use"])
+every_attention = pytest.mark.parametrize("attention", ATTENTIONS)
 
 
-def combinations(attention: Any) -> Iterator[dict[str, Any]]:
-    """Every legal one with this attention."""
+@functools.cache
+def every_model(attention: str) -> list[tuple[dict[str, Any], Transformer]]:
+    """(techniques, model) of every legal combination with this attention."""
+    found = []
     for values in itertools.product(*MODIFIERS.values()):
         techniques = dict(zip(MODIFIERS, values, strict=True))
         if attention != "latent" or techniques["qk_norm"] == "none":
-            yield {"attention": attention, **techniques}
+            techniques = {"attention": ATTENTIONS[attention], **techniques}
+            found.append((techniques, model_of(techniques)))
+    return found
 
 
 def model_of(techniques: dict[str, Any], **sizes: Any) -> Transformer:
@@ -50,11 +57,10 @@ def tokens_of(seed: int = 0) -> Tensor:
 
 @every_attention
 @torch.no_grad()
-def test_what_follows_a_token_never_reaches_it(attention: Any) -> None:
+def test_what_follows_a_token_never_reaches_it(attention: str) -> None:
     tokens_BT = tokens_of()
     changed_BT = torch.cat([tokens_BT[:, :4], (tokens_BT[:, 4:] + 1) % 11], dim=1)
-    for techniques in combinations(attention):
-        model = model_of(techniques)
+    for techniques, model in every_model(attention):
         one, other = model(tokens_BT), model(changed_BT)
         assert torch.equal(one[:, :4], other[:, :4]), techniques
         assert not torch.equal(one[:, 4:], other[:, 4:]), techniques
@@ -62,14 +68,15 @@ def test_what_follows_a_token_never_reaches_it(attention: Any) -> None:
 
 @every_attention
 @torch.no_grad()
-def test_the_recorded_map_is_what_the_kernel_worked_with(attention: Any) -> None:
-    for techniques in combinations(attention):
-        model, calls = model_of(techniques), []
+def test_the_recorded_map_is_what_the_kernel_worked_with(attention: str) -> None:
+    for techniques, model in every_model(attention):
+        calls: list[Any] = []
         kernel = model.blocks[0].attention.scores.kernel
         attend = kernel.attend
         kernel.attend = lambda *given, attend=attend, calls=calls: calls.append(given) or attend(*given)
         with record_attention(sample=1) as records:
             model(tokens_of())
+        del kernel.attend  # the model is used again
         (record,) = records
         wanted_HTT = eager_weights(*calls[0])[1, :, :, -SIZES["context"] :]
         weights_HTT = record.weights()
@@ -96,8 +103,9 @@ def eager_weights(q: Tensor, k: Tensor, v: Tensor, scoring: Scoring) -> Tensor:
 @every_attention
 @pytest.mark.parametrize("mask", ["causal", "bidirectional"])
 @torch.no_grad()
-def test_a_window_hides_what_is_farther_and_nothing_else(attention: Any, mask: str) -> None:
-    techniques = {"attention": attention, "window": {"use": "sliding", "size": 3}, "mask": mask, "position": "rotary"}
+def test_a_window_hides_what_is_farther_and_nothing_else(attention: str, mask: str) -> None:
+    techniques = {"attention": ATTENTIONS[attention], "window": {"use": "sliding", "size": 3}, "mask": mask,
+                  "position": "rotary"}  # fmt: skip
     config = tiny_config(techniques, model=SIZES, data={"task": "recall"})
     model = randomised(assemble(config, "cpu", torch.float64))
     tokens_BT = tokens_of()

@@ -11,11 +11,12 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tfx_engine.protocol.cards import Catalogue, Rule, SlotCard, TechniqueCard, load_catalogue
+from tfx_engine.protocol.cards import Catalogue, SlotCard, load_catalogue
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.nesting import unfit
 from tfx_engine.protocol.options import OptionCard, check_value, option_cards
 from tfx_engine.protocol.problems import Problem, nearest
+from tfx_engine.protocol.rules import broken_rules, check_rules
 from tfx_engine.protocol.sections import SECTIONS, Data, Model, Run
 from tfx_engine.protocol.tasks import NOT_FOR, TaskCard, card_of
 from tfx_engine.protocol.written import in_words
@@ -106,7 +107,7 @@ def parse_config(data: Mapping[str, Any], catalogue: Catalogue | None = None) ->
         config = _withown_length(config)
     problems += _check_sizes(config)
     problems += _check_kinds(config, catalogue)
-    problems += _check_rules(config, catalogue)
+    problems += check_rules(config, catalogue)
     return config, tuple(problems)
 
 
@@ -265,25 +266,3 @@ def _check_sizes(config: Config) -> Iterator[Problem]:
             hint_template="Choose {fit} heads, or give a head_width.",
             args={"heads": m.heads, "width": m.width, "fit": fit},
         )
-
-
-def _check_rules(config: Config, catalogue: Catalogue) -> Iterator[Problem]:
-    for slot, choice in config.techniques.items():
-        card = catalogue.find(slot, choice.use)
-        for rule, reason in broken_rules(card, config.techniques) if card else ():
-            other = config.techniques[rule.slot].use
-            yield Problem(
-                code="does-not-fit", path=f"techniques.{slot}.use",
-                template="{name!r} does not fit {other!r} in {slot}: {reason}",
-                args={"name": choice.use, "other": other, "slot": rule.slot, "reason": reason},
-            )
-
-
-def broken_rules(card: TechniqueCard, techniques: Mapping[str, Choice]) -> Iterator[tuple[Rule, str]]:
-    """The rules of `card` that the other choices break, with the reason in words: why a toggle is greyed."""
-    for rule in card.requires:
-        if rule.slot in techniques and techniques[rule.slot].use not in rule.names:
-            yield rule, rule.reason
-    for rule in card.excludes:
-        if rule.slot in techniques and techniques[rule.slot].use in rule.names:
-            yield rule, rule.reason

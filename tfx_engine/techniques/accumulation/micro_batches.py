@@ -52,13 +52,20 @@ class Options:
 
 
 def check(options: Options, config: Config) -> Iterator[Problem]:
-    """Every piece has a sample."""
+    """Every piece has a sample; warn of what is not a sum over samples."""
     if options.pieces > config.run.batch:
         yield Problem(
             code="out-of-range", path="techniques.accumulation.pieces",
             template="is {pieces}, but the batch has only {batch} sample(s).",
             hint_template="Choose at most {batch} pieces, or a larger batch.",
             args={"pieces": options.pieces, "batch": config.run.batch},
+        )
+    elif options.pieces > 1 and config.techniques["feedforward"].options.get("balance_loss"):
+        yield Problem(
+            code="not-the-whole-batch", path="techniques.accumulation.use", level="warning",
+            template="balances the experts within each piece, so that losses and gradients are not quite those of the "
+                     "whole batch.",
+            hint_template="Choose accumulation 'none', or balance_loss = 0 with a balance_rate.",
         )
 
 

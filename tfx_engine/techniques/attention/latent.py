@@ -234,7 +234,7 @@ TECHNIQUE = Technique(
     excludes=(
         Rule(
             slot="qk_norm", names=("per_head", "full", "l2"),
-            reason="latent attention norms the latents instead, from which queries and keys are made.",
+            reason="Latent attention norms the latents instead, from which queries and keys are made.",
         ),
     ),
     params=params,

@@ -88,7 +88,7 @@ def params(options: Options, config: Config) -> int:
     return params_of(options.module, config)
 
 
-_NO_SCORES = tr_mark("a module of your own has no scores on which it could act.")
+_NO_SCORES = tr_mark("A module of your own has no scores on which it could act.")
 _ACT_ON_SCORES = ("window", "qk_norm", "softcap", "sink", "gate")
 
 TECHNIQUE = Technique(

@@ -26,6 +26,7 @@ Paper: Zhu, Chen, He, LeCun, Liu, "Transformers without Normalization" (2025), a
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +34,7 @@ from torch import Tensor, nn
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
+from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.counts import norm_count
 from tfx_engine.techniques.technique import Technique
 
@@ -67,6 +69,18 @@ class DynamicTanh(nn.Module):
         return True
 
 
+def check(options: Options, config: Config) -> Iterator[Problem]:
+    """Warn where the stream itself is bent."""
+    if config.use("placement") in ("post_norm", "deep_norm"):
+        yield Problem(
+            code="cuts-the-stream", path="techniques.norm.use", level="warning",
+            template="stands after the residual sum with {placement!r}: the stream is cut off at its bounds in every "
+                     "block, and no norm brings it back.",
+            hint_template="Choose 'pre_norm' in placement, or 'layer_norm' here.",
+            args={"placement": config.use("placement")},
+        )
+
+
 def build(options: Options, config: Config) -> nn.Module:
     """One for the model's width."""
     return DynamicTanh(config.model.width, options.alpha0)
@@ -96,6 +110,7 @@ TECHNIQUE = Technique(
     build=build,
     reference=reference,
     options=Options,
+    check=check,
     params=lambda options, config: norm_count(config) * (2 * config.model.width + 1),
     effects=(
         Effect(quantity="parameters", sign="+", formula="2 · width + 1 per norm"),

@@ -25,13 +25,20 @@ arXiv:2002.04745.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from torch import Tensor, nn
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
+from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.context import AttentionContext
 from tfx_engine.techniques.placement import Parts, Placement, TwoBranches, norm_after
+from tfx_engine.techniques.schedule import rises
 from tfx_engine.techniques.technique import NoOptions, Technique
+
+# Where runs were seen to stall: the first steps are as long as the rate says, whatever the gradients are.
+_DEEP, _LARGE, _AS_ADAM = 6, 1e-3, ("adamw", "adamw_8bit", "muon")
 
 
 class PostNormBlock(nn.Module):
@@ -57,6 +64,19 @@ class PostNorm(TwoBranches):
 
     final_norm = False
     block = PostNormBlock
+
+
+def check(options: NoOptions, config: Config) -> Iterator[Problem]:
+    """Warn of what is known to stall: deep, a large learning rate, and no gentle beginning."""
+    optimizer = config.techniques["optimizer"]
+    rate = optimizer.options.get("learning_rate", 0.0)
+    if config.model.layers >= _DEEP and optimizer.use in _AS_ADAM and rate >= _LARGE and not rises(config):
+        yield Problem(
+            code="may-stall", path="techniques.placement.use", level="warning",
+            template="often stalls at a plateau with {layers} blocks, a learning rate of {rate} and no rising steps.",
+            hint_template="Give the schedule some rising steps, or choose 'deep_norm' or 'pre_norm'.",
+            args={"layers": config.model.layers, "rate": rate},
+        )
 
 
 def build(options: NoOptions, config: Config) -> Placement:
@@ -86,6 +106,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    check=check,
     work=norm_after,
     effects=(
         Effect(quantity="parameters", sign="0", formula="no final norm"),

@@ -99,7 +99,7 @@ TECHNIQUE = Technique(
     reference=reference,
     options=Options,
     requires=(
-        Rule(slot="mixer", names=("attention",), reason="only attention has scores to which a bias can be added."),
+        Rule(slot="mixer", names=("attention",), reason="Only attention has scores to which a bias can be added."),
     ),
     effects=(
         Effect(quantity="parameters", sign="0", formula="0"),

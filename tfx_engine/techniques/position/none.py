@@ -76,7 +76,7 @@ TECHNIQUE = Technique(
         Rule(
             slot="mask",
             names=("prefix",),
-            reason="without positions, where tokens see each other both ways, the model cannot tell their order.",
+            reason="Without positions, where tokens see each other both ways, the model cannot tell their order.",
         ),
     ),
     effects=(Effect(quantity="parameters", sign="0", formula="0"),),

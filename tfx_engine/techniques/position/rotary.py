@@ -266,7 +266,7 @@ TECHNIQUE = Technique(
     options=Options,
     check=check,
     requires=(
-        Rule(slot="mixer", names=("attention",), reason="only attention has queries and keys that can be rotated."),
+        Rule(slot="mixer", names=("attention",), reason="Only attention has queries and keys that can be rotated."),
     ),
     effects=(
         Effect(quantity="parameters", sign="0", formula="0"),

@@ -157,7 +157,7 @@ TECHNIQUE = Technique(
     options=Options,
     check=check,
     requires=(
-        Rule(slot="mixer", names=("attention",), reason="only attention has scores to which a bias can be added."),
+        Rule(slot="mixer", names=("attention",), reason="Only attention has scores to which a bias can be added."),
     ),
     params=lambda options, config: options.buckets * config.model.heads,
     effects=(

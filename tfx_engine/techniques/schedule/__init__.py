@@ -30,6 +30,12 @@ def rising_steps(given: int | None, total_steps: int) -> int:
     return total_steps // 10 if given is None else given
 
 
+def rises(config: Config) -> bool:
+    """Whether a configuration's learning rate rises at all before it is whole."""
+    given = config.techniques["schedule"].options.get("warmup_steps")
+    return rising_steps(given, config.run.warmup_steps + config.run.measure_steps) > 1
+
+
 def check_rise(options: Any, config: Config) -> Iterator[Problem]:
     """The rise must end before the run does."""
     total = config.run.warmup_steps + config.run.measure_steps

@@ -102,7 +102,7 @@ TECHNIQUE = Technique(
     excludes=(
         Rule(
             slot="kernel", names=("math", "flash", "efficient", "cudnn"),
-            reason="none of torch's own kernels knows a soft cap; choose the kernel 'auto', 'eager' or 'flex'.",
+            reason="None of torch's own kernels knows a soft cap; choose the kernel 'auto', 'eager' or 'flex'.",
         ),
     ),
     effects=(
