@@ -19,7 +19,8 @@ NAMES = {slot: [name for s, name in discover() if s == slot] for slot in SLOTS}
 
 
 def variants(*leave: str) -> list[Any]:
-    return [pytest.param(slot, name, id=f"{slot}.{name}") for slot in SLOTS if slot not in leave for name in NAMES[slot]]
+    slots = [slot for slot in SLOTS if slot not in leave]
+    return [pytest.param(slot, name, id=f"{slot}.{name}") for slot in slots for name in NAMES[slot]]
 
 
 @pytest.mark.parametrize(("slot", "name"), variants("init"))  # which is meant to change them
