@@ -31,7 +31,7 @@ def test_the_tasks_of_the_form_are_those_that_there_are_and_their_options_exist(
     for name, card in TASKS.items():
         assert card.name == name and set(card.options) <= fields - {"task"} and card.summary.endswith(".")
         config, problems = parse_config({"data": {"task": name}})
-        assert not problems and data.make_task(config).card is card, f"[data] task = {name!r} alone is legal"
+        assert not problems and data.make_task(config).card == card, f"[data] task = {name!r} alone is legal"
     matters = {option for card in TASKS.values() for option in card.options}
     assert matters == fields - {"task"}, "every option matters for some task"
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from tfx_engine.data.frames import FrameTask
-from tfx_engine.data.task import Batch
+from tfx_engine.data.task import Batch, sha256_of
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.initial import generator_for
 
@@ -31,8 +31,9 @@ class NoiseTask(FrameTask):
         return self._make(generator_for(self.seed, "held out", index), self.batch_size)
 
     def facts(self) -> dict[str, Any]:
-        """That there is nothing behind it."""
-        return {"source": "made: random numbers", "held_out_samples": self.batch_size}
+        """That there is nothing behind it, and the hash of the first batch."""
+        return {"source": "made: random numbers, the hash is that of the first batch",
+                "sha256": sha256_of(*self.batch(0)), "held_out_samples": self.batch_size}
 
     def frame_text(self, frame: int) -> str:
         """Its number."""
