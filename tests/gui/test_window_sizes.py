@@ -32,6 +32,7 @@ def test_in_a_small_window_every_column_of_the_table_is_there_whole(tmp_path: Pa
         made.session.runs.set_baseline(keys[0])
         view, model = made.table.view, made.table.model
         wait(lambda: model.line(1).speed_effect and model.index(0, Column.TRAINABLE).data(), "figures")
+        wait(lambda: not any(view.isColumnHidden(column) for column in Column), "every column")
         title = QFont(view.font())
         title.setWeight(QFont.Weight.DemiBold)
         for column in set(Column) - {Column.NAME}:  # a name is as long as somebody likes
