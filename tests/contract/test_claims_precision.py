@@ -13,6 +13,7 @@ from tfx_engine.model.assemble import assemble, make_precision
 from tfx_engine.model.validate import validate
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.problems import errors_among
+from tfx_engine.techniques.catalogue import discover
 from tfx_engine.train.setup import Setup, set_up
 from tfx_engine.train.step import train_step
 
@@ -134,3 +135,36 @@ def test_float8_and_adapters_of_linear_layers_exclude_each_other(adapter: str) -
 def test_float16_on_a_cpu_is_warned_of() -> None:
     (problem,) = validate(tiny_config({"precision": "float16_autocast"}))
     assert (problem.code, problem.level) == ("slow-here", "warning")
+
+
+@pytest.mark.parametrize("optimizer", sorted({name for slot, name in discover() if slot == "optimizer"}))
+def test_a_step_that_loss_scaling_leaves_out_leaves_nothing_behind(optimizer: str, poisoned_memory: None) -> None:
+    setup = setup_of("float16_autocast", techniques={"optimizer": optimizer})
+    model = setup.training.model
+    hook = model.head.weight.register_hook(lambda gradient: gradient * torch.inf)
+    before = {name: p.clone() for name, p in model.named_parameters()}
+    gradients_of_a_step(setup)
+    hook.remove()
+    assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
+    gradients_of_a_step(setup, 1)
+    moved = max((p - before[name]).abs().max().item() for name, p in model.named_parameters())
+    assert 0 < moved < 1, "a step like any other"
+
+
+def test_queries_of_length_zero_are_left_as_they_are_in_float16() -> None:
+    setup = setup_of("float16_autocast", techniques={"qk_norm": "l2", "kernel": "eager"})
+    with torch.no_grad():
+        for block in setup.training.model.blocks:
+            for parameter in block.attention.query.parameters():
+                parameter.zero_()
+    assert train_step(setup.training, setup.task.batch(0), 0).isfinite()
+
+
+def test_an_lstm_is_refused_in_a_number_format_that_torch_has_none_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*args: Any) -> Any:
+        raise RuntimeError("could not create a primitive descriptor")
+
+    config = tiny_config({"mixer": "lstm", "precision": "bfloat16_autocast"})
+    assert not validate(config)
+    monkeypatch.setattr(torch.nn.LSTM, "forward", refuses)
+    assert [p.path for p in errors_among(validate(config))] == ["techniques.precision.use"]

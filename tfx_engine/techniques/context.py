@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from tfx_engine.techniques.aside import aside
 from tfx_engine.techniques.mask import Mask
 from tfx_engine.techniques.position import Position
 
@@ -27,12 +28,15 @@ class AttentionContext:
         """bool [T queries, T keys]: what the mask allows, of that the keys nearer than `window` tokens."""
         key = (tokens, window)
         if key not in self._allowed:
-            allowed_TT = self.mask.allowed(tokens, device)
-            if window is not None:
-                place_T = torch.arange(tokens, device=device)
-                allowed_TT = allowed_TT & ((place_T[:, None] - place_T[None, :]).abs() < window)
-            self._allowed[key] = allowed_TT
+            self._allowed[key] = aside(lambda: self._allow(tokens, device, window))
         return self._allowed[key]
+
+    def _allow(self, tokens: int, device: torch.device, window: int | None) -> Tensor:
+        allowed_TT = self.mask.allowed(tokens, device)
+        if window is None:
+            return allowed_TT
+        place_T = torch.arange(tokens, device=device)
+        return allowed_TT & ((place_T[:, None] - place_T[None, :]).abs() < window)
 
     def bias(self, q_BHTK: Tensor) -> Tensor | None:
         """What the positions add to the scores, [H, T, T] in the queries' dtype; None where they add nothing."""
@@ -50,20 +54,22 @@ class AttentionContext:
     def written(self, q_BHTK: Tensor, window: int | None = None) -> Tensor:
         """Mask, window and positions in one: what is added to the scores, -inf where a key is forbidden.
 
-        [T, T], or [H, T, T] where positions have a bias: one for all layers of the same window. It is made by sums
-        alone, which keep nothing for the backward pass: a block that runs again finds it made, and keeps as much.
+        [T, T], or [H, T, T] where positions have a bias: one for all layers of the same window.
         """
-        _, heads, tokens, _ = q_BHTK.shape
-        key = (heads, tokens, window, q_BHTK.dtype)
+        key = (q_BHTK.shape[1], q_BHTK.shape[2], window, q_BHTK.dtype)
         if key not in self._written:
-            bias = self.bias(q_BHTK)
-            if bias is None or window is not None or not self.mask.is_full:
-                forbidden_TT = ~self.allowed(tokens, q_BHTK.device, window)
-                zeros_TT = torch.zeros(tokens, tokens, dtype=q_BHTK.dtype, device=q_BHTK.device)
-                added_TT = zeros_TT.masked_fill_(forbidden_TT, -torch.inf)
-                bias = added_TT if bias is None else bias + added_TT
-            self._written[key] = bias
+            self._written[key] = aside(lambda: self._write(q_BHTK, window))
         return self._written[key]
+
+    def _write(self, q_BHTK: Tensor, window: int | None) -> Tensor:
+        """By sums alone, which keep nothing for the backward pass."""
+        tokens, bias = q_BHTK.shape[2], self.bias(q_BHTK)
+        if bias is not None and window is None and self.mask.is_full:
+            return bias
+        forbidden_TT = ~self.allowed(tokens, q_BHTK.device, window)
+        zeros_TT = torch.zeros(tokens, tokens, dtype=q_BHTK.dtype, device=q_BHTK.device)
+        added_TT = zeros_TT.masked_fill_(forbidden_TT, -torch.inf)
+        return added_TT if bias is None else bias + added_TT
 
     def _positions(self, q_BHTK: Tensor) -> Tensor | None:
         if self._bias is None:

@@ -28,7 +28,8 @@ class Linear:
     output is added to that layer's. `adaptable`: whether it is an nn.Linear, which adapters may change; its module is
     called `name`. `roles`: what it does, where its name does not say it, see `roles_of`. `trained`: its weights are.
     `tuned`: something else is, on which its output depends, such as its bias; the output then needs a gradient.
-    `share`: of a sample's tokens, how many pass through it; outside blocks.
+    `share`: of a sample's tokens, how many pass through it; outside blocks. `fused`: its product is part of a larger
+    layer of torch's, of which selective recompute keeps nothing.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Linear:
     trained: bool = True
     tuned: bool = False
     share: int | Fraction = 1
+    fused: bool = False
 
     @property
     def weights(self) -> int:

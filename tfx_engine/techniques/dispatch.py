@@ -15,13 +15,13 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import Problem
+from tfx_engine.techniques.aside import aside
 from tfx_engine.techniques.counts import head_shape
 from tfx_engine.techniques.devices import device_kind
 from tfx_engine.techniques.kernel import COMPILED, UNKNOWN, Scoring, eager_attention
@@ -61,7 +61,7 @@ class TorchKernel:
         kind = kind_of(q_BHTK, k_BGSK, v_BGSV, scoring)
         plan = self._plans.get(kind)
         if plan is None:
-            plan = self._plans[kind] = self._plan(q_BHTK, k_BGSK, v_BGSV, scoring)
+            plan = self._plans[kind] = aside(lambda: self._plan(q_BHTK, k_BGSK, v_BGSV, scoring))
         self.reason = plan.reason
         return self._run(plan, q_BHTK, k_BGSK, v_BGSV, scoring), plan.used
 
@@ -118,7 +118,7 @@ def refusal(name: str, q_BHTK: Tensor, k_BGSK: Tensor, v_BGSV: Tensor, scoring: 
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         try:
-            with sdpa_kernel([BACKENDS[name]]), _unseen():
+            with sdpa_kernel([BACKENDS[name]]):
                 sdpa(q_BHTK, k_BGSK, v_BGSV, scoring)
         except RuntimeError as error:
             if not str(error).startswith(_REFUSALS):
@@ -128,11 +128,6 @@ def refusal(name: str, q_BHTK: Tensor, k_BGSK: Tensor, v_BGSV: Tensor, scoring: 
     lines = [str(w.message).partition(" (Triggered")[0].strip().rstrip(".") for w in said]
     details = [line for line in lines if not line.endswith("because:")]  # "... kernel not used because:" goes before
     return details[0] if details else NO_SUCH_KERNEL.format(kind=q_BHTK.device.type)
-
-
-def _unseen() -> saved_tensors_hooks:
-    """Within a block that runs again: that nothing is tried the second time must not look like a difference."""
-    return saved_tensors_hooks(lambda tensor: tensor, lambda tensor: tensor)
 
 
 def kind_of(q_BHTK: Tensor, k_BGSK: Tensor, v_BGSV: Tensor, scoring: Scoring) -> Hashable:

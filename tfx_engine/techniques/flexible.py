@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from tfx_engine.protocol.marker import tr_mark
+from tfx_engine.techniques.aside import aside
 from tfx_engine.techniques.dispatch import kind_of
 from tfx_engine.techniques.kernel import Reach, Scoring, marked
 
@@ -61,7 +62,9 @@ class FlexAttention:
             return ""
         kind = (kind_of(q_BHTK, k_BGSK, v_BGSV, scoring), scoring.reach)
         if kind not in self._refusals:
-            self._refusals[kind] = flex_refusal(q_BHTK.device.type) or self._try(q_BHTK, k_BGSK, v_BGSV, scoring)
+            self._refusals[kind] = aside(
+                lambda: flex_refusal(q_BHTK.device.type) or self._try(q_BHTK, k_BGSK, v_BGSV, scoring)
+            )
         return self._refusals[kind]
 
     def _try(self, q_BHTK: Tensor, k_BGSK: Tensor, v_BGSV: Tensor, scoring: Scoring) -> str:
@@ -97,7 +100,9 @@ class FlexAttention:
         key = (reach, queries, keys, device)
         if key not in self._masks:
             rule = mask_rule(reach, keys - queries)
-            self._masks[key] = create_block_mask(rule, None, None, queries, keys, device=device)
+            self._masks[key] = aside(
+                lambda: create_block_mask(rule, None, None, queries, keys, device=device)
+            )
         return self._masks[key]
 
 

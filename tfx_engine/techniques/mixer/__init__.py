@@ -10,12 +10,14 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from tfx_engine.protocol.cards import Rule, load_catalogue
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
+from tfx_engine.techniques.aside import uncounted
 from tfx_engine.techniques.context import AttentionContext
 from tfx_engine.techniques.costs import Linear, Work, bias_of
 from tfx_engine.techniques.counts import WITHIN_ATTENTION
@@ -43,7 +45,14 @@ class Recurrent(nn.Module):
 
     def forward(self, x_BTD: Tensor, context: AttentionContext) -> Tensor:
         """From an empty state, through all tokens."""
-        return self.output(self.cell(x_BTD)[0])
+        return self.output(self._states(x_BTD))
+
+    def _states(self, x_BTD: Tensor) -> Tensor:
+        """Torch writes over the products in it without a word, so none of them may be kept for a second run."""
+        if torch.compiler.is_compiling():
+            return self.cell(x_BTD)[0]
+        with uncounted():
+            return self.cell(x_BTD)[0]
 
 
 def check(options: RecurrentOptions, config: Config) -> Iterator[Problem]:
@@ -68,8 +77,8 @@ def work(gates: int, options: Any, config: Config) -> Work:
     """`gates` matrices from the input and as many from the state, then the output projection."""
     d, bias = config.model.width, bias_of(options.bias, config)
     return Work((
-        Linear("input", d, gates * d, bias, adaptable=False),
-        Linear("recurrent", d, gates * d, bias, source="input", adaptable=False),
+        Linear("input", d, gates * d, bias, adaptable=False, fused=True),
+        Linear("recurrent", d, gates * d, bias, source="input", adaptable=False, fused=True),
         Linear("output", d, d, bias, source="recurrent"),
     ))  # fmt: skip
 

@@ -26,16 +26,19 @@ Paper: Hochreiter, Schmidhuber, "Long Short-Term Memory" (1997), Neural Computat
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
+from tfx_engine.protocol.problems import Problem
+from tfx_engine.techniques import mixer
 from tfx_engine.techniques.context import AttentionContext
 from tfx_engine.techniques.costs import bias_of
-from tfx_engine.techniques.mixer import CAUSAL, Recurrent, RecurrentOptions, begin_at_zero, check, work
+from tfx_engine.techniques.devices import device_kind
+from tfx_engine.techniques.mixer import CAUSAL, Recurrent, RecurrentOptions, begin_at_zero, work
 from tfx_engine.techniques.technique import Technique
 
 
@@ -48,6 +51,31 @@ class LstmCell(nn.LSTM):
         if name == "bias_ih_l0":
             parameter[self.hidden_size : 2 * self.hidden_size] = 1.0
         return found
+
+
+def check(options: RecurrentOptions, config: Config) -> Iterator[Problem]:
+    """Say what does nothing here, and refuse a number format for which torch's layer is not made."""
+    yield from mixer.check(options, config)
+    if device_kind(config) == "cpu" and not _runs(config):
+        yield Problem(
+            code="not-on-this-device", path="techniques.precision.use", args={"precision": config.use("precision")},
+            template="is {precision!r}, in which torch has no LSTM on this CPU.",
+            hint_template="Choose float32 or bfloat16_autocast, or 'gru' in mixer.",
+        )
+
+
+def _runs(config: Config) -> bool:
+    """Whether a layer runs on this CPU in the configuration's precision: its fused form knows what the CPU can do."""
+    from tfx_engine.techniques.catalogue import technique_for  # which loads the techniques, and they this
+
+    technique, chosen = technique_for("precision", config.techniques["precision"])
+    precision = technique.build(chosen, config)
+    try:
+        with precision.context("cpu"):
+            nn.LSTM(2, 2, dtype=precision.dtype)(torch.zeros(1, 1, 2, dtype=precision.dtype))
+    except RuntimeError:
+        return False
+    return True
 
 
 def build(options: RecurrentOptions, config: Config, make_attention: Callable[[], nn.Module]) -> nn.Module:

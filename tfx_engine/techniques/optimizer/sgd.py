@@ -29,7 +29,8 @@ for Attention Models?" (2019), arXiv:1912.03194.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -70,10 +71,28 @@ def check(options: Options, config: Config) -> Iterator[Problem]:
         )
 
 
+class Sgd(torch.optim.SGD):
+    """Torch's, with a momentum that begins at zero.
+
+    Torch's fused kernel leaves it unwritten where loss scaling skips the first step, and the next one reads it.
+    """
+
+    implementation = "SGD"
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One step."""
+        for group in self.param_groups:
+            for parameter in group["params"] if group["momentum"] else ():
+                if parameter.grad is not None and "momentum_buffer" not in self.state[parameter]:
+                    self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        return super().step(closure)
+
+
 def build(options: Options, named: Named, rate: Rate = same_rate) -> torch.optim.Optimizer:
     """The optimiser over the trainable ones of these parameters."""
     groups = decay_groups(named, options.learning_rate, options.weight_decay, rate)
-    return torch.optim.SGD(
+    return Sgd(
         groups, lr=options.learning_rate, momentum=options.momentum, nesterov=options.nesterov,
         fused=fused_where_possible(groups),
     )

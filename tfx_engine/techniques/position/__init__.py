@@ -11,6 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from tfx_engine.techniques.aside import aside
+
 
 class Position(nn.Module):
     """Three places where order can come in; a technique overrides the one that it uses."""
@@ -70,5 +72,5 @@ class Tables:
         if len(self._kept) >= self._most:
             self._kept.clear()
         with torch.inference_mode(False):  # else no gradient could ever pass it
-            table = self._kept[key] = make().to(device=key[0], dtype=key[1])
+            table = self._kept[key] = aside(lambda: make().to(device=key[0], dtype=key[1]))
         return table

@@ -61,8 +61,9 @@ class CosineNorm(nn.Module):
 
     def forward(self, q_BHTK: Tensor, k_BGTK: Tensor) -> tuple[Tensor, Tensor]:
         """Both normed, so that their product times 1 / sqrt(K) is g times the cosine."""
-        q_BHTK = F.normalize(q_BHTK, dim=-1, eps=SMALLEST) * (self.scale * self.undone)
-        return q_BHTK, F.normalize(k_BGTK, dim=-1, eps=SMALLEST)
+        smallest = max(SMALLEST, torch.finfo(q_BHTK.dtype).tiny)  # in float16 the one above would be 0, and 0 / 0
+        q_BHTK = F.normalize(q_BHTK, dim=-1, eps=smallest) * (self.scale * self.undone)
+        return q_BHTK, F.normalize(k_BGTK, dim=-1, eps=smallest)
 
     def initialise_parameter(self, name: str, parameter: Tensor, generator: torch.Generator) -> bool:
         """The scale begins as the options say."""

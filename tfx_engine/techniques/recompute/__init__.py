@@ -11,8 +11,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 from torch.profiler import record_function
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
 
+from tfx_engine.techniques.aside import is_aside
 from tfx_engine.techniques.context import AttentionContext
 
 RECOMPUTE_MARK = "tfx:recompute"  # brackets every recomputation in a profiler's trace
@@ -48,8 +50,27 @@ def _contexts(kept: tuple[Any, ...]) -> tuple[AbstractContextManager[Any], Abstr
     """What is put around a block when it runs first, and when it runs again."""
     if not kept:
         return contextlib.nullcontext(), _marked(contextlib.nullcontext())
-    first, again = create_selective_checkpoint_contexts(list(kept))
+    first, again = (_Selective(mode) for mode in create_selective_checkpoint_contexts(list(kept)))
     return first, _marked(again)
+
+
+class _Selective(TorchDispatchMode):
+    """One of torch's two contexts, which does not see what is done aside."""
+
+    def __init__(self, mode: Any) -> None:
+        super().__init__()
+        self.mode = mode
+
+    @classmethod
+    def ignore_compile_internals(cls) -> bool:
+        """As torch's own: what a compiler does within is not looked at."""
+        return True
+
+    def __torch_dispatch__(self, operator: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """What torch's context makes of an operation, or the operation itself."""
+        if is_aside():
+            return operator(*args, **(kwargs or {}))
+        return self.mode.__torch_dispatch__(operator, types, args, kwargs)
 
 
 def marked() -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:

@@ -130,7 +130,7 @@ def again(options: Options, config: Config, block: Work) -> int:
     names = {name.partition(".")[0] for name in _listed(options)}
 
     def runs_again(linear: Linear) -> bool:
-        return ("addmm" if linear.bias else "mm") not in names
+        return linear.fused or ("addmm" if linear.bias else "mm") not in names
 
     blocks = -(-config.model.layers // options.every)
     linears = block.linears if block.keeps_after else block.linears[:-1]
