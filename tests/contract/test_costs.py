@@ -12,11 +12,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.contract.variants import sizes_for, variants
-from tests.helpers.tiny import loss_of, task_for, tiny_config
+from tests.helpers.tiny import counted_parameters, loss_of, task_for, tiny_config
 from tfx_engine.estimate import Flops, Parameters, count_parameters, flops_per_token
 from tfx_engine.model.assemble import assemble
 from tfx_engine.protocol.config import Config
-from tfx_engine.techniques.adapter import count_numbers
 from tfx_engine.techniques.catalogue import discover
 from tfx_engine.techniques.costs import Linear
 from tfx_engine.techniques.lowrank import LowRankOptions, beside
@@ -56,11 +55,6 @@ def random_attention(seed: int) -> Config:
         "adapter": pick(["none", {"use": "lora", "targets": pick([["query"], ["value", "feedforward"], ["output"]])}]),
     }
     return tiny_config(techniques, model={"heads": 4, "layers": pick([1, 2]), "bias": pick([True, False])})
-
-
-def counted_parameters(config: Config) -> Parameters:
-    model = assemble(config, "meta")
-    return Parameters(total=count_numbers(model), trainable=count_numbers(model, trained_only=True))
 
 
 @pytest.mark.parametrize("draw", [random_config, random_attention])
@@ -125,6 +119,17 @@ def test_flops_with_an_adapter_are_those_that_torch_counts(adapter: dict[str, An
     expected = flops_per_token(config)
     assert forward.get_total_flops() - norms == expected.forward * tokens_BT.numel()
     assert whole.get_total_flops() - norms == expected.hardware * tokens_BT.numel()
+    assert count_parameters(config) == counted_parameters(config)
+
+
+@pytest.mark.parametrize("train", [["head"], ["embedding"], ["biases"], ["head", "embedding", "biases"]], ids=str)
+@pytest.mark.parametrize("techniques", [
+    {"head": "multi_token"}, {"head": {"use": "multi_token", "shared": False}},
+    {"head": {"use": "multi_token", "tied": False}}, {"head": {"use": "tied", "transform": True}},
+    {"mixer": "gru"}, {"mixer": "lstm"},
+], ids=str)  # fmt: skip
+def test_what_freezing_leaves_is_counted(techniques: dict[str, Any], train: list[str]) -> None:
+    config = tiny_config({**techniques, "adapter": {"use": "freeze", "train": train, "blocks": "all"}})
     assert count_parameters(config) == counted_parameters(config)
 
 

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tfx_engine.model.assemble import make_optimizer, make_precision, make_schedule
+from tfx_engine.estimate.parameters import Parameters
+from tfx_engine.model.assemble import assemble, make_optimizer, make_precision, make_schedule
 from tfx_engine.model.transformer import Transformer
 from tfx_engine.protocol.config import Config, parse_config
 from tfx_engine.protocol.tasks import TASKS
+from tfx_engine.techniques.adapter import count_numbers
 from tfx_engine.techniques.catalogue import discover
 from tfx_engine.techniques.slots import SLOTS
 
@@ -74,6 +76,12 @@ def train(model: Transformer, config: Config, batches: list[tuple[Tensor, Tensor
         optimizer.step()
         losses.append(loss.item())
     return losses
+
+
+def counted_parameters(config: Config) -> Parameters:
+    """What the closed form should say: the parameters of the model itself."""
+    model = assemble(config, "meta")
+    return Parameters(total=count_numbers(model), trainable=count_numbers(model, trained_only=True))
 
 
 def gradients(model: torch.nn.Module) -> dict[str, Tensor]:

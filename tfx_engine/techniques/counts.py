@@ -61,6 +61,12 @@ def norm_count(config: Config) -> int:
     return config.model.layers * placement.norms_per_block + outside
 
 
+def is_tied(config: Config) -> bool:
+    """Whether the head's table is the embedding's."""
+    technique, options = next((t, o) for t, o in chosen(config) if t.slot == "head")
+    return next((x.shared for x in technique.work(options, config).linears if x.name == "head"), False)
+
+
 def connection_count(config: Config) -> int:
     """How many residual connections a model has."""
     return config.model.layers * len(placement_of(config).branches)

@@ -35,7 +35,7 @@ from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.adapter import Adapter
 from tfx_engine.techniques.costs import OUTSIDE, Work
-from tfx_engine.techniques.counts import chosen, norm_count, parameters_of, placement_of
+from tfx_engine.techniques.counts import chosen, is_tied, norm_count, parameters_of, placement_of
 from tfx_engine.techniques.technique import Technique
 
 KINDS = ("embedding", "attention", "feedforward", "norms", "biases", "residual", "head")
@@ -111,7 +111,8 @@ def kinds_of(name: str) -> tuple[set[str], int]:
     if not kind and any(part.endswith("norm") for part in parts):
         kind = "norms"
     kind = kind or {"embedding": "embedding", "position": "embedding", "head": "head"}.get(parts[0], "residual")
-    return {kind, "biases"} if parts[-1] == "bias" and kind in _WITH_BIASES else {kind}, layer
+    is_bias = parts[-1] == "bias" or parts[-1].startswith("bias_")  # as torch's recurrent layers call theirs
+    return {kind, "biases"} if is_bias and kind in _WITH_BIASES else {kind}, layer
 
 
 def build(options: Options, config: Config) -> Adapter:
@@ -155,8 +156,8 @@ def _trained_of(technique: Technique, own: Any, options: Options, config: Config
             return brought * blocks // layers
         biases = sum(x.copies * x.outputs for x in technique.work(own, config).linears if x.bias)
         return blocks * biases if "biases" in options.train and kind in _WITH_BIASES else 0
-    if slot == "head" and "head" in options.train and "embedding" not in options.train:
-        return brought + sum(linear.weights for linear in technique.work(own, config).linears if linear.shared)
+    if slot == "head" and "head" in options.train and "embedding" not in options.train and is_tied(config):
+        return brought + config.vocab * config.model.width
     return brought if kind in options.train else 0
 
 
@@ -174,7 +175,7 @@ def adapts(options: Options, config: Config, layer: int, work: Work) -> Work:
     kind, layers = _KIND_OF_SLOT.get(work.slot, ""), config.model.layers
     technique, own = next(((t, o) for t, o in chosen(config) if t.slot == work.slot), (None, None))
     trained = options.trains(kind, layer, layers)
-    if work.slot in ("head", "embedding") and config.use("head") == "tied":
+    if work.slot in ("head", "embedding") and is_tied(config):
         trained = "head" in options.train or "embedding" in options.train
     biases = options.trains("biases", layer, layers) and kind in _WITH_BIASES
     linears = tuple(dataclasses.replace(x, trained=trained, tuned=biases and x.bias) for x in work.linears)

@@ -45,7 +45,7 @@ class Options:
     """What can be chosen."""
 
     epsilon: float = option(
-        1e-6, kind="float", label="epsilon", low=0.0, high=1.0,
+        1e-6, kind="float", label="epsilon", low=1e-12, high=1.0,
         help="Added to the mean square, so that nothing is divided by zero.",
     )
 
