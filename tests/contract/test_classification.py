@@ -11,7 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 import tfx_engine.api as tfx
-from tests.contract.harness import check, normal, randomised
+from tests.contract.comparing import check, normal, randomised
 from tests.helpers.tiny import tiny_config
 from tests.helpers.training import small_setup
 from tfx_engine.estimate import count_parameters, flops_per_token

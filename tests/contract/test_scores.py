@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.contract.harness import randomised
+from tests.contract.comparing import randomised
 from tests.helpers.tiny import tiny_config
 from tfx_engine.model.assemble import assemble
 from tfx_engine.model.transformer import Transformer

@@ -9,7 +9,7 @@ the error of one step is not that of the next.
 Formula: AdamW's, with m and v replaced by q(m) and q(v) between steps; for x in a block with s = max |x|
     q(x) = s · (the nearest to x / s of the 256 steps)
 
-What it costs: 2 bytes and a 64th per weight instead of 8. Small tensors (below 4096 numbers), embedding, positions and
+What it costs: 2 bytes and a 32nd per weight instead of 8. Small tensors (below 4096 numbers), embedding, positions and
 head keep 32-bit states: they are few or, as the embedding of rare tokens, spoilt by sharing a block's scale. Time: the
 states are unpacked and packed again; fast where that is one kernel, slower in plain torch operations.
 
