@@ -99,6 +99,18 @@ def test_freezing_what_is_not_there_is_refused() -> None:
     assert (problem.code, problem.level) == ("nothing-trained", "error")
 
 
+@pytest.mark.parametrize("use", ["lora", "dora", "qlora"])
+def test_a_begins_uniform_within_the_root_of_its_inputs_and_b_at_zero(use: str) -> None:
+    model = assemble(adapted(use, model={"width": 128}, rank=32), "cpu")
+    for name, weight in model.named_parameters():
+        if name.endswith("adapter_A"):
+            bound = weight.shape[1] ** -0.5  # as torch's and PEFT's Kaiming uniform with a = sqrt(5)
+            assert 0.95 * bound < weight.abs().max() <= bound
+            assert weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.05)
+        elif name.endswith("adapter_B"):
+            assert not weight.any()
+
+
 def test_b_learns_at_the_rate_of_lora_plus() -> None:
     config = adapted("lora", b_rate=16.0)
     optimizer = make_optimizer(config, assemble(config, "cpu"))

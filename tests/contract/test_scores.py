@@ -102,9 +102,10 @@ def eager_weights(q: Tensor, k: Tensor, v: Tensor, scoring: Scoring) -> Tensor:
 
 @every_attention
 @pytest.mark.parametrize("mask", ["causal", "bidirectional"])
+@pytest.mark.parametrize("size", [3, SIZES["context"] - 1])  # the largest that hides anything
 @torch.no_grad()
-def test_a_window_hides_what_is_farther_and_nothing_else(attention: str, mask: str) -> None:
-    techniques = {"attention": ATTENTIONS[attention], "window": {"use": "sliding", "size": 3}, "mask": mask,
+def test_a_window_hides_what_is_farther_and_nothing_else(attention: str, mask: str, size: int) -> None:
+    techniques = {"attention": ATTENTIONS[attention], "window": {"use": "sliding", "size": size}, "mask": mask,
                   "position": "rotary"}  # fmt: skip
     config = tiny_config(techniques, model=SIZES, data={"task": "recall"})
     model = randomised(assemble(config, "cpu", torch.float64))
@@ -113,8 +114,8 @@ def test_a_window_hides_what_is_farther_and_nothing_else(attention: str, mask: s
         other_BT = tokens_BT.clone()
         other_BT[:, changed] = (other_BT[:, changed] + 1) % 11
         moved_T = (model(tokens_BT) != model(other_BT)).any(dim=2).all(dim=0)
-        first = changed if mask == "causal" else max(0, changed - 2)
-        assert torch.nonzero(moved_T).flatten().tolist() == list(range(first, min(changed + 3, SIZES["context"])))
+        first = changed if mask == "causal" else max(0, changed - size + 1)
+        assert torch.nonzero(moved_T).flatten().tolist() == list(range(first, min(changed + size, SIZES["context"])))
 
 
 @pytest.mark.parametrize("techniques", [
