@@ -12,7 +12,9 @@ Exit codes: 0 done, 1 a run failed, 2 the request was wrong, 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -131,10 +133,13 @@ def _estimate(arguments: argparse.Namespace) -> int:
 
 
 def _own(arguments: argparse.Namespace) -> int:
+    from tfx_engine.protocol.launch import end_with_parent
     from tfx_engine.techniques.own import write_own_catalogue
 
+    end_with_parent(getattr(signal, "SIGKILL", signal.SIGTERM))  # somebody's file may never end, nor heed another
     try:
-        found = write_own_catalogue()
+        with contextlib.redirect_stdout(sys.stderr):  # what somebody's file prints is no answer of ours
+            found = write_own_catalogue()
     except OSError as error:
         print(f"The catalogue cannot be written: {error}", file=sys.stderr)
         return FAILED

@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
 from tests.contract.harness import HARNESS
 from tests.helpers.tiny import tiny_config
+from tfx_engine.client.own import write_down
 from tfx_engine.estimate import count_parameters
 from tfx_engine.model.assemble import assemble
 from tfx_engine.model.validate import validate
@@ -210,3 +213,33 @@ def test_an_own_module_that_does_not_fit_is_refused_in_words(folder: Path, slot:
     (folder / "faulty_of.py").write_text(MODULE, encoding="utf-8")
     trust(folder)
     assert words in problem_of(slot, module)
+
+
+def test_what_a_file_prints_is_no_part_of_the_answer(folder: Path) -> None:
+    (folder / "sine.py").write_text(example() + "print('hello', end='')\n", encoding="utf-8")
+    save_trusted(Trusted((str(folder),)))
+    found = write_down()
+    assert [own.name for own in found.techniques] == ["sine"] and found.faults == ()
+
+
+def test_a_file_that_never_ends_ends_with_whoever_waits_for_it(folder: Path) -> None:
+    pid = folder / "pid"
+    (folder / "sine.py").write_text(
+        "import os, pathlib, signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        f"pathlib.Path({str(pid)!r}).write_text(str(os.getpid()))\ntime.sleep(600)\n", encoding="utf-8")
+    save_trusted(Trusted((str(folder),)))
+    code = "from tfx_engine.client.own import write_down; write_down()"
+    waiting = subprocess.Popen([sys.executable, "-c", code])
+    try:
+        until(lambda: pid.exists() and pid.read_text(), "the file runs")
+    finally:
+        waiting.kill()
+        waiting.wait()
+    until(lambda: not psutil.pid_exists(int(pid.read_text())), "it is gone")
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, f"not within a minute: {what}"
+        time.sleep(0.05)

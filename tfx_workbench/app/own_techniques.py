@@ -69,6 +69,7 @@ class OwnTechniques(QObject):
         except OSError as error:
             self._say(self.tr("The list of own techniques cannot be kept: {error}.").format(error=error.strerror))
             return
+        self._give_up()
         if trusted:
             self.look()
         else:
@@ -78,9 +79,7 @@ class OwnTechniques(QObject):
 
     def look(self) -> None:
         """Start a process that loads what is trusted and writes down what it is; the window goes on meanwhile."""
-        if self._process is not None:
-            self._process.finished.disconnect()
-            self._process.kill()
+        self._give_up()
         program, *arguments = module_argv("tfx_engine")
         process = self._process = QProcess(self)
         environment = QProcessEnvironment()
@@ -91,6 +90,13 @@ class OwnTechniques(QObject):
         process.errorOccurred.connect(self._failed)
         process.start(program, [*arguments, "own", "--json"])
         self.changed.emit()
+
+    def _give_up(self) -> None:
+        """What is looked at no more may hang in somebody's code."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.finished.disconnect()
+            process.kill()
 
     def _failed(self, error: QProcess.ProcessError) -> None:
         if error == QProcess.ProcessError.FailedToStart:
