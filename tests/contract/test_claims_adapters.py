@@ -111,6 +111,22 @@ def test_a_begins_uniform_within_the_root_of_its_inputs_and_b_at_zero(use: str) 
             assert not weight.any()
 
 
+@pytest.mark.parametrize("use", ["lora", "dora", "qlora"])
+def test_dropout_falls_on_the_detour_in_training_alone_and_leaves_the_mean(use: str) -> None:
+    dropping, plain = (
+        assemble(adapted(use, model={"width": 64}, dropout=p), "cpu").blocks[0].feedforward.up for p in (0.5, 0.0)
+    )
+    x = torch.rand(64, generator=torch.Generator().manual_seed(0)).expand(4000, -1)
+    with torch.no_grad():
+        for layer in (dropping, plain):
+            layer.adapter_A.fill_(0.1), layer.adapter_B.fill_(0.5)
+        assert torch.equal(dropping.eval()(x), plain.eval()(x))
+        torch.manual_seed(0)
+        change = dropping.train()(x) - plain(x)
+    assert (change.std(dim=0) > 0).all(), "each token drops others"
+    assert (change.mean(dim=0).abs() < 5 * change.std(dim=0) / 4000**0.5).all(), "in the mean it is the whole detour"
+
+
 def test_b_learns_at_the_rate_of_lora_plus() -> None:
     config = adapted("lora", b_rate=16.0)
     optimizer = make_optimizer(config, assemble(config, "cpu"))

@@ -91,6 +91,22 @@ def test_an_auxiliary_loss_is_part_of_what_is_trained_and_not_of_what_is_shown()
     assert not torch.allclose(without[router], balanced[router])
 
 
+def test_in_pieces_the_auxiliary_loss_counts_as_the_mean_over_the_pieces() -> None:
+    found = []
+    for more in ({}, {"accumulation": {"use": "micro_batches", "pieces": 2}}):
+        setup = set_up(experts_config(more, balance_loss=10.0, z_loss=1.0), torch.device("cpu"))
+        half, model, taken = setup.task.batch(0), setup.training.model, {}
+
+        def take(taken: dict[str, Tensor] = taken, model: torch.nn.Module = model) -> None:
+            taken.update(gradients(model))
+
+        alike = tuple(torch.cat([x, x]) for x in half)  # so that each piece is as the whole batch
+        train_step(setup.training, alike, 0, on_gradients=take)
+        found.append(taken)
+    for name, gradient in found[0].items():
+        torch.testing.assert_close(found[1][name], gradient, rtol=1e-4, atol=1e-5, msg=name)
+
+
 @pytest.mark.parametrize("recompute", ["none", "every_block"])
 def test_a_bias_evens_out_the_choice_without_any_loss(recompute: str) -> None:
     options = {"experts": 4, "top_k": 1, "balance_loss": 0.0, "z_loss": 0.0, "balance_rate": 0.02}
