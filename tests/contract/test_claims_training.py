@@ -157,6 +157,23 @@ def test_moving_weights_within_the_backward_pass_keeps_few_gradients_at_a_time(o
     assert setup.training.optimizer.watchers == []
 
 
+@pytest.mark.parametrize("precision", ["float32", "float16_autocast"])  # whose gradients are scaled before
+def test_gradients_are_measured_then_clipped_and_then_move_the_weights(precision: str) -> None:
+    clip = {"use": "norm", "maximum": 1e-3}
+    descent = {"use": "sgd", "momentum": 0.0, "learning_rate": 1.0}
+    setup = small_setup({"clip": clip, "optimizer": descent, "precision": precision})
+    model, measured = setup.training.model, []
+    before = [p.detach().clone() for p in model.parameters()]
+
+    def measure() -> None:
+        measured.extend(p.grad.norm() for p in model.parameters() if p.grad is not None)
+
+    train_step(setup.training, setup.task.batch(0), 0, on_gradients=measure)
+    moved = torch.stack([(p.detach() - b).norm() for p, b in zip(model.parameters(), before, strict=True)]).norm()
+    assert 0.1 < torch.stack(measured).norm() < 100
+    assert moved.item() == pytest.approx(1e-3, rel=0.01)
+
+
 def test_an_update_within_the_backward_pass_refuses_what_needs_all_gradients_at_once() -> None:
     wanted = {"update": "in_backward", "clip": "norm", "accumulation": "micro_batches"}
     _, problems = parse_config({"techniques": wanted})

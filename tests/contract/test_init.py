@@ -110,3 +110,41 @@ def test_mup_is_refused_with_descent_and_warns_of_optimizers_with_rules_of_their
     assert not own["adamw"] and not own["lion"]
     assert errors_among(own["sgd"]) and "adamw" in own["sgd"][0].hint
     assert all(own[name] and not errors_among(own[name]) for name in ("muon", "adafactor"))
+
+
+WIDE = {"width": 100, "heads": 64, "head_width": 4}
+
+
+@pytest.mark.parametrize(("techniques", "ending", "mean", "deviation"), [
+    ({"norm": {"use": "dynamic_tanh", "alpha0": 2.0}}, "norm.alpha", 2.0, 0.0),
+    ({"residual": {"use": "layer_scale", "initial": 0.3}}, "residual.scale", 0.3, 0.0),
+    ({"residual": "rezero"}, "residual.scale", 0.0, 0.0),
+    ({"residual": "hyper_connections"}, "write", 1.0, 0.0), ({"residual": "hyper_connections"}, "dynamic", 0.0, 0.0),
+    ({"residual": "hyper_connections"}, "mix_scale", 0.01, 0.0),
+    ({"adapter": "prefix"}, "adapter_keys", 0.0, 0.02), ({"adapter": "prefix"}, "adapter_values", 0.0, 0.02),
+    ({"adapter": "ia3"}, "adapter_scale", 1.0, 0.0),
+    ({"sink": "learned"}, "logit_H", 0.0, 0.0),
+    ({"qk_norm": "l2"}, "qk_norm.scale", math.log2(9 * 9 - 9), 0.0),
+    ({"mixer": "lstm"}, "cell.bias_hh_l0", 0.0, 0.0), ({"mixer": "gru"}, "cell.bias_ih_l0", 0.0, 0.0),
+    ({"position": "t5_bias"}, "position.weight", 0.0, 100**-0.5),
+    ({"attention": "differential"}, "lambda_key_1", 0.0, 0.1),
+    ({"head": "multi_token"}, "turn.weight", 0.0, 0.0),
+], ids=lambda value: str(value))  # fmt: skip
+def test_what_a_technique_brings_begins_as_its_page_says(
+    techniques: dict[str, Any], ending: str, mean: float, deviation: float
+) -> None:
+    sizes = {**WIDE, "head_width": 400, "heads": 2} if "differential" in techniques.values() else WIDE
+    model = assemble(tiny_config(techniques, model=sizes), "cpu")
+    found = [p for name, p in model.named_parameters() if name.endswith(ending)]
+    assert found
+    for parameter in found:
+        if deviation == 0:
+            torch.testing.assert_close(parameter.detach(), torch.full_like(parameter, mean))
+        else:
+            assert parameter.std().item() == pytest.approx(deviation, rel=0.15)
+            assert abs(parameter.mean().item()) < 0.2 * deviation
+
+
+def test_the_forget_gate_of_an_lstm_begins_open() -> None:
+    bias = assemble(tiny_config({"mixer": "lstm"}), "cpu").blocks[0].attention.cell.bias_ih_l0
+    assert bias.view(4, -1).tolist() == [[0.0] * 7, [1.0] * 7, [0.0] * 7, [0.0] * 7]
