@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from tfx_engine.model.assemble import assemble
 from tfx_engine.model.validate import validate
 from tfx_engine.protocol.cards import built_in_catalogue, load_catalogue
 from tfx_engine.protocol.config import parse_config
-from tfx_engine.protocol.trust import Trusted, load_trusted, own_catalogue, save_trusted
+from tfx_engine.protocol.trust import Trusted, load_trusted, own_catalogue, save_trusted, technique_files
 from tfx_engine.techniques.catalogue import discover, in_use
 from tfx_engine.techniques.own import load_own, look_again, write_own_catalogue
 
@@ -101,9 +102,10 @@ def test_a_changed_file_is_loaded_anew_and_the_catalogue_is_known_to_be_old(fold
         ("def broken(:", "SyntaxError"),
         ("x = 1", "no TECHNIQUE"),
         ("raise RuntimeError('no luck')", "no luck"),
+        ("import sys\nsys.exit(3)", "SystemExit: 3"),
         (example().replace('slot="feedforward"', 'slot="colour"'), "no slot 'colour'"),
     ],
-    ids=["syntax", "nothing", "raises", "slot"],
+    ids=["syntax", "nothing", "raises", "leaves", "slot"],
 )
 def test_a_file_that_cannot_be_loaded_is_said_and_the_others_are_there(folder: Path, text: str, words: str) -> None:
     (folder / "bad.py").write_text(text, encoding="utf-8")
@@ -112,6 +114,13 @@ def test_a_file_that_cannot_be_loaded_is_said_and_the_others_are_there(folder: P
     (fault,) = found.faults
     assert "bad.py" in fault and words in fault
     assert found.catalogue.find("feedforward", "sine") is not None
+
+
+def test_only_files_are_looked_at(folder: Path) -> None:
+    os.mkfifo(folder / "pipe.py")
+    (folder / "folder.py").mkdir()
+    (folder / "zero.py").symlink_to("/dev/zero")
+    assert [path.name for path in technique_files(folder)] == ["sine.py"]
 
 
 def test_a_name_that_is_taken_is_refused(folder: Path) -> None:

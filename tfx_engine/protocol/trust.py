@@ -64,7 +64,9 @@ def save_trusted(trusted: Trusted) -> None:
 def technique_files(folder: str | Path) -> list[Path]:
     """The Python files of a trusted folder in the order of their names."""
     place = Path(folder)
-    return sorted(p for p in place.glob("*.py") if not p.name.startswith("_")) if place.is_dir() else []
+    if not place.is_dir():
+        return []
+    return sorted(p for p in place.glob("*.py") if not p.name.startswith("_") and p.is_file())  # no pipe, no device
 
 
 def stamp(trusted: Trusted) -> str:

@@ -64,7 +64,7 @@ def load_own() -> Loaded:
             technique = load()
             if (technique.slot, technique.name) in taken:
                 raise ValueError(f"the slot {technique.slot!r} has a technique {technique.name!r} already")
-        except Exception as error:  # anything may happen in somebody's file; the others are loaded nevertheless
+        except (Exception, SystemExit) as error:  # anything may happen in somebody's file; the others are loaded
             faults.append(f"{origin}: {type(error).__name__}: {error}")
             continue
         taken.add((technique.slot, technique.name))
