@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -31,6 +32,8 @@ def pytest_configure(config: pytest.Config) -> None:
         (HOME / folder).mkdir(mode=0o700, exist_ok=True)
         os.environ[variable] = str(HOME / folder)
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job: Ctrl-C would reach no command
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.setdefault("PYTHONFAULTHANDLER", "1")
 
 
