@@ -15,6 +15,7 @@ import msgspec
 
 from tfx_engine.protocol.cards import Catalogue, resource
 
+ENTRY_POINTS = "tfx.techniques"  # the group through which packages add techniques
 _LIST, _CATALOGUE = "trusted.json", "own_catalogue.json"
 
 

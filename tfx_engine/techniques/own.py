@@ -19,6 +19,7 @@ import msgspec
 
 from tfx_engine.protocol.cards import Catalogue
 from tfx_engine.protocol.trust import (
+    ENTRY_POINTS,
     OwnCatalogue,
     Trusted,
     load_trusted,
@@ -30,7 +31,6 @@ from tfx_engine.techniques.catalogue import discover, in_order, in_use
 from tfx_engine.techniques.slots import SLOTS
 from tfx_engine.techniques.technique import Technique
 
-ENTRY_POINTS = "tfx.techniques"  # the group through which packages add techniques
 _PACKAGE = "tfx_own"  # of the modules that files become: no file of theirs takes another module's place
 
 

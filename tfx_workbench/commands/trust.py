@@ -12,10 +12,8 @@ import msgspec
 from tfx_engine.client.own import OwnFound, is_written_down, write_down
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem
-from tfx_engine.protocol.trust import Trusted, load_trusted, save_trusted, technique_files
+from tfx_engine.protocol.trust import ENTRY_POINTS, Trusted, load_trusted, save_trusted, technique_files
 from tfx_workbench.commands.output import DONE, FAILED, emit, say
-
-ENTRY_POINTS = "tfx.techniques"
 
 
 def trust(args: argparse.Namespace) -> int:
