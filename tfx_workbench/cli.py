@@ -102,6 +102,8 @@ def _refuse_missing_files(files: Sequence[str]) -> None:
 def _open_window(args: argparse.Namespace) -> int:
     if args.headless:
         os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    # PySide6 reads the source of whatever is imported after it, so what has nothing to do with Qt comes first.
+    importlib.import_module("tfx_engine.runfile.reader")
     try:
         from tfx_workbench.app.main import main as open_window
     except ImportError as error:

@@ -60,6 +60,7 @@ def test_what_cannot_be_imported_is_said_and_changes_nothing(tmp_path: Path) -> 
 
 def test_the_presets_of_published_models_stand_under_their_families(tmp_path: Path) -> None:
     with window(tmp_path) as made:
+        made.top.preset_menu.aboutToShow.emit()
         menus = {action.text(): action.menu() for action in made.top.preset_menu.actions() if action.menu()}
         gpt2 = next(action for action in menus["GPT"].actions() if action.text() == "GPT-2 124M")
         assert "124,439,808" in gpt2.toolTip()

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal
 
-from tfx_engine.pretrained.importing import Imported, import_config, import_weights
 from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_workbench.widgets.message_bar import INFO, WARNING
 from tfx_workbench.widgets.words import problem_words
 
 if TYPE_CHECKING:
+    from tfx_engine.pretrained.importing import Imported
     from tfx_workbench.app.window import MainWindow
 
 _FOLDER = "imported"  # in the library: the weights of imported models
@@ -45,6 +45,9 @@ class ModelImport(QObject):
         self._thread.start()
 
     def _work(self, file: Path, store: Path) -> None:
+        # Only now: nobody who does not import a model should wait for it.
+        from tfx_engine.pretrained.importing import import_config, import_weights
+
         try:
             imported = import_config(file)
             lost, data = list(imported.lost), dict(imported.data)

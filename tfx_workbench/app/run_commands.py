@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -34,7 +35,7 @@ class RunCommands(QObject):
         self.ask_import = self._dialogs.ask_import
         self.show_help, self.show_settings = self._dialogs.show_help, self._dialogs.show_settings
         self.show_messages = self._dialogs.show_messages
-        self.presets: list[Preset] = []
+        window.top.preset_menu.aboutToShow.connect(self._fill_presets)
         table, runs = window.table, window.session.runs
         table.ticked.connect(runs.tick)
         table.renamed.connect(window.session.rename)
@@ -49,11 +50,15 @@ class RunCommands(QObject):
 
     # ------------------------------------------------------------------ presets
 
-    def fill_presets(self) -> None:
-        """Read the presets and put them into the menu."""
-        self.presets = load_presets()
+    @functools.cached_property
+    def presets(self) -> list[Preset]:
+        """What the menu offers, read when it is first wanted."""
+        return load_presets()
+
+    def _fill_presets(self) -> None:
         menu = self._window.top.preset_menu
-        menu.clear()
+        if not menu.isEmpty():
+            return
         for preset in self.presets:
             if not preset.family:
                 self._add_preset(menu, preset)

@@ -52,11 +52,6 @@ class MainWindow(QMainWindow):
         self.setMinimumSize(_SMALLEST)
         self.setAcceptDrops(True)
         self.actions_ = Actions(self)
-        self.messages = MessageBar()
-        self.pane = ConfigPane(session.draft.catalogue)
-        self.area = DockArea()
-        self.runs_card = RunsCard()
-        self.table = self.runs_card.table
         self._lay_out()
         self.frames = Frames(self.area, session.runs.views, session.runs.hold, session.runs.release, self)
         self.commands = RunCommands(self)
@@ -80,38 +75,43 @@ class MainWindow(QMainWindow):
     # ------------------------------------------------------------------ building
 
     def _lay_out(self) -> None:
-        self.view_menu = ViewMenu(self)
-        self.top = TopBar(self.actions_.menu_bar(self.view_menu))
-        self._run_button = self.top.add_button(self.actions_.run, primary=True)
-        self.top.add_button(self.actions_.pause)
-        self.top.add_button(self.actions_.stop)
-        self.top.add_at_end(self.view_menu.theme_button)
-        self.rows = QSplitter(Qt.Orientation.Vertical)
-        self.rows.addWidget(self.area)
-        self.rows.addWidget(self.runs_card)
-        self._columns = QSplitter(Qt.Orientation.Horizontal)
-        self._columns.addWidget(self.pane)
-        self._columns.addWidget(self.rows)
+        """From the outside in: what is put into something later is styled once more, with all that is in it."""
+        self.whole = QWidget()
+        self.whole.setFocusPolicy(Qt.FocusPolicy.ClickFocus)  # nothing has the focus until somebody asks for it
+        self.setCentralWidget(self.whole)
+        column = QVBoxLayout(self.whole)
+        column.setContentsMargins(0, 0, 0, 4)
+        column.setSpacing(0)
+        column.addWidget(self._top_bar())
+        inner = QVBoxLayout()
+        inner.setContentsMargins(12, 0, 12, 0)
+        inner.setSpacing(4)
+        column.addLayout(inner, 1)
+        self._columns = QSplitter(Qt.Orientation.Horizontal, self.whole)
+        inner.addWidget(self._columns, 1)
+        self.pane = ConfigPane(self.session.draft.catalogue, self._columns)
+        self.pane.setMinimumWidth(264)
+        self.rows = QSplitter(Qt.Orientation.Vertical, self._columns)
+        self.area = DockArea(self.rows)
+        self.runs_card = RunsCard(self.rows)
+        self.table = self.runs_card.table
+        self.messages = MessageBar(self.whole)
+        inner.addWidget(self.messages)
         for splitter, stretch in ((self.rows, (1, 0)), (self._columns, (0, 1))):
             splitter.setHandleWidth(8)
             splitter.setChildrenCollapsible(False)
             for i, factor in enumerate(stretch):
                 splitter.setStretchFactor(i, factor)
-        self.pane.setMinimumWidth(264)
-        self.whole = QWidget()
-        column = QVBoxLayout(self.whole)
-        column.setContentsMargins(0, 0, 0, 4)
-        column.setSpacing(0)
-        column.addWidget(self.top)
-        inner = QVBoxLayout()
-        inner.setContentsMargins(12, 0, 12, 0)
-        inner.setSpacing(4)
-        inner.addWidget(self._columns, 1)
-        inner.addWidget(self.messages)
-        column.addLayout(inner, 1)
-        self.whole.setFocusPolicy(Qt.FocusPolicy.ClickFocus)  # nothing has the focus until somebody asks for it
-        self.setCentralWidget(self.whole)
         self.whole.setFocus()
+
+    def _top_bar(self) -> TopBar:
+        self.view_menu = ViewMenu(self)
+        self.top = TopBar(self.actions_.menu_bar(self.view_menu), self.whole)
+        self._run_button = self.top.add_button(self.actions_.run, primary=True)
+        self.top.add_button(self.actions_.pause)
+        self.top.add_button(self.actions_.stop)
+        self.top.add_at_end(self.view_menu.theme_button)
+        return self.top
 
     def _place(self) -> None:
         screen = QGuiApplication.primaryScreen().availableGeometry().size()
@@ -192,7 +192,6 @@ class MainWindow(QMainWindow):
             dock.panel.update_runs([], self.settings.panel_choices(name) or None)
         self.area.restore(self.settings.layout("docks"), self.settings.area_size)
         self.view_menu.fill()
-        self.commands.fill_presets()
         self.session.runs.restore(self.settings.ticked, self.settings.baseline)
         self.frames.start()
         self.session.start()
