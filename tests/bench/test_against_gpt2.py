@@ -9,8 +9,7 @@ import pytest
 import torch
 
 import tfx_engine.api as tfx
-from tests.bench.turns import in_turn, table
-from tfx_engine.data import make_task
+from tests.bench.turns import in_turn, others, table
 
 LIMIT = 1.0
 PAIRS = 40
@@ -29,19 +28,9 @@ def gpt2_step(config):
         bos_token_id=0, eos_token_id=0,
     )
     torch.manual_seed(0)
-    model, task = transformers.GPT2LMHeadModel(sizes).train(), make_task(config)
+    model = transformers.GPT2LMHeadModel(sizes).train()
     assert sum(p.numel() for p in model.parameters()) == tfx.estimate(config)["params"]["total"]
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
-
-    def step(index: int) -> None:
-        inputs, _ = task.batch(index)
-        loss = model(input_ids=inputs, labels=inputs).loss
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        loss.item()
-
-    return step
+    return others(config, model, lambda model, inputs: model(input_ids=inputs, labels=inputs).loss)
 
 
 @pytest.mark.filterwarnings("default")  # of another library

@@ -11,8 +11,7 @@ import pytest
 import torch
 
 import tfx_engine.api as tfx
-from tests.bench.turns import in_turn, table
-from tfx_engine.data import make_task
+from tests.bench.turns import in_turn, others, table
 
 LIMIT = 1.0
 PAIRS = 30
@@ -27,12 +26,16 @@ CONFIG = {
 }
 
 
+def _inner(config):
+    return config.techniques["feedforward"].options["width"]
+
+
 def of_transformers(config):
     transformers = pytest.importorskip("transformers", reason="the bench extra is not installed")
     m = config.model
     return transformers.LlamaForCausalLM(transformers.LlamaConfig(
         vocab_size=config.vocab, hidden_size=m.width, num_hidden_layers=m.layers, num_attention_heads=m.heads,
-        num_key_value_heads=4, intermediate_size=INNER, max_position_embeddings=m.context, rms_norm_eps=1e-5,
+        num_key_value_heads=4, intermediate_size=_inner(config), max_position_embeddings=m.context, rms_norm_eps=1e-5,
         bos_token_id=0, eos_token_id=0,
     ))
 
@@ -49,34 +52,24 @@ class OfXTransformers(torch.nn.Module):
             attn_layers=x_transformers.Decoder(
                 dim=m.width, depth=m.layers, heads=m.heads, attn_dim_head=m.width // m.heads, attn_kv_heads=4,
                 rotary_pos_emb=True, rotary_emb_dim=m.width // m.heads, use_rmsnorm=True, ff_glu=True, ff_swish=True,
-                ff_no_bias=True, ff_mult=INNER / m.width, attn_flash=True,
+                ff_no_bias=True, ff_mult=_inner(config) / m.width, attn_flash=True,
             ),
         )
 
-    def loss(self, inputs):
+    def forward(self, inputs):
         logits = self.model(inputs)
         return torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), inputs[:, 1:].flatten())
 
 
 def step_of(config, model, loss_of):
-    task, total = make_task(config), sum(p.numel() for p in model.parameters())
+    total = sum(p.numel() for p in model.parameters())
     assert abs(total / tfx.estimate(config)["params"]["total"] - 1) < 0.002  # x-transformers' gates have biases
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
-
-    def step(index: int) -> None:
-        inputs, _ = task.batch(index)
-        loss = loss_of(model, inputs)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        loss.item()
-
-    return step
+    return others(config, model, loss_of)
 
 
 THEIRS = {
     "transformers": (of_transformers, lambda model, inputs: model(input_ids=inputs, labels=inputs).loss),
-    "x-transformers": (OfXTransformers, lambda model, inputs: model.loss(inputs)),
+    "x-transformers": (OfXTransformers, lambda model, inputs: model(inputs)),
 }
 
 

@@ -12,11 +12,14 @@ from contextlib import closing
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
+from tfx_engine.data import make_task
 from tfx_engine.measure.clock import make_clock
 from tfx_engine.measure.device import DeviceSampler
 from tfx_engine.measure.memory import make_meter
 from tfx_engine.measure.memory_events import warm_up_profiler
+from tfx_engine.model.validate import pick_device
 from tfx_engine.protocol.config import Config
 from tfx_engine.runfile.create import create
 from tfx_engine.runfile.reader import RunReader
@@ -60,7 +63,7 @@ class Measured:
         self.path = new_run_path(store, config.name, datetime.datetime.now())
         create(self.path, config, "")
         warm_up_profiler()  # on the main thread, as a worker does
-        device = torch.device("cpu")
+        device = pick_device(config.run.device)
         self._control = TakingTurns()
         self._writer = RunWriter(self.path)
         recorder = RunRecorder(self._writer, lambda: None)
@@ -108,20 +111,45 @@ class Pair:
     theirs_cpu: float
 
 
+def others(
+    config: Config, model: nn.Module, loss_of: Callable[[nn.Module, Tensor], Tensor]
+) -> Callable[[int], None]:
+    """A bare training loop's step of somebody else's model: same device, batches, optimizer, precision and compiler."""
+    device, task = pick_device(config.run.device), make_task(config)
+    model = model.to(device)
+    forward = torch.compile(model) if config.techniques["compile"].use != "none" else model
+    is_low = config.techniques["precision"].use == "bfloat16_autocast"
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
+
+    def step(index: int) -> None:
+        inputs, _ = task.batch(index)
+        with torch.autocast(device.type, torch.bfloat16, enabled=is_low):
+            loss = loss_of(forward, inputs.to(device))
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        loss.item()
+
+    return step
+
+
 def in_turn(config: Config, store: Path, theirs: Callable[[int], None], count: int) -> list[Pair]:
     """`count` steps, ours with all its measuring, and theirs right after it, without memory probes and the first."""
     pairs: list[Pair] = []
+    settle = torch.cuda.synchronize if torch.cuda.is_available() else lambda: None
     with Measured(config, store) as measured:
         theirs(0)
         done = 0
         while len(pairs) < count:
             begun, begun_cpu = time.perf_counter(), time.process_time()
             step = measured.step()
+            settle()
             between, between_cpu = time.perf_counter(), time.process_time()
             if step == done:
                 continue  # a look at the controls without a step, between two phases
             done = step
             theirs(step)
+            settle()
             end, end_cpu = time.perf_counter(), time.process_time()
             pairs.append(Pair(step, 1000 * (between - begun), 1000 * (end - between),
                               1000 * (between_cpu - begun_cpu), 1000 * (end_cpu - between_cpu)))

@@ -44,14 +44,15 @@ def said(problems: tuple[Problem, ...]) -> None:
         assert problem.path and problem.message and "{" not in problem.sentence(), problem
 
 
-def trained(config: Config) -> None:
+def trained(config: Config, device: str = "cpu") -> None:
     """One step forward and backward: the loss is a number, and so is a gradient of everything that is trained."""
-    setup = set_up(config, torch.device("cpu"))
+    setup = set_up(config, torch.device(device))
     training, model = setup.training, setup.training.model
+    inputs, targets = setup.task.batch(0)
     found: dict[str, torch.Tensor] = {}
     hooks = [p.register_hook(lambda g, name=name: found.__setitem__(name, g.detach().clone()))
              for name, p in model.named_parameters() if p.requires_grad]  # fmt: skip
-    loss = train_step(training, setup.task.batch(0), 0)
+    loss = train_step(training, (inputs.to(device), targets.to(device)), 0)
     for hook in hooks:
         hook.remove()
     assert loss.isfinite(), "the loss is not a number"

@@ -38,7 +38,7 @@ def test_a_window_is_painted_before_plots_engine_client_and_figures_are_loaded(t
     assert done.returncode == 0, done.stderr
     loaded = set(done.stdout.split())
     assert {"PySide6", "tfx_workbench.app.window"} <= loaded
-    late = {"torch", "pyqtgraph", "scipy", "psutil", "tfx_engine.client", "tfx_engine.pretrained"}
+    late = {"torch", "pyqtgraph", "scipy", "psutil", "tfx_engine.client", "tfx_engine.pretrained.importing"}
     assert not (late | {"tfx_workbench.panels"}) & loaded
 
 

@@ -21,6 +21,7 @@ from tfx_workbench.runs.rundata import RunData
 
 PRESET = "five_techniques"
 PICTURE = "five-techniques.png"
+THEMES = ("light", "dark")
 PICTURE_S = 120.0  # a window takes a second; a machine that is busy with other things, more
 
 
@@ -91,18 +92,23 @@ def _sum(*values: Any) -> Any:
 
 
 def save_picture(runs: Sequence[Path], picture: Path, store: str | None) -> None:
-    """Let a window without a display show the runs and save itself: in a process of its own, as Qt may end it."""
+    """Let a window without a display show the runs and save itself: in a process of its own, as Qt may end it.
+
+    Where the name contains `{theme}` there are two.
+    """
+    pictures = [Path(str(picture).replace("{theme}", theme)) for theme in THEMES]
     command = module_argv("tfx_workbench", *map(str, runs), "--headless", "--screenshot", str(picture))
     if store:
         command += ["--store", store]
     environment = {**child_environment(), "QT_QPA_PLATFORM": "offscreen"}
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PICTURE_S)
-        failed = done.returncode != 0 or not picture.exists()
+        failed = done.returncode != 0 or not all(p.exists() for p in pictures)
         trouble = done.stderr.strip() or tr_mark("the window ended with exit code {code}.").format(code=done.returncode)
     except (OSError, subprocess.TimeoutExpired) as error:
         failed, trouble = True, str(error)
     if failed:
         say(tr_mark("No picture of the window: {trouble}").format(trouble=trouble))
     else:
-        print(tr_mark("A picture of the window: {picture}").format(picture=picture))
+        for path in dict.fromkeys(pictures):
+            print(tr_mark("A picture of the window: {picture}").format(picture=path))
