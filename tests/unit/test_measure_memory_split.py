@@ -14,6 +14,7 @@ from tfx_engine.measure.memory_split import (
     _blocks,
     _classify,
     _extremes,
+    _left_over,
     _replay,
     known_storages,
 )
@@ -154,6 +155,14 @@ def categories(changes: list[Change], gradients=(), state=(), base=None) -> list
 def test_what_dies_in_its_phase_is_temporary_and_what_outlives_forward_an_activation():
     changes = [Change(110, 1, 8), Change(120, 2, 8), Change(150, 1, -8), Change(250, 2, -8), Change(260, 3, 8)]
     assert categories(changes) == ["temporary", "activations", "temporary"]
+
+
+def test_what_an_allocator_held_for_others_and_gives_back_is_gone_from_then_on():
+    changes = [Change(105, 2, 8), Change(110, 77, -50), Change(120, 3, 30), Change(130, 2, -8), Change(140, 2, 6)]
+    left = _left_over(changes, {1: (100, "parameters")})
+    assert [(block.ptr, block.size, block.died_ns) for block in left] == [(77, 50, 110)]
+    split = _replay([*_blocks({1: (100, "parameters")}, changes), *left], [FORWARD], uncounted=10)
+    assert split.peak_bytes == 100 + 8 + 50 + 10
 
 
 def test_an_address_used_twice_is_two_blocks():

@@ -153,7 +153,8 @@ class MemoryProbe:
         ranges = [r for r in recording.ranges if r.name != GRADIENT]
         passing = set(zip(self._passing, moments, strict=False))
         _classify(blocks, ranges, self._gradients, self._state, passing)
-        split = _replay(blocks, ranges, self._uncounted)
+        left = _left_over(recording.changes, self._base) if self._uncounted else []
+        split = _replay([*blocks, *left], ranges, self._uncounted - sum(block.size for block in left))
         return dataclasses.replace(split, kernels=tuple(sorted(recording.kernels)))
 
 
@@ -176,6 +177,19 @@ def _blocks(base: Storages, changes: Sequence[Change]) -> list[_Block]:
             live[change.ptr] = block = _Block(change.ptr, change.size, change.t_ns)
             blocks.append(block)
     return blocks
+
+
+def _left_over(changes: Sequence[Change], base: Storages) -> list[_Block]:
+    """What a counting allocator held beyond the known storages and gave back in the step: the last one's readings."""
+    live, left = set(base), []
+    for change in changes:
+        if change.size > 0:
+            live.add(change.ptr)
+        elif change.ptr in live:
+            live.remove(change.ptr)
+        else:
+            left.append(_Block(change.ptr, -change.size, 0, change.t_ns, "other"))
+    return left
 
 
 def _classify(

@@ -54,9 +54,10 @@ def set_up(config: Config, device: torch.device) -> Setup:
     task = make_task(config)
     precision = make_precision(config)
     precision.settle()
-    model = assemble(config, device)
+    model, loss, compiler = assemble(config, device), make_loss(config), make_compiler(config)
     training = Training(
-        model=model, forward=make_compiler(config)(model.hidden), loss=make_loss(config),
+        model=model, forward=compiler(model.hidden), loss=loss,
+        nats=compiler(loss.__call__) if loss.is_one_graph else loss,
         optimizer=make_optimizer(config, model), schedule=make_schedule(config),
         precision=lambda: precision.context(device.type), scaler=precision.scaler(device.type),
         offload=make_offload(config), pieces=make_pieces(config), clip=make_clip(config),

@@ -24,7 +24,7 @@ Context = Callable[[], AbstractContextManager[object]]
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """What a step needs. `forward`: inputs_BT -> x_BTD, the model's `hidden`, compiled or not.
+    """What a step needs. `forward`: inputs_BT -> x_BTD, the model's `hidden`, compiled or not; `nats`: `loss` likewise.
 
     `schedule`: step (from 0) -> factor on each group's initial learning rate. `pieces`: what the batch is cut into.
     """
@@ -32,6 +32,7 @@ class Training:
     model: Transformer
     forward: Callable[[Tensor], Tensor]
     loss: Loss
+    nats: Callable[[nn.Module, Tensor, Tensor, Tensor], Tensor]
     optimizer: Optimizer
     schedule: Callable[[int], float]
     precision: Context
@@ -103,7 +104,7 @@ def losses(
         with part("forward"):
             x_BTD = training.forward(inputs_BT)
         with part("loss"):
-            return training.loss(training.model.head, x_BTD, targets_BT, counted), training.model.auxiliary_loss()
+            return training.nats(training.model.head, x_BTD, targets_BT, counted), training.model.auxiliary_loss()
 
 
 def cut(batch: Batch, pieces: int) -> Iterator[Batch]:

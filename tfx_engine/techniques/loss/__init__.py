@@ -28,10 +28,16 @@ class Prediction(NamedTuple):
 
 
 class Loss(Protocol):
-    """Nats of a batch, or of a part of it. `implementation`: what computes them, in words."""
+    """Nats of a batch, or of a part of it. `implementation`: what computes them, in words.
+
+    `is_one_graph`: it has nothing that a compiler must stop at.
+    """
 
     @property
     def implementation(self) -> str: ...
+
+    @property
+    def is_one_graph(self) -> bool: ...
 
     def __call__(self, head: nn.Module, x_BTD: Tensor, targets_BT: Tensor, counted: Tensor) -> Tensor:
         """The sum over the targets that count, divided by `counted`: how many do in the whole step's batch."""

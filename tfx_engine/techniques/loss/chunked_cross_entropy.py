@@ -76,6 +76,7 @@ class _ByTorch:
     """Pieces by `linear_cross_entropy`."""
 
     implementation = "chunked by torch"
+    is_one_graph = False  # a kernel and a loop that exist to keep what a compiler would fuse apart
 
     def __init__(self, options: Options) -> None:
         self._rows = options.rows
@@ -98,6 +99,7 @@ class _ByRecompute:
     """Pieces under checkpoint."""
 
     implementation = "chunked by recompute"
+    is_one_graph = False
 
     def __init__(self, options: Options) -> None:
         self._options = options

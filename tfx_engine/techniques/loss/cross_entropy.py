@@ -42,6 +42,7 @@ class CrossEntropy:
 
     options: LossOptions
     implementation: str = "whole logits"
+    is_one_graph: bool = True
 
     def __call__(self, head: nn.Module, x_BTD: Tensor, targets_BT: Tensor, counted: Tensor) -> Tensor:
         """Nats, in float32 or better."""
