@@ -13,7 +13,7 @@ from tfx_engine.runfile.create import create
 from tfx_engine.runfile.header import check_file
 from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.tables import SCHEMA_VERSION
-from tfx_engine.runfile.upgrade import CHANGES, VIEWS
+from tfx_engine.runfile.upgrade import CHANGES, NEW_IN_3, VIEWS
 from tfx_engine.runfile.writer import RunWriter
 
 _OLD_EVALUATION = """
@@ -33,6 +33,8 @@ def old_file(tmp_path: Path) -> Path:
     create(path, tiny_config(), "")
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(_OLD_EVALUATION)
+        for table in NEW_IN_3:
+            connection.execute(f"DROP TABLE {table}")
     return path
 
 

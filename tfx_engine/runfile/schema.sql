@@ -1,10 +1,10 @@
--- TFX Workbench run file, schema 2. One file is one run. Open it with sqlite3, DuckDB or pandas.
+-- TFX Workbench run file, schema 3. One file is one run. Open it with sqlite3, DuckDB or pandas.
 -- Units are in the names. A reading that could not be had is NULL and has its reason in `missing`; 0 means zero.
 -- SQLite has no NaN: a loss that is not a number is NULL too, and an event names its step.
 -- An array blob is b"TA", flags (1: zlib), dimensions, dtype as numpy writes it in 4 bytes ("<f4"), the shape as
 -- int64, then the numbers; all little endian (arrays.py).
 PRAGMA application_id = 1413896241;  -- 0x54465831, "TFX1"
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 
 CREATE TABLE run (
   id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -114,3 +114,12 @@ CREATE TABLE event (
 );
 
 CREATE TABLE log (seq INTEGER PRIMARY KEY, t_ms REAL NOT NULL, stream TEXT NOT NULL, text TEXT NOT NULL);
+
+-- since schema 3: what was proved of each technique on the run's own model
+CREATE TABLE audit (
+  seq INTEGER PRIMARY KEY, t_ms REAL NOT NULL,
+  slot TEXT NOT NULL, technique TEXT NOT NULL,
+  claim TEXT NOT NULL,                -- what the technique's file says that it does
+  ok INTEGER,                         -- 1: it does; 0: it does not; NULL: it could not be tried, `template` says why
+  code TEXT NOT NULL, template TEXT NOT NULL, args TEXT NOT NULL DEFAULT '{}'  -- the evidence
+);

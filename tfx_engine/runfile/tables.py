@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import re
 from importlib import resources
 
 from tfx_engine.protocol.metrics import CATEGORIES
 
 APPLICATION_ID = 0x54465831  # "TFX1"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 SUFFIX = ".tfx"
 
 LAYER_COLUMNS = ("layer_grad_norm", "layer_update_ratio")
@@ -46,6 +47,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "fact": ("key", "value"),
     "missing": ("key", "reason"),
     "prediction": ("key", "value", "level"),
+    "audit": ("t_ms", "slot", "technique", "claim", "ok", "code", "template", "args"),
 }
 TABLES = ("run", *COLUMNS)
 
@@ -56,6 +58,13 @@ def insert(table: str) -> str:
     names = COLUMNS[table]
     verb = "INSERT OR REPLACE" if names[0] == "key" else "INSERT"
     return f"{verb} INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
+
+
+def create_statement(table: str) -> str:
+    """The CREATE TABLE statement of a table, as `schema.sql` has it."""
+    found = re.search(rf"CREATE TABLE {table} \(.*?\n\)[^;\n]*;", schema(), re.DOTALL)
+    assert found is not None, table
+    return found[0]
 
 
 @functools.cache

@@ -11,7 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tfx_engine.runfile.errors import failure
-from tfx_engine.runfile.tables import SCHEMA_VERSION
+from tfx_engine.runfile.tables import SCHEMA_VERSION, create_statement
+
+NEW_IN_3 = ("audit",)  # tables
 
 
 def _with_accuracy(connection: sqlite3.Connection) -> None:
@@ -20,11 +22,17 @@ def _with_accuracy(connection: sqlite3.Connection) -> None:
     )
 
 
+def _with_tables_of_3(connection: sqlite3.Connection) -> None:
+    for table in NEW_IN_3:
+        connection.execute(create_statement(table).replace("CREATE TABLE", "CREATE TEMP TABLE", 1))
+
+
 # From a version to the next: views, as temporary tables of the reading connection, that make an old file look newer.
-VIEWS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _with_accuracy}
+VIEWS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _with_accuracy, 2: _with_tables_of_3}
 # The same for a file that is written to.
 CHANGES: dict[int, tuple[str, ...]] = {
     1: ("ALTER TABLE evaluation ADD COLUMN accuracy REAL", "ALTER TABLE evaluation ADD COLUMN bits_per_byte REAL"),
+    2: tuple(map(create_statement, NEW_IN_3)),
 }
 
 

@@ -14,8 +14,8 @@ data say; if it happens while steps run, the run says so. Code that the compiler
 the run says how many graphs there are. Random numbers are drawn in another order, so dropout drops others than
 uncompiled. Rounding differs in the last digits, which training amplifies as it does any rounding.
 
-What is compiled is the model, and by itself the loss where it is one graph; the optimizer is not. Attention maps and held-out losses are taken from the same
-model uncompiled, so that the training does not notice them.
+What is compiled is the model, and by itself the loss where it is one graph; the optimizer is not. Attention maps and
+held-out losses are taken from the same model uncompiled, so that the training does not notice them.
 
 When to choose it: if a model trains for more than a few minutes, above all in 16-bit formats on a GPU, where the
 elementwise work between the matrix products is a large part. When not: for short runs, or to measure what a technique
