@@ -30,7 +30,7 @@ def connect(path: str | os.PathLike[str]) -> sqlite3.Connection:
     ):
         connection.execute(f"PRAGMA {pragma}")
     try:
-        check_schema(connection, Path(path))
+        check_schema(connection, Path(path), int(connection.execute("PRAGMA user_version").fetchone()[0]))
     except BaseException:
         connection.close()
         raise

@@ -19,8 +19,7 @@ from tfx_engine.runfile.header import Header, check_file
 from tfx_engine.runfile.lock import is_locked
 from tfx_engine.runfile.spool import recorded_at
 from tfx_engine.runfile.store import beside
-from tfx_engine.runfile.tables import TABLES
-from tfx_engine.runfile.upgrade import make_current
+from tfx_engine.runfile.upgrade import make_current, tables_of
 
 _BUSY_MS = 2000
 _PRAGMAS = ("query_only = ON", "trusted_schema = OFF", f"busy_timeout = {_BUSY_MS}", "cell_size_check = ON")
@@ -64,7 +63,7 @@ class Opener:
             connection.execute("BEGIN")
             schema_version = connection.execute("PRAGMA schema_version").fetchone()[0]
             if self._checked != (header.identity, schema_version):
-                check_schema(connection, self.path)
+                check_schema(connection, self.path, header.version)
                 self._checked = (header.identity, schema_version)
             make_current(connection, header.version)
         except BaseException:
@@ -113,8 +112,8 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "replace")
 
 
-def check_schema(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise `RunFileError` where a file holds what could act on being read, or lacks a table."""
+def check_schema(connection: sqlite3.Connection, path: Path, version: int) -> None:
+    """Raise `RunFileError` where a file holds what could act on being read, or lacks a table of its version."""
     found: set[str] = set()
     for kind, name, sql in connection.execute("SELECT type, name, sql FROM sqlite_schema").fetchall():
         if kind not in ("table", "index"):
@@ -123,7 +122,7 @@ def check_schema(connection: sqlite3.Connection, path: Path) -> None:
             if not str(sql).upper().startswith("CREATE TABLE"):  # a virtual table
                 raise failure("foreign-schema", path, kind="virtual table", name=str(name))
             found.add(str(name))
-    if lacking := [name for name in TABLES if name not in found]:
+    if lacking := [name for name in tables_of(version) if name not in found]:
         raise failure("damaged", path, error=f"there is no table {lacking[0]}")
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tfx_engine.runfile.errors import failure
-from tfx_engine.runfile.tables import SCHEMA_VERSION, create_statement
+from tfx_engine.runfile.tables import SCHEMA_VERSION, TABLES, create_statement
 
 NEW_IN_3 = ("audit",)  # tables
 
@@ -34,6 +34,11 @@ CHANGES: dict[int, tuple[str, ...]] = {
     1: ("ALTER TABLE evaluation ADD COLUMN accuracy REAL", "ALTER TABLE evaluation ADD COLUMN bits_per_byte REAL"),
     2: tuple(map(create_statement, NEW_IN_3)),
 }
+
+
+def tables_of(version: int) -> list[str]:
+    """The tables that a file of a version has."""
+    return [name for name in TABLES if version >= 3 or name not in NEW_IN_3]
 
 
 def check_version(version: int, path: Path) -> None:
