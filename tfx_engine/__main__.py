@@ -3,7 +3,7 @@
     serve                           speak JSON lines over stdin and stdout (what a client starts)
     run CONFIG... [--store DIR]     do the runs here, one after the other, in this process
     check CONFIG                    every problem of a configuration
-    estimate CONFIG                 parameters and FLOPs in closed form
+    estimate CONFIG                 what a configuration will cost
     own                             load the trusted techniques of one's own, and write down what they are
 
 Exit codes: 0 done, 1 a run failed, 2 the request was wrong, 130 interrupted.
@@ -51,10 +51,13 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--store", metavar="DIR")
     run.set_defaults(command=_run)
     for name, command, words in (("check", _check, "every problem of a configuration"),
-                                 ("estimate", _estimate, "parameters and FLOPs in closed form")):
+                                 ("estimate", _estimate, "what a configuration will cost")):
         single = commands.add_parser(name, help=words)
         single.add_argument("config", metavar="CONFIG")
         single.set_defaults(command=command)
+        if name == "estimate":
+            single.add_argument("--device-memory", metavar="SIZE")
+            single.add_argument("--instant", action="store_true", help="closed forms alone")
     own = commands.add_parser("own", help="load the trusted techniques of one's own, and write down what they are")
     own.set_defaults(command=_own)
     for sub in commands.choices.values():
@@ -121,13 +124,13 @@ def _problems(path: str) -> Sequence[Problem]:
 
 def _estimate(arguments: argparse.Namespace) -> int:
     from tfx_engine import api
-    from tfx_engine.protocol.problems import errors_among
+    from tfx_engine.protocol.problems import ConfigError
 
-    problems = errors_among(_problems(arguments.config))
-    if problems:
-        return _refuse(arguments, problems)
-
-    figures = api.estimate(api.load_config(arguments.config), level="instant")
+    try:
+        level = "instant" if arguments.instant else "traced"
+        figures = api.estimate(api.load_config(arguments.config), level, arguments.device_memory)
+    except ConfigError as error:
+        return _refuse(arguments, error.problems)
     _print(arguments, figures, "\n".join(f"{key}: {value}" for key, value in figures.items()))
     return DONE
 

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import os
 from collections.abc import Mapping
@@ -16,9 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfx_engine.protocol.config import Config, parse_config
-from tfx_engine.protocol.marker import tr_mark
-from tfx_engine.protocol.metrics import CATEGORIES
-from tfx_engine.protocol.problems import ConfigError, Problem, errors_among
+from tfx_engine.protocol.problems import ConfigError, errors_among
 from tfx_engine.protocol.toml import dumps, read_toml
 from tfx_engine.runfile.create import create
 from tfx_engine.runfile.store import default_store, new_run_path
@@ -27,10 +24,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 __all__ = ["ConfigError", "build_model", "estimate", "load_config", "run"]
-
-ESTIMATE_SCHEMA = 1
-_MEASURED_ONLY = ("memory_bytes", "category_peak_bytes", "step_ms", "fits", "error_percent")
-_NOT_YET = tr_mark("The closed form knows parameters and FLOPs; this one is measured in a run.")
 
 
 def load_config(source: str | os.PathLike[str] | Mapping[str, Any]) -> Config:
@@ -58,30 +51,18 @@ def build_model(config: Config, device: str = "cpu") -> nn.Module:
     return assemble(config, pick_device(device))
 
 
-def estimate(config: Config, level: str = "instant") -> dict[str, Any]:
-    """What a configuration costs, from closed forms. What they do not know is None, with its reason in `missing`.
+def estimate(
+    config: Config, level: str = "instant", device_memory: int | str | None = None
+) -> dict[str, Any]:
+    """What a configuration costs. What is not known is None, with its reason in `missing`.
 
-    Raises `ConfigError` for a level that there is not.
+    `level`: "instant", by closed forms, or "traced", by one step without numbers. `device_memory`: bytes, "24GiB" or
+    the name of a device, where that of another than this machine's is meant. Raises `ConfigError` for what cannot be
+    run anywhere, for a level that there is not and for a size that is none.
     """
-    if level != "instant":
-        raise ConfigError([Problem(
-            code="unknown-level", path="level", template="is {level!r}, which this program does not know.",
-            hint_template="Choose 'instant'.", args={"level": level},
-        )])
-    from tfx_engine.estimate import count_parameters, flops_per_token
+    from tfx_engine.worker.predicting import predict
 
-    return {
-        "schema": ESTIMATE_SCHEMA,
-        "level": level,
-        "params": dataclasses.asdict(count_parameters(config)),
-        "flops_per_token": dataclasses.asdict(flops_per_token(config)),
-        "memory_bytes": dict.fromkeys(("peak", *CATEGORIES)),
-        "category_peak_bytes": dict.fromkeys(CATEGORIES),
-        "step_ms": None,
-        "fits": None,
-        "error_percent": None,
-        "missing": dict.fromkeys(_MEASURED_ONLY, _NOT_YET),
-    }
+    return predict(config, level, device_memory)
 
 
 def run(config: Config, store: str | os.PathLike[str] | None = None) -> Path:

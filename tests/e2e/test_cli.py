@@ -309,3 +309,17 @@ def test_the_program_knows_its_version_without_loading_anything_slow() -> None:
     assert (done.code, done.err) == (0, "")
     code = "import sys, tfx_workbench.cli; sys.exit(any(name in sys.modules for name in ('torch', 'PySide6', 'numpy')))"
     assert subprocess.run([sys.executable, "-c", code], env=os.environ).returncode == 0
+
+
+def test_an_estimate_is_a_table_or_one_object_and_needs_no_such_device(tmp_path: Path) -> None:
+    config = write_config(tmp_path, "far away", model={"width": 65536, "layers": 200}, run={"device": "cuda:5"})
+    done = command("estimate", config, "--json")
+    assert done.code == 0, done.err
+    (figures,) = done.objects
+    assert figures["schema"] == 1 and figures["params"]["total"] > 10**13
+    assert figures["flops_per_token"]["backward"] > figures["flops_per_token"]["forward"]
+    told = command("estimate", config, "--instant", "--device-memory", "24GiB")
+    assert told.code == 0 and f"{figures['params']['total']:,}" in told.out
+    refused = command("estimate", config, "--set", "techniques.attention.use=grouped_query",
+                      "--set", "techniques.attention.kv_heads=7", "--json")
+    assert refused.code == 2 and not refused.objects[0]["ok"]

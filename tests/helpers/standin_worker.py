@@ -34,6 +34,7 @@ from tfx_engine.protocol.worker_messages import (
     Check,
     Ended,
     Examine,
+    Predict,
     Ready,
     RunFile,
     Stop,
@@ -63,6 +64,8 @@ def main() -> int:
         match decode_line(line, ToWorker):
             case Check(id=number, config=config):
                 lines.send(_check(number, config["name"]))
+            case Predict(id=number, level=level, device_memory=memory):
+                lines.send(Reply(id=number, ok=True, result={"level": level, "device_bytes": memory}))
             case Examine(id=number):
                 lines.send(Reply(id=number, ok=True, result={"torch": "stand-in", "devices": ["cpu"]}))
             case RunFile(path=path):

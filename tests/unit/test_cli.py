@@ -67,6 +67,9 @@ def only_object(out):
         (["compare", "one"], "two runs or more"),
         (["techniques", "lroa"], "Did you mean 'lora'?"),
         (["check", "nowhere.toml"], "no such file"),
+        (["estimate", "nowhere.toml", "--instant"], "no such file"),
+        (["estimate", "x.toml", "--device-memory", "24 GiBs"], "no size of a memory"),
+        (["estimate", "x.toml", "--device-memory", "0"], "more than nothing"),
     ],
 )
 def test_a_wrong_request_is_a_sentence_and_exit_code_2(run, tmp_path, monkeypatch, arguments, words_in_it):

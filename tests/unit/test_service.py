@@ -208,6 +208,13 @@ def test_a_deep_check_is_answered_by_the_warm_worker(start: Start) -> None:
     assert [p.path for p in client.validate({"model": {"heads": "x"}})] == ["model.heads"]
 
 
+def test_an_estimate_is_asked_of_the_warm_worker_and_refused_where_the_configuration_is_wrong(start: Start) -> None:
+    client = start(warm=True)
+    assert client.estimate(named("quick")[0], "instant", 7) == {"level": "instant", "device_bytes": 7}
+    with pytest.raises(ConfigError, match=r"model\.heads"):
+        client.estimate({"model": {"heads": "x"}})
+
+
 def test_the_warm_worker_becomes_the_worker_of_the_run(start: Start) -> None:
     client = start(warm=True)
     pid = client.wait_for("warm", state="ready").detail["pid"]

@@ -20,6 +20,7 @@ from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.messages import (
     Control,
     Doctor,
+    Estimate,
     FromService,
     Hello,
     Notice,
@@ -135,6 +136,14 @@ class Client:
     def validate(self, config: Mapping[str, Any], deep: bool = True) -> tuple[Problem, ...]:
         """Every problem of a configuration; `deep` asks a worker too, which may have to import torch first."""
         return _problems(self.call(Validate(id=0, config=dict(config), deep=deep)))
+
+    def estimate(
+        self, config: Mapping[str, Any], level: Literal["instant", "traced"] = "traced",
+        device_memory: int | None = None,
+    ) -> dict[str, Any]:
+        """What a configuration will cost, as `tfx_engine.api.estimate` gives it. Raises `ConfigError`."""
+        message = Estimate(id=0, config=dict(config), level=level, device_memory=device_memory)
+        return self._result(self.call(message))
 
     def queue(self, action: Literal["remove", "adopt", "list"] = "list", run: str | Path = "") -> dict[str, Any]:
         """Change or see the queue: {"queue": paths in order, "running": path or null}. Raises `ConfigError`."""

@@ -47,6 +47,18 @@ class Validate(Request, frozen=True, kw_only=True, tag="validate"):
     deep: bool = True
 
 
+class Estimate(Request, frozen=True, kw_only=True, tag="estimate"):
+    """What a configuration will cost, from the warm worker: `level` "instant" (closed form) or "traced".
+
+    The reply's `result` is what `tfx_engine.api.estimate` gives. `device_memory`: bytes, where that of another device
+    than this machine's is meant.
+    """
+
+    config: dict[str, Any]
+    level: Literal["instant", "traced"] = "traced"
+    device_memory: int | None = None
+
+
 class Queue(Request, frozen=True, kw_only=True, tag="queue"):
     """Change the queue: `remove` a queued run, `adopt` the queued runs that a dead service left in the store."""
 
@@ -81,7 +93,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True, tag_field="say", tag="no
     detail: dict[str, Any] = {}
 
 
-AnyRequest = Hello | Submit | Validate | Queue | Doctor | Shutdown
+AnyRequest = Hello | Submit | Validate | Estimate | Queue | Doctor | Shutdown
 FromService = Reply | Notice
 
 

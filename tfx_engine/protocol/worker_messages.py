@@ -1,13 +1,13 @@
 """What service and worker say to each other: one JSON object a line, tagged by `do` (to) or `say` (from the worker).
 
-A worker says `ready` once torch is imported. It then answers checks, one after the other, until it is given a run; it
-does that one run, which `stop` may cut short, says `ended` and exits. End-of-file on its stdin ends it, a run under way
-as `interrupted`.
+A worker says `ready` once torch is imported. It then answers questions, one after the other, until it is given a run;
+it does that one run, which `stop` may cut short, says `ended` and exits. End-of-file on its stdin ends it, a run under
+way as `interrupted`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -34,6 +34,15 @@ class Check(ToDo, frozen=True, kw_only=True, tag="validate"):
 
     id: int
     config: dict[str, Any]
+
+
+class Predict(ToDo, frozen=True, kw_only=True, tag="estimate"):
+    """What a configuration will cost; see `messages.Estimate`."""
+
+    id: int
+    config: dict[str, Any]
+    level: Literal["instant", "traced"]
+    device_memory: int | None = None
 
 
 class Examine(ToDo, frozen=True, kw_only=True, tag="doctor"):
@@ -65,5 +74,5 @@ class Ended(Said, frozen=True, kw_only=True, tag="ended"):
     reason: str = ""
 
 
-ToWorker = RunFile | Stop | Check | Examine
+ToWorker = RunFile | Stop | Check | Predict | Examine
 FromWorker = Ready | Reply | WarmedUp | Ended

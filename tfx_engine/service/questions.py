@@ -1,4 +1,4 @@
-"""What only a worker can answer (deep checks, devices), put to the warm worker one question at a time.
+"""What only a worker can answer (deep checks, estimates, devices), put to the warm worker one question at a time.
 
 One at a time, so that the pipe to a worker never fills up and a crash is known to belong to one question.
 """
@@ -9,8 +9,8 @@ import collections
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tfx_engine.protocol.messages import Reply
-from tfx_engine.protocol.worker_messages import Check, Examine
+from tfx_engine.protocol.messages import Estimate, Reply
+from tfx_engine.protocol.worker_messages import Check, Examine, Predict
 from tfx_engine.service.worker_process import WorkerProcess
 
 Answer = Callable[[Reply | None, str], None]  # the worker's reply, or None and the reason why there is none
@@ -20,7 +20,7 @@ Answer = Callable[[Reply | None, str], None]  # the worker's reply, or None and 
 class Question:
     """A message to a worker and who wants to know."""
 
-    message: Check | Examine
+    message: Check | Predict | Examine
     answer: Answer
 
 
@@ -40,6 +40,12 @@ class Questions:
         """Ask for every problem of a resolved configuration."""
         self._numbers += 1
         self._waiting.append(Question(Check(id=self._numbers, config=config), answer))
+
+    def predict(self, request: Estimate, config: dict[str, object], answer: Answer) -> None:
+        """Ask what a resolved configuration will cost."""
+        self._numbers += 1
+        message = Predict(id=self._numbers, config=config, level=request.level, device_memory=request.device_memory)
+        self._waiting.append(Question(message, answer))
 
     def examine(self, answer: Answer) -> None:
         """Ask what torch and the devices can do."""

@@ -63,3 +63,10 @@ def not_adopted(path: Path, error: Exception) -> Problem:
     return Problem(code="not-adopted", path=str(path), args={"error": f"{type(error).__name__}: {error}"},
                    template=tr_mark("could not be looked at, so it stays where it is: {error}."),
                    hint_template=tr_mark("If it is queued, it is taken up when the engine starts the next time."))
+
+
+def nobody_to_ask(reason: str) -> Problem:
+    """An estimate without a worker: none starts, or it died over the question."""
+    return Problem(code="not-estimated", path="", args={"reason": reason},
+                   template=tr_mark("Nobody could work out what the configuration costs. {reason}"),
+                   hint_template=tr_mark("`tfx-workbench doctor` says what works on this machine."))

@@ -20,6 +20,7 @@ from tfx_engine.protocol.messages import (
     AnyRequest,
     Control,
     Doctor,
+    Estimate,
     Hello,
     Queue,
     Reply,
@@ -139,6 +140,8 @@ class Service:
                 self._requests.submit(request)
             case Validate():
                 self._requests.validate(request)
+            case Estimate():
+                self._requests.estimate(request)
             case Queue():
                 self._requests.change_queue(request)
             case Doctor():

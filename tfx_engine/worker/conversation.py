@@ -15,12 +15,13 @@ from tfx_engine.model.validate import validate
 from tfx_engine.protocol.codec import decode_line, problem_to_data
 from tfx_engine.protocol.config import Config, parse_config
 from tfx_engine.protocol.messages import Reply
-from tfx_engine.protocol.problems import Problem, errors_among
+from tfx_engine.protocol.problems import ConfigError, Problem, errors_among
 from tfx_engine.protocol.stdio import Lines
 from tfx_engine.protocol.worker_messages import (
     Check,
     Ended,
     Examine,
+    Predict,
     Ready,
     RunFile,
     Stop,
@@ -31,6 +32,7 @@ from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.techniques.own import look_again
 from tfx_engine.train.control import ON_REQUEST, StopFlag
 from tfx_engine.worker.doctor import examine
+from tfx_engine.worker.predicting import predict
 from tfx_engine.worker.run import Outcome, execute
 from tfx_engine.worker.warm_up import warm_up
 
@@ -86,6 +88,8 @@ def _answer(lines: Lines, inbox: Inbox, runs: queue.SimpleQueue[str | None], sto
             match message:
                 case Check():
                     lines.send(_checked(message))
+                case Predict():
+                    lines.send(_predicted(message))
                 case Examine():
                     lines.send(Reply(id=message.id, ok=True, result=examine()))
                 case RunFile():
@@ -111,6 +115,18 @@ def _checked(check: Check) -> Reply:
     data: list[dict[str, Any]] = [problem_to_data(problem) for problem in problems]
     wrong = bool(errors_among(problems))
     return Reply(id=check.id, ok=not wrong, problems=data, result={} if wrong else _counts(config))
+
+
+def _predicted(question: Predict) -> Reply:
+    look_again()
+    config, problems = parse_config(question.config)
+    try:
+        if problems:
+            raise ConfigError(problems)
+        figures = predict(config, question.level, question.device_memory)
+    except ConfigError as error:
+        return Reply(id=question.id, ok=False, problems=[problem_to_data(problem) for problem in error.problems])
+    return Reply(id=question.id, ok=True, result=figures)
 
 
 def _counts(config: Config) -> dict[str, Any]:

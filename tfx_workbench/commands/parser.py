@@ -10,8 +10,8 @@ from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_workbench import __version__
 
 PROGRAM = "tfx-workbench"
-COMMANDS = ("run", "check", "techniques", "list", "show", "compare", "stop", "pause", "resume", "import", "trust",
-            "doctor")
+COMMANDS = ("run", "estimate", "check", "techniques", "list", "show", "compare", "stop", "pause", "resume", "import",
+            "trust", "doctor")
 
 
 class Parser(argparse.ArgumentParser):
@@ -50,6 +50,7 @@ def _commands_help() -> str:
 
 _HELP = {
     "run": tr_mark("run configurations one after the other, without a window"),
+    "estimate": tr_mark("what a configuration will cost, before it is run"),
     "check": tr_mark("every problem of a configuration"),
     "techniques": tr_mark("what there is to choose from"),
     "list": tr_mark("the runs in the store"),
@@ -77,6 +78,12 @@ def command_parser(command: str) -> Parser:
         case "check":
             parser.add_argument("config", metavar="CONFIG", help=tr_mark("a TOML file"))
             _add_set(parser)
+        case "estimate":
+            parser.add_argument("config", metavar="CONFIG", help=tr_mark("a TOML file"))
+            _add_set(parser)
+            parser.add_argument("--device-memory", metavar="SIZE",
+                                help=tr_mark("whether it fits there: 24GiB, or a device's name such as 'RTX 4090'"))
+            parser.add_argument("--instant", action="store_true", help=tr_mark("closed forms alone"))
         case "techniques":
             parser.add_argument("name", nargs="?", metavar="NAME", help=tr_mark("a technique, slot, or slot/technique"))
         case "import":
@@ -93,7 +100,7 @@ def command_parser(command: str) -> Parser:
             parser.add_argument("runs", nargs="+", metavar="RUN", help=tr_mark("the first one is the baseline"))
         case "show" | "stop" | "pause" | "resume":
             parser.add_argument("run", metavar="RUN", help=tr_mark("a path, a file name, a name, or how one begins"))
-    if command not in ("check", "techniques", "import", "trust"):
+    if command not in ("check", "estimate", "techniques", "import", "trust"):
         _add_store(parser)
     parser.add_argument("--json", action="store_true", help=tr_mark("one JSON object a line on stdout, nothing else"))
     return parser
