@@ -17,7 +17,8 @@ from tfx_engine.estimate import Flops, Parameters, count_parameters, flops_per_t
 from tfx_engine.model.assemble import assemble
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.catalogue import discover
-from tfx_engine.techniques.costs import Linear
+from tfx_engine.techniques.costs import Linear, Work
+from tfx_engine.techniques.counts import block_parts, in_slot
 from tfx_engine.techniques.lowrank import LowRankOptions, beside
 
 
@@ -120,6 +121,20 @@ def test_flops_with_an_adapter_are_those_that_torch_counts(adapter: dict[str, An
     assert forward.get_total_flops() - norms == expected.forward * tokens_BT.numel()
     assert whole.get_total_flops() - norms == expected.hardware * tokens_BT.numel()
     assert count_parameters(config) == counted_parameters(config)
+
+
+@pytest.mark.parametrize("adapter", [{"use": "none"}, {"use": "lora"}, *ADAPTERS], ids=str)
+def test_layers_that_an_adapter_calls_alike_are_adapted_alike(adapter: dict[str, Any]) -> None:
+    config = tiny_config({"adapter": adapter}, model={"layers": 5})
+    technique, options = in_slot(config, "adapter")
+    parts, first = [*block_parts(config), Work(slot="norm")], 0
+    runs = technique.alike(options, config)
+    for count in runs:
+        found = {tuple(technique.adapts(options, config, layer, part) for part in parts)
+                 for layer in range(first, first + count)}  # fmt: skip
+        assert len(found) == 1
+        first += count
+    assert first == 5 and len(runs) <= 2
 
 
 @pytest.mark.parametrize("train", [["head"], ["embedding"], ["biases"], ["head", "embedding", "biases"]], ids=str)

@@ -224,6 +224,13 @@ def test_an_own_module_that_does_not_fit_is_refused_in_words(folder: Path, slot:
     assert words in problem_of(slot, module)
 
 
+def test_an_own_module_too_large_for_any_memory_is_judged_by_its_shapes() -> None:
+    wanted = {"model": {"width": 1_000_000}, "techniques": {"feedforward": "own_module"}}
+    config, problems = parse_config(wanted)
+    assert not problems and validate(config) == []
+    assert count_parameters(config).total > 6 * 2 * 4 * 10**12
+
+
 def test_what_a_file_prints_is_no_part_of_the_answer(folder: Path) -> None:
     (folder / "sine.py").write_text(example() + "print('hello', end='')\n", encoding="utf-8")
     save_trusted(Trusted((str(folder),)))

@@ -13,12 +13,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from fractions import Fraction
-from typing import Any
 
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.costs import INPUT, OUTSIDE, PRODUCTS, STREAM, Work
-from tfx_engine.techniques.counts import IN_BLOCKS, block_parts, chosen, together, work_of
-from tfx_engine.techniques.technique import Technique
+from tfx_engine.techniques.counts import IN_BLOCKS, block_parts, chosen, in_slot, together, work_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Flops:
 
 def flops_per_token(config: Config) -> Flops:
     """The closed form for a configuration."""
-    adapter, options = _technique(config, "adapter")
+    adapter, options = in_slot(config, "adapter")
 
     def adapted(layer: int, work: Work) -> Work:
         return adapter.adapts(options, config, layer, work)
@@ -53,16 +51,18 @@ def flops_per_token(config: Config) -> Flops:
     parts = block_parts(config)
     outside = [adapted(OUTSIDE, work_of(t, o, config)) for t, o in chosen(config) if t.slot not in IN_BLOCKS]
     needed = not adapter.freezes or any(is_tuned(OUTSIDE, slot) for slot in ("embedding", "position"))
-    forward = backward = 0
-    for layer in range(config.model.layers):
-        block = [adapted(layer, part) for part in parts]
-        forward += together(block).multiply_adds
-        products, needed = _backward(block, needed, is_tuned(layer, "norm"))
+    forward = backward = first = 0
+    for count in adapter.alike(options, config):
+        block, norms_tuned = [adapted(first, part) for part in parts], is_tuned(first, "norm")
+        first += count
+        forward += count * together(block).multiply_adds
+        products, needed = _backwards(block, count, needed, norms_tuned)
         backward += products
     needed = needed or is_tuned(OUTSIDE, "norm")
     linears = [linear for work in outside for linear in work.linears]
     backward_outside = sum(x.products * x.share * (int(x.trained) + int(needed and x.source != INPUT)) for x in linears)
-    again = sum(t.again(o, config, together(block)) for t, o in chosen(config) if t.again is not None)
+    whole = together(block)
+    again = sum(t.again(o, config, whole) for t, o in chosen(config) if t.again is not None)
     return Flops(
         forward=_number(2 * (forward + sum(x.products * x.share for x in linears))),
         backward=_number(2 * (backward + backward_outside)),
@@ -74,8 +74,13 @@ def _number(value: int | Fraction) -> int | float:
     return int(value) if value == int(value) else float(value)
 
 
-def _technique(config: Config, slot: str) -> tuple[Technique, Any]:
-    return next((t, o) for t, o in chosen(config) if t.slot == slot)
+def _backwards(block: list[Work], count: int, needed: bool, norms_tuned: bool) -> tuple[int, bool]:
+    """The same as `_backward` of so many equal blocks, one after another."""
+    total, after = _backward(block, needed, norms_tuned)
+    if count == 1 or after == needed:
+        return count * total, after
+    rest, after = _backward(block, after, norms_tuned)  # what is needed once is needed in all that follow
+    return total + (count - 1) * rest, after
 
 
 def _backward(parts: Iterable[Work], needed: bool, norms_tuned: bool) -> tuple[int, bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from tfx_engine.protocol.config import Config
-from tfx_engine.techniques.counts import chosen, parameters_of
+from tfx_engine.techniques.counts import chosen, in_slot, parameters_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +20,7 @@ def count_parameters(config: Config) -> Parameters:
     """The sum of what every technique brings."""
     brought = {technique.slot: parameters_of(technique, options, config) for technique, options in chosen(config)}
     total = sum(brought.values())
-    adapter, options = next((t, o) for t, o in chosen(config) if t.slot == "adapter")
+    adapter, options = in_slot(config, "adapter")
     if adapter.trainable is not None:
         return Parameters(total, adapter.trainable(options, config))
     return Parameters(total, brought["adapter"] if adapter.freezes else total)

@@ -7,7 +7,6 @@ up to date.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import importlib
 import pkgutil
@@ -68,8 +67,7 @@ def in_use() -> Found:
 def technique_for(slot: str, choice: Choice) -> tuple[Technique, Any]:
     """The technique that fills a slot, and its options. Raises KeyError where there is none of that name."""
     technique = in_use()[slot, choice.use]
-    names = {field.name for field in dataclasses.fields(technique.options)}
-    return technique, technique.options(**{k: v for k, v in choice.options.items() if k in names})
+    return technique, technique.options_from(choice.options)
 
 
 def catalogue() -> Catalogue:

@@ -11,9 +11,8 @@ from torch import nn
 
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.costs import Work
-from tfx_engine.techniques.kernel import NoKernel
 from tfx_engine.techniques.placement import Placement
-from tfx_engine.techniques.scores import HeadShape, Scores, plain_scores
+from tfx_engine.techniques.scores import HeadShape, Scores
 from tfx_engine.techniques.technique import Technique
 from tfx_engine.techniques.window import Window
 
@@ -26,31 +25,38 @@ def chosen(config: Config) -> Iterator[tuple[Technique, Any]]:
     """The techniques of a configuration that take part in its model, with their options."""
     from tfx_engine.techniques.catalogue import technique_for  # which loads the techniques, and they this
 
-    recurrent = config.use("mixer") != "attention"
     for slot, choice in config.techniques.items():
-        if not (recurrent and slot in WITHIN_ATTENTION):
+        if takes_part(slot, config):
             yield technique_for(slot, choice)
+
+
+def takes_part(slot: str, config: Config) -> bool:
+    """Whether what fills the slot is in the model: not within attention where something else mixes the tokens."""
+    return slot not in WITHIN_ATTENTION or config.use("mixer") == "attention"
+
+
+def in_slot(config: Config, slot: str) -> tuple[Technique, Any]:
+    """What fills a slot, whether it takes part or not."""
+    from tfx_engine.techniques.catalogue import technique_for
+
+    return technique_for(slot, config.techniques[slot])
 
 
 def placement_of(config: Config) -> Placement:
     """How the blocks are put together."""
-    technique, options = next((t, o) for t, o in chosen(config) if t.slot == "placement")
+    technique, options = in_slot(config, "placement")
     return technique.build(options, config)
 
 
 def window_of(config: Config) -> Window:
     """How far back each layer looks."""
-    from tfx_engine.techniques.catalogue import technique_for
-
-    technique, options = technique_for("window", config.techniques["window"])
+    technique, options = in_slot(config, "window")
     return technique.build(options, config)
 
 
 def norm_of(config: Config) -> nn.Module:
     """One more norm of the kind that the configuration has."""
-    from tfx_engine.techniques.catalogue import technique_for
-
-    technique, options = technique_for("norm", config.techniques["norm"])
+    technique, options = in_slot(config, "norm")
     return technique.build(options, config)
 
 
@@ -63,7 +69,7 @@ def norm_count(config: Config) -> int:
 
 def is_tied(config: Config) -> bool:
     """Whether the head's table is the embedding's."""
-    technique, options = next((t, o) for t, o in chosen(config) if t.slot == "head")
+    technique, options = in_slot(config, "head")
     return next((x.shared for x in technique.work(options, config).linears if x.name == "head"), False)
 
 
@@ -79,7 +85,8 @@ def work_of(technique: Technique, options: Any, config: Config) -> Work:
 
 def block_parts(config: Config) -> list[Work]:
     """The parts of one block, in the order in which they run: each branch after its residual connection."""
-    works = {t.slot: work_of(t, o, config) for t, o in chosen(config) if t.slot in IN_BLOCKS}
+    slots = [slot for slot in IN_BLOCKS if takes_part(slot, config)]
+    works = {slot: work_of(*in_slot(config, slot), config) for slot in slots}
     tokens = [works[slot] for slot in ("mixer", "gate", "attention") if slot in works]
     branches = [[*tokens], [works["feedforward"]]]
     if len(placement_of(config).branches) == 1:
@@ -103,19 +110,26 @@ def block_work(config: Config) -> Work:
 
 def head_shape(config: Config) -> HeadShape:
     """The heads of each attention layer, as the configuration's attention asks for them; else those of the model."""
-    from tfx_engine.techniques.catalogue import technique_for
-
-    asked: list[HeadShape] = []
 
     def make_scores(shape: HeadShape) -> Scores:
-        asked.append(shape)
-        return plain_scores(shape, NoKernel())
+        raise _Asked(shape)
 
-    technique, options = technique_for("attention", config.techniques["attention"])
-    with torch.device("meta"):  # no numbers are needed to find out
-        technique.build(options, config, make_scores)
+    technique, options = in_slot(config, "attention")
+    try:
+        with torch.device("meta"):  # no numbers are needed to find out
+            technique.build(options, config, make_scores)
+    except _Asked as asked:
+        return asked.shape
     k = config.head_width
-    return asked[0] if asked else HeadShape(config.model.heads, config.model.heads, k, k)
+    return HeadShape(config.model.heads, config.model.heads, k, k)
+
+
+class _Asked(Exception):
+    """An attention has said which heads it wants: the rest of it need not be built."""
+
+    def __init__(self, shape: HeadShape) -> None:
+        super().__init__()
+        self.shape = shape
 
 
 def parameters_of(technique: Technique, options: Any, config: Config) -> int:

@@ -108,6 +108,8 @@ def check(options: LowRankOptions, config: Config) -> Iterator[Problem]:
 
 def adapts(options: LowRankOptions, config: Config, layer: int, work: Work) -> Work:
     """Everything frozen, and both thin matrices behind each layer that is adapted."""
+    if not work.linears:
+        return work
     linears: list[Linear] = []
     for linear in frozen(work).linears:
         linears.append(linear)

@@ -2,16 +2,20 @@
 
 Naming it runs its code, so its package, or the folder that it lies in, must be trusted (`protocol/trust.py`). The class
 is given those of `width`, `heads`, `head_width` and `context` that its constructor takes.
+
+What was found out about a class of some size is kept, as a module is made and tried for it: the class is the same one
+for as long as its process lives. What could not be made is tried anew.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import inspect
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -23,6 +27,10 @@ from tfx_engine.protocol.problems import Problem
 from tfx_engine.protocol.trust import load_trusted
 from tfx_engine.techniques.costs import Linear, Work
 
+LARGEST_TRIED = 50_000_000  # parameters; a larger module gets no numbers until it runs
+
+Make = Callable[..., nn.Module]  # a class
+Sizes = tuple[tuple[str, int], ...]
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
@@ -30,7 +38,7 @@ class Unfit(Exception):
     """Why a module cannot be used, in words."""
 
 
-def find_class(name: str) -> type[nn.Module]:
+def find_class(name: str) -> Make:
     """The class that "package.module:Class" names. Raises `Unfit`."""
     if not _DOTTED.fullmatch(name):
         raise Unfit(tr_mark('Write it as "package.module:Class".'))
@@ -57,21 +65,29 @@ def find_class(name: str) -> type[nn.Module]:
 def make_module(name: str, config: Config) -> nn.Module:
     """One such module for a configuration. Raises `Unfit`."""
     kind = find_class(name)
+    return _make(kind, _sizes(kind, config))
+
+
+def _sizes(kind: Make, config: Config) -> Sizes:
     sizes = {"width": config.model.width, "heads": config.model.heads, "head_width": config.head_width,
              "context": config.model.context}  # fmt: skip
     takes = inspect.signature(kind).parameters
+    return tuple((key, value) for key, value in sizes.items() if key in takes)
+
+
+def _make(kind: Make, sizes: Sizes) -> nn.Module:
     try:
-        return kind(**{key: value for key, value in sizes.items() if key in takes})
-    except Exception as error:
+        return kind(**dict(sizes))
+    except Exception as error:  # anything may happen in somebody's class
         raise Unfit(f"{type(error).__name__}: {error}") from error
 
 
 def check_module(name: str, path: str, config: Config, keeps_order: bool = False) -> Iterator[Problem]:
     """It must be there, be trusted, and give [B, T, width] for [B, T, width]; `keeps_order`: without a look ahead."""
     try:
-        module = make_module(name, config).eval()
-        with torch.no_grad():
-            _try(module, config.model.width, keeps_order)
+        kind = find_class(name)
+        if _looks_ahead(kind, _sizes(kind, config), config.model.width) and keeps_order:
+            raise Unfit(tr_mark("The mask is causal, but what it gives for a token depends on the tokens after it."))
     except Unfit as error:
         yield Problem(
             code="own-module", path=path, args={"name": name, "reason": str(error)},
@@ -79,8 +95,13 @@ def check_module(name: str, path: str, config: Config, keeps_order: bool = False
         )
 
 
-def _try(module: nn.Module, width: int, keeps_order: bool) -> None:
-    x_BTD = torch.randn(2, 4, width, generator=torch.Generator().manual_seed(0))
+@functools.lru_cache(maxsize=32)
+@torch.no_grad()
+def _looks_ahead(kind: Make, sizes: Sizes, width: int) -> bool:
+    """Whether what it gives for a token depends on later ones. Raises `Unfit` where it does not keep the shape."""
+    if _look(kind, sizes)[1] > LARGEST_TRIED:
+        return False
+    module, x_BTD = _make(kind, sizes).eval(), torch.randn(2, 4, width, generator=torch.Generator().manual_seed(0))
     try:
         y_BTD = module(x_BTD)
         changed_BTD = x_BTD.clone()
@@ -91,25 +112,30 @@ def _try(module: nn.Module, width: int, keeps_order: bool) -> None:
     if not isinstance(y_BTD, torch.Tensor) or y_BTD.shape != x_BTD.shape:
         shape = list(getattr(y_BTD, "shape", []))
         raise Unfit(f"It gives {shape} for {list(x_BTD.shape)}; both must be [batch, tokens, width].")
-    if keeps_order and not torch.allclose(y_BTD[:, :2], ahead_BTD[:, :2], rtol=1e-4, atol=1e-5):
-        raise Unfit(tr_mark("The mask is causal, but what it gives for a token depends on the tokens after it."))
+    return not torch.allclose(y_BTD[:, :2], ahead_BTD[:, :2], rtol=1e-4, atol=1e-5)
+
+
+@functools.lru_cache(maxsize=32)
+def _look(kind: Make, sizes: Sizes) -> tuple[Work, int]:
+    """(its linear layers, all of its parameters)."""
+    with torch.device("meta"):
+        module = _make(kind, sizes)
+    linears = [(name, m) for name, m in module.named_modules() if isinstance(m, nn.Linear)]
+    work = Work(tuple(Linear(name, m.in_features, m.out_features, m.bias is not None) for name, m in linears))
+    return work, sum(p.numel() for p in module.parameters())
 
 
 def work_of(name: str, config: Config) -> Work:
     """Its linear layers; what else it multiplies is not known."""
-    with torch.device("meta"):
-        module = make_module(name, config)
-    return Work(tuple(
-        Linear(name, m.in_features, m.out_features, m.bias is not None, adaptable=True)
-        for name, m in module.named_modules() if isinstance(m, nn.Linear)
-    ))
+    kind = find_class(name)
+    return _look(kind, _sizes(kind, config))[0]
 
 
 def params_of(name: str, config: Config) -> int:
     """Its parameters beside those of the linear layers, in all blocks."""
-    with torch.device("meta"):
-        module = make_module(name, config)
-    return config.model.layers * (sum(p.numel() for p in module.parameters()) - work_of(name, config).parameters)
+    kind = find_class(name)
+    work, parameters = _look(kind, _sizes(kind, config))
+    return config.model.layers * (parameters - work.parameters)
 
 
 class SineFeedForward(nn.Module):

@@ -145,14 +145,6 @@ def kernel_use(model: nn.Module) -> list[KernelUse]:
     return [KernelUse(m.label, m.used, m.kernel.asked, m.kernel.reason) for m in layers]
 
 
-def plain_scores(shape: HeadShape, kernel: Kernel, layer: int = 0) -> Scores:
-    """Scores on which no other technique acts."""
-    return Scores(
-        layer=layer, scale=shape.scale or shape.width**-0.5, kernel=kernel, window=None, softcap=None, qk_norm=None,
-        sink=None, gate=None,
-    )
-
-
 def _behind(
     keys_BGPK: Tensor, values_BGPV: Tensor, k_BGTK: Tensor, v_BGTV: Tensor, bias: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:

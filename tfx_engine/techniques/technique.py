@@ -8,7 +8,8 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from tfx_engine.protocol.cards import Effect, Guide, Rule, TechniqueCard
@@ -47,6 +48,16 @@ def not_adapted(options: Any, config: Config, layer: int, work: Work) -> Work:
     return work
 
 
+def each_by_itself(options: Any, config: Config) -> Sequence[int]:
+    """The `alike` of an adapter of which nothing is known."""
+    return [1] * config.model.layers
+
+
+def all_alike(options: Any, config: Config) -> Sequence[int]:
+    """The `alike` of an adapter that does the same in every layer."""
+    return [config.model.layers]
+
+
 @dataclasses.dataclass(frozen=True)
 class NoOptions:
     """The options of a technique that has none."""
@@ -62,9 +73,10 @@ class Technique:
     in the slot `residual`, of the whole model outside the slots in `counts.IN_BLOCKS`);
     `params`, the parameters that it brings to the whole model beside those; `again`, multiply-adds per token that
     run a second time, given a block's work (None: nobody knows beforehand). Of adapters: `adapts`, the work of a slot
-    in a layer (`costs.OUTSIDE`: in no block) with what the adapter puts beside it and what of it is trained; `freezes`,
-    whether weights of the model stay as they are; `trainable`, how many weights are trained where these are not just
-    what the adapter brings. `is_counted`: whether `work` says all of its matrix work.
+    in a layer (`costs.OUTSIDE`: in no block) with what the adapter puts beside it and what of it is trained; `alike`,
+    how many layers in a row it answers the same for, from the first layer to the last (they are counted once);
+    `freezes`, whether weights of the model stay as they are; `trainable`, how many weights are trained where these are
+    not just what the adapter brings. `is_counted`: whether `work` says all of its matrix work.
     """
 
     module: str
@@ -87,6 +99,7 @@ class Technique:
     work: Callable[[Any, Config], Work] = no_work
     again: Callable[[Any, Config, Work], int] | None = nothing_again
     adapts: Callable[[Any, Config, int, Work], Work] = not_adapted
+    alike: Callable[[Any, Config], Sequence[int]] = each_by_itself
     freezes: bool = False
     is_counted: bool = True
     trainable: Callable[[Any, Config], int] | None = None
@@ -124,6 +137,14 @@ class Technique:
     def name(self) -> str:
         """The file's name is the technique's name."""
         return self.module.rpartition(".")[2]
+
+    @cached_property
+    def _option_names(self) -> frozenset[str]:
+        return frozenset(field.name for field in dataclasses.fields(self.options))
+
+    def options_from(self, given: Mapping[str, Any]) -> Any:
+        """Its options; what it does not know is left out, what is not given has its default."""
+        return self.options(**{k: v for k, v in given.items() if k in self._option_names})
 
     @property
     def doc(self) -> str:

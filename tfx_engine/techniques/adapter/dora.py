@@ -36,7 +36,7 @@ from tfx_engine.techniques.costs import Work
 from tfx_engine.techniques.counts import block_parts
 from tfx_engine.techniques.lowrank import LowRankLinear, LowRankOptions, adapts, check, low_rank
 from tfx_engine.techniques.lowrank import params as thin_params
-from tfx_engine.techniques.technique import Technique
+from tfx_engine.techniques.technique import Technique, all_alike
 
 # N inputs, M outputs
 
@@ -91,11 +91,12 @@ def reference(layer: DoraLinear, x: Tensor) -> Tensor:
 
 def lengthened(options: LowRankOptions, config: Config, layer: int, work: Work) -> Work:
     """As with LoRA, but where an adapted layer's own output is scaled by what is trained, it needs a gradient."""
-    linears = [
-        dataclasses.replace(linear, tuned=not linear.beside and is_target(options, linear, work.slot))
-        for linear in adapts(options, config, layer, work).linears
-    ]
-    return dataclasses.replace(work, linears=tuple(linears))
+    adapted = adapts(options, config, layer, work)
+    linears = tuple(
+        dataclasses.replace(x, tuned=True) if not x.beside and is_target(options, x, work.slot) else x
+        for x in adapted.linears
+    )
+    return dataclasses.replace(adapted, linears=linears)
 
 
 def params(options: LowRankOptions, config: Config) -> int:
@@ -125,6 +126,7 @@ TECHNIQUE = Technique(
     check=check,
     params=params,
     adapts=lengthened,
+    alike=all_alike,
     freezes=True,
     effects=(
         Effect(

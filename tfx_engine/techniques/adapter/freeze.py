@@ -35,7 +35,15 @@ from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.adapter import Adapter
 from tfx_engine.techniques.costs import OUTSIDE, Work
-from tfx_engine.techniques.counts import chosen, is_tied, norm_count, parameters_of, placement_of
+from tfx_engine.techniques.counts import (
+    chosen,
+    in_slot,
+    is_tied,
+    norm_count,
+    parameters_of,
+    placement_of,
+    takes_part,
+)
 from tfx_engine.techniques.technique import Technique
 
 KINDS = ("embedding", "attention", "feedforward", "norms", "biases", "residual", "head")
@@ -69,6 +77,10 @@ class Options:
     def reaches(self, layer: int, layers: int) -> bool:
         """Whether something is trained in that block."""
         return {"all": True, "first": layer < self.count, "last": layer >= layers - self.count}[self.blocks]
+
+    def reached(self, layers: int) -> int:
+        """In how many blocks of so many something is trained."""
+        return layers if self.blocks == "all" else min(self.count, layers)
 
     def trains(self, kind: str, layer: int, layers: int) -> bool:
         """Whether a kind of weight is trained in a block (OUTSIDE: in none)."""
@@ -143,7 +155,7 @@ def trainable(options: Options, config: Config) -> int:
 
 def _trained_of(technique: Technique, own: Any, options: Options, config: Config) -> int:
     slot, layers = technique.slot, config.model.layers
-    kind, blocks = _KIND_OF_SLOT.get(slot, ""), sum(options.reaches(layer, layers) for layer in range(layers))
+    kind, blocks = _KIND_OF_SLOT.get(slot, ""), options.reached(layers)
     brought = parameters_of(technique, own, config)
     if slot == "norm":
         per_block = placement_of(config).norms_per_block
@@ -173,16 +185,30 @@ def _norm_biases(technique: Technique, own: Any, options: Options, config: Confi
 def adapts(options: Options, config: Config, layer: int, work: Work) -> Work:
     """What of a slot is trained in a layer."""
     kind, layers = _KIND_OF_SLOT.get(work.slot, ""), config.model.layers
-    technique, own = next(((t, o) for t, o in chosen(config) if t.slot == work.slot), (None, None))
     trained = options.trains(kind, layer, layers)
     if work.slot in ("head", "embedding") and is_tied(config):
         trained = "head" in options.train or "embedding" in options.train
     biases = options.trains("biases", layer, layers) and kind in _WITH_BIASES
     linears = tuple(dataclasses.replace(x, trained=trained, tuned=biases and x.bias) for x in work.linears)
-    tuned = technique is not None and trained and parameters_of(technique, own, config) > 0
-    if work.slot == "norm" and technique is not None and biases:
-        tuned = tuned or _norm_biases(technique, own, options, config) > 0
-    return dataclasses.replace(work, linears=linears, tuned=tuned)
+    return dataclasses.replace(work, linears=linears, tuned=_tunes(options, config, work.slot, trained, biases))
+
+
+def _tunes(options: Options, config: Config, slot: str, trained: bool, biases: bool) -> bool:
+    """Whether something of the slot is trained, of all that it has or of its norms' biases."""
+    if not takes_part(slot, config) or not (trained or biases):
+        return False
+    technique, own = in_slot(config, slot)
+    if trained and parameters_of(technique, own, config) > 0:
+        return True
+    return slot == "norm" and biases and _norm_biases(technique, own, options, config) > 0
+
+
+def alike(options: Options, config: Config) -> list[int]:
+    """The layers in which it trains something, and those in which it does not."""
+    layers = config.model.layers
+    reached = options.reached(layers)
+    runs = [reached, layers - reached] if options.blocks == "first" else [layers - reached, reached]
+    return [count for count in runs if count]
 
 
 TECHNIQUE = Technique(
@@ -202,6 +228,7 @@ TECHNIQUE = Technique(
     options=Options,
     check=check,
     adapts=adapts,
+    alike=alike,
     trainable=trainable,
     freezes=True,
     effects=(

@@ -43,7 +43,7 @@ from tfx_engine.techniques.adapting import (
 )
 from tfx_engine.techniques.costs import STREAM, Linear, Work
 from tfx_engine.techniques.counts import block_parts
-from tfx_engine.techniques.technique import Technique
+from tfx_engine.techniques.technique import Technique, all_alike
 
 # N inputs, M outputs
 
@@ -152,6 +152,7 @@ TECHNIQUE = Technique(
     check=check,
     params=params,
     adapts=adapts,
+    alike=all_alike,
     freezes=True,
     effects=(
         Effect(

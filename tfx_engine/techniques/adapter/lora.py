@@ -33,7 +33,7 @@ from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.adapter import Adapter
 from tfx_engine.techniques.lowrank import LowRankLinear, LowRankOptions, adapts, check, low_rank, params
-from tfx_engine.techniques.technique import Technique
+from tfx_engine.techniques.technique import Technique, all_alike
 
 
 def build(options: LowRankOptions, config: Config) -> Adapter:
@@ -65,6 +65,7 @@ TECHNIQUE = Technique(
     options=LowRankOptions,
     params=params,
     adapts=adapts,
+    alike=all_alike,
     check=check,
     freezes=True,
     effects=(

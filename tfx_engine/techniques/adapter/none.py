@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.adapter import Adapter
-from tfx_engine.techniques.technique import NoOptions, Technique
+from tfx_engine.techniques.technique import NoOptions, Technique, all_alike
 
 
 class NoAdapter:
@@ -71,5 +71,6 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    alike=all_alike,
     effects=(Effect(quantity="parameters", sign="0", formula="0"),),
 )

@@ -39,7 +39,7 @@ from tfx_engine.techniques.costs import Linear, Product, Work
 from tfx_engine.techniques.counts import head_shape
 from tfx_engine.techniques.initial import initialise
 from tfx_engine.techniques.scores import HeadShape, Scores
-from tfx_engine.techniques.technique import Technique
+from tfx_engine.techniques.technique import Technique, all_alike
 
 # B batch, T tokens, D width, G key heads, P prefix, K head width, V value width
 
@@ -177,6 +177,7 @@ TECHNIQUE = Technique(
     check=check,
     params=params,
     adapts=adapts,
+    alike=all_alike,
     freezes=True,
     effects=(
         Effect(quantity="parameters", sign="+", formula="2 · length · key heads · head width per layer; others frozen"),

@@ -35,7 +35,7 @@ from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.adapter import Adapter
 from tfx_engine.techniques.lowrank import LowRankLinear, LowRankOptions, adapts, check, low_rank, params
 from tfx_engine.techniques.nf4 import BLOCK, SCALER_BLOCK, VALUES, Nf4, dequantise, quantise
-from tfx_engine.techniques.technique import Technique
+from tfx_engine.techniques.technique import Technique, all_alike
 
 # N inputs, M outputs
 
@@ -153,6 +153,7 @@ TECHNIQUE = Technique(
     check=check,
     params=params,
     adapts=adapts,
+    alike=all_alike,
     freezes=True,
     effects=(
         Effect(quantity="parameters", sign="-", formula="0.52 bytes per adapted weight instead of 4"),

@@ -57,16 +57,6 @@ class Kernel(Protocol):
         """
 
 
-class NoKernel:
-    """Where nothing is computed: only shapes are asked for."""
-
-    asked = reason = ""
-
-    def attend(self, q_BHTK: Tensor, k_BGSK: Tensor, v_BGSV: Tensor, scoring: Scoring) -> tuple[Tensor, str]:
-        """Refused."""
-        raise NotImplementedError("no attention is to be computed here")
-
-
 def marked(name: str) -> AbstractContextManager[object]:
     """Names a kernel of our own in a profiler's trace; costs next to nothing while no profiler runs."""
     if torch.compiler.is_compiling() or not torch.autograd._profiler_enabled():
