@@ -1,8 +1,9 @@
 """The whole test suite with one closing line: `python -m tests.helpers.suite`.
 
 Files that drive Qt or whole programs run in a pytest process each, everything else in one: a crash at exit
-then costs one file its verdict and not the suite. The module is also the pytest plugin with which every
-process tallies what happened.
+then costs one file its verdict and not the suite. Two processes run at a time where there are two processors; what
+each prints is shown when it has ended. The module is also the pytest plugin with which every process tallies what
+happened.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +28,7 @@ TESTS = Path(__file__).resolve().parent.parent
 APART = ["gui", "e2e"]  # folders whose files run in a process each
 OUTCOMES = ["failed", "passed", "skipped", "deselected", "xfailed", "xpassed", "warnings", "error"]
 TALLY = "TFX_TEST_TALLY"  # names the file into which a process tallies
+_PRINTING = threading.Lock()
 TIME_LIMIT_S = {True: 900, False: 3600}  # of one file apart, and of everything else together
 
 
@@ -108,24 +112,40 @@ def groups() -> Iterator[tuple[str, list[str]]]:
 
 def run_group(name: str, arguments: list[str]) -> Verdict:
     """Run one pytest process, its output on ours."""
-    print(f"\n{f' {name} ':-^100}", flush=True)
+    with _PRINTING:
+        print(f"{name} ...", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         tally = Path(folder) / "tally.jsonl"
         tally.touch()
         command = [sys.executable, "-m", "pytest", "-p", "tests.helpers.suite", "--no-header", *arguments]
         limit = TIME_LIMIT_S[name.endswith(".py")]
         environment = os.environ | {TALLY: str(tally), "QT_QPA_PLATFORM": "offscreen"}
-        try:
-            code = subprocess.run(command, cwd=TESTS.parent, env=environment, timeout=limit).returncode
-        except subprocess.TimeoutExpired:
-            code = None
+        with (Path(folder) / "output.txt").open("w+b") as output:
+            try:
+                code = subprocess.run(command, cwd=TESTS.parent, env=environment, timeout=limit,
+                                      stdout=output, stderr=subprocess.STDOUT).returncode  # fmt: skip
+            except subprocess.TimeoutExpired:
+                code = None
+            output.seek(0)
+            _show(name, output.read().decode("utf-8", "replace"))
         return read_tally(tally.read_text(encoding="utf-8"), code, name)
+
+
+def _show(name: str, output: str) -> None:
+    with _PRINTING:
+        print(f"\n{f' {name} ':-^100}\n{output}", end="", flush=True)
+
+
+def at_once() -> int:
+    """How many processes run at a time: what they wait for is not always a processor, but two are enough."""
+    return min(2, os.cpu_count() or 1)
 
 
 def main() -> int:
     """Run every group. Exit code 0: everything passed; 1: something failed or crashed; 5: no test ran."""
     began = time.monotonic()
-    verdicts = [run_group(name, arguments) for name, arguments in groups()]
+    with ThreadPoolExecutor(at_once()) as processes:
+        verdicts = list(processes.map(lambda group: run_group(*group), groups()))
     counts = sum((verdict.counts for verdict in verdicts), Counter())
     bad = [line for verdict in verdicts for line in verdict.bad]
     if bad:
