@@ -8,16 +8,16 @@ import torch
 
 from tests.helpers.training import CPU, small_setup, split_of_step
 from tfx_engine.measure.memory_events import AllocatorRecording, Change, Range
-from tfx_engine.measure.memory_split import (
+from tfx_engine.measure.memory_replay import (
     TIMELINE_POINTS,
     MemorySplit,
-    _blocks,
-    _classify,
     _extremes,
-    _left_over,
-    _replay,
-    known_storages,
+    blocks_of,
+    classify,
+    left_over,
+    replay,
 )
+from tfx_engine.measure.memory_split import known_storages
 from tfx_engine.protocol.metrics import CATEGORIES
 
 SIZES = {"width": 32, "layers": 4, "heads": 2, "head_width": None, "context": 64, "vocab": 64}
@@ -147,8 +147,8 @@ FORWARD, BACKWARD = Range("forward", 100, 200), Range("backward", 200, 300)
 
 
 def categories(changes: list[Change], gradients=(), state=(), base=None) -> list[str]:
-    blocks = _blocks(base or {}, changes)
-    _classify(blocks, [FORWARD, BACKWARD], set(gradients), set(state))
+    blocks = blocks_of(base or {}, changes)
+    classify(blocks, [FORWARD, BACKWARD], set(gradients), set(state))
     return [block.category for block in blocks]
 
 
@@ -159,13 +159,13 @@ def test_what_dies_in_its_phase_is_temporary_and_what_outlives_forward_an_activa
 
 def test_what_an_allocator_held_for_others_and_gives_back_is_gone_from_then_on():
     changes = [Change(105, 2, 8), Change(110, 77, -50), Change(120, 3, 30), Change(130, 2, -8), Change(140, 2, 6)]
-    left = _left_over(changes, {1: (100, "parameters")})
+    left = left_over(changes, {1: (100, "parameters")})
     assert [(block.ptr, block.size, block.died_ns) for block in left] == [(77, 50, 110)]
-    split = _replay([*_blocks({1: (100, "parameters")}, changes), *left], [FORWARD], uncounted=10)
+    split = replay([*blocks_of({1: (100, "parameters")}, changes), *left], [FORWARD], uncounted=10)
     assert split.peak_bytes == 100 + 8 + 50 + 10
 
 
-def test_an_address_used_twice_is_two_blocks():
+def test_an_address_used_twice_is_twoblocks_of():
     changes = [Change(110, 1, 8), Change(120, 1, -8), Change(250, 1, 4)]
     assert categories(changes, gradients=[1]) == ["temporary", "gradients"]
 
@@ -176,19 +176,19 @@ def test_what_is_made_outside_every_part_is_other():
 
 def test_a_block_of_the_base_whose_free_was_not_reported_ends_when_its_address_is_used_anew():
     base = {1: (100, "parameters")}
-    blocks = _blocks(base, [Change(110, 1, 8)])
-    _classify(blocks, [FORWARD], set(), set())
-    split = _replay(blocks, [FORWARD], 0)
+    blocks = blocks_of(base, [Change(110, 1, 8)])
+    classify(blocks, [FORWARD], set(), set())
+    split = replay(blocks, [FORWARD], 0)
     assert split.timeline.sum(axis=1).tolist() == [100, 0, 8]
 
 
 def test_a_free_of_an_unknown_address_changes_nothing():
-    blocks = _blocks({1: (100, "parameters")}, [Change(110, 77, -50)])
-    assert _replay(blocks, [FORWARD], 0).timeline.sum(axis=1).tolist() == [100]
+    blocks = blocks_of({1: (100, "parameters")}, [Change(110, 77, -50)])
+    assert replay(blocks, [FORWARD], 0).timeline.sum(axis=1).tolist() == [100]
 
 
 def test_what_a_counting_allocator_holds_beyond_the_known_is_other():
-    split = _replay(_blocks({1: (100, "parameters")}, []), [FORWARD], uncounted=12)
+    split = replay(blocks_of({1: (100, "parameters")}, []), [FORWARD], uncounted=12)
     assert split.at_peak["other"] == 12 and split.peak_bytes == 112
 
 

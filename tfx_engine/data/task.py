@@ -89,6 +89,17 @@ class Task(abc.ABC):
         return batch[0].to(device, non_blocking=True), batch[1].to(device, non_blocking=True)
 
 
+def blank_batch(config: Config, device: torch.device) -> Batch:
+    """A batch of a configuration's shapes and types, with nothing in it."""
+    card, samples = config.task, config.run.batch
+    if card.kind == "classes":
+        frames_BTF = torch.empty(samples, card.frames, card.features, device=device)
+        return frames_BTF, torch.empty(samples, dtype=torch.int64, device=device)
+    tokens_BT = torch.empty(samples, config.model.context, dtype=torch.int64, device=device)
+    answers = (card.answers,) if card.kind == "answers" else ()
+    return tokens_BT, torch.empty(*tokens_BT.shape, *answers, dtype=torch.int64, device=device)
+
+
 def sha256_of(*tensors: Tensor) -> str:
     """Hash of whole numbers, in hexadecimal: the same on every machine."""
     digest = hashlib.sha256()

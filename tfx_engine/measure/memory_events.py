@@ -9,10 +9,12 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterator
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 import torch
-from torch.profiler import ProfilerActivity, profile
+from torch import Tensor
+from torch.profiler import ProfilerActivity, profile, record_function
 
 from tfx_engine.measure.parts import PREFIX
 from tfx_engine.techniques.kernel import MARK
@@ -39,6 +41,32 @@ class Range:
     end_ns: int
 
 
+class Recording(Protocol):
+    """Who sees what is allocated and freed between `__enter__` and `__exit__`; afterwards the lists are filled."""
+
+    changes: list[Change]
+    ranges: list[Range]
+    kernels: set[str]
+
+    def __enter__(self) -> Recording: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+    def address(self, tensor: Tensor) -> int:
+        """Where a tensor's storage is, as `changes` has it."""
+
+    def within(self, name: str) -> AbstractContextManager[object]:
+        """Around what is to become a range of that name."""
+
+    def beyond(self, known_bytes: int) -> int:
+        """Bytes that the allocator counts at the beginning beside `known_bytes`: its rounding, and what others keep."""
+
+
+def address_of(tensor: Tensor) -> int:
+    """Where a tensor's storage is in memory."""
+    return tensor.untyped_storage().data_ptr()
+
+
 class AllocatorRecording:
     """`with AllocatorRecording(device) as r:` afterwards `r.changes` and `r.ranges` say what happened on the device."""
 
@@ -58,6 +86,20 @@ class AllocatorRecording:
         if error[0] is None:
             self._read()
         del self._profile
+
+    def address(self, tensor: Tensor) -> int:
+        """Where a tensor's storage is in memory."""
+        return address_of(tensor)
+
+    def within(self, name: str) -> AbstractContextManager[object]:
+        """A range in the profiler's trace."""
+        return record_function(PREFIX + name)
+
+    def beyond(self, known_bytes: int) -> int:
+        """Nothing where the allocator keeps no count."""
+        if self.device.type not in ("cuda", "xpu"):
+            return 0
+        return int(getattr(torch, self.device.type).memory_allocated(self.device)) - known_bytes
 
     def _read(self) -> None:
         results = self._profile.profiler.kineto_results  # type: ignore[union-attr]

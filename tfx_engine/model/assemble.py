@@ -40,7 +40,7 @@ def assemble(config: Config, device: torch.device | str, dtype: torch.dtype | No
         precision.convert(model)
     device = torch.device(device)
     if device.type != "meta":
-        _materialise(model, torch.device("cpu"))
+        materialise(model, torch.device("cpu"))
         initialise(model, config.seed, fill=make_initial(config).fill, gain=_build("placement", config).gain)
         weights.load(config, model)
     make_adapter(config).apply(model)
@@ -162,8 +162,8 @@ def _scores(config: Config, layer: int, shape: HeadShape) -> Scores:
     )
 
 
-def _materialise(model: nn.Module, device: torch.device) -> None:
-    """Give every parameter on the meta device memory, one that is shared only once."""
+def materialise(model: nn.Module, device: torch.device) -> None:
+    """Give every parameter on the meta device memory, one that is shared only once. There are no numbers in it yet."""
     made: dict[nn.Parameter, nn.Parameter] = {}
     for module in model.modules():
         for name, parameter in list(module.named_parameters(recurse=False)):

@@ -20,6 +20,7 @@ from tfx_engine.model.assemble import (
     make_schedule,
 )
 from tfx_engine.model.layers import layer_index, layer_names
+from tfx_engine.model.transformer import Transformer
 from tfx_engine.protocol.config import Config
 from tfx_engine.train.step import Training
 
@@ -52,14 +53,19 @@ def set_up(config: Config, device: torch.device) -> Setup:
         torch.set_num_threads(config.run.threads)
     torch.manual_seed(config.seed)  # what dropout draws; weights and data have seeds of their own
     task = make_task(config)
-    precision = make_precision(config)
-    precision.settle()
-    model, loss, compiler = assemble(config, device), make_loss(config), make_compiler(config)
-    training = Training(
+    make_precision(config).settle()
+    model = assemble(config, device)
+    training = make_training(config, model, device)
+    return Setup(config, device, training, task, layer_index(model), layer_names(model))
+
+
+def make_training(config: Config, model: Transformer, device: torch.device) -> Training:
+    """What the steps of a model need."""
+    precision, loss, compiler = make_precision(config), make_loss(config), make_compiler(config)
+    return Training(
         model=model, forward=compiler(model.hidden), loss=loss,
         nats=compiler(loss.__call__) if loss.is_one_graph else loss,
         optimizer=make_optimizer(config, model), schedule=make_schedule(config),
         precision=lambda: precision.context(device.type), scaler=precision.scaler(device.type),
         offload=make_offload(config), pieces=make_pieces(config), clip=make_clip(config),
     )
-    return Setup(config, device, training, task, layer_index(model), layer_names(model))

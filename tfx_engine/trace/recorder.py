@@ -1,0 +1,135 @@
+"""Sees every allocation and free of code that runs under fake tensors.
+
+A storage is allocated when an operator first returns it, and free when the last tensor that uses it is gone: Python's
+and autograd's references are the same as in a real run, so the moments are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from tfx_engine.measure.memory_events import Change, Range
+from tfx_engine.measure.parts import PREFIX
+from tfx_engine.techniques import recompute
+from tfx_engine.trace.scratch import scratch_bytes
+
+
+class _Watched(weakref.ref):  # type: ignore[type-arg]
+    """A reference to a storage that knows its address when it is gone."""
+
+    __slots__ = ("address", "size")
+    address: int
+    size: int
+
+
+class Recorder(TorchDispatchMode):
+    """A `Recording` of what happens on devices of one kind. Time is the number of events so far."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.changes: list[Change] = []
+        self.ranges: list[Range] = []
+        self.kernels: set[str] = set()
+        self._clock = itertools.count(1)
+        self._live: dict[int, _Watched] = {}  # by address
+        self._gone: Callable[[_Watched], None] = self._free  # one bound method, not one for each storage
+
+    def __enter__(self) -> Recorder:
+        super().__enter__()
+        recompute.watcher = lambda: self.within(recompute.RECOMPUTE_MARK.removeprefix(PREFIX))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        recompute.watcher = None
+        super().__exit__(*error)
+        self._live.clear()  # what is freed from now on is no part of the recording
+
+    @classmethod
+    def ignore_compile_internals(cls) -> bool:
+        """What a compiler does within is not looked at."""
+        return True
+
+    def __torch_dispatch__(self, operator: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """The operation itself, and what it allocated."""
+        kwargs = kwargs or {}
+        result = operator(*args, **kwargs)
+        self._hold(result, args)
+        extra = scratch_bytes(operator, args, kwargs, result, self.kind)
+        if extra:
+            self._pass(extra)
+        return result
+
+    def address(self, tensor: Tensor) -> int:
+        """What tells its storage from others."""
+        return tensor.untyped_storage()._cdata
+
+    @contextlib.contextmanager
+    def _range(self, name: str) -> Iterator[None]:
+        start = next(self._clock)
+        try:
+            yield
+        finally:
+            self.ranges.append(Range(name, start, next(self._clock)))
+            self.ranges.sort(key=lambda r: r.start_ns)
+
+    def within(self, name: str) -> AbstractContextManager[object]:
+        """A part of the step."""
+        return self._range(name)
+
+    def beyond(self, known_bytes: int) -> int:
+        """Nobody else allocates."""
+        return 0
+
+    def _hold(self, result: Any, args: Any) -> None:
+        """Note the storages that are new in the result of an operator."""
+        if isinstance(result, Tensor):
+            self._take(result, args)
+        elif isinstance(result, (tuple, list)):
+            for item in result:
+                self._hold(item, args)
+
+    def _take(self, tensor: Tensor, args: Any) -> None:
+        if tensor.device.type != self.kind:
+            return
+        storage = tensor.untyped_storage()
+        if storage._cdata in self._live or not (size := storage.nbytes()):
+            return
+        self._watch(storage, size)
+        if storage._cdata not in _storages(args):  # else it was there before the recording began
+            self.changes.append(Change(next(self._clock), storage._cdata, size))
+
+    def _watch(self, storage: torch.UntypedStorage, size: int) -> None:
+        watched = _Watched(storage, self._gone)
+        watched.address, watched.size = storage._cdata, size
+        self._live[watched.address] = watched
+
+    def _free(self, watched: _Watched) -> None:
+        if self._live.pop(watched.address, None) is not None:
+            self.changes.append(Change(next(self._clock), watched.address, -watched.size))
+
+    def _pass(self, size: int) -> None:
+        """Scratch within an operator: it is there beside the results, and gone when the operator returns."""
+        for change in (size, -size):
+            self.changes.append(Change(next(self._clock), _SCRATCH, change))
+
+
+def _storages(args: Any) -> Iterator[int]:
+    """The addresses of the arguments of an operator."""
+    for arg in args:
+        if isinstance(arg, Tensor):
+            yield arg.untyped_storage()._cdata
+        elif isinstance(arg, (tuple, list)):
+            yield from _storages(arg)
+
+
+_SCRATCH = -1  # its address: there is never more than one at a time
