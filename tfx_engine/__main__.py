@@ -12,12 +12,11 @@ Exit codes: 0 done, 1 a run failed, 2 the request was wrong, 130 interrupted.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import signal
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from tfx_engine.protocol.problems import Problem
@@ -59,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
             single.add_argument("--device-memory", metavar="SIZE")
             single.add_argument("--instant", action="store_true", help="closed forms alone")
     own = commands.add_parser("own", help="load the trusted techniques of one's own, and write down what they are")
+    own.add_argument("--load", action="store_true", help=argparse.SUPPRESS)  # in this very process
     own.set_defaults(command=_own)
     for sub in commands.choices.values():
         sub.add_argument("--json", action="store_true", help="one JSON object a line on stdout, nothing else")
@@ -107,10 +107,13 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _problems(path: str) -> Sequence[Problem]:
+    from tfx_engine.client.own import keep_up
     from tfx_engine.protocol.config import parse_config
     from tfx_engine.protocol.problems import ConfigError
     from tfx_engine.protocol.toml import read_toml
 
+    for fault in keep_up():
+        print(fault, file=sys.stderr)
     try:
         config, problems = parse_config(read_toml(path))
     except ConfigError as error:
@@ -136,21 +139,43 @@ def _estimate(arguments: argparse.Namespace) -> int:
 
 
 def _own(arguments: argparse.Namespace) -> int:
+    from tfx_engine.client.own import write_down
     from tfx_engine.protocol.launch import end_with_parent
-    from tfx_engine.techniques.own import write_own_catalogue
 
     end_with_parent(getattr(signal, "SIGKILL", signal.SIGTERM))  # somebody's file may never end, nor heed another
-    try:
-        with contextlib.redirect_stdout(sys.stderr):  # what somebody's file prints is no answer of ours
-            found = write_own_catalogue()
-    except OSError as error:
-        print(f"The catalogue cannot be written: {error}", file=sys.stderr)
-        return FAILED
-    cards = [c for c in found.catalogue.techniques if c.origin]
-    names = [{"name": c.name, "slot": c.slot, "title": c.title, "origin": c.origin} for c in cards]
-    words = [*(f"{c.slot}/{c.name}: {c.title} ({c.origin})" for c in cards), *found.faults]
+    if arguments.load:
+        _load_own()
+    found = write_down()
+    names = [{"name": t.name, "slot": t.slot, "title": t.title, "origin": t.origin} for t in found.techniques]
+    words = [*(f"{t.slot}/{t.name}: {t.title} ({t.origin})" for t in found.techniques), *found.faults]
     _print(arguments, {"ok": not found.faults, "techniques": names, "faults": list(found.faults)}, "\n".join(words))
     return FAILED if found.faults else DONE
+
+
+def _load_own() -> NoReturn:
+    """For `client/own.py`, which says what to leave out: says what is being loaded, and in the end what was found."""
+    import faulthandler
+    import os
+
+    from tfx_engine.protocol.stdio import take_stdio
+
+    lines = take_stdio()  # what the files print is no answer of ours
+    asked = json.loads(next(lines.receive()))
+    from tfx_engine.techniques.own import write_own_catalogue
+
+    def on_loading(origin: str) -> None:
+        lines.send({"loading": origin})
+        faulthandler.dump_traceback_later(asked["seconds"], exit=True)  # also where it never lets go of the interpreter
+
+    try:
+        found = write_own_catalogue(asked["left_out"], on_loading)
+    except OSError as error:
+        print(f"The catalogue cannot be written: {error}", file=sys.stderr)
+        os._exit(FAILED)
+    cards = [card for card in found.catalogue.techniques if card.origin]
+    names = [{"name": c.name, "slot": c.slot, "title": c.title, "origin": c.origin} for c in cards]
+    lines.send({"found": {"techniques": names, "faults": list(found.faults)}})
+    os._exit(DONE)  # whatever threads the files have started
 
 
 def _refuse(arguments: argparse.Namespace, problems: Sequence[Problem]) -> int:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tfx_engine.client.own import keep_up
 from tfx_engine.protocol.config import Config, parse_config
 from tfx_engine.protocol.problems import ConfigError, errors_among
 from tfx_engine.protocol.toml import dumps, read_toml
@@ -31,6 +32,7 @@ def load_config(source: str | os.PathLike[str] | Mapping[str, Any]) -> Config:
 
     Raises `ConfigError` carrying every `Problem`.
     """
+    keep_up()
     data = source if isinstance(source, Mapping) else read_toml(Path(source))
     config, problems = parse_config(data)
     if problems:

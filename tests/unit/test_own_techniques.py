@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -16,15 +17,18 @@ import torch
 
 from tests.contract.harness import HARNESS
 from tests.helpers.tiny import tiny_config
-from tfx_engine.client.own import write_down
+from tfx_engine.client import own as loading
 from tfx_engine.estimate import count_parameters
 from tfx_engine.model.assemble import assemble
 from tfx_engine.model.validate import validate
 from tfx_engine.protocol.cards import built_in_catalogue, load_catalogue
+from tfx_engine.protocol.codec import problem_from_data
 from tfx_engine.protocol.config import parse_config
 from tfx_engine.protocol.trust import Trusted, load_trusted, own_catalogue, save_trusted, technique_files
+from tfx_engine.protocol.worker_messages import Check
 from tfx_engine.techniques.catalogue import discover, in_use
 from tfx_engine.techniques.own import load_own, look_again, write_own_catalogue
+from tfx_engine.worker.conversation import _checked
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "own_technique.md"
 
@@ -100,12 +104,13 @@ def test_a_changed_file_is_loaded_anew_and_the_catalogue_is_known_to_be_old(fold
     ("text", "words"),
     [
         ("def broken(:", "SyntaxError"),
-        ("x = 1", "no TECHNIQUE"),
-        ("raise RuntimeError('no luck')", "no luck"),
-        ("import sys\nsys.exit(3)", "SystemExit: 3"),
+        (example().replace("TECHNIQUE =", "TECHNIC ="), "its technique is called TECHNIC; call it TECHNIQUE"),
+        ("TECHNIQUE = 1", "no TECHNIQUE = Technique(...) in it, but another thing of that name (int)"),
+        ("raise RuntimeError('no luck')", "RuntimeError: no luck (line 1)"),
+        ("import sys\nsys.exit(3)", "SystemExit: 3 (line 2)"),
         (example().replace('slot="feedforward"', 'slot="colour"'), "no slot 'colour'"),
     ],
-    ids=["syntax", "nothing", "raises", "leaves", "slot"],
+    ids=["syntax", "misnamed", "nothing", "raises", "leaves", "slot"],
 )
 def test_a_file_that_cannot_be_loaded_is_said_and_the_others_are_there(folder: Path, text: str, words: str) -> None:
     (folder / "bad.py").write_text(text, encoding="utf-8")
@@ -114,6 +119,55 @@ def test_a_file_that_cannot_be_loaded_is_said_and_the_others_are_there(folder: P
     (fault,) = found.faults
     assert "bad.py" in fault and words in fault
     assert found.catalogue.find("feedforward", "sine") is not None
+
+
+def test_what_ends_or_hangs_its_process_is_left_out_and_the_others_are_loaded(folder: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(loading, "LOADING_S", 3)
+    (folder / "hangs.py").write_text("import time\ntime.sleep(1000)", encoding="utf-8")
+    (folder / "leaves.py").write_text("import os\nos._exit(3)", encoding="utf-8")
+    talks = "\nimport os, sys, threading, time\nprint('{}', flush=True)\nos.write(1, b'x')\n"
+    talks += "if 'pytest' not in sys.modules: threading.Thread(target=time.sleep, args=(1000,)).start()"
+    (folder / "sine.py").write_text(example() + talks, encoding="utf-8")
+    save_trusted(Trusted((str(folder),)))
+    found = loading.write_down()
+    assert [t.name for t in found.techniques] == ["sine"]
+    hangs, leaves = found.faults
+    assert "hangs.py: was not loaded within 3 s" in hangs
+    assert "leaves.py: ended the process" in leaves and "exit code 3" in leaves
+    look_again()  # here, now that it is known, neither is loaded
+    assert load_own().faults == found.faults
+
+
+def test_two_folders_may_have_files_of_one_name(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    text = example().replace('slot="feedforward"', 'slot="norm"').replace('"""Sine', '"""Other sine')
+    (other / "sine.py").write_text(text, encoding="utf-8")
+    save_trusted(Trusted((str(folder), str(other))))
+    look_again()
+    docs = [own.technique.doc for own in load_own().techniques]
+    assert docs[0].startswith("Sine") and docs[1].startswith("Other sine")
+
+
+@pytest.mark.parametrize(("function", "text", "words"), [
+    ("check", "lambda options, config: 1 / 0", "check() fails: ZeroDivisionError: division by zero (line "),
+    ("check", "lambda options, config: (1 / 0 for _ in [1])", "check() fails: ZeroDivisionError"),
+    ("check", "lambda options, config: ['no']", "check() fails: it gives ['no']"),
+    ("check", "lambda options, config: None", "check() fails: TypeError"),
+    ("check", "lambda options, config: exit(1)", "check() fails: SystemExit"),
+    ("params", "lambda options, config: 'many'", "params() fails: it gives 'many'"),
+    ("build", "lambda options, config: 1 / 0", "build() fails: ZeroDivisionError"),
+    ("build", "lambda options, config: None", "build() fails: it gives None"),
+])  # fmt: skip
+def test_a_technique_that_fails_is_named_with_its_line(folder: Path, function: str, text: str, words: str) -> None:
+    changed = f"\nimport dataclasses\nTECHNIQUE = dataclasses.replace(TECHNIQUE, {function}={text})\n"
+    (folder / "sine.py").write_text(example() + changed, encoding="utf-8")
+    trust(folder)
+    write_own_catalogue()
+    reply = _checked(Check(id=1, config={"techniques": {"feedforward": {"use": "sine"}}}))
+    assert not reply.ok and reply.problems[0]["path"] == "techniques.feedforward.use"
+    assert words in problem_from_data(reply.problems[0]).sentence()
+    assert _checked(Check(id=2, config={})).ok
 
 
 def test_only_files_are_looked_at(folder: Path) -> None:
@@ -234,7 +288,7 @@ def test_an_own_module_too_large_for_any_memory_is_judged_by_its_shapes() -> Non
 def test_what_a_file_prints_is_no_part_of_the_answer(folder: Path) -> None:
     (folder / "sine.py").write_text(example() + "print('hello', end='')\n", encoding="utf-8")
     save_trusted(Trusted((str(folder),)))
-    found = write_down()
+    found = loading.write_down()
     assert [own.name for own in found.techniques] == ["sine"] and found.faults == ()
 
 
@@ -259,3 +313,21 @@ def until(condition: Callable[[], object], what: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"not within a minute: {what}"
         time.sleep(0.05)
+
+
+def test_a_module_may_lie_beside_and_a_change_of_it_is_noticed(folder: Path) -> None:
+    for name in ("sizes_of", "_hidden_of"):
+        (folder / f"{name}.py").write_text("FACTOR = 4", encoding="utf-8")
+    text = example().replace("import dataclasses\n", "import dataclasses\n\nimport _hidden_of\nimport sizes_of\n", 1)
+    (folder / "sine.py").write_text(text.replace("4 * width", "sizes_of.FACTOR * width"), encoding="utf-8")
+    trust(folder)
+    found = write_own_catalogue()
+    assert found.faults == () and [card.name for card in found.catalogue.techniques if card.origin] == ["sine"]
+    before = assemble(tiny_config({"feedforward": "sine"}), "meta").blocks[0].feedforward.up.out_features
+    for name in ("_hidden_of", "sizes_of"):
+        (folder / f"{name}.py").write_text("FACTOR = 16", encoding="utf-8")
+        assert own_catalogue(load_trusted()) is None
+        write_own_catalogue()
+        look_again()
+    after = assemble(tiny_config({"feedforward": "sine"}), "meta").blocks[0].feedforward.up.out_features
+    assert after == 4 * before

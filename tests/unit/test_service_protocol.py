@@ -21,9 +21,9 @@ HELLO = {"do": "hello", "id": 1, "warm": False, "on_disconnect": "stop"}
 class Service:
     """A service process, spoken to in raw lines."""
 
-    def __init__(self, environment: dict[str, str]) -> None:
+    def __init__(self, environment: dict[str, str], how: tuple[str, ...] = ("-m", "tfx_engine", "serve")) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tfx_engine", "serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            [sys.executable, *how], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, env=environment,
         )
 
@@ -103,3 +103,13 @@ def test_a_client_that_does_not_listen_does_not_stop_the_service(service: Servic
     service.process.stdin.write(line * 100)
     service.process.stdin.close()
     assert service.process.wait(30) == 0
+
+
+def test_a_question_that_is_thought_about_for_ever_is_given_up(tmp_path: Path) -> None:
+    program = "from tfx_engine.service import questions, main; questions.PATIENCE_S = 0.2; main.serve()"
+    environment = {"TFX_HOME": str(tmp_path), "TFX_WORKER_MODULE": "tests.helpers.standin_worker"}
+    service = Service({**child_environment(), **environment}, ("-c", program))
+    asked = [{"do": "validate", "id": i, "config": {"name": name}} for i, name in enumerate(["slow-check", "quick"], 2)]
+    answers = {line["id"]: line for line in service.say({**HELLO, "on_disconnect": "finish"}, *asked) if "id" in line}
+    assert "It took longer than 0 s." in json.dumps(answers[2])
+    assert answers[3]["ok"] and "longer" not in json.dumps(answers[3]), "another worker answers what comes after it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from tfx_engine.model import weights
 from tfx_engine.model.assemble import assemble, without_adapter
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.problems import ConfigError, Problem, errors_among, nearest
-from tfx_engine.techniques.catalogue import technique_for
+from tfx_engine.techniques.catalogue import discover, technique_for
 from tfx_engine.techniques.devices import KINDS, count_devices
 
 THREADS_PER_CORE = 4  # more of them only make the machine thrash
@@ -26,12 +27,17 @@ def validate(config: Config) -> list[Problem]:
     """
     problems: list[Problem] = []
     for slot, choice in config.techniques.items():
-        technique, options = technique_for(slot, choice)
-        problems += technique.check(options, config)
+        try:
+            technique, options = technique_for(slot, choice)
+            problems += technique.check(options, config)
+        except ConfigError as error:  # a technique of the user's own that fails in judging
+            problems += error.problems
     problems += data.check(config)
     problems += _check_device(config.run.device)
     problems += _check_threads(config.run.threads)
     problems += _check_untrained(config)
+    if not errors_among(problems):
+        problems += _check_own(config)
     if config.run.start_from is not None and not errors_among(problems):  # a model is made to compare with
         problems += weights.check(config, weights.shapes_of(assemble(without_adapter(config), "meta")))
     return problems
@@ -46,6 +52,22 @@ def _check_untrained(config: Config) -> Iterator[Problem]:
             template="adapts a model whose frozen weights are random, so its loss says nothing about {title}; "
                      "memory and speed are right.",
             hint_template="Train a model with save_weights = true and give its file as start_from.",
+        )
+
+
+def _check_own(config: Config) -> Iterator[Problem]:
+    """Build one layer without numbers where a technique is the user's own: nobody has tried it before."""
+    own = [slot for slot, choice in config.techniques.items() if (slot, choice.use) not in discover()]
+    if not own:
+        return
+    try:
+        assemble(dataclasses.replace(config, model=dataclasses.replace(config.model, layers=1)), "meta")
+    except ConfigError as error:
+        yield from error.problems
+    except Exception as error:  # what it gave is not what the skeleton can use
+        yield Problem(
+            code="own-technique", path=f"techniques.{own[0]}.use", args={"error": str(error).rstrip(".")},
+            template="is a technique of your own with which no model can be built: {error}.",
         )
 
 

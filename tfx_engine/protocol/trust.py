@@ -30,11 +30,15 @@ class Trusted(msgspec.Struct, frozen=True):
 
 
 class OwnCatalogue(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker found: the whole catalogue, what could not be loaded in words, and of which sources."""
+    """What was found: the whole catalogue, what could not be loaded in words, and of which sources.
+
+    `left_out`: origin -> why no worker is to load it, because it ended or hung the process that did.
+    """
 
     stamp: str
     catalogue: Catalogue
     faults: tuple[str, ...] = ()
+    left_out: dict[str, str] = {}
 
 
 def settings_folder() -> Path:
@@ -63,18 +67,27 @@ def save_trusted(trusted: Trusted) -> None:
 
 
 def technique_files(folder: str | Path) -> list[Path]:
-    """The Python files of a trusted folder in the order of their names."""
-    place = Path(folder)
-    if not place.is_dir():
+    """The Python files of a trusted folder that may be techniques, in the order of their names."""
+    return [path for path in _python_files(folder) if not path.name.startswith(("_", "."))]
+
+
+def _python_files(folder: str | Path) -> list[Path]:
+    try:
+        return sorted(p for p in Path(folder).glob("*.py") if p.is_file())  # no pipe, no device
+    except OSError:  # gone, or not to be read
         return []
-    return sorted(p for p in place.glob("*.py") if not p.name.startswith("_") and p.is_file())  # no pipe, no device
+
+
+def path_in_words(path: Path) -> str:
+    """The path as text that can be written anywhere, whatever bytes its name has."""
+    return str(path).encode(errors="surrogateescape").decode(errors="replace")
 
 
 def stamp(trusted: Trusted) -> str:
-    """Changes with the program's own catalogue, the list, and the sources in the folders."""
+    """Changes with the program's own catalogue, the list, and the sources in the folders, helpers among them."""
     seen = hashlib.sha256(resource("catalogue.json").read_bytes())
     seen.update(msgspec.json.encode(trusted))
-    for path in (p for folder in trusted.folders for p in technique_files(folder)):
+    for path in (p for folder in trusted.folders for p in _python_files(folder)):
         seen.update(f"{path}\0".encode(errors="surrogateescape"))
         try:
             seen.update(path.read_bytes())

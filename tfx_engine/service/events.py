@@ -63,6 +63,13 @@ class WorkerGone:
 
 
 @dataclass(frozen=True)
+class Unanswered:
+    """A worker has had its time for a question, that of this number."""
+
+    number: int
+
+
+@dataclass(frozen=True)
 class TimeToWarm:
     """The pause after a crash of the warm worker is over."""
 
@@ -85,6 +92,7 @@ class Terminated:
 
 
 Event = (
-    Asked | Unreadable | ClientGone | WorkerSaid | WorkerWrote | WorkerGone | TimeToWarm | Found | Overdue | Terminated
+    Asked | Unreadable | ClientGone | WorkerSaid | WorkerWrote | WorkerGone | Unanswered | TimeToWarm | Found | Overdue
+    | Terminated
 )
 Events = queue.SimpleQueue[Event]  # its `put` may be called from a signal handler, unlike that of `queue.Queue`

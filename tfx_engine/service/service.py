@@ -43,6 +43,7 @@ from tfx_engine.service.events import (
     Overdue,
     Terminated,
     TimeToWarm,
+    Unanswered,
     Unreadable,
     WorkerGone,
     WorkerSaid,
@@ -85,7 +86,7 @@ class Service:
         self._outbox = Outbox(client)
         self._workers = Workers(worker_module, self.events)
         self._queue = RunQueue()
-        self._questions = Questions()
+        self._questions = Questions(self.events)
         self._requests = Requests(self._outbox, self._queue, self._questions, self._workers, self.events)
         self._hello: Hello | None = None
         self._phase = Phase.SERVING
@@ -119,6 +120,8 @@ class Service:
                 self._outbox.log(text, worker.run)
             case WorkerGone(worker, exit_code):
                 self._worker_gone(worker, exit_code)
+            case Unanswered(number):
+                self._end_thinking(number)
             case TimeToWarm():
                 self._workers.pause_over()
             case Found(runs):
@@ -184,6 +187,13 @@ class Service:
             self._workers.crashed(worker, reason)
             state = "given-up" if self._workers.given_up else "died"
             self._outbox.notice("warm", state=state, pid=worker.pid, reason=reason, crashes=self._workers.crashes)
+
+    def _end_thinking(self, number: int) -> None:
+        """A worker that thinks for ever about a question is of no use for another, nor for a run."""
+        worker = self._questions.unanswered(number)
+        if worker is not None:
+            worker.ready_at = None
+            worker.kill()
 
     def _run_over(self, run: Path, reason: str) -> None:
         """A run's worker is gone. Where it did not record an outcome, `reason` becomes that of an interrupted run."""

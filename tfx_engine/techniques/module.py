@@ -3,8 +3,8 @@
 Naming it runs its code, so its package, or the folder that it lies in, must be trusted (`protocol/trust.py`). The class
 is given those of `width`, `heads`, `head_width` and `context` that its constructor takes.
 
-What was found out about a class of some size is kept, as a module is made and tried for it: the class is the same one
-for as long as its process lives. What could not be made is tried anew.
+What was found out about a class of some size is kept, as a module is made and tried for it: where its file changes, it
+is another class. What could not be made is tried anew.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import importlib.util
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -31,6 +31,8 @@ LARGEST_TRIED = 50_000_000  # parameters; a larger module gets no numbers until 
 
 Make = Callable[..., nn.Module]  # a class
 Sizes = tuple[tuple[str, int], ...]
+
+_PLACES: set[str] = set()  # folders that are in sys.path for the user's modules
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
@@ -45,9 +47,7 @@ def find_class(name: str) -> Make:
     module_name, _, class_name = name.partition(":")
     trusted = load_trusted()
     package = module_name.partition(".")[0]
-    for folder in trusted.folders:
-        if folder not in sys.path:
-            sys.path.append(folder)  # at the end: it takes no other module's place
+    importable(trusted.folders)
     spec = importlib.util.find_spec(package)
     origin = "" if spec is None else spec.origin or ""
     is_trusted = package in (__name__.partition(".")[0], *trusted.packages)
@@ -60,6 +60,26 @@ def find_class(name: str) -> Make:
     if not (isinstance(found, type) and issubclass(found, nn.Module)):
         raise Unfit(tr_mark("It is no class of torch modules."))
     return found
+
+
+def importable(folders: Iterable[str]) -> None:
+    """Have Python look for modules in these folders, after all other places, and no more in those named before."""
+    wanted = set(folders)
+    sys.path[:] = [place for place in sys.path if place not in _PLACES or place in wanted]
+    _PLACES.intersection_update(wanted)
+    for folder in folders:
+        if folder not in sys.path:
+            sys.path.append(folder)  # at the end: it takes no other module's place
+            _PLACES.add(folder)
+    importlib.invalidate_caches()
+
+
+def forget_modules() -> None:
+    """Modules from the folders that `importable` was told are read anew by the next who imports them."""
+    for name, module in list(sys.modules.items()):
+        places = {str(place) for place in Path(getattr(module, "__file__", None) or "").parents}
+        if places & _PLACES and name != "__main__" and not name.startswith("tfx_own."):
+            del sys.modules[name]
 
 
 def make_module(name: str, config: Config) -> nn.Module:

@@ -1,16 +1,20 @@
 """Loads the techniques of the user's own: files in trusted folders, and entry points of trusted packages.
 
 This runs their code, so only what the user has confirmed is looked at (`protocol/trust.py`), and only here: in a
-worker, or in a Python program that builds models itself. What cannot be loaded is left out and said.
+worker, or in a Python program that builds models itself. What cannot be loaded is left out and said. What ends or hangs
+the process that loads it is found out by `client/own.py`, which has all of them loaded in a process of its own first.
+A file without a technique may lie beside: the others import it by its name.
 """
 
 from __future__ import annotations
 
 import functools
+import hashlib
+import importlib
 import importlib.metadata
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -18,20 +22,33 @@ from typing import NamedTuple
 import msgspec
 
 from tfx_engine.protocol.cards import Catalogue
+from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.trust import (
     ENTRY_POINTS,
     OwnCatalogue,
     Trusted,
     load_trusted,
+    own_catalogue,
+    path_in_words,
     save_own_catalogue,
     stamp,
     technique_files,
 )
 from tfx_engine.techniques.catalogue import discover, in_order, in_use
+from tfx_engine.techniques.guarded import guarded, in_words
+from tfx_engine.techniques.module import forget_modules, importable
 from tfx_engine.techniques.slots import SLOTS
 from tfx_engine.techniques.technique import Technique
 
 _PACKAGE = "tfx_own"  # of the modules that files become: no file of theirs takes another module's place
+_BUILT_IN = tr_mark("built in")
+_NO_FOLDER = tr_mark("{folder}: there is no such folder.")
+_TAKEN = tr_mark("the slot {slot!r} has a technique {name!r} already ({other}); rename the file")
+_DOT = tr_mark("its name has a dot in it; rename the file")
+_NO_PYTHON = tr_mark("it is no Python file")
+_NOT_ONE = tr_mark("the entry point {name!r} in {group} is not a Technique")
+_MISNAMED = tr_mark("its technique is called {name}; call it TECHNIQUE")
+_NO_TECHNIQUE = tr_mark("there is no TECHNIQUE = Technique(...) in it, but another thing of that name ({kind})")
 
 
 class Own(NamedTuple):
@@ -51,51 +68,71 @@ class Loaded(NamedTuple):
 
 @functools.cache
 def load_own() -> Loaded:
-    """Everything that is trusted, loaded once."""
+    """Everything that is trusted, loaded once; but for what is known to end or hang the process that loads it."""
     trusted = load_trusted()
     if not trusted:
         return Loaded()
+    known = own_catalogue(trusted)
+    return _load(trusted, {} if known is None else known.left_out, lambda origin: None)
+
+
+def _load(trusted: Trusted, left_out: Mapping[str, str], on_loading: Callable[[str], None]) -> Loaded:
     found: list[Own] = []
-    faults: list[str] = []
+    faults = [_NO_FOLDER.format(folder=folder) for folder in trusted.folders if not Path(folder).is_dir()]
     before = stamp(trusted)
-    taken = set(discover())
+    importable(trusted.folders)
+    taken = dict.fromkeys(discover(), _BUILT_IN)
     for origin, load in _sources(trusted):
+        if origin in left_out:
+            faults.append(f"{origin}: {left_out[origin]}")
+            continue
+        on_loading(origin)
         try:
             technique = load()
-            if (technique.slot, technique.name) in taken:
-                raise ValueError(f"the slot {technique.slot!r} has a technique {technique.name!r} already")
-        except (Exception, SystemExit) as error:  # anything may happen in somebody's file; the others are loaded
-            faults.append(f"{origin}: {type(error).__name__}: {error}")
+            if technique is None:
+                continue
+            key = (technique.slot, technique.name)
+            if key in taken:
+                raise ValueError(_TAKEN.format(slot=key[0], name=key[1], other=taken[key]))
+            msgspec.json.encode(technique.card())  # what cannot be written down can be shown to nobody
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # also SystemExit: the others are loaded nevertheless
+            faults.append(f"{origin}: {in_words(error, origin)}")
             continue
-        taken.add((technique.slot, technique.name))
-        found.append(Own(technique, origin))
-    missing = [f"{folder}: there is no such folder." for folder in trusted.folders if not Path(folder).is_dir()]
-    return Loaded(tuple(found), (*missing, *faults), before)
+        taken[key] = origin
+        found.append(Own(guarded(technique, origin), origin))
+    return Loaded(tuple(found), tuple(faults), before)
 
 
 def look_again() -> None:
     """Forget what was loaded where list or sources have changed since: the next to ask loads it anew."""
     trusted = load_trusted()
     if load_own().stamp != (stamp(trusted) if trusted else ""):
+        forget_modules()
         load_own.cache_clear()
         in_use.cache_clear()
 
 
-def _sources(trusted: Trusted) -> Iterator[tuple[str, functools.partial[Technique]]]:
+def _sources(trusted: Trusted) -> Iterator[tuple[str, Callable[[], Technique | None]]]:
     for folder in trusted.folders:
         for path in technique_files(folder):
-            yield str(path), functools.partial(_from_file, path)
+            yield path_in_words(path), functools.partial(_from_file, path)
     for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
         if entry.dist is not None and entry.dist.name in trusted.packages:
             yield f"{entry.dist.name} ({entry.value})", functools.partial(_from_package, entry)
 
 
-def _from_file(path: Path) -> Technique:
+def _from_file(path: Path) -> Technique | None:
+    """The technique in a file; None where it is a module that lies beside, with none in it."""
     sys.modules.setdefault(_PACKAGE, ModuleType(_PACKAGE))
-    name = f"{_PACKAGE}.{path.stem}"
+    place = hashlib.sha256(str(path.parent).encode(errors="surrogateescape")).hexdigest()[:8]
+    name = f"{_PACKAGE}.{place}.{path.stem}"  # two folders may have files of one name
+    if "." in path.stem:
+        raise ImportError(_DOT)
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ImportError("is no Python file")
+        raise ImportError(_NO_PYTHON)
     module = sys.modules[name] = importlib.util.module_from_spec(spec)  # before it runs: dataclasses look there
     try:
         spec.loader.exec_module(module)
@@ -108,27 +145,37 @@ def _from_file(path: Path) -> Technique:
 def _from_package(entry: importlib.metadata.EntryPoint) -> Technique:
     technique = entry.load()
     if not isinstance(technique, Technique):
-        raise TypeError(f"the entry point {entry.name!r} in {ENTRY_POINTS} is not a Technique")
+        raise TypeError(_NOT_ONE.format(name=entry.name, group=ENTRY_POINTS))
     return technique
 
 
-def _declared(module: ModuleType) -> Technique:
+def _declared(module: ModuleType) -> Technique | None:
     technique = getattr(module, "TECHNIQUE", None)
-    if not isinstance(technique, Technique):
-        raise TypeError("there is no TECHNIQUE = Technique(...) in it")
-    return technique
+    if isinstance(technique, Technique):
+        return technique
+    others = [name for name, value in vars(module).items() if isinstance(value, Technique)]
+    if others:
+        raise TypeError(_MISNAMED.format(name=others[0]))
+    if technique is not None:
+        raise TypeError(_NO_TECHNIQUE.format(kind=type(technique).__name__))
+    return None
 
 
-def write_own_catalogue() -> OwnCatalogue:
-    """Load what is trusted and write down what it is, for those who load no code. Raises OSError."""
-    look_again()
-    loaded = load_own()
+def write_own_catalogue(
+    left_out: Mapping[str, str] | None = None, on_loading: Callable[[str], None] = lambda origin: None
+) -> OwnCatalogue:
+    """Load what is trusted and write down what it is, for those who load no code. Raises OSError.
+
+    `left_out`: origin -> why it is not to be loaded. `on_loading` is told what is about to be.
+    """
+    trusted = load_trusted()
+    loaded = _load(trusted, left_out or {}, on_loading) if trusted else Loaded()
     origins = {(own.technique.slot, own.technique.name): own.origin for own in loaded.techniques}
     everything = in_order([*discover().values(), *(own.technique for own in loaded.techniques)])
     cards = tuple(
         msgspec.structs.replace(technique.card(), origin=origins.get(key, "")) for key, technique in everything.items()
     )
     catalogue = Catalogue(slots=tuple(SLOTS.values()), techniques=cards)
-    found = OwnCatalogue(stamp=loaded.stamp, catalogue=catalogue, faults=loaded.faults)
+    found = OwnCatalogue(stamp=loaded.stamp, catalogue=catalogue, faults=loaded.faults, left_out=dict(left_out or {}))
     save_own_catalogue(found)
     return found

@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import queue
 import threading
+import traceback
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import torch
 
+from tfx_engine.client.own import keep_up
 from tfx_engine.estimate import count_parameters, flops_per_token
 from tfx_engine.model.validate import validate
 from tfx_engine.protocol.codec import decode_line, problem_to_data
@@ -32,6 +35,7 @@ from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.techniques.own import look_again
 from tfx_engine.train.control import ON_REQUEST, StopFlag
 from tfx_engine.worker.doctor import examine
+from tfx_engine.worker.failure import in_a_sentence
 from tfx_engine.worker.predicting import predict
 from tfx_engine.worker.run import Outcome, execute
 from tfx_engine.worker.warm_up import warm_up
@@ -101,7 +105,7 @@ def _answer(lines: Lines, inbox: Inbox, runs: queue.SimpleQueue[str | None], sto
 
 
 def _run(path: str, lines: Lines, stop: StopFlag) -> Outcome:
-    look_again()
+    _look_again()
     try:
         return execute(path, stop, on_warmed_up=lambda device: lines.send(WarmedUp(device=device)), own_process=True)
     except RunFileError as error:
@@ -109,24 +113,48 @@ def _run(path: str, lines: Lines, stop: StopFlag) -> Outcome:
 
 
 def _checked(check: Check) -> Reply:
-    look_again()
-    config, shallow = parse_config(check.config)
-    problems: list[Problem] = [*shallow] if shallow else validate(config)
+    """Every problem; what fails in the judging is one, and the worker goes on."""
+    problems: list[Problem] = []
+    counts: dict[str, Any] = {}
+    try:
+        _look_again()
+        config, shallow = parse_config(check.config)
+        problems = [*shallow] if shallow else validate(config)
+        counts = {} if errors_among(problems) else _counts(config)
+    except Exception as error:
+        problems = [*problems, *_problems_in(error)]
     data: list[dict[str, Any]] = [problem_to_data(problem) for problem in problems]
     wrong = bool(errors_among(problems))
-    return Reply(id=check.id, ok=not wrong, problems=data, result={} if wrong else _counts(config))
+    return Reply(id=check.id, ok=not wrong, problems=data, result={} if wrong else counts)
 
 
 def _predicted(question: Predict) -> Reply:
-    look_again()
-    config, problems = parse_config(question.config)
     try:
+        _look_again()
+        config, problems = parse_config(question.config)
         if problems:
             raise ConfigError(problems)
         figures = predict(config, question.level, question.device_memory)
-    except ConfigError as error:
-        return Reply(id=question.id, ok=False, problems=[problem_to_data(problem) for problem in error.problems])
+    except Exception as error:
+        return Reply(id=question.id, ok=False, problems=[problem_to_data(problem) for problem in _problems_in(error)])
     return Reply(id=question.id, ok=True, result=figures)
+
+
+def _problems_in(error: Exception) -> Sequence[Problem]:
+    """What was refused; or that the judging itself failed, as it may where a technique is the user's own."""
+    if isinstance(error, ConfigError):
+        return error.problems
+    traceback.print_exception(error)  # descriptors 1 and 2 are the log here
+    return [Problem(
+        code="not-judged", path="techniques", template="cannot be judged: {error}.",
+        args={"error": in_a_sentence(error).rstrip(".")},
+    )]
+
+
+def _look_again() -> None:
+    """Take notice of what changed in the user's techniques, after another process has survived the loading."""
+    keep_up()
+    look_again()
 
 
 def _counts(config: Config) -> dict[str, Any]:
