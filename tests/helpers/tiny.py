@@ -41,7 +41,10 @@ def tiny_config(techniques: Mapping[str, Any] | None = None, **sections: Any) ->
     wanted = {
         "model": {**sizes, **sections.pop("model", {})},
         "data": data,
-        "run": {"batch": 3, "warmup_steps": 1, "measure_steps": 4, "device": "cpu", **sections.pop("run", {})},
+        "run": {
+            "batch": 3, "warmup_steps": 1, "measure_steps": 4, "device": "cpu", "audit": False,
+            **sections.pop("run", {}),
+        },
         "techniques": with_required(techniques or {}),
         **sections,
     }

@@ -30,7 +30,7 @@ from tfx_engine.worker.run import execute
 
 TINY = {
     "name": "tiny", "seed": 3, "model": {"width": 16, "layers": 2, "heads": 2, "context": 16},
-    "run": {"batch": 2, "warmup_steps": 2, "measure_steps": 6, "device": "cpu", "threads": 1},
+    "run": {"batch": 2, "warmup_steps": 2, "measure_steps": 6, "device": "cpu", "threads": 1, "audit": False},
 }
 
 
@@ -49,7 +49,7 @@ def read(path, what):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    path = queued(tmp_path_factory.mktemp("store"))
+    path = queued(tmp_path_factory.mktemp("store"), run={"audit": True})
     assert execute(path).status == "finished"
     return path
 
@@ -143,7 +143,7 @@ def test_flops_are_missing_where_the_techniques_declare_another_model_than_there
 
 def test_the_phases_are_events_in_order(finished):
     phases = [event.code for event in read(finished, "events") if event.kind == "phase"]
-    assert phases == ["build", "warmup", "measure", "probe"]
+    assert phases == ["build", "warmup", "measure", "probe", "audit"]
 
 
 def test_two_runs_of_one_configuration_have_the_same_losses_to_the_bit(finished, tmp_path):

@@ -131,6 +131,11 @@ class Run:
     probes: bool = option(
         True, kind="bool", label="measure everything", help="Off: nothing but the clock and the loss.",
     )
+    audit: bool = option(
+        True, kind="bool", label="audit the techniques",
+        help="At the end, prove on copies of the model that each technique does what its page says. Measuring switched "
+             "off switches this off too.",
+    )
     attention_every: int | None = option(
         None, kind="int", label="attention maps every", low=1, high=1_000_000_000, unit="steps",
         automatic=_TEN_TIMES, help="Steps between captures of the attention maps.",

@@ -17,6 +17,7 @@ from tfx_engine.runfile.outcome import INTERRUPTED
 from tfx_engine.runfile.plausible import check_config, check_facts, check_keys, check_state
 from tfx_engine.runfile.rows import (
     AttentionCapture,
+    Audited,
     Evaluation,
     Event,
     LogLine,
@@ -28,7 +29,7 @@ from tfx_engine.runfile.snapshot import as_words
 from tfx_engine.runfile.stepreader import StepReader
 from tfx_engine.runfile.tables import COLUMNS, DEVICE_READINGS
 
-_NUMBERED = ("step", "memory_probe", "evaluation", "device_sample", "event", "log")  # tables with a seq
+_NUMBERED = ("step", "memory_probe", "evaluation", "device_sample", "event", "log", "audit")  # tables with a seq
 
 
 class RunReader(StepReader):
@@ -178,6 +179,22 @@ class RunReader(StepReader):
                     msgspec.json.decode(as_words(args), type=dict),
                 )
                 for seq, t_ms, at, kind, code, template, args in rows
+            ]
+
+    def audit(self, after_seq: int = 0, limit: int = LIMIT) -> list[Audited]:
+        """What was proved of the techniques after a seq, in order."""
+        with self.reading():
+            rows = self.rows(
+                "SELECT seq, t_ms, slot, technique, claim, ok, code, template, args FROM audit WHERE seq > ?"
+                " ORDER BY seq LIMIT ?", after_seq, limit,
+            )
+            return [
+                Audited(
+                    seq, float(t_ms), as_words(slot), as_words(technique), as_words(claim),
+                    None if ok is None else bool(ok), as_words(code), as_words(template),
+                    msgspec.json.decode(as_words(args), type=dict),
+                )
+                for seq, t_ms, slot, technique, claim, ok, code, template, args in rows
             ]
 
     def logs(self, after_seq: int = 0, limit: int = LIMIT) -> list[LogLine]:

@@ -76,8 +76,23 @@ class Evaluation:
     bits_per_byte: float | None = None  # None where the task is not made of text
 
 
+class Worded:
+    """Says something by a template over its arguments."""
+
+    template: str
+    args: dict[str, Any]
+
+    @property
+    def message(self) -> str:
+        """The same in English."""
+        try:
+            return self.template.format_map(self.args)
+        except (KeyError, ValueError, IndexError, AttributeError, TypeError):
+            return self.template  # a damaged or foreign file; better the bare template than nothing
+
+
 @dataclasses.dataclass(frozen=True)
-class Event:
+class Event(Worded):
     """Something that happened: kind is phase, control, warning, problem or state."""
 
     seq: int
@@ -87,14 +102,6 @@ class Event:
     code: str
     template: str
     args: dict[str, Any]
-
-    @property
-    def message(self) -> str:
-        """The event in English."""
-        try:
-            return self.template.format_map(self.args)
-        except (KeyError, ValueError, IndexError, AttributeError, TypeError):
-            return self.template  # a damaged or foreign file; better the bare template than nothing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,3 +121,18 @@ class Prediction:
     key: str
     value: float | None
     level: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Audited(Worded):
+    """What came of trying one claim of a technique on the run's own model."""
+
+    seq: int
+    t_ms: float
+    slot: str
+    technique: str
+    claim: str  # a key of `protocol.claims.CLAIMS`
+    ok: bool | None  # None: it could not be tried, the message says why
+    code: str
+    template: str
+    args: dict[str, Any]

@@ -182,6 +182,14 @@ class RunWriter:
         """A figure that was predicted; `level` is instant or traced."""
         self._put("prediction", (key, value, level), 200)
 
+    def audit(
+        self, *, slot: str, technique: str, claim: str, ok: bool | None, code: str, template: str,
+        args: Mapping[str, Any],
+    ) -> None:
+        """What came of trying one claim of a technique; `ok` None: it could not be tried, the template says why."""
+        values = (self.t_ms(), slot, technique, claim, None if ok is None else int(ok), code, template, json_text(args))
+        self._put("audit", values, 300 + len(values[-1]))
+
     # ------------------------------------------------------------------------------------ waiting
 
     def state(self, status: str, reason: str = "") -> None:

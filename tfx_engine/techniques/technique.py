@@ -17,6 +17,7 @@ from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import check_value, option_cards
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.protocol.tasks import KINDS
+from tfx_engine.techniques.claims import Claim
 from tfx_engine.techniques.costs import Work
 from tfx_engine.techniques.slots import SLOTS
 
@@ -76,7 +77,8 @@ class Technique:
     in a layer (`costs.OUTSIDE`: in no block) with what the adapter puts beside it and what of it is trained; `alike`,
     how many layers in a row it answers the same for, from the first layer to the last (they are counted once);
     `freezes`, whether weights of the model stay as they are; `trainable`, how many weights are trained where these are
-    not just what the adapter brings. `is_counted`: whether `work` says all of its matrix work.
+    not just what the adapter brings. `is_counted`: whether `work` says all of its matrix work. `claims`: what it does
+    to any model, for the audit to prove, beside what its `reference` says (see `claims.py`).
     """
 
     module: str
@@ -103,6 +105,7 @@ class Technique:
     freezes: bool = False
     is_counted: bool = True
     trainable: Callable[[Any, Config], int] | None = None
+    claims: tuple[Claim, ...] = ()
 
     def __post_init__(self) -> None:
         for fault in self._faults():

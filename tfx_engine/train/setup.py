@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import torch
+from torch.optim import Optimizer
 
 from tfx_engine.data import make_task
 from tfx_engine.data.task import Task
@@ -59,13 +60,15 @@ def set_up(config: Config, device: torch.device) -> Setup:
     return Setup(config, device, training, task, layer_index(model), layer_names(model))
 
 
-def make_training(config: Config, model: Transformer, device: torch.device) -> Training:
-    """What the steps of a model need."""
+def make_training(
+    config: Config, model: Transformer, device: torch.device, optimizer: Optimizer | None = None
+) -> Training:
+    """What the steps of a model need; with another `optimizer` than the configuration's, where one is given."""
     precision, loss, compiler = make_precision(config), make_loss(config), make_compiler(config)
     return Training(
         model=model, forward=compiler(model.hidden), loss=loss,
         nats=compiler(loss.__call__) if loss.is_one_graph else loss,
-        optimizer=make_optimizer(config, model), schedule=make_schedule(config),
+        optimizer=optimizer or make_optimizer(config, model), schedule=make_schedule(config),
         precision=lambda: precision.context(device.type), scaler=precision.scaler(device.type),
         offload=make_offload(config), pieces=make_pieces(config), clip=make_clip(config),
     )

@@ -32,6 +32,7 @@ from tfx_engine.train.control import RunControl, StopFlag
 from tfx_engine.train.loop import Loop
 from tfx_engine.train.setup import Setup, set_up
 from tfx_engine.worker import facts, failure
+from tfx_engine.worker.audit.phase import audit_run
 from tfx_engine.worker.deadline import Deadline
 from tfx_engine.worker.logs import LogCapture
 from tfx_engine.worker.mail import MailReader
@@ -39,6 +40,7 @@ from tfx_engine.worker.recording import RunRecorder
 from tfx_engine.worker.saving import save_weights
 
 _OFF = tr_mark("Measuring is switched off for this run (probes = false).")
+_NO_AUDIT = tr_mark("The audit is switched off for this run (audit = false).")
 _NO_PEAK = tr_mark("The speed of this device was not measured in this run.")
 _NO_OVERHEAD = tr_mark("What measuring costs was not measured in this run.")
 
@@ -69,10 +71,10 @@ def execute(
         writer = stack.enter_context(RunWriter(path, on_error=_complain, hurried=stop.is_set))
         zero_ns = time.perf_counter_ns() - round(writer.t_ms() * 1e6)  # one zero for the steps and all else
         writer.state("running")
-        if own_process:
-            stack.enter_context(Deadline(stop, writer))
-        stack.enter_context(LogCapture(writer.log, streams=own_process))
         run = _Run(config, problems, writer, RunControl(stop), on_warmed_up, zero_ns, path)
+        if own_process:
+            stack.enter_context(Deadline(stop, writer, lambda: run.outcome().status))
+        stack.enter_context(LogCapture(writer.log, streams=own_process))
         mail = MailReader(path, run.control, writer)
         mail.start()
         stack.callback(mail.stop)
@@ -112,17 +114,22 @@ class _Run:
         self._loop: Loop | None = None
         self._meter: MemoryMeter | None = None
         self._base_rss_bytes = 0
+        self._is_complete = False
 
     def to_its_end(self) -> Outcome:
-        """Build, warm up, measure, probe. Every failure becomes an outcome in words."""
+        """Build, warm up, measure, probe, audit. Every failure becomes an outcome in words."""
         try:
             self._build_and_train()
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # also MemoryError, and what a library raises past Exception
             return self._failed(error)
+        return self.outcome()
+
+    def outcome(self) -> Outcome:
+        """How the run ended. Once all was measured and saved it is finished, whoever stops what comes after."""
         stop = self.control.stop
-        return Outcome(stop.status, stop.reason) if stop.is_set() else Outcome("finished")
+        return Outcome(stop.status, stop.reason) if stop.is_set() and not self._is_complete else Outcome("finished")
 
     def _build_and_train(self) -> None:
         recorder, writer = self._recorder, self._writer
@@ -152,6 +159,10 @@ class _Run:
                 self._note_missing({**sampler.gpu.missing, **self._meter.missing})
         if self._config.run.save_weights and self.control.stop.status != "interrupted":  # then there is no time
             save_weights(self._setup, self._path, self._writer)
+        self._is_complete = not self.control.stop.is_set()
+        if self._is_complete and self._config.run.probes and self._config.run.audit:
+            recorder.phase("audit")
+            audit_run(self._setup, writer, self.control.stop)
 
     def _note_facts(self, setup: Setup, sampler: DeviceSampler, meter: MemoryMeter) -> None:
         for key, value in {**facts.machine_facts(self._device, sampler.gpu), **facts.training_facts(setup)}.items():
@@ -163,9 +174,11 @@ class _Run:
             missing["memory_split"] = tr_mark("torch's allocator for this device tells the profiler nothing.")
         if self._config.run.probes:
             missing |= meter.missing
+            if not self._config.run.audit:
+                missing["audit"] = _NO_AUDIT
         else:
             readings = ("grad_norm", "update_ratio", "allocated_bytes", "reserved_bytes", "device_bytes", "rss_bytes",
-                        "held_out_loss", "attention", "memory_split")
+                        "held_out_loss", "attention", "memory_split", "audit")
             missing |= dict.fromkeys(readings, _OFF)
         self._note_missing(missing)
 

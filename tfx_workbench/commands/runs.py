@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from tfx_engine.protocol.claims import words_of
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_engine.runfile.store import default_store
@@ -57,6 +58,21 @@ def show(args: argparse.Namespace) -> int:
     return DONE
 
 
+def _audit_rows(audit: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """How many claims of the techniques hold, and each that does not."""
+    if not audit:
+        return []
+    hold = sum(row["ok"] is True for row in audit)
+    rows = [(tr_mark("audit"), tr_mark("{hold} of {all} claims hold, {untried} could not be tried").format(
+        hold=hold, all=len(audit), untried=sum(row["ok"] is None for row in audit)))]
+    for row in audit:
+        if row["ok"] is False:
+            template = tr_mark("{technique} does not do what it claims ({claim}): {detail}")
+            rows.append((tr_mark("  broken"), template.format(
+                technique=row["technique"], claim=words_of(row["claim"]), detail=row["detail"])))
+    return rows
+
+
 def print_summary(summary: dict[str, Any]) -> None:
     """The figures as lines of name and value; what is missing with its reason."""
     memory, loss, flops = summary["memory_bytes"], summary["loss"], summary["flops_per_token"]
@@ -78,6 +94,7 @@ def print_summary(summary: dict[str, Any]) -> None:
         (tr_mark("process memory"), words.size(memory["rss"])),
         (tr_mark("FLOPs per token"), tr_mark("{model} model, {hardware} hardware").format(
             **{name: words.count(value) for name, value in flops.items()})),
+        *_audit_rows(summary["audit"]),
     ]
     width = max(len(name) for name, _ in rows)
     for name, value in rows:

@@ -18,7 +18,15 @@ from numpy.typing import NDArray
 
 from tfx_engine.protocol.status import ENDED
 from tfx_engine.runfile.reader import RunReader
-from tfx_engine.runfile.rows import AttentionCapture, Evaluation, Event, LogLine, MemoryProbe, RunInfo
+from tfx_engine.runfile.rows import (
+    AttentionCapture,
+    Audited,
+    Evaluation,
+    Event,
+    LogLine,
+    MemoryProbe,
+    RunInfo,
+)
 from tfx_engine.runfile.store import beside
 from tfx_engine.runfile.tables import LAYER_COLUMNS
 from tfx_workbench.runs.devicecolumns import DeviceColumns
@@ -30,7 +38,7 @@ from tfx_workbench.runs.summary import summarise
 
 TABLES = {  # what changes -> where the run file keeps it
     "steps": "step", "memory": "memory_probe", "attention": "attention", "device": "device_sample",
-    "evaluations": "evaluation", "events": "event", "logs": "log",
+    "evaluations": "evaluation", "events": "event", "logs": "log", "audit": "audit",
 }
 MOST_PROBES = 240
 MOST_ROWS = 4000  # of events, evaluations, lines of the log
@@ -59,11 +67,12 @@ class RunData:
         self.evaluations: deque[Evaluation] = deque(maxlen=MOST_ROWS)
         self.events: deque[Event] = deque(maxlen=MOST_ROWS)
         self.logs: deque[LogLine] = deque(maxlen=MOST_ROWS)
-        self._after = dict.fromkeys(("memory", "attention", "evaluations", "events", "logs"), 0)
+        self.audit: deque[Audited] = deque(maxlen=MOST_ROWS)
+        self._after = dict.fromkeys(("memory", "attention", "evaluations", "events", "logs", "audit"), 0)
         self._readers: dict[str, Callable[[], bool]] = {
             "steps": self._refresh_steps, "memory": self._refresh_memory, "attention": self._refresh_attention,
             "device": self._refresh_device, "evaluations": self._refresh_evaluations, "events": self._refresh_events,
-            "logs": self._refresh_logs,
+            "logs": self._refresh_logs, "audit": self._refresh_audit,
         }
         self._is_settled = False  # ended and read to its end
         self._abandoned: Mark | None = None  # as `_is_settled`, but nobody has recorded its end yet
@@ -89,8 +98,8 @@ class RunData:
     def refresh(self) -> frozenset[str]:
         """Read what was added, at most about 20,000 steps a call; the names of what changed.
 
-        Names: info, steps, memory, attention, device, evaluations, events, logs. An empty set from an ended run means
-        that everything was read.
+        Names: info, steps, memory, attention, device, evaluations, events, logs, audit. An empty set from an ended run
+        means that everything was read.
         """
         mark = mark_of(self.path)
         if self._is_settled or mark == self._abandoned:
@@ -205,6 +214,9 @@ class RunData:
 
     def _refresh_logs(self) -> bool:
         return self._extend("logs", self.logs, self._reader.logs(self._after["logs"], ROWS_A_CALL))
+
+    def _refresh_audit(self) -> bool:
+        return self._extend("audit", self.audit, self._reader.audit(self._after["audit"], ROWS_A_CALL))
 
     def _extend(self, name: str, held: deque[Any], fresh: list[Any]) -> bool:
         if fresh:

@@ -18,7 +18,7 @@ from tfx_engine.protocol.tasks import TASKS
 from tfx_workbench.runs.interval import Floats, Interval, median_interval
 
 if TYPE_CHECKING:
-    from tfx_engine.runfile.rows import MemoryProbe
+    from tfx_engine.runfile.rows import Audited, MemoryProbe
     from tfx_workbench.runs.rundata import RunData
 
 Measured = Callable[[str], Floats]
@@ -86,11 +86,19 @@ def summarise(run: RunData, measured: Measured) -> dict[str, Any]:
         "overhead_percent": figures.known(
             "overhead_percent", facts.get("overhead_percent"), tr_mark("the cost of measuring was not measured")
         ),
-        "audit": facts.get("audit", []),
+        "audit": [_audited(row) for row in run.audit],
     }
-    if "audit" not in facts:
-        figures.missing["audit"] = run.missing.get("audit", tr_mark("the run was not audited"))
+    if not run.audit or "audit" in run.missing:
+        figures.known("audit", None, tr_mark("the run was not audited"))
     return {**result, "missing": figures.missing}
+
+
+def _audited(row: Audited) -> dict[str, Any]:
+    """One claim and what came of trying it: `ok` is null where it could not be tried, `detail` says why."""
+    return {
+        "technique": row.technique, "slot": row.slot, "claim": row.claim, "ok": row.ok, "detail": row.message,
+        "code": row.code,
+    }
 
 
 def _pick(facts: Mapping[str, Any], fact: str, names: tuple[str, ...]) -> dict[str, Any]:

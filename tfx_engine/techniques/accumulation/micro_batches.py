@@ -38,6 +38,7 @@ from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.accumulation import Batch
+from tfx_engine.techniques.claims import Same
 from tfx_engine.techniques.technique import Technique
 
 
@@ -100,4 +101,5 @@ TECHNIQUE = Technique(
         Effect(quantity="flops", sign="0", formula="0"),
         Effect(quantity="time", sign="+", formula="smaller matrix products, and more of them"),
     ),
+    claims=(Same(draws=False),),
 )

@@ -32,6 +32,7 @@ from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.adapter import Adapter
 from tfx_engine.techniques.adapting import is_target
+from tfx_engine.techniques.claims import EveryGradient, TrainsOnly
 from tfx_engine.techniques.costs import Work
 from tfx_engine.techniques.counts import block_parts
 from tfx_engine.techniques.lowrank import LowRankLinear, LowRankOptions, adapts, check, low_rank
@@ -137,4 +138,5 @@ TECHNIQUE = Technique(
         Effect(quantity="optimizer", sign="-", formula="only the adapters have optimizer state"),
         Effect(quantity="time", sign="+", formula="rank · inputs · outputs multiply-adds per step and adapted layer"),
     ),
+    claims=(TrainsOnly("adapters"), EveryGradient()),
 )

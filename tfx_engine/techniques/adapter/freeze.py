@@ -34,6 +34,7 @@ from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.adapter import Adapter
+from tfx_engine.techniques.claims import EveryGradient, TrainsOnly
 from tfx_engine.techniques.costs import OUTSIDE, Work
 from tfx_engine.techniques.counts import (
     chosen,
@@ -238,4 +239,5 @@ TECHNIQUE = Technique(
         Effect(quantity="activations", sign="-", formula="none are kept below the lowest trained weight"),
         Effect(quantity="flops", sign="-", formula="no gradients below the lowest trained weight"),
     ),
+    claims=(TrainsOnly("chosen"), EveryGradient()),
 )

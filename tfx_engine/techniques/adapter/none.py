@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.adapter import Adapter
+from tfx_engine.techniques.claims import EveryGradient, TrainsOnly
 from tfx_engine.techniques.technique import NoOptions, Technique, all_alike
 
 
@@ -73,4 +74,5 @@ TECHNIQUE = Technique(
     reference=reference,
     alike=all_alike,
     effects=(Effect(quantity="parameters", sign="0", formula="0"),),
+    claims=(TrainsOnly("all"), EveryGradient()),
 )

@@ -34,6 +34,7 @@ from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.adapter import Adapter
 from tfx_engine.techniques.adapting import frozen
+from tfx_engine.techniques.claims import EveryGradient, TrainsOnly
 from tfx_engine.techniques.context import AttentionContext
 from tfx_engine.techniques.costs import Linear, Product, Work
 from tfx_engine.techniques.counts import head_shape
@@ -185,4 +186,5 @@ TECHNIQUE = Technique(
         Effect(quantity="optimizer", sign="-", formula="only the prefix has optimizer state"),
         Effect(quantity="flops", sign="+", formula="scores and mixing over T + length keys instead of T"),
     ),
+    claims=(TrainsOnly("adapters"), EveryGradient()),
 )

@@ -33,6 +33,7 @@ from torch.nn import functional as F
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.adapter import Adapter
+from tfx_engine.techniques.claims import EveryGradient, TrainsOnly
 from tfx_engine.techniques.lowrank import LowRankLinear, LowRankOptions, adapts, check, low_rank, params
 from tfx_engine.techniques.nf4 import BLOCK, SCALER_BLOCK, VALUES, Nf4, dequantise, quantise
 from tfx_engine.techniques.technique import Technique, all_alike
@@ -161,4 +162,5 @@ TECHNIQUE = Technique(
         Effect(quantity="optimizer", sign="-", formula="only the adapters have optimizer state"),
         Effect(quantity="time", sign="+", formula="every weight is unpacked twice per step"),
     ),
+    claims=(TrainsOnly("adapters"), EveryGradient()),
 )

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
+from tfx_engine.techniques.claims import Same
 from tfx_engine.techniques.dispatch import TorchKernel
 from tfx_engine.techniques.kernel import Kernel, plain_attention
 from tfx_engine.techniques.technique import NoOptions, Technique
@@ -51,4 +52,5 @@ TECHNIQUE = Technique(
     build=build,
     reference=plain_attention,
     effects=(Effect(quantity="activations", sign="-", formula="no square of scores where a fused kernel fits"),),
+    claims=(Same(plain="eager"),),
 )

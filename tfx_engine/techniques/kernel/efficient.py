@@ -29,6 +29,7 @@ from collections.abc import Iterator
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.problems import Problem
+from tfx_engine.techniques.claims import Same
 from tfx_engine.techniques.dispatch import TorchKernel, check_kernel
 from tfx_engine.techniques.kernel import Kernel, plain_attention
 from tfx_engine.techniques.technique import NoOptions, Technique
@@ -63,4 +64,5 @@ TECHNIQUE = Technique(
         Effect(quantity="activations", sign="-", formula="one number per query and head, no square of weights"),
         Effect(quantity="parameters", sign="0", formula="0"),
     ),
+    claims=(Same(plain="eager"),),
 )

@@ -33,6 +33,7 @@ from torch import Tensor
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.problems import Problem
+from tfx_engine.techniques.claims import Same
 from tfx_engine.techniques.devices import device_kind
 from tfx_engine.techniques.flexible import FlexAttention, flex_refusal
 from tfx_engine.techniques.kernel import Kernel, Scoring, eager_attention, plain_attention
@@ -92,4 +93,5 @@ TECHNIQUE = Technique(
         Effect(quantity="activations", sign="-", formula="one number per query and head instead of the weights"),
         Effect(quantity="time", sign="-", formula="blocks that mask and window forbid are skipped"),
     ),
+    claims=(Same(plain="eager"),),
 )

@@ -40,6 +40,7 @@ from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
+from tfx_engine.techniques.claims import Same
 from tfx_engine.techniques.costs import Work
 from tfx_engine.techniques.loss import (
     IGNORED,
@@ -210,4 +211,5 @@ TECHNIQUE = Technique(
         Effect(quantity="flops", sign="+", formula="2 · vocabulary · width per token where pieces are recomputed"),
     ),
     kinds=("language", "answers"),
+    claims=(Same(tighten={"rows": 7}),),
 )

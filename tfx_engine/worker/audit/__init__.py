@@ -1,0 +1,67 @@
+"""The toggle audit: proves on copies of a run's own model that each technique does what its file claims.
+
+Every claim has one proof, by the kind of the claim; which technique makes it is no matter here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+from tfx_engine.measure.memory import is_out_of_memory
+from tfx_engine.protocol.marker import tr_mark
+from tfx_engine.techniques import claims
+from tfx_engine.techniques.claims import Claim
+from tfx_engine.techniques.counts import chosen
+from tfx_engine.techniques.technique import Technique
+from tfx_engine.worker.audit import sameness, trained
+from tfx_engine.worker.audit.case import Case
+from tfx_engine.worker.audit.finding import Evidence, Finding, Untried, untried
+from tfx_engine.worker.audit.stand import Stand
+
+BUDGET_S = 10.0  # after which no further claim is tried
+
+Proof = Callable[[Case, Any], Evidence]
+PROOFS: dict[type[Claim], Proof] = {
+    claims.Same: sameness.same, claims.TrainsOnly: trained.trains_only, claims.EveryGradient: trained.every_gradient,
+}
+_NO_TIME = tr_mark("There was no time left for it: the audit may take {seconds} s.")
+_NO_MEMORY = tr_mark("It ran out of memory: {error}")
+_FAILED = tr_mark("It could not be tried: {error}")
+
+
+def audit(stand: Stand, budget_s: float = BUDGET_S) -> Iterator[Finding]:
+    """What comes of trying every claim of the configuration's techniques, one after the other."""
+    begun_s = time.perf_counter()
+    for technique, options in chosen(stand.full):
+        case = Case(technique, options, stand)
+        for claim in claimed(technique, options):
+            if time.perf_counter() - begun_s > budget_s:
+                evidence = untried("no-time", _NO_TIME, seconds=round(budget_s))
+            else:
+                evidence = tried(case, claim)
+            yield Finding(technique.slot, technique.name, claim.name, evidence)
+
+
+def claimed(technique: Technique, options: Any) -> list[Claim]:
+    """The claims that mean something with these options and that are to be tried."""
+    return [c for c in technique.claims if type(c) in PROOFS and (not c.when or getattr(options, c.when))]
+
+
+def tried(case: Case, claim: Claim) -> Evidence:
+    """The evidence; where trying fails, why."""
+    try:
+        return PROOFS[type(claim)](case, claim)
+    except Untried as error:
+        return error.evidence
+    except Exception as error:
+        first_line = str(error).partition("\n")[0]
+        if is_out_of_memory(error):
+            return untried("out-of-memory", _NO_MEMORY, error=first_line)
+        return untried("failed", _FAILED, error=f"{type(error).__name__}: {first_line}")
+    finally:
+        if case.stand.device.type == "cuda":
+            torch.cuda.empty_cache()

@@ -1,0 +1,241 @@
+"""The stand on which claims are tried: copies of a run's model, and a small batch of its own data.
+
+No tensor of the run itself is touched. A copy has the run's weights, shaken a little so that nothing stands at a zero
+that hides a part of the model (LoRA's B, ReZero's gates), and as many blocks as a try can afford.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import psutil
+import torch
+from torch import Tensor, nn
+
+from tfx_engine.data.task import IGNORED, Task
+from tfx_engine.model.assemble import assemble
+from tfx_engine.model.transformer import Transformer
+from tfx_engine.protocol.config import Choice, Config
+from tfx_engine.protocol.marker import tr_mark
+from tfx_engine.techniques.catalogue import technique_for
+from tfx_engine.techniques.initial import generator_for
+from tfx_engine.techniques.slots import SLOTS
+from tfx_engine.techniques.update import watchers_of
+from tfx_engine.train.setup import make_training
+from tfx_engine.train.step import Batch, Training, train_step
+from tfx_engine.worker.audit.finding import Untried
+
+SAMPLES = 3  # so that two pieces of the batch are of different sizes
+MULTIPLY_ADDS = 1.5e10  # of one pass forward and backward that a try can afford; deeper models lose blocks
+FEWEST_LAYERS = 2
+COPIES = 6  # of the weights that exist at the same time: two models, their gradients, and two sets kept
+NOISE = 0.02
+STEPS = 3
+
+_NO_ROOM = tr_mark("A copy of the model does not fit: it takes about {needed} MB, and {free} MB are free.")
+_STOPPED = tr_mark("The audit was stopped.")
+
+
+class Pass(NamedTuple):
+    """Loss in nats and gradients by name; a tensor without a gradient is not there."""
+
+    loss: float
+    gradients: dict[str, Tensor]
+
+
+class Steps(NamedTuple):
+    """What some real steps did: parameters by name that are trained, that moved, and that had a gradient."""
+
+    trained: set[str]
+    moved: set[str]
+    had_gradient: set[str]
+    numbers: dict[str, int]
+
+
+class Stand:
+    """Makes copies for one configuration. `weights`: those of the run by name; without any the first ones are taken.
+
+    `is_stopped`: whether the audit is to end, asked before every copy is made.
+    """
+
+    def __init__(
+        self, config: Config, device: torch.device, task: Task, weights: Mapping[str, Tensor] | None = None,
+        is_stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.full, self.device, self._weights, self._is_stopped = config, device, weights or {}, is_stopped
+        self.config = affordable(config)
+        self.batch = unbalanced(tuple(t[:SAMPLES].to(device) for t in task.batch(0)))
+        self._passes: dict[str, Pass] = {}
+        self._steps: Steps | None = None
+        self._room: Untried | None = None
+        self._look_for_room()
+
+    # ------------------------------------------------------------------------------------ configurations
+
+    def plain(self, slot: str, name: str = "", tighten: Mapping[str, Any] | None = None) -> Config:
+        """The configuration with another technique in a slot, options that both have kept."""
+        return with_choice(self.config, slot, name or SLOTS[slot].default, tighten or {})
+
+    def tightened(self, slot: str, options: Mapping[str, Any]) -> Config:
+        """The configuration with some options of a slot changed."""
+        return with_choice(self.config, slot, self.config.use(slot), options)
+
+    # ------------------------------------------------------------------------------------ copies
+
+    def model(self, config: Config | None = None) -> Transformer:
+        """A copy with the run's weights, shaken."""
+        model = self._assembled(config or self.config)
+        self._adopt(model)
+        return model
+
+    def training(self, config: Config | None = None, model: Transformer | None = None) -> Training:
+        """A copy with what a step needs, but an optimiser that leaves the weights as they are, and no clipping."""
+        config = config or self.config
+        model = model or self.model(config)
+        optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.0)
+        return dataclasses.replace(make_training(config, model, self.device, optimizer), clip=None)
+
+    def fresh(self, config: Config | None = None) -> Training:
+        """A model with its first weights, and everything as the run trains it."""
+        config = config or self.config
+        model = self._assembled(config)
+        return make_training(config, model, self.device)
+
+    def _assembled(self, config: Config) -> Transformer:
+        if self._is_stopped():
+            raise Untried("stopped", _STOPPED)
+        if self._room is not None:
+            raise self._room
+        return assemble(config, self.device)
+
+    @torch.no_grad()
+    def _adopt(self, model: nn.Module) -> None:
+        for name, parameter in model.named_parameters():
+            if not parameter.is_floating_point():
+                continue
+            own = self._weights.get(name)
+            if own is not None and own.shape == parameter.shape:
+                parameter.copy_(own)
+            noise = torch.randn(parameter.shape, generator=generator_for(0, "audit", name))
+            parameter.add_(noise.to(parameter.device, parameter.dtype), alpha=NOISE)
+
+    # ------------------------------------------------------------------------------------ tries
+
+    def passed(self, config: Config | None = None, draws: bool = True) -> Pass:
+        """Loss and gradients of one step's forward and backward pass; of the newest few configurations remembered.
+
+        `draws`: with what is drawn at random, the same every time; else as in evaluation.
+        """
+        config = config or self.config
+        key = f"{draws} {config.as_dict()}"
+        if key not in self._passes:
+            while len(self._passes) >= 3:
+                self._passes.pop(next(iter(self._passes)))
+            self._passes[key] = observe(self.training(config), self.batch, draws)
+        return self._passes[key]
+
+    def steps(self) -> Steps:
+        """What the first steps of a fresh model do, with the run's own optimiser, in float32."""
+        if self._steps is None:
+            config = with_choice(self.config, "precision", "float32", {})
+            config = with_choice(config, "schedule", "constant", {"warmup_steps": 0})
+            self._steps = take_steps(self.fresh(config), self.batch)
+        return self._steps
+
+    def _look_for_room(self) -> None:
+        model = assemble(self.config, "meta")
+        needed = COPIES * sum(p.numel() * p.element_size() for p in model.parameters())
+        free = free_bytes(self.device)
+        if free is not None and needed > free:
+            self._room = Untried("no-room", _NO_ROOM, needed=needed >> 20, free=free >> 20)
+
+
+def observe(training: Training, batch: Batch, draws: bool = True) -> Pass:
+    """One step that moves nothing: its loss and its gradients."""
+    found: dict[str, Tensor] = {}
+
+    def keep() -> None:
+        found.update((n, p.grad.detach().clone()) for n, p in training.model.named_parameters() if p.grad is not None)
+
+    training.model.train(draws)
+    torch.manual_seed(0)
+    loss = train_step(training, batch, 0, on_gradients=keep)
+    training.model.train()
+    return Pass(float(loss), found)
+
+
+def take_steps(training: Training, batch: Batch) -> Steps:
+    """Some steps on one batch."""
+    model, had_gradient = training.model, set()
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    names = {p: name for name, p in model.named_parameters()}
+
+    def look(parameter: nn.Parameter) -> None:
+        if parameter.grad is not None and parameter.grad.count_nonzero():
+            had_gradient.add(names[parameter])
+
+    def look_at_all() -> None:
+        for parameter in model.parameters():
+            look(parameter)
+
+    watchers = watchers_of(training.optimizer)
+    if watchers is not None:
+        watchers.append(look)
+    torch.manual_seed(0)
+    for step in range(STEPS):
+        train_step(training, batch, step, on_gradients=look_at_all)
+    return Steps(
+        trained={name for name, p in model.named_parameters() if p.requires_grad},
+        moved={name for name, p in model.named_parameters() if not torch.equal(p, before[name])},
+        had_gradient=had_gradient, numbers={name: p.numel() for name, p in model.named_parameters()},
+    )
+
+
+def affordable(config: Config) -> Config:
+    """The configuration at the size of a copy: few samples, no file to begin with, not compiled, fewer blocks."""
+    model = assemble(dataclasses.replace(config, run=dataclasses.replace(config.run, start_from=None)), "meta")
+    samples = min(config.run.batch, SAMPLES)
+    outside, inside = 0, 0
+    for name, parameter in model.named_parameters():
+        if name.startswith("blocks."):
+            inside += parameter.numel()
+        else:
+            outside += parameter.numel()
+    a_layer = 3 * samples * config.model.context * inside / config.model.layers
+    left = MULTIPLY_ADDS - 3 * samples * config.model.context * outside
+    layers = min(config.model.layers, max(FEWEST_LAYERS, int(left / max(1.0, a_layer))))
+    small = dataclasses.replace(
+        config, model=dataclasses.replace(config.model, layers=layers),
+        run=dataclasses.replace(config.run, batch=samples, start_from=None),
+    )
+    return with_choice(small, "compile", "none", {})
+
+
+def with_choice(config: Config, slot: str, name: str, options: Mapping[str, Any]) -> Config:
+    """The configuration with that technique in a slot: options as given, else as they are where it has them too."""
+    technique, own = technique_for(slot, Choice(name))
+    names = {field.name for field in dataclasses.fields(own)}
+    kept = {k: v for k, v in {**config.techniques[slot].options, **options}.items() if k in names}
+    filled = {**{field: getattr(own, field) for field in names}, **kept}
+    return dataclasses.replace(config, techniques={**config.techniques, slot: Choice(technique.name, filled)})
+
+
+def unbalanced(batch: tuple[Tensor, ...]) -> Batch:
+    """The batch with fewer targets in its first sample than in the others, so that a mean of means is no mean."""
+    inputs, targets = batch
+    if targets.dim() >= 2 and len(targets) > 1:
+        targets = targets.clone()
+        counted = (targets[0].flatten() != IGNORED).nonzero().flatten()
+        targets[0].view(-1)[counted[: max(1, 2 * len(counted) // 3)]] = IGNORED
+    return inputs, targets
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """Memory that nobody uses on a device; None where nobody says."""
+    if device.type == "cpu":
+        return int(psutil.virtual_memory().available)
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return None
