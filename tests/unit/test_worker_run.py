@@ -114,7 +114,7 @@ def test_the_kernel_that_was_used_is_told_also_where_nothing_else_is_measured(tm
 
 def test_what_is_missing_has_its_reason(finished):
     missing = read(finished, "missing")
-    for key in ("allocated_bytes", "reserved_bytes", "device_bytes", "mfu", "overhead_percent", "power_w"):
+    for key in ("allocated_bytes", "reserved_bytes", "device_bytes", "overhead_percent", "power_w"):
         assert missing[key].endswith("."), key
 
 

@@ -149,9 +149,9 @@ class Client:
         """Change or see the queue: {"queue": paths in order, "running": path or null}. Raises `ConfigError`."""
         return self._result(self.call(Queue(id=0, action=action, run=str(run))))
 
-    def doctor(self) -> dict[str, Any]:
-        """What works on this machine."""
-        return self._result(self.call(Doctor(id=0)))
+    def doctor(self, measure: bool = False) -> dict[str, Any]:
+        """What works on this machine; `measure`: and how fast its devices are, which takes some seconds for each."""
+        return self._result(self.call(Doctor(id=0, measure=measure)))
 
     def shutdown(self, stop: bool = False) -> None:
         """Tell the service to end: after what is queued, or (`stop`) at once, with its runs and its queue stopped."""

@@ -69,6 +69,13 @@ class NvidiaGpu:
         except self._nvml.NVMLError:
             return None  # the fact is absent; the readings say why
 
+    def clock_limit_mhz(self) -> float | None:
+        """The highest clock that its processors may run at now."""
+        try:
+            return float(self._nvml.nvmlDeviceGetMaxClockInfo(self._handle, self._nvml.NVML_CLOCK_SM))
+        except self._nvml.NVMLError:
+            return None
+
     def read(self) -> dict[str, Any]:
         """The readings that can be had now."""
         nvml, handle = self._nvml, self._handle
@@ -99,6 +106,9 @@ class NoGpu:
         self.missing = dict.fromkeys(_DEVICE_READINGS, _NO_DRIVER.get(kind, _NO_DRIVER["cpu"]))
 
     def driver(self) -> str | None:
+        return None
+
+    def clock_limit_mhz(self) -> float | None:
         return None
 
     def read(self) -> dict[str, Any]:

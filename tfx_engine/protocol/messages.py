@@ -67,7 +67,12 @@ class Queue(Request, frozen=True, kw_only=True, tag="queue"):
 
 
 class Doctor(Request, frozen=True, kw_only=True, tag="doctor"):
-    """What works on this machine; the warm worker answers for torch and the devices."""
+    """What works on this machine; the warm worker answers for torch and the devices.
+
+    `measure`: measure now what they can do, which takes some seconds for each.
+    """
+
+    measure: bool = False
 
 
 class Shutdown(Request, frozen=True, kw_only=True, tag="shutdown"):

@@ -46,9 +46,10 @@ class Predict(ToDo, frozen=True, kw_only=True, tag="estimate"):
 
 
 class Examine(ToDo, frozen=True, kw_only=True, tag="doctor"):
-    """What torch and the devices of this machine can do."""
+    """What torch and the devices of this machine can do; `measure`: measured now."""
 
     id: int
+    measure: bool = False
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True, tag_field="say"):

@@ -56,10 +56,10 @@ class Questions:
         message = Predict(id=self._numbers, config=config, level=request.level, device_memory=request.device_memory)
         self._waiting.append(Question(message, answer))
 
-    def examine(self, answer: Answer) -> None:
+    def examine(self, answer: Answer, measure: bool = False) -> None:
         """Ask what torch and the devices can do."""
         self._numbers += 1
-        self._waiting.append(Question(Examine(id=self._numbers), answer))
+        self._waiting.append(Question(Examine(id=self._numbers, measure=measure), answer))
 
     def ask(self, worker: WorkerProcess) -> None:
         """Put the next question to a worker that is ready, unless one is still being thought about."""

@@ -100,7 +100,7 @@ class Requests:
             self._outbox.reply(request.id, **result)
 
         self._workers.try_once_more()
-        self._questions.examine(answer)
+        self._questions.examine(answer, request.measure)
 
     def queue_state(self) -> dict[str, Any]:
         """{"queue": paths in order, "running": path or null}"""

@@ -95,7 +95,7 @@ def _answer(lines: Lines, inbox: Inbox, runs: queue.SimpleQueue[str | None], sto
                 case Predict():
                     lines.send(_predicted(message))
                 case Examine():
-                    lines.send(Reply(id=message.id, ok=True, result=examine()))
+                    lines.send(Reply(id=message.id, ok=True, result=examine(message.measure)))
                 case RunFile():
                     runs.put(message.path)
                 case Stop():

@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import msgspec
 import psutil
 import torch
 
 from tfx_engine.measure.device import find_gpu
 from tfx_engine.model.validate import pick_device
+from tfx_engine.protocol.machine import cpu_name
+from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.techniques.devices import count_devices
-from tfx_engine.worker.facts import cpu_name, device_name
+from tfx_engine.worker.facts import device_name
+from tfx_engine.worker.speed import find_ceilings
 
 
-def examine() -> dict[str, Any]:
-    """Facts by name, as JSON-able data."""
+def examine(measure: bool = False) -> dict[str, Any]:
+    """Facts by name, as JSON-able data. `measure`: find out now how fast the devices are."""
     devices = [_device(torch.device(kind, i)) for kind in ("cuda", "xpu", "mps") for i in range(count_devices(kind))]
     return {
         "torch": str(torch.__version__),
@@ -28,7 +32,17 @@ def examine() -> dict[str, Any]:
         "devices": devices,
         "automatic_device": str(pick_device("auto")),
         "bfloat16": _bfloat16_in_hardware(),
+        "ceilings": [_ceilings(torch.device(name), measure) for name in (*(d["device"] for d in devices), "cpu")],
     }
+
+
+def _ceilings(device: torch.device, measure: bool) -> dict[str, Any]:
+    """{"device": name, "ceilings": what is known of it or None, "reason": why nothing is}"""
+    try:
+        found = find_ceilings(device, device_name(device), may_measure=measure, again=measure)
+    except (OSError, RuntimeError, RunFileError) as error:
+        return {"device": str(device), "ceilings": None, "reason": str(error)}
+    return {"device": str(device), "ceilings": msgspec.to_builtins(found), "reason": ""}
 
 
 def _device(device: torch.device) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -12,6 +11,7 @@ import torch
 
 from tfx_engine.estimate import count_parameters, flops_per_token
 from tfx_engine.measure.device import NoGpu, NvidiaGpu
+from tfx_engine.protocol.machine import cpu_name
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.techniques.adapter import count_numbers
 from tfx_engine.techniques.counts import chosen
@@ -99,16 +99,6 @@ def device_name(device: torch.device) -> str:
         case "mps":
             return f"Apple GPU ({cpu_name()})"
     return cpu_name()
-
-
-def cpu_name() -> str:
-    """What the processor is called by its maker, as far as the system says."""
-    if platform.system() == "Linux":
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() in ("model name", "Model"):
-                return value.strip()
-    return platform.processor() or platform.machine()
 
 
 def rss_bytes() -> int:

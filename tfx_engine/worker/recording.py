@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from array import array
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ class RunRecorder:
 
     def __init__(self, writer: RunWriter, on_measure: Callable[[], None]) -> None:
         self.last_split: MemorySplit | None = None
+        self.measured_ms = array("d")  # of the steps that count in statistics
         self._writer, self._on_measure = writer, on_measure
         self._captures = itertools.count()
 
@@ -35,6 +37,8 @@ class RunRecorder:
 
     def steps(self, readings: Sequence[StepReading]) -> None:
         for reading in readings:
+            if reading.phase == "measure" and reading.taint is None:
+                self.measured_ms.append(reading.step_ms)
             memory = reading.memory
             self._writer.step(
                 step=reading.step, phase=reading.phase, taint=reading.taint, t_ms=reading.t_ms, loss=reading.loss,

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from tfx_engine.estimate import flops_per_token
 from tfx_engine.measure.clock import make_clock
 from tfx_engine.measure.device import DeviceSampler
 from tfx_engine.measure.memory import MemoryMeter, is_out_of_memory, make_meter
@@ -38,6 +39,7 @@ from tfx_engine.worker.logs import LogCapture
 from tfx_engine.worker.mail import MailReader
 from tfx_engine.worker.recording import RunRecorder
 from tfx_engine.worker.saving import save_weights
+from tfx_engine.worker.speed import Speed
 
 _OFF = tr_mark("Measuring is switched off for this run (probes = false).")
 _NO_AUDIT = tr_mark("The audit is switched off for this run (audit = false).")
@@ -147,6 +149,8 @@ class _Run:
         self._setup = set_up(self._config, self._device)
         sampler.gpu.read()  # finds out what the driver refuses
         self._note_facts(self._setup, sampler, self._meter)
+        speed = Speed(self._config, self._device, sampler.gpu, writer)
+        speed.note_known()
         clock = make_clock(self._device, self._zero_ns)
         self._loop = Loop(self._setup, clock, self._meter, recorder, self.control)
         if self._config.run.probes:
@@ -157,12 +161,21 @@ class _Run:
             sampler.stop()
             if self._config.run.probes:  # what was refused only when it was asked for
                 self._note_missing({**sampler.gpu.missing, **self._meter.missing})
+        self._note_speed(speed, self._setup)
         if self._config.run.save_weights and self.control.stop.status != "interrupted":  # then there is no time
             save_weights(self._setup, self._path, self._writer)
         self._is_complete = not self.control.stop.is_set()
         if self._is_complete and self._config.run.probes and self._config.run.audit:
             recorder.phase("audit")
             audit_run(self._setup, writer, self.control.stop)
+
+    def _note_speed(self, speed: Speed, setup: Setup) -> None:
+        """MFU; measuring the device for it is a matter of a first run, and of nobody who wants the run to end."""
+        known = "flops_per_token.model" not in facts.missing_facts(setup)
+        flops = flops_per_token(self._config).model * setup.tokens_per_step if known else None
+        stop = self.control.stop
+        may_measure = self._config.run.probes and not stop.is_set()
+        speed.note_reached(flops, self._recorder.measured_ms, may_measure, stop.is_set)
 
     def _note_facts(self, setup: Setup, sampler: DeviceSampler, meter: MemoryMeter) -> None:
         for key, value in {**facts.machine_facts(self._device, sampler.gpu), **facts.training_facts(setup)}.items():

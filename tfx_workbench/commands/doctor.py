@@ -20,25 +20,16 @@ from tfx_engine.runfile.store import default_store, is_network_filesystem, make_
 from tfx_workbench import __version__
 from tfx_workbench.commands import words
 from tfx_workbench.commands.output import DONE, emit
+from tfx_workbench.commands.speeds import Check, speeds
 from tfx_workbench.commands.window_libraries import install_line, missing_libraries, version_of
 
 LITTLE_SPACE = 2**30  # bytes: a long run with everything measured takes some hundred MiB
 OLDEST_SQLITE = (3, 31, 0)  # generated columns
 
 
-@dataclasses.dataclass(frozen=True)
-class Check:
-    """One thing that was looked at. `ok` is None where it is not there and not needed either."""
-
-    name: str
-    ok: bool | None
-    detail: str
-    hint: str = ""  # what to type or to do
-
-
 def doctor(args: argparse.Namespace) -> int:
     """Look at everything; says so in words or as one object."""
-    checks = list(examine(Path(args.store) if args.store else default_store()))
+    checks = list(examine(Path(args.store) if args.store else default_store(), args.measure))
     ok = all(check.ok is not False for check in checks)
     if args.json:
         emit({"ok": ok, "version": __version__, "checks": [dataclasses.asdict(check) for check in checks]})
@@ -52,13 +43,13 @@ def doctor(args: argparse.Namespace) -> int:
     return DONE
 
 
-def examine(store: Path) -> Iterator[Check]:
+def examine(store: Path, measure: bool = False) -> Iterator[Check]:
     """Every check, the cheap ones first."""
     yield Check("python", sys.version_info >= (3, 11), f"{sys.version.split()[0]}, {sys.executable}")
     yield _sqlite()
     yield from _store(store)
     yield from _window()
-    yield from _engine(store)
+    yield from _engine(store, measure)
 
 
 def _sqlite() -> Check:
@@ -97,11 +88,11 @@ def _window() -> Iterator[Check]:
         yield Check("display", True if there else None, detail)
 
 
-def _engine(store: Path) -> Iterator[Check]:
+def _engine(store: Path, measure: bool) -> Iterator[Check]:
     """What only the engine knows: the disk, torch, devices and their sensors."""
     try:
         with Client(store, on_disconnect="stop", warm=False) as client:
-            found = client.doctor()
+            found = client.doctor(measure)
     except ServiceGone as error:
         yield Check("engine", False, str(error), tr_mark("Install TFX Workbench again."))
         return
@@ -117,6 +108,7 @@ def _engine(store: Path) -> Iterator[Check]:
     yield Check("memory", True, tr_mark("{free} free of {total}").format(
         free=words.size(found.get("ram_free_bytes")), total=words.size(found.get("ram_bytes"))))
     yield from _devices(found)
+    yield from speeds(found.get("ceilings", []))
 
 
 def _free_space(free: int | None) -> Check:

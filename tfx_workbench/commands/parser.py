@@ -98,6 +98,9 @@ def command_parser(command: str) -> Parser:
             parser.add_argument("--yes", action="store_true", help=tr_mark("do not ask"))
         case "compare":
             parser.add_argument("runs", nargs="+", metavar="RUN", help=tr_mark("the first one is the baseline"))
+        case "doctor":
+            parser.add_argument("--measure", action="store_true",
+                                help=tr_mark("measure now how fast this machine's devices are: some seconds for each"))
         case "show" | "stop" | "pause" | "resume":
             parser.add_argument("run", metavar="RUN", help=tr_mark("a path, a file name, a name, or how one begins"))
     if command not in ("check", "estimate", "techniques", "import", "trust"):

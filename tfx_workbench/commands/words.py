@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
+
+from tfx_engine.protocol.marker import tr_mark
 
 UNKNOWN = "–"
 LONGEST_TITLE = 60
+_COUNTS = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _STEPS = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 
 
@@ -47,6 +52,27 @@ def percent(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return UNKNOWN
     return f"{value:+.1f} %".replace("-", "−")
+
+
+def per_second(value: float | None, unit: str) -> str:
+    """A rate: `290 GFLOP/s`."""
+    if value is None:
+        return UNKNOWN
+    step, prefix = next((pair for pair in _COUNTS if abs(value) >= pair[0]), (1.0, ""))
+    return f"{number(value / step)} {prefix}{unit}/s"
+
+
+def utilisation(mfu: float | None, rates: Mapping[str, Any]) -> str:
+    """MFU with its denominators: what products reach on this device, and what its maker publishes."""
+    done, peak, vendor = (rates[name] for name in ("model", "peak", "vendor_peak"))
+    if mfu is None or peak is None:
+        return tr_mark("{mfu} ({done})").format(mfu=UNKNOWN, done=per_second(done, "FLOP"))
+    text = tr_mark("{mfu} %: {done} of the {peak} that products in {format} reach here").format(
+        mfu=number(100 * mfu), done=per_second(done, "FLOP"), peak=per_second(peak, "FLOP"), format=rates["format"])
+    if vendor is None:
+        return text
+    return text + tr_mark("; of the {vendor} that the maker publishes {share} %").format(
+        vendor=per_second(vendor, "FLOP"), share=number(100 * done / vendor))
 
 
 def seconds(value: float | None) -> str:

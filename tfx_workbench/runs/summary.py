@@ -16,6 +16,7 @@ from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_engine.protocol.status import ENDED
 from tfx_engine.protocol.tasks import TASKS
 from tfx_workbench.runs.interval import Floats, Interval, median_interval
+from tfx_workbench.runs.utilisation import utilisation
 
 if TYPE_CHECKING:
     from tfx_engine.runfile.rows import Audited, MemoryProbe
@@ -82,7 +83,7 @@ def summarise(run: RunData, measured: Measured) -> dict[str, Any]:
         "flops_per_token": figures.group(
             "flops_per_token", _pick(facts, "flops_per_token", ("model", "hardware")), tr_mark("not counted")
         ),
-        "mfu": figures.known("mfu", facts.get("mfu"), tr_mark("the device's peak was not measured")),
+        **utilisation(facts, step_ms.median, figures),
         "overhead_percent": figures.known(
             "overhead_percent", facts.get("overhead_percent"), tr_mark("the cost of measuring was not measured")
         ),

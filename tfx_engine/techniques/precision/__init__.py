@@ -18,11 +18,14 @@ from tfx_engine.techniques.devices import count_devices, device_kind
 class Precision(Protocol):
     """How forward and loss are run. `tolerance`: error relative to float32 that one layer may show.
 
-    `dtype`: of the weights. `scaler` makes what keeps small gradients from vanishing, or None where there is no need.
+    `dtype`: of the weights. `product_format`: in which the matrix products run, of `protocol.ceilings.FORMATS`; of
+    several the fastest, None where nobody knows.
+    `scaler` makes what keeps small gradients from vanishing, or None where there is no need.
     """
 
     tolerance: float
     dtype: torch.dtype
+    product_format: str | None
 
     def settle(self) -> None:
         """Set what holds for the whole process, from before the first step on, the backward pass included."""
@@ -42,6 +45,7 @@ class PlainPrecision:
 
     tolerance = 0.0
     dtype = torch.float32
+    product_format: str | None = "float32"
     products = "highest"  # of float32 matrices, in torch's words
 
     def settle(self) -> None:

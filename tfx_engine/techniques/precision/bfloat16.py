@@ -38,6 +38,7 @@ class Bfloat16(PlainPrecision):
     """Weights in bfloat16; nothing to switch on."""
 
     tolerance = 2.0**-6  # inputs, weights and result are rounded to 8 bits each: a few times 2^-8
+    product_format: str | None = "bfloat16"
     dtype = torch.bfloat16
 
 

@@ -38,6 +38,7 @@ class Bfloat16Autocast(PlainPrecision):
     """torch.autocast to bfloat16."""
 
     tolerance = 2.0**-6  # inputs and result are rounded to 8 bits each: a few times 2^-8
+    product_format: str | None = "bfloat16"
 
     def context(self, device_type: str) -> AbstractContextManager[Any]:
         """Casts matrix products on that kind of device."""

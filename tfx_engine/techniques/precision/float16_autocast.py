@@ -43,6 +43,7 @@ class Float16Autocast(PlainPrecision):
     """torch.autocast to float16, and torch's scaler."""
 
     tolerance = 2.0**-9  # inputs and result are rounded to 11 bits each: a few times 2^-11
+    product_format: str | None = "float16"
 
     def context(self, device_type: str) -> AbstractContextManager[Any]:
         """Casts matrix products on that kind of device."""

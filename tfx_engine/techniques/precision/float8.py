@@ -57,6 +57,7 @@ class Float8(PlainPrecision):
     """torchao's float8 layers in the blocks, bfloat16 autocast around them. `emulated`: with the rounding alone."""
 
     tolerance = 2.0**-4  # both factors are rounded to 4 bits, the result to 8
+    product_format: str | None = "float8"
 
     def __init__(self, recipe: str, emulated: bool) -> None:
         self._recipe, self._emulated = recipe, emulated

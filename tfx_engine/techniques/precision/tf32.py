@@ -40,6 +40,7 @@ class Tf32(PlainPrecision):
     """Torch's own setting."""
 
     tolerance = 2.0**-9  # both factors are rounded to 11 bits
+    product_format: str | None = "tf32"
     products = "high"
 
 

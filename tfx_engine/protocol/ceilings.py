@@ -1,0 +1,163 @@
+"""What a device can do, as it was measured here: the denominators of MFU, of rooflines and of predicted step times.
+
+One file per device, driver, torch and number of threads, in `ceilings/` beside the settings; a worker measures
+(`tfx_engine.measure.ceilings`), everybody reads. What was measured under other circumstances is not used.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import os
+from pathlib import Path
+
+import msgspec
+
+from tfx_engine.protocol.trust import settings_folder
+
+SCHEMA = 1  # of what is measured and how; another one is measured again
+CALM_SPREAD_PERCENT, CALM_OTHERS_PERCENT = 25.0, 10.0
+MOST_TIMES = 5  # a machine that is never quiet is as fast as it is
+ANOTHER_AFTER = datetime.timedelta(hours=1)
+FORMATS = ("float32", "tf32", "bfloat16", "float16", "float8")  # in which matrix products run
+
+
+class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
+    """Under what the figures hold. `clock_limit_mhz`: the highest clock that the device allows now."""
+
+    kind: str  # cuda, xpu, mps, cpu
+    name: str
+    torch: str
+    driver: str | None = None
+    threads: int | None = None  # of a CPU
+    clock_limit_mhz: float | None = None
+    schema: int = SCHEMA
+
+
+class Ceiling(msgspec.Struct, frozen=True, kw_only=True):
+    """The best of several rounds, per second. `spread_percent`: by how much the median of the rounds missed it."""
+
+    per_s: float
+    spread_percent: float
+
+
+class ProductRate(msgspec.Struct, frozen=True, kw_only=True):
+    """How fast a product [rows, inner] x [inner, columns] runs in a format."""
+
+    format: str
+    rows: int
+    inner: int
+    columns: int
+    flops_per_s: float
+
+
+class CopyRate(msgspec.Struct, frozen=True, kw_only=True):
+    """How fast a tensor of so many bytes is copied: bytes read and written per second."""
+
+    bytes: int
+    bytes_per_s: float
+
+
+class Ceilings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that was measured of one device. `flops`: by format; `missing`: why a format has none."""
+
+    circumstances: Circumstances
+    measured_at: str  # ISO 8601, UTC
+    took_s: float
+    flops: dict[str, Ceiling]
+    bandwidth: Ceiling  # bytes read and written by a copy too large for any cache
+    launch_us: float  # from one small operator to the next
+    others_percent: float = 0.0  # of the time of all processors went to other programs meanwhile
+    times: int = 1  # measured so often; the best of each figure is kept
+    products: tuple[ProductRate, ...] = ()
+    copies: tuple[CopyRate, ...] = ()
+    clock_mhz: float | None = None  # seen while products ran
+    missing: dict[str, str] = {}
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the device had other things to do, so that it may be able to do more than was seen."""
+        spread = max((c.spread_percent for c in (*self.flops.values(), self.bandwidth)), default=0.0)
+        return spread > CALM_SPREAD_PERCENT or (self.circumstances.kind == "cpu" and
+                                                self.others_percent > CALM_OTHERS_PERCENT)
+
+    def is_worth_another(self, now: datetime.datetime) -> bool:
+        """Whether to measure once more, as the device may be quiet now: not often, and not forever."""
+        age = now - datetime.datetime.fromisoformat(self.measured_at)
+        return self.is_busy and self.times < MOST_TIMES and age >= ANOTHER_AFTER
+
+    def is_current(self, circumstances: Circumstances) -> bool:
+        """Whether they hold under these circumstances."""
+        return self.circumstances == circumstances
+
+
+def best_of(earlier: Ceilings | None, later: Ceilings) -> Ceilings:
+    """The better of each figure, where the earlier ones were measured under the same circumstances."""
+    if earlier is None or earlier.circumstances != later.circumstances:
+        return later
+    products = {(p.format, p.rows, p.inner, p.columns): p for p in (*earlier.products, *later.products)}
+    for product in earlier.products:
+        at = (product.format, product.rows, product.inner, product.columns)
+        products[at] = max(product, products[at], key=lambda p: p.flops_per_s)
+    copies = {c.bytes: c for c in (*earlier.copies, *later.copies)}
+    for copy in earlier.copies:
+        copies[copy.bytes] = max(copy, copies[copy.bytes], key=lambda c: c.bytes_per_s)
+    formats = [f for f in FORMATS if f in earlier.flops or f in later.flops]
+    both = [(earlier.flops.get(f), later.flops.get(f)) for f in formats]
+    return msgspec.structs.replace(
+        later, flops={f: _higher(*pair) for f, pair in zip(formats, both, strict=True)},
+        bandwidth=_higher(earlier.bandwidth, later.bandwidth), launch_us=min(earlier.launch_us, later.launch_us),
+        products=tuple(products.values()), copies=tuple(copies.values()), times=earlier.times + later.times,
+        others_percent=min(earlier.others_percent, later.others_percent),
+    )
+
+
+def _higher(*found: Ceiling | None) -> Ceiling:
+    return max((ceiling for ceiling in found if ceiling is not None), key=lambda ceiling: ceiling.per_s)
+
+
+def flops_per_s(flops_per_step: float, step_ms: float) -> float:
+    """What got done per second: of model FLOPs the numerator of MFU."""
+    return flops_per_step * 1000.0 / step_ms
+
+
+def folder() -> Path:
+    """Where they are kept."""
+    return settings_folder() / "ceilings"
+
+
+def load_ceilings(circumstances: Circumstances) -> Ceilings | None:
+    """What was measured under these circumstances; None where nothing was, or nothing that can be read."""
+    found = _read(file_of(circumstances))
+    return found if found is not None and found.is_current(circumstances) else None
+
+
+def all_ceilings() -> list[Ceilings]:
+    """Everything that was ever measured here, the newest first; also what is no longer current."""
+    found = [_read(path) for path in sorted(folder().glob("*.json"))]
+    return sorted((c for c in found if c is not None), key=lambda c: c.measured_at, reverse=True)
+
+
+def save_ceilings(ceilings: Ceilings) -> None:
+    """Keep them, whole or not at all, whoever else writes at the same time. Raises OSError where it cannot be done."""
+    path = file_of(ceilings.circumstances)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f"{path.name}.{os.getpid()}.new")
+    try:
+        beside.write_bytes(msgspec.json.format(msgspec.json.encode(ceilings)))
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> Ceilings | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Ceilings)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def file_of(circumstances: Circumstances) -> Path:
+    """One for each device and number of threads: what else changes replaces what was measured before."""
+    which = f"{circumstances.kind}\0{circumstances.name}\0{circumstances.threads}"
+    return folder() / f"{circumstances.kind}-{hashlib.sha256(which.encode()).hexdigest()[:12]}.json"
