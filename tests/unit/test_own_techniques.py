@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from tests.contract.harness import HARNESS
+from tests.helpers.own import settings_of_its_own, trust
 from tests.helpers.tiny import tiny_config
 from tfx_engine.client import own as loading
 from tfx_engine.estimate import count_parameters
@@ -23,7 +24,6 @@ from tfx_engine.model.assemble import assemble
 from tfx_engine.model.validate import validate
 from tfx_engine.protocol.cards import built_in_catalogue, load_catalogue
 from tfx_engine.protocol.codec import problem_from_data
-from tfx_engine.protocol.config import parse_config
 from tfx_engine.protocol.trust import Trusted, load_trusted, own_catalogue, save_trusted, technique_files
 from tfx_engine.protocol.worker_messages import Check
 from tfx_engine.techniques.catalogue import discover, in_use
@@ -35,17 +35,8 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "own_technique.md"
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A settings folder of its own, and nothing loaded before or after."""
-    monkeypatch.setenv("TFX_HOME", str(tmp_path / "home"))
-    for _ in range(2):
-        load_own.cache_clear()
-        in_use.cache_clear()
-        if _ == 0:
-            yield tmp_path / "home"
-    sys.path[:] = [place for place in sys.path if not place.startswith(str(tmp_path))]
-    for name, module in list(sys.modules.items()):
-        if (getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
-            del sys.modules[name]
+    with settings_of_its_own(tmp_path, monkeypatch) as place:
+        yield place
 
 
 def example() -> str:
@@ -61,11 +52,6 @@ def folder(tmp_path: Path) -> Path:
     place.mkdir()
     (place / "sine.py").write_text(example(), encoding="utf-8")
     return place
-
-
-def trust(folder: Path) -> None:
-    save_trusted(Trusted((str(folder),)))
-    look_again()
 
 
 def test_nothing_is_loaded_that_is_not_trusted(folder: Path) -> None:
@@ -215,76 +201,6 @@ def test_a_catalogue_with_own_techniques_is_read_without_torch(folder: Path) -> 
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-MODULE = '''
-from torch import nn
-
-class Halves(nn.Module):
-    def __init__(self, width, heads):
-        super().__init__()
-        self.linear = nn.Linear(width, width)
-        self.heads = heads
-
-    def forward(self, x):
-        return self.linear(x) / 2
-
-class Ahead(nn.Module):
-    def __init__(self):
-        super().__init__()
-
-    def forward(self, x):
-        return x.flip(1)
-
-class Narrow(nn.Module):
-    def forward(self, x):
-        return x[..., :1]
-
-def function(x):
-    return x
-'''
-
-
-def problem_of(slot: str, module: str) -> str:
-    config, problems = parse_config({"techniques": {slot: {"use": "own_module", "module": module}}})
-    assert not problems
-    return " ".join(p.message for p in validate(config))
-
-
-@pytest.mark.parametrize("slot", ["attention", "feedforward"])
-def test_an_own_module_stands_in_place_of_a_technique(folder: Path, slot: str) -> None:
-    (folder / "halves_of.py").write_text(MODULE, encoding="utf-8")
-    assert "not trusted" in problem_of(slot, "halves_of:Halves")
-    trust(folder)
-    assert problem_of(slot, "halves_of:Halves") == ""
-    config = tiny_config({slot: {"use": "own_module", "module": "halves_of:Halves"}})
-    model = assemble(config, "cpu")
-    assert count_parameters(config).total == sum(p.numel() for p in model.parameters())
-    assert model(torch.zeros(1, 9, dtype=torch.int64)).shape == (1, 9, 11)
-
-
-@pytest.mark.parametrize(
-    ("slot", "module", "words"),
-    [
-        ("feedforward", "no name", "package.module:Class"),
-        ("feedforward", "os:system", "not trusted"),
-        ("feedforward", "faulty_of:function", "no class of torch modules"),
-        ("feedforward", "faulty_of:Narrow", "both must be [batch, tokens, width]"),
-        ("feedforward", "faulty_of:Nothing", "has no attribute 'Nothing'"),
-        ("attention", "faulty_of:Ahead", "depends on the tokens after it"),
-    ],
-)
-def test_an_own_module_that_does_not_fit_is_refused_in_words(folder: Path, slot: str, module: str, words: str) -> None:
-    (folder / "faulty_of.py").write_text(MODULE, encoding="utf-8")
-    trust(folder)
-    assert words in problem_of(slot, module)
-
-
-def test_an_own_module_too_large_for_any_memory_is_judged_by_its_shapes() -> None:
-    wanted = {"model": {"width": 1_000_000}, "techniques": {"feedforward": "own_module"}}
-    config, problems = parse_config(wanted)
-    assert not problems and validate(config) == []
-    assert count_parameters(config).total > 6 * 2 * 4 * 10**12
-
-
 def test_what_a_file_prints_is_no_part_of_the_answer(folder: Path) -> None:
     (folder / "sine.py").write_text(example() + "print('hello', end='')\n", encoding="utf-8")
     save_trusted(Trusted((str(folder),)))
@@ -331,3 +247,17 @@ def test_a_module_may_lie_beside_and_a_change_of_it_is_noticed(folder: Path) -> 
         look_again()
     after = assemble(tiny_config({"feedforward": "sine"}), "meta").blocks[0].feedforward.up.out_features
     assert after == 4 * before
+
+
+def test_buffers_of_a_technique_have_the_numbers_that_it_gave_them(folder: Path) -> None:
+    trust(folder)
+    found = []
+    for more in ("", "        self.register_buffer('half', torch.tensor(0.5))\n"):
+        (folder / "sine.py").write_text(example().replace("        self.up =", more + "        self.up ="))
+        write_own_catalogue()
+        look_again()
+        found.append(assemble(tiny_config({"feedforward": "sine"}), "cpu"))
+    without, model = found
+    assert [float(block.feedforward.half) for block in model.blocks] == [0.5] * len(model.blocks)
+    weights = dict(without.named_parameters())
+    assert all(torch.equal(parameter, weights[name]) for name, parameter in model.named_parameters())

@@ -45,7 +45,7 @@ def assemble(config: Config, device: torch.device | str, dtype: torch.dtype | No
         weights.load(config, model)
     make_adapter(config).apply(model)
     if device.type == "meta":
-        return model.to(dtype)
+        return model.to(device=device, dtype=dtype)  # also the buffers of somebody's module, which have numbers
     model.position.prepare(device, dtype)
     return model.to(device=device, dtype=dtype)
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem
+from tfx_engine.techniques.buffers import with_buffers
 from tfx_engine.techniques.costs import Work
 from tfx_engine.techniques.technique import Technique
 
@@ -21,6 +22,7 @@ _GIVES: dict[str, Callable[[Any], bool]] = {  # what a technique's functions mus
     "trainable": lambda found: isinstance(found, int) and found >= 0,
     "again": lambda found: isinstance(found, int) and found >= 0,
     "work": lambda found: isinstance(found, Work),
+    "alike": lambda found: all(isinstance(count, int) and count > 0 for count in found),
     "adapts": lambda found: isinstance(found, Work),
 }
 _MODULES = ("embedding", "position", "mixer", "attention", "feedforward", "norm", "head")  # slots whose build gives one
@@ -45,7 +47,7 @@ def _guarded(technique: Technique, origin: str, name: str, function: Callable[..
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
-            found = function(*args, **kwargs)
+            found = with_buffers(lambda: function(*args, **kwargs)) if name == "build" else function(*args, **kwargs)
             found = list(found) if name == "check" else found  # a generator fails only when it is asked
             fits = _GIVES[name](found) if name in _GIVES else _is_built(technique.slot, found)
         except (ConfigError, KeyboardInterrupt, MemoryError):

@@ -20,24 +20,42 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.marker import tr_mark
-from tfx_engine.protocol.problems import Problem
+from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_engine.protocol.trust import load_trusted
+from tfx_engine.techniques.buffers import with_buffers
+from tfx_engine.techniques.catalogue import technique_for
 from tfx_engine.techniques.costs import Linear, Work
+from tfx_engine.techniques.guarded import in_words
+from tfx_engine.techniques.module_trial import Refused, try_module
 
 LARGEST_TRIED = 50_000_000  # parameters; a larger module gets no numbers until it runs
 
 Make = Callable[..., nn.Module]  # a class
 Sizes = tuple[tuple[str, int], ...]
 
+_NOT_IMPORTED = tr_mark("Its file fails when it is imported: {error}.")
+_NOWHERE = tr_mark("There is no module {package!r} in the trusted folders ({folders}).")
+_NOT_MADE = tr_mark("It cannot be made: {error}. It is given those of width, heads, head_width, context that it names.")
+_LAZY = tr_mark("It has a lazy layer, whose size nobody knows before it runs. Give its layers their sizes.")
+_FAILS = tr_mark("Its forward() fails: {error}.")
+
 _PLACES: set[str] = set()  # folders that are in sys.path for the user's modules
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
-class Unfit(Exception):
-    """Why a module cannot be used, in words."""
+class Unfit(ConfigError):
+    """Why a module cannot be used: `reason`, in words."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__([Problem(
+            code="own-module", path="techniques", template="name a module of yours that cannot be used: {reason}",
+            args={"reason": reason},
+        )])
 
 
 def find_class(name: str) -> Make:
@@ -45,21 +63,39 @@ def find_class(name: str) -> Make:
     if not _DOTTED.fullmatch(name):
         raise Unfit(tr_mark('Write it as "package.module:Class".'))
     module_name, _, class_name = name.partition(":")
-    trusted = load_trusted()
-    package = module_name.partition(".")[0]
-    importable(trusted.folders)
-    spec = importlib.util.find_spec(package)
-    origin = "" if spec is None else spec.origin or ""
-    is_trusted = package in (__name__.partition(".")[0], *trusted.packages)
-    if not is_trusted and not any(Path(folder) in Path(origin).parents for folder in trusted.folders):
-        raise Unfit(tr_mark("Its package is not trusted: it is code. `tfx-workbench trust` its folder first."))
+    _check_trusted(module_name.partition(".")[0])
     try:
         found = getattr(importlib.import_module(module_name), class_name)
-    except Exception as error:  # anything may happen in somebody's file
-        raise Unfit(f"{type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:  # anything may happen in somebody's file
+        raise Unfit(_NOT_IMPORTED.format(error=in_words(error, _file_of(module_name)))) from error
     if not (isinstance(found, type) and issubclass(found, nn.Module)):
         raise Unfit(tr_mark("It is no class of torch modules."))
     return found
+
+
+def _check_trusted(package: str) -> None:
+    trusted = load_trusted()
+    importable(trusted.folders)
+    if package in (__name__.partition(".")[0], *trusted.packages):
+        return
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):  # "__main__", for example
+        spec = None
+    places = [] if spec is None else [spec.origin or "", *(spec.submodule_search_locations or ())]
+    if not places and trusted.folders:
+        raise Unfit(_NOWHERE.format(package=package, folders=", ".join(trusted.folders)))
+    if not any(Path(folder) in Path(place).parents for folder in trusted.folders for place in places):
+        raise Unfit(tr_mark("Its package is not trusted: it is code. `tfx-workbench trust` its folder first."))
+
+
+def _file_of(module_name: str) -> str:
+    """The file of a module that may not have been imported; "" where that cannot be known."""
+    try:
+        spec = importlib.util.find_spec(module_name)
+    except Exception:  # a package above it fails
+        return ""
+    return "" if spec is None else spec.origin or ""
 
 
 def importable(folders: Iterable[str]) -> None:
@@ -97,42 +133,47 @@ def _sizes(kind: Make, config: Config) -> Sizes:
 
 def _make(kind: Make, sizes: Sizes) -> nn.Module:
     try:
-        return kind(**dict(sizes))
+        module = with_buffers(lambda: kind(**dict(sizes)))
     except Exception as error:  # anything may happen in somebody's class
-        raise Unfit(f"{type(error).__name__}: {error}") from error
+        raise Unfit(_NOT_MADE.format(error=in_words(error, _source(kind)))) from error
+    if any(is_lazy(parameter) for parameter in module.parameters()):
+        raise Unfit(_LAZY)
+    return module
 
 
-def check_module(name: str, path: str, config: Config, keeps_order: bool = False) -> Iterator[Problem]:
-    """It must be there, be trusted, and give [B, T, width] for [B, T, width]; `keeps_order`: without a look ahead."""
+def _source(kind: Make) -> str:
+    return getattr(sys.modules.get(kind.__module__), "__file__", None) or ""
+
+
+def check_module(name: str, path: str, config: Config) -> Iterator[Problem]:
+    """It must be there, be trusted, and do with a few tokens what a run needs (`module_trial.py`)."""
     try:
         kind = find_class(name)
-        if _looks_ahead(kind, _sizes(kind, config), config.model.width) and keeps_order:
-            raise Unfit(tr_mark("The mask is causal, but what it gives for a token depends on the tokens after it."))
+        technique, options = technique_for("precision", config.techniques["precision"])
+        dtype = technique.build(options, config).dtype
+        model, is_causal = config.model, config.use("mask") == "causal"
+        _try(kind, _sizes(kind, config), model.width, model.context, dtype, is_causal)
     except Unfit as error:
         yield Problem(
-            code="own-module", path=path, args={"name": name, "reason": str(error)},
+            code="own-module", path=path, args={"name": name, "reason": error.reason},
             template="{name!r} cannot be used: {reason}",
         )
 
 
 @functools.lru_cache(maxsize=32)
-@torch.no_grad()
-def _looks_ahead(kind: Make, sizes: Sizes, width: int) -> bool:
-    """Whether what it gives for a token depends on later ones. Raises `Unfit` where it does not keep the shape."""
+def _try(kind: Make, sizes: Sizes, width: int, context: int, dtype: torch.dtype, is_causal: bool) -> None:
     if _look(kind, sizes)[1] > LARGEST_TRIED:
-        return False
-    module, x_BTD = _make(kind, sizes).eval(), torch.randn(2, 4, width, generator=torch.Generator().manual_seed(0))
+        return
+
+    def failed(error: Exception) -> str:
+        return _FAILS.format(error=in_words(error, _source(kind)))
+
+    with torch.random.fork_rng(devices=[]):
+        module = _make(kind, sizes)
     try:
-        y_BTD = module(x_BTD)
-        changed_BTD = x_BTD.clone()
-        changed_BTD[:, 2:] += 1
-        ahead_BTD = module(changed_BTD)
-    except Exception as error:
-        raise Unfit(f"{type(error).__name__}: {error}") from error
-    if not isinstance(y_BTD, torch.Tensor) or y_BTD.shape != x_BTD.shape:
-        shape = list(getattr(y_BTD, "shape", []))
-        raise Unfit(f"It gives {shape} for {list(x_BTD.shape)}; both must be [batch, tokens, width].")
-    return not torch.allclose(y_BTD[:, :2], ahead_BTD[:, :2], rtol=1e-4, atol=1e-5)
+        try_module(module, width, context, dtype, is_causal, failed)
+    except Refused as error:
+        raise Unfit(str(error)) from error
 
 
 @functools.lru_cache(maxsize=32)

@@ -8,9 +8,12 @@ biases; positions that are added to the token vectors do.
 Formula: y = Class(width, ...)(x), x and y of the shape [batch, tokens, width]
 
 The class is given those of `width`, `heads`, `head_width` and `context` that its constructor names. Before a run it is
-tried on a few tokens: under the causal mask a module whose answer for a token depends on later tokens is refused. Its
-code runs with your rights in the worker, so the folder or package that it lies in must be trusted first:
-`tfx-workbench trust FOLDER`. Without a name of your own an example runs: each token reads the mean of the past.
+tried on a few tokens. Refused is what writes into its input, gives another shape or precision, gives NaN, mixes the
+samples of a batch (as BatchNorm does), or, under the causal mask, gives for a token what depends on later ones. Its
+parameters begin as the slot `init` says; a method `initialise_parameter(name, parameter, generator)` that returns True
+fills them otherwise. Its code runs with your rights in the worker, so the folder or package that it lies in must be
+trusted first: `tfx-workbench trust FOLDER`. Without a name of your own an example runs: each token reads the mean of
+the past.
 
 What it costs: whatever it does. Its linear layers are counted; other products are not known, so that the FLOPs of such
 a run are shown as missing rather than wrong.
@@ -53,7 +56,7 @@ class Options:
 
 def check(options: Options, config: Config) -> Iterator[Problem]:
     """It must be there, be trusted, and keep the stream's shape."""
-    yield from check_module(options.module, "techniques.attention.module", config, config.use("mask") == "causal")
+    yield from check_module(options.module, "techniques.attention.module", config)
 
 
 class OwnAttention(nn.Module):

@@ -6,9 +6,13 @@ idea; a technique file (see docs/own_technique.md) is the way to make one that e
 
 Formula: y = Class(width, ...)(x), x and y of the shape [batch, tokens, width]
 
-The class is given those of `width`, `heads`, `head_width` and `context` that its constructor names. Its code runs with
-your rights in the worker, so the folder or package that it lies in must be trusted first: `tfx-workbench trust FOLDER`.
-Without a name of your own an example runs: two linear layers with a sine between them.
+The class is given those of `width`, `heads`, `head_width` and `context` that its constructor names. Before a run it is
+tried on a few tokens. Refused is what writes into its input, gives another shape or precision, gives NaN, mixes the
+samples of a batch (as BatchNorm does), or, under the causal mask, gives for a token what depends on later ones. Its
+parameters begin as the slot `init` says; a method `initialise_parameter(name, parameter, generator)` that returns True
+fills them otherwise. Its code runs with your rights in the worker, so the folder or package that it lies in must be
+trusted first: `tfx-workbench trust FOLDER`. Without a name of your own an example runs: two linear layers with a sine
+between them.
 
 What it costs: whatever it does. Its linear layers are counted; other products are not known, so that the FLOPs of such
 a run are shown as missing rather than wrong.
