@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.metrics import CATEGORIES
+from tfx_engine.runfile.writer import RunWriter
 
 _MEGABYTE = 2**20
 _TOKENS_PER_S = 2.4e10  # of a model of one parameter, on the machine we pretend to have
@@ -162,6 +163,22 @@ class Numbers:
             "memory_used_bytes": self._peak() + 900 * _MEGABYTE, "temperature_c": 71 - 30 * math.exp(-t_ms / 20_000),
             "power_w": float(self.rng.normal(245, 12)), "sm_clock_mhz": float(self.rng.choice([1755, 1770, 1785])),
         }
+
+    def write_profile(self, writer: RunWriter) -> None:
+        """What the phase `profile` would write."""
+        passes = {"forward": 0.3, "backward": 0.55, **({"recompute": 0.2} if self.is_recomputed else {})}
+        slots = {"attention": 0.3, "kernel": 0.15, "feedforward": 0.4, "norm": 0.1, "residual": 0.05}
+        rows = [(part, slot, share * of) for part, share in passes.items() for slot, of in slots.items()]
+        rows += [("loss", "head", 0.04), ("loss", "loss", 0.02), ("optimizer", "optimizer", 0.07),
+                 ("data", "data", 0.01), ("other", "other", 0.01)]
+        for part, slot, share in rows:
+            ms = share * self.step_ms
+            work = {"calls": 12.0, "flops": ms * 1e8, "elements": ms * 1e5, "bytes": ms * 1e7}
+            timed = {"part": part, "component": slot, "host_ms": ms * 1.2, "device_ms": None, **work}
+            writer.row("profile_part", ms=ms, declared_flops=None, **timed)
+            writer.row("operator", name=f"aten::{slot}", **timed)
+        writer.fact("profile", {"step_ms": self.step_ms, "profiled_ms": 1.2 * self.step_ms, "marked_steps": 5,
+                                "profiled_steps": 2})
 
     def facts(self) -> dict[str, Any]:
         """What is true of the whole run."""

@@ -125,6 +125,8 @@ class SyntheticRun:
 
     def end(self, status: str, reason: str = "") -> None:
         """The end of the run; `interrupted` is what `close` makes of a run without one."""
+        if status == "finished":
+            self.numbers.write_profile(self.writer)
         if status not in ("running", "interrupted"):
             self.writer.state(status, reason or REASONS.get(status, ""))
 

@@ -42,7 +42,7 @@ def tiny_config(techniques: Mapping[str, Any] | None = None, **sections: Any) ->
         "model": {**sizes, **sections.pop("model", {})},
         "data": data,
         "run": {
-            "batch": 3, "warmup_steps": 1, "measure_steps": 4, "device": "cpu", "audit": False,
+            "batch": 3, "warmup_steps": 1, "measure_steps": 4, "device": "cpu", "audit": False, "profile": False,
             **sections.pop("run", {}),
         },
         "techniques": with_required(techniques or {}),

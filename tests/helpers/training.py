@@ -14,6 +14,7 @@ from tfx_engine.measure.evaluation import HeldOut
 from tfx_engine.measure.memory import make_meter
 from tfx_engine.measure.memory_split import MemoryProbe, MemorySplit
 from tfx_engine.measure.parts import Parts
+from tfx_engine.measure.profiling import StepProfile
 from tfx_engine.measure.readout import StepReading
 from tfx_engine.protocol.status import Phase
 from tfx_engine.train.control import RunControl
@@ -48,6 +49,7 @@ class ListRecorder:
         self.phases: list[str] = []
         self.readings: list[StepReading] = []
         self.splits: list[tuple[int, str, MemorySplit]] = []
+        self.profiles: list[StepProfile] = []
         self.maps: list[tuple[int, AttentionMaps]] = []
         self.evaluations: list[tuple[int, float]] = []
         self.reasons: dict[str, str] = {}
@@ -62,6 +64,9 @@ class ListRecorder:
 
     def memory(self, split: MemorySplit, step: int, phase: Phase) -> None:
         self.splits.append((step, phase, split))
+
+    def profile(self, profile: StepProfile) -> None:
+        self.profiles.append(profile)
 
     def attention(self, maps: AttentionMaps, step: int) -> None:
         self.maps.append((step, maps))

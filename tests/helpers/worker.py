@@ -29,7 +29,10 @@ def queue_run(store: Path, **sections: Mapping[str, Any]) -> Path:
     wanted: dict[str, Any] = {
         "name": "small", "model": {**SIZES, **sections.pop("model", {})},
         "data": {"task": "copy", "symbols": 5, **sections.pop("data", {})},
-        "run": {"batch": 2, "device": "cpu", "threads": 1, "audit": False, **sections.pop("run", {})}, **sections,
+        "run": {
+            "batch": 2, "device": "cpu", "threads": 1, "audit": False, "profile": False, **sections.pop("run", {}),
+        },
+        **sections,
     }
     config, problems = parse_config(wanted)
     assert not problems

@@ -60,7 +60,7 @@ def test_a_live_run_is_shown_as_far_as_it_is(kind, tmp_path):
         run.advance(40)
         run.writer.flush()
         made = make_all(kind, views([run.writer.path]))
-    assert not any(str(e.empty) for e in made)
+    assert kind.at_end or not any(str(e.empty) for e in made)
 
 
 def test_a_run_of_a_single_step_is_shown(kind, tmp_path):
@@ -77,7 +77,7 @@ def test_many_finished_runs_are_shown_together(kind, five):
 @pytest.mark.parametrize("status", ["failed", "stopped", "interrupted"])
 def test_a_run_that_did_not_finish_keeps_what_it_measured(kind, status, tmp_path):
     path = write_run(tmp_path / "run.tfx", make_config(steps=100, **SIZES), status=status, steps=30)
-    assert not any(str(e.empty) for e in make_all(kind, views([path])))
+    assert kind.at_end or not any(str(e.empty) for e in make_all(kind, views([path])))
 
 
 def test_a_run_that_measured_nothing_but_the_clock_is_shown_with_the_reason(kind, tmp_path):

@@ -30,7 +30,10 @@ from tfx_engine.worker.run import execute
 
 TINY = {
     "name": "tiny", "seed": 3, "model": {"width": 16, "layers": 2, "heads": 2, "context": 16},
-    "run": {"batch": 2, "warmup_steps": 2, "measure_steps": 6, "device": "cpu", "threads": 1, "audit": False},
+    "run": {
+        "batch": 2, "warmup_steps": 2, "measure_steps": 6, "device": "cpu", "threads": 1, "audit": False,
+        "profile": False,
+    },
 }
 
 

@@ -7,7 +7,6 @@ by `parts.py` come along. Starting the profiler costs about a millisecond once i
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
@@ -19,7 +18,6 @@ from torch.profiler import ProfilerActivity, profile, record_function
 from tfx_engine.measure.parts import PREFIX
 from tfx_engine.techniques.kernel import MARK
 
-os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # the profiler's library reads it when it starts: say nothing
 _OPERATOR = "aten::_scaled_dot_product_"  # how torch's operators for attention begin
 
 

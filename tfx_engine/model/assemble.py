@@ -18,6 +18,7 @@ from tfx_engine.techniques.catalogue import technique_for
 from tfx_engine.techniques.init import Initial
 from tfx_engine.techniques.initial import initialise
 from tfx_engine.techniques.loss import Loss
+from tfx_engine.techniques.owners import sign
 from tfx_engine.techniques.placement import Parts, Placement
 from tfx_engine.techniques.precision import Precision
 from tfx_engine.techniques.residual import Residual
@@ -114,7 +115,10 @@ def make_schedule(config: Config) -> Factor:
 
 def _build(slot: str, config: Config, *more: Any) -> Any:
     technique, options = technique_for(slot, config.techniques[slot])
-    return technique.build(options, config, *more)
+    built = technique.build(options, config, *more)
+    if isinstance(built, nn.Module):
+        sign(built, slot, technique.name)
+    return built
 
 
 def _compose(config: Config) -> Transformer:

@@ -149,6 +149,11 @@ class Run:
         None, kind="int", label="held-out loss every", low=1, high=1_000_000_000, unit="steps", automatic=_TEN_TIMES,
         help="Steps between evaluations on the held-out data.",
     )
+    profile: bool = option(
+        True, kind="bool", label="profile some steps",
+        help="After the measured steps, a few more that say where time goes, by part of the step and by component. "
+             "They change no weight and count in no statistics.",
+    )
     on_nan: str = option(
         "continue", kind="choice", label="when the loss is not a number", choices=("continue", "stop"),
         help="continue: say so and go on. stop: end the run there.",

@@ -15,6 +15,7 @@ from tfx_engine.runfile.errors import failure
 from tfx_engine.runfile.lock import is_locked
 from tfx_engine.runfile.outcome import INTERRUPTED
 from tfx_engine.runfile.plausible import check_config, check_facts, check_keys, check_state
+from tfx_engine.runfile.profilereader import ProfileReader
 from tfx_engine.runfile.rows import (
     AttentionCapture,
     Audited,
@@ -26,13 +27,13 @@ from tfx_engine.runfile.rows import (
     RunInfo,
 )
 from tfx_engine.runfile.snapshot import as_words
-from tfx_engine.runfile.stepreader import StepReader
 from tfx_engine.runfile.tables import COLUMNS, DEVICE_READINGS
 
-_NUMBERED = ("step", "memory_probe", "evaluation", "device_sample", "event", "log", "audit")  # tables with a seq
+# tables with a seq
+_NUMBERED = ("step", "memory_probe", "evaluation", "device_sample", "event", "log", "audit", "profile_part")
 
 
-class RunReader(StepReader):
+class RunReader(ProfileReader):
     """Reads one run file. Every method is a transaction of its own; `snapshot` makes several see the same moment.
 
     All methods raise `RunFileError`: no such file, not a run file, newer, truncated, damaged. Safe in any thread.

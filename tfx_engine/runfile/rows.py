@@ -136,3 +136,45 @@ class Audited(Worded):
     code: str
     template: str
     args: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class ProfilePart:
+    """One component within one part of the step, per step; what each means stands in `schema.sql`."""
+
+    part: str
+    component: str
+    ms: float
+    host_ms: float
+    device_ms: float | None
+    calls: float
+    flops: float
+    declared_flops: float | None
+    elements: float
+    bytes: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Operator:
+    """One operator of one component within one part of the step, per step."""
+
+    name: str
+    part: str
+    component: str
+    calls: float
+    host_ms: float
+    device_ms: float | None
+    flops: float
+    elements: float
+    bytes: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Kernel:
+    """One kernel or copy of a device, per step."""
+
+    name: str
+    part: str
+    component: str
+    calls: float
+    device_ms: float

@@ -123,3 +123,38 @@ CREATE TABLE audit (
   ok INTEGER,                         -- 1: it does; 0: it does not; NULL: it could not be tried, `template` says why
   code TEXT NOT NULL, template TEXT NOT NULL, args TEXT NOT NULL DEFAULT '{}'  -- the evidence
 );
+
+-- since schema 3: where the time of a step goes, from the phase `profile`; everything is per step. A part is one of the
+-- step (data, forward, loss, backward, recompute, measure, optimizer, other: what is between them), a component the slot
+-- of the technique at work (attention, feedforward, norm ...) or one of protocol/components.py. `recompute` and an
+-- optimizer that works within the backward pass are parts of their own, not in `backward`. How it is measured:
+-- measure/profiling.py; the facts 'profile' {step_ms, profiled_ms, marked_steps, profiled_steps} belong to it.
+CREATE TABLE profile_part (
+  seq INTEGER PRIMARY KEY,
+  part TEXT NOT NULL, component TEXT NOT NULL,
+  ms REAL NOT NULL,                   -- of a step without profiler: all rows add up to profile.step_ms
+  host_ms REAL NOT NULL,              -- on the host, as profiled: the profiler's own cost is in it
+  device_ms REAL,                     -- of its kernels on the device; NULL where the host is the device
+  calls REAL NOT NULL,                -- of operators that do work (measure/operators.py)
+  flops REAL NOT NULL,                -- of matrix products and attention, counted from the shapes that ran
+  declared_flops REAL,                -- the same as its technique declares it; NULL where nothing says it by component
+  elements REAL NOT NULL,             -- numbers written by other operators: at least one operation each
+  bytes REAL NOT NULL                 -- read and written, if every operator does it once: an upper bound with caches
+);
+
+-- since schema 3: the operators that take the most time, by where they ran; everything is per step
+CREATE TABLE operator (
+  seq INTEGER PRIMARY KEY,
+  name TEXT NOT NULL, part TEXT NOT NULL, component TEXT NOT NULL,
+  calls REAL NOT NULL,
+  host_ms REAL NOT NULL,              -- with what it calls itself, as profiled
+  device_ms REAL,                     -- of the kernels that it starts; NULL where the host is the device
+  flops REAL NOT NULL, elements REAL NOT NULL, bytes REAL NOT NULL  -- as in profile_part
+);
+
+-- since schema 3: the kernels and copies of a device that take the most time; everything is per step
+CREATE TABLE kernel (
+  seq INTEGER PRIMARY KEY,
+  name TEXT NOT NULL, part TEXT NOT NULL, component TEXT NOT NULL,
+  calls REAL NOT NULL, device_ms REAL NOT NULL
+);

@@ -47,6 +47,13 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "fact": ("key", "value"),
     "missing": ("key", "reason"),
     "prediction": ("key", "value", "level"),
+    "profile_part": (
+        "part", "component", "ms", "host_ms", "device_ms", "calls", "flops", "declared_flops", "elements", "bytes",
+    ),
+    "operator": (
+        "name", "part", "component", "calls", "host_ms", "device_ms", "flops", "elements", "bytes",
+    ),
+    "kernel": ("name", "part", "component", "calls", "device_ms"),
     "audit": ("t_ms", "slot", "technique", "claim", "ok", "code", "template", "args"),
 }
 TABLES = ("run", *COLUMNS)

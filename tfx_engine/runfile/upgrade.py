@@ -13,7 +13,7 @@ from pathlib import Path
 from tfx_engine.runfile.errors import failure
 from tfx_engine.runfile.tables import SCHEMA_VERSION, TABLES, create_statement
 
-NEW_IN_3 = ("audit",)  # tables
+NEW_IN_3 = ("audit", "profile_part", "operator", "kernel")  # tables
 
 
 def _with_accuracy(connection: sqlite3.Connection) -> None:

@@ -32,7 +32,7 @@ from tfx_engine.runfile.header import check_file, is_sealed
 from tfx_engine.runfile.lock import RunLock, process_identity
 from tfx_engine.runfile.recorder import Recorder
 from tfx_engine.runfile.seal import seal_connection
-from tfx_engine.runfile.tables import DEVICE_READINGS, ROLLUP_COLUMNS, STEP_COLUMNS
+from tfx_engine.runfile.tables import COLUMNS, DEVICE_READINGS, ROLLUP_COLUMNS, STEP_COLUMNS
 from tfx_engine.runfile.texts import json_text
 from tfx_engine.runfile.upgrade import bring_up_to_date
 
@@ -157,6 +157,12 @@ class RunWriter:
         if unknown := readings.keys() - set(DEVICE_READINGS):
             raise TypeError(f"a device sample has no column {', '.join(sorted(unknown))}")
         self._put("device_sample", (self._now(t_ms), *(readings.get(name) for name in DEVICE_READINGS)), 300)
+
+    def row(self, table: str, **columns: Any) -> None:
+        """A row of a table that has no method of its own, with all its columns. Raises TypeError for others."""
+        if wrong := columns.keys() ^ set(COLUMNS[table]):
+            raise TypeError(f"a row of {table} has other columns: {', '.join(sorted(wrong))}")
+        self._put(table, tuple(columns[name] for name in COLUMNS[table]), 300)
 
     # ------------------------------------------------------------------------------------ words
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from tfx_engine.techniques.aside import aside
 from tfx_engine.techniques.mask import Mask
 from tfx_engine.techniques.position import Position
+from tfx_engine.techniques.ranges import doing
 
 
 class AttentionContext:
@@ -22,7 +23,8 @@ class AttentionContext:
         self._written: dict[tuple[int, int, int | None, torch.dtype], Tensor] = {}
         self._bias: Tensor | None = None
         if x_BTD is not None:  # now: within a block that runs again its gradient would be looked for in vain
-            self._bias = position.bias(x_BTD.shape[1], x_BTD.device, _exact(x_BTD.dtype))
+            with doing("position"):
+                self._bias = position.bias(x_BTD.shape[1], x_BTD.device, _exact(x_BTD.dtype))
 
     def allowed(self, tokens: int, device: torch.device, window: int | None = None) -> Tensor:
         """bool [T queries, T keys]: what the mask allows, of that the keys nearer than `window` tokens."""
@@ -58,7 +60,8 @@ class AttentionContext:
         """
         key = (q_BHTK.shape[1], q_BHTK.shape[2], window, q_BHTK.dtype)
         if key not in self._written:
-            self._written[key] = aside(lambda: self._write(q_BHTK, window))
+            with doing("mask"):
+                self._written[key] = aside(lambda: self._write(q_BHTK, window))
         return self._written[key]
 
     def _write(self, q_BHTK: Tensor, window: int | None) -> Tensor:
@@ -73,7 +76,8 @@ class AttentionContext:
 
     def _positions(self, q_BHTK: Tensor) -> Tensor | None:
         if self._bias is None:
-            self._bias = self.position.bias(q_BHTK.shape[2], q_BHTK.device, _exact(q_BHTK.dtype))
+            with doing("position"):
+                self._bias = self.position.bias(q_BHTK.shape[2], q_BHTK.device, _exact(q_BHTK.dtype))
         return self._bias
 
 

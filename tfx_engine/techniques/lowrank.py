@@ -23,6 +23,7 @@ from tfx_engine.techniques.adapting import (
 )
 from tfx_engine.techniques.costs import ROLES, Linear, Work
 from tfx_engine.techniques.counts import block_parts
+from tfx_engine.techniques.ranges import doing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,8 +71,9 @@ class LowRankLinear(AdaptedLinear):
 
     def detour(self, x: Tensor) -> Tensor:
         """scale · B A x, scaled where it is smallest."""
-        narrow = F.linear(F.dropout(x, self.dropout, self.training), self.adapter_A)
-        return F.linear(narrow * self.scale, self.adapter_B)
+        with doing("adapter"):
+            narrow = F.linear(F.dropout(x, self.dropout, self.training), self.adapter_A)
+            return F.linear(narrow * self.scale, self.adapter_B)
 
     def change(self) -> Tensor:
         """scale · B A, [M, N]."""

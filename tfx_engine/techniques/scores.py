@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from tfx_engine.techniques import probe
 from tfx_engine.techniques.context import AttentionContext
 from tfx_engine.techniques.kernel import Kernel, Reach, Scoring
+from tfx_engine.techniques.ranges import doing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +66,8 @@ class Scores(nn.Module):
 
     def rotate(self, q_BHTK: Tensor, k_BGTK: Tensor, context: AttentionContext) -> tuple[Tensor, Tensor]:
         """Queries and keys, or the part of them that is to know its position, as this layer's positions turn them."""
-        return context.position.rotate(q_BHTK, k_BGTK, self.layer)
+        with doing("position"):
+            return context.position.rotate(q_BHTK, k_BGTK, self.layer)
 
     def prepare(self, q_BHTK: Tensor, k_BGTK: Tensor, context: AttentionContext) -> tuple[Tensor, Tensor]:
         """Queries and keys as the scores see them."""
@@ -88,7 +90,8 @@ class Scores(nn.Module):
         scoring = Scoring(
             scale=self.scale, is_causal=is_causal, bias=bias, softcap=self.softcap, reach=self._reach(q_BHTK, context)
         )
-        y_BHTV, self.used = self.kernel.attend(q_BHTK, k_BGTK, v_BGTV, scoring)
+        with doing("kernel"):
+            y_BHTV, self.used = self.kernel.attend(q_BHTK, k_BGTK, v_BGTV, scoring)
         return y_BHTV
 
     def gated(self, x_BTD: Tensor, y_BHTV: Tensor) -> Tensor:

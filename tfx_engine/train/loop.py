@@ -10,13 +10,14 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from contextlib import AbstractContextManager
 
 from torch import nn
 
 from tfx_engine.measure.budget import Budget
 from tfx_engine.measure.clock import Clock
 from tfx_engine.measure.gradients import LayerNorms, UpdateRatio
-from tfx_engine.measure.memory import MemoryMeter
+from tfx_engine.measure.memory import MemoryMeter, is_out_of_memory
 from tfx_engine.measure.memory_split import MemoryProbe, can_split
 from tfx_engine.measure.parts import MEASURE, Parts
 from tfx_engine.measure.readout import Readout, StepReading
@@ -27,9 +28,10 @@ from tfx_engine.train.compiling import compile_now, compiled_graphs
 from tfx_engine.train.control import RunControl
 from tfx_engine.train.kernels import Kernels
 from tfx_engine.train.probing import Probes
+from tfx_engine.train.profiling import Part, Profile, both
 from tfx_engine.train.recorder import Recorder
 from tfx_engine.train.setup import Setup
-from tfx_engine.train.step import nothing, train_step
+from tfx_engine.train.step import Training, nothing, train_step
 
 _PAUSE_LOOK_S = 0.05
 _PAUSED = tr_mark("Paused after step {step}.")
@@ -38,6 +40,7 @@ _PROBES_OFF = tr_mark("Nothing was captured: this run measures only its clock an
 _NO_ROOM = tr_mark("It needs a copy of the weights in host memory, which has no room for it.")
 _COMPILED = tr_mark("Compiled in {seconds} s, in {graphs} graph(s).")
 _AGAIN = tr_mark("{graphs} more graph(s) were compiled while steps ran: their times are not those of a compiled model.")
+_NO_MEMORY = tr_mark("There was not enough memory to profile a step.")
 _LOST = tr_mark("The loss of step {step} is not a number ({loss}).")
 _FOUND = tr_mark("The loss is a number again at step {step}, after {steps} steps.")
 
@@ -75,6 +78,8 @@ class Loop:
             if self._compile() and self._warm_up() and self._measure() and self._splits:
                 self._enter("probe")
                 self._memory_step()
+            if self._run.probes and self._run.profile and not self._control.stop.is_set():
+                self._profile()
             self._say_if_compiled_again()
         finally:
             self._hand_on(wait=True)
@@ -202,6 +207,40 @@ class Loop:
         self._recorder.memory(split, self.step, self.phase)
         self._kernels.seen(split.kernels)
         self._budget.charge("memory", max(0.0, time.perf_counter() - begun_s - self._plain_step_s))
+        self._finish(reading)
+
+    def _profile(self) -> None:
+        """Steps that say where time goes; they count in no statistics."""
+        self._enter("profile")
+        profile = Profile(self._setup, self._clock)
+        try:
+            for look in profile.looks():
+                if not self._may_go_on():
+                    return
+                self._profiled_step(profile.training, look)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            self._recorder.missing("time_ms", _NO_MEMORY)
+            return
+        self._recorder.profile(profile.profiler.result())
+
+    def _profiled_step(self, training: Training, look: AbstractContextManager[Part]) -> None:
+        self._begin_step()
+        setup = self._setup
+        mark = self._clock.start()
+        reading = StepReading(self.step, self.phase, setup.tokens_per_step, mark, taint="profile")
+        with look as seen:
+            part = both(self.parts, seen)
+            with part("data"):
+                batch = setup.task.batch(self.step - 1, setup.device)
+
+            def on_gradients() -> None:
+                with part(MEASURE):
+                    reading.norms_tensor_L = self._norms.of_gradients()
+
+            reading.loss_tensor = train_step(training, batch, self.step - 1, part, on_gradients)
+        mark.stop()
         self._finish(reading)
 
     def _begin_step(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from tfx_engine.measure.attention import AttentionMaps
 from tfx_engine.measure.evaluation import HeldOut
 from tfx_engine.measure.memory_split import MemorySplit
+from tfx_engine.measure.profiling import StepProfile
 from tfx_engine.measure.readout import StepReading
 from tfx_engine.protocol.status import Phase
 
@@ -23,6 +24,9 @@ class Recorder(Protocol):
 
     def memory(self, split: MemorySplit, step: int, phase: Phase) -> None:
         """The split of a step's memory."""
+
+    def profile(self, profile: StepProfile) -> None:
+        """Where the time of a step goes."""
 
     def attention(self, maps: AttentionMaps, step: int) -> None:
         """The attention after so many steps."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from array import array
@@ -12,6 +13,7 @@ from tfx_engine.measure.attention import AttentionMaps
 from tfx_engine.measure.device import DeviceSample
 from tfx_engine.measure.evaluation import HeldOut
 from tfx_engine.measure.memory_split import MemorySplit
+from tfx_engine.measure.profiling import StepProfile
 from tfx_engine.measure.readout import StepReading
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.metrics import CATEGORIES
@@ -56,6 +58,19 @@ class RunRecorder:
             step=step, phase=phase, peak_bytes=split.peak_bytes, composition=split.at_peak, category_peak=own,
             timeline_ms=split.timeline_ms, timeline=split.timeline, phases=split.phases,
         )
+
+    def profile(self, profile: StepProfile) -> None:
+        for part in profile.parts:
+            self._writer.row("profile_part", **dataclasses.asdict(part), declared_flops=None)
+        for operator in profile.operators:
+            self._writer.row("operator", **dataclasses.asdict(operator))
+        for kernel in profile.kernels:
+            self._writer.row("kernel", name=kernel.name, part=kernel.part, component=kernel.component,
+                             calls=kernel.calls, device_ms=kernel.device_ms)
+        self._writer.fact("profile", {
+            "step_ms": profile.step_ms, "profiled_ms": profile.profiled_ms, "marked_steps": profile.marked_steps,
+            "profiled_steps": profile.profiled_steps,
+        })
 
     def attention(self, maps: AttentionMaps, step: int) -> None:
         self._writer.attention(

@@ -43,6 +43,7 @@ from tfx_engine.worker.speed import Speed
 
 _OFF = tr_mark("Measuring is switched off for this run (probes = false).")
 _NO_AUDIT = tr_mark("The audit is switched off for this run (audit = false).")
+_NO_PROFILE = tr_mark("No step of this run was profiled (profile = false).")
 _NO_PEAK = tr_mark("The speed of this device was not measured in this run.")
 _NO_OVERHEAD = tr_mark("What measuring costs was not measured in this run.")
 
@@ -185,13 +186,16 @@ class _Run:
         missing |= facts.missing_facts(setup)
         if not can_split(self._device):
             missing["memory_split"] = tr_mark("torch's allocator for this device tells the profiler nothing.")
+        if not self._config.run.profile:
+            missing["time_ms"] = _NO_PROFILE
         if self._config.run.probes:
             missing |= meter.missing
             if not self._config.run.audit:
                 missing["audit"] = _NO_AUDIT
         else:
             readings = ("grad_norm", "update_ratio", "allocated_bytes", "reserved_bytes", "device_bytes", "rss_bytes",
-                        "held_out_loss", "attention", "memory_split", "audit")
+                        "held_out_loss", "attention", "memory_split", "audit",
+                        "time_ms")
             missing |= dict.fromkeys(readings, _OFF)
         self._note_missing(missing)
 

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from tfx_engine.protocol.claims import words_of
+from tfx_engine.protocol.components import COMPONENTS, PARTS
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_engine.runfile.store import default_store
@@ -85,6 +86,7 @@ def print_summary(summary: dict[str, Any]) -> None:
             total=words.count(summary["params"]["total"]), trainable=words.count(summary["params"]["trainable"]))),
         (tr_mark("throughput"), tr_mark("{value} tokens/s").format(value=words.interval(summary["tokens_per_s"]))),
         (tr_mark("step time"), tr_mark("{value} ms").format(value=words.interval(summary["step_ms"]))),
+        *_times(summary["time_ms"]),
         (tr_mark("loss"), tr_mark("{first} first, {final} last, {held_out} held out").format(
             **{name: words.number(value) for name, value in loss.items()})),
         (tr_mark("held-out accuracy"), words.number(summary["accuracy"])),
@@ -102,3 +104,22 @@ def print_summary(summary: dict[str, Any]) -> None:
         print(f"{name.ljust(width)}  {value}")
     for key, reason in summary["missing"].items():
         print(tr_mark("not known: {key}: {reason}").format(key=key, reason=reason))
+
+
+def _times(times: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """Where the time of a step goes: the parts in their order, the components by size."""
+    if times is None:
+        return []
+    parts = [(PARTS.get(name, name), times["part"][name]) for name in PARTS if name in times["part"]]
+    components = sorted(times["component"].items(), key=lambda item: -item[1])
+    lines = [(tr_mark("time by part"), parts),
+             (tr_mark("time by component"), [(COMPONENTS.get(name, name), ms) for name, ms in components])]
+    return [(title, _shares(found, times["step"])) for title, found in lines]
+
+
+def _shares(found: list[tuple[str, float]], whole: float) -> str:
+    """`forward 12.1 ms (33 %), ...`; what is less than a hundredth is put together."""
+    large = [(name, ms) for name, ms in found if ms >= whole / 100]
+    rest = whole - sum(ms for _, ms in large)
+    shown = [*large, *([(tr_mark("the rest"), rest)] if rest > whole / 1000 else [])]
+    return ", ".join(f"{name} {words.number(ms)} ms ({100 * ms / whole:.0f} %)" for name, ms in shown)

@@ -30,7 +30,7 @@ class Axis:
     whole: bool = False  # only whole numbers have ticks (steps)
     low: float | None = None
     high: float | None = None
-    ticks: tuple[tuple[float, str], ...] = ()  # named places instead of numbers (layers)
+    ticks: tuple[tuple[float, Words], ...] = ()  # named places instead of numbers (layers)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -86,7 +86,10 @@ class HeatMap:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Bars:
-    """Horizontal bars from `starts` to `ends`, one row a label; `texts` stand at their ends."""
+    """Horizontal bars from `starts` to `ends`, one row a label; `texts` stand at their ends.
+
+    `label` is what the length of each means, where it can be read off: several of them make a divided bar.
+    """
 
     key: str
     labels: tuple[Words, ...]
@@ -94,6 +97,7 @@ class Bars:
     ends: Floats
     colours: tuple[str, ...]
     texts: tuple[Words, ...] = ()
+    label: Words = ""
 
 
 @dataclasses.dataclass(frozen=True)

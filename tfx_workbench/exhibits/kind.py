@@ -33,7 +33,8 @@ class Choice:
 class ExhibitType:
     """One exhibit: a pure function `(runs, choices) -> Exhibit` with what menus and docks need to know about it.
 
-    `needs` names the parts of a run (as `RunData.refresh` does) whose change asks for a new exhibit.
+    `needs` names the parts of a run (as `RunData.refresh` does) whose change asks for a new exhibit. `at_end`: what it
+    shows is measured after the steps that count, so that a run which is live or was cut off has nothing of it.
     """
 
     name: str
@@ -43,6 +44,7 @@ class ExhibitType:
     shortcut: str = ""
     needs: frozenset[str] = frozenset({"info"})
     choices: tuple[Choice, ...] = ()
+    at_end: bool = False
 
     def choose(self, choices: Choices) -> dict[str, str]:
         """`choices` with defaults where nothing, or nothing that exists, was chosen; other keys are kept."""

@@ -25,12 +25,15 @@ class Palette:
     warning: str
     runs: tuple[str, ...]
     categories: Mapping[str, str]
+    parts: Mapping[str, str]  # of a training step
 
     def colour(self, name: str) -> str:
-        """The colour behind a name: "run:2", "category:activations", or a field such as "muted"."""
+        """The colour behind a name: "run:2", "category:activations", "part:loss", or a field such as "muted"."""
         kind, _, key = name.partition(":")
         if kind == "run":
             return self.runs[int(key) % len(self.runs)]
+        if kind == "part":
+            return self.parts.get(key, self.muted)
         if kind == "category":
             return self.categories.get(key, self.muted)
         value = getattr(self, kind)
@@ -43,6 +46,10 @@ _CATEGORIES = {
     "parameters": "#5B8DEF", "gradients": "#48B8A0", "optimizer": "#A78BDA", "activations": "#F0A35E",
     "adapters": "#E377A8", "temporary": "#7D8799", "other": "#B9A16B",
 }
+_PARTS = {
+    "data": "#B9A16B", "forward": "#5B8DEF", "loss": "#E377A8", "backward": "#F0A35E", "recompute": "#C9794A",
+    "optimizer": "#A78BDA", "measure": "#48B8A0", "other": "#7D8799",
+}
 
 DARK = Palette(
     name="dark", dark=True,
@@ -50,7 +57,7 @@ DARK = Palette(
     text="#E7EAF0", muted="#98A2B3", accent="#6AA5FF", on_accent="#0B1220",
     better="#4CC38A", worse="#FF7A70", warning="#F5B84B",
     runs=("#5B9DFF", "#F2994A", "#3FBF8F", "#C77DFF", "#E5C04A", "#F26D9B", "#4FC6E0", "#A9B665"),
-    categories=_CATEGORIES,
+    categories=_CATEGORIES, parts=_PARTS,
 )
 LIGHT = Palette(
     name="light", dark=False,
@@ -58,5 +65,5 @@ LIGHT = Palette(
     text="#1A1F29", muted="#5B6678", accent="#2463D6", on_accent="#FFFFFF",
     better="#177A4C", worse="#C0362C", warning="#946300",
     runs=("#2463D6", "#B85600", "#128060", "#8A3FC7", "#8A6D00", "#B8265F", "#0E7490", "#5B6B12"),
-    categories=_CATEGORIES,
+    categories=_CATEGORIES, parts=_PARTS,
 )

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from tfx_engine.protocol.marker import tr_mark
-from tfx_workbench.exhibits.exhibit import Curve, HeatMap, Plot, Stack
+from tfx_workbench.exhibits.exhibit import Bars, Curve, HeatMap, Plot, Stack
 from tfx_workbench.exhibits.format import number, plain, with_unit
 from tfx_workbench.exhibits.text import Text, Words, say
 
@@ -38,6 +38,9 @@ def read(plot: Plot, x: float, y: float) -> Readout | None:
     heat = next((layer for layer in plot.layers if isinstance(layer, HeatMap)), None)
     if heat is not None:
         return _read_heat_map(plot, heat, x, y)
+    bars = [layer for layer in plot.layers if isinstance(layer, Bars) and layer.label]
+    if bars:
+        return _read_bars(plot, bars, x, y)
     if not places:
         return None
     at = float(min(places, key=lambda place: abs(place - x)))
@@ -103,6 +106,21 @@ def _read_stack(plot: Plot, stack: Stack, at: float) -> list[Reading]:
     ]
     total = Reading("", say(tr_mark("total")), with_unit(number(float(row.sum())), plot.y.unit))
     return [total, *reversed(readings)]
+
+
+def _read_bars(plot: Plot, bars: list[Bars], x: float, y: float) -> Readout | None:
+    """What the bar of the row at `y` is divided into, and their sum."""
+    row = round(y)
+    if not 0 <= row < len(bars[0].labels):
+        return None
+    lengths = [(layer, float(layer.ends[row] - layer.starts[row])) for layer in bars]
+    readings = [
+        Reading(layer.colours[row], layer.label, with_unit(number(length), plot.x.unit))
+        for layer, length in lengths if length > 0
+    ]
+    total = Reading("", say(tr_mark("total")), with_unit(number(sum(length for _, length in lengths)), plot.x.unit))
+    label = bars[0].labels[row]
+    return Readout(x, label if isinstance(label, Text) else say("{what}", what=label), (total, *readings))
 
 
 def _read_heat_map(plot: Plot, heat: HeatMap, x: float, y: float) -> Readout | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from tfx_workbench.exhibits.exhibit import Axis
 from tfx_workbench.exhibits.format import MINUS, number, plain
+from tfx_workbench.exhibits.text import Words
 
 _NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -25,7 +27,7 @@ def nice_step(span: float, count: float, whole: bool = False) -> float:
     return step
 
 
-def ticks(axis: Axis, low: float, high: float, count: float) -> list[tuple[float, str]]:
+def ticks(axis: Axis, low: float, high: float, count: float) -> Sequence[tuple[float, Words]]:
     """(place, words) of about `count` ticks between `low` and `high`; for a log axis the places are log10 values."""
     if axis.ticks:
         return _thinned([(at, text) for at, text in axis.ticks if low <= at <= high], count)
@@ -49,7 +51,7 @@ def _labels(places: np.ndarray, step: float) -> list[str]:
     return [f"{round(p, decimals) + 0.0:,.{decimals}f}".replace("-", MINUS) for p in places.tolist()]
 
 
-def _log_ticks(low: float, high: float, count: float) -> list[tuple[float, str]]:
+def _log_ticks(low: float, high: float, count: float) -> Sequence[tuple[float, Words]]:
     first, last = math.ceil(low - 1e-9), math.floor(high + 1e-9)
     if last - first >= 2:
         every = max(1, math.ceil((last - first) / max(count, 1.0)))
@@ -69,6 +71,6 @@ def _power(exponent: int) -> str:
     return "10" + str(exponent).translate(_SUPERSCRIPT)
 
 
-def _thinned(found: list[tuple[float, str]], count: float) -> list[tuple[float, str]]:
+def _thinned(found: Sequence[tuple[float, Words]], count: float) -> Sequence[tuple[float, Words]]:
     every = max(1, math.ceil(len(found) / max(count, 1.0)))
     return found[::every]

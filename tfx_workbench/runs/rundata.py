@@ -23,8 +23,11 @@ from tfx_engine.runfile.rows import (
     Audited,
     Evaluation,
     Event,
+    Kernel,
     LogLine,
     MemoryProbe,
+    Operator,
+    ProfilePart,
     RunInfo,
 )
 from tfx_engine.runfile.store import beside
@@ -38,7 +41,7 @@ from tfx_workbench.runs.summary import summarise
 
 TABLES = {  # what changes -> where the run file keeps it
     "steps": "step", "memory": "memory_probe", "attention": "attention", "device": "device_sample",
-    "evaluations": "evaluation", "events": "event", "logs": "log", "audit": "audit",
+    "evaluations": "evaluation", "events": "event", "logs": "log", "audit": "audit", "profile": "profile_part",
 }
 MOST_PROBES = 240
 MOST_ROWS = 4000  # of events, evaluations, lines of the log
@@ -64,15 +67,18 @@ class RunData:
         self._device = DeviceColumns()
         self.memory_probes: list[MemoryProbe] = []
         self.attention_captures: list[AttentionCapture] = []
+        self.profile_parts: list[ProfilePart] = []
+        self.operators: list[Operator] = []
+        self.kernels: list[Kernel] = []
         self.evaluations: deque[Evaluation] = deque(maxlen=MOST_ROWS)
         self.events: deque[Event] = deque(maxlen=MOST_ROWS)
         self.logs: deque[LogLine] = deque(maxlen=MOST_ROWS)
         self.audit: deque[Audited] = deque(maxlen=MOST_ROWS)
-        self._after = dict.fromkeys(("memory", "attention", "evaluations", "events", "logs", "audit"), 0)
+        self._after = dict.fromkeys(("memory", "attention", "evaluations", "events", "logs", "audit", "profile"), 0)
         self._readers: dict[str, Callable[[], bool]] = {
             "steps": self._refresh_steps, "memory": self._refresh_memory, "attention": self._refresh_attention,
             "device": self._refresh_device, "evaluations": self._refresh_evaluations, "events": self._refresh_events,
-            "logs": self._refresh_logs, "audit": self._refresh_audit,
+            "logs": self._refresh_logs, "audit": self._refresh_audit, "profile": self._refresh_profile,
         }
         self._is_settled = False  # ended and read to its end
         self._abandoned: Mark | None = None  # as `_is_settled`, but nobody has recorded its end yet
@@ -98,8 +104,8 @@ class RunData:
     def refresh(self) -> frozenset[str]:
         """Read what was added, at most about 20,000 steps a call; the names of what changed.
 
-        Names: info, steps, memory, attention, device, evaluations, events, logs, audit. An empty set from an ended run
-        means that everything was read.
+        Names: info, steps, memory, attention, device, evaluations, events, logs, audit, profile. An empty set from an
+        ended run means that everything was read.
         """
         mark = mark_of(self.path)
         if self._is_settled or mark == self._abandoned:
@@ -200,6 +206,12 @@ class RunData:
     def _refresh_attention(self) -> bool:
         self.attention_captures = self._reader.attention_captures()
         self._after["attention"] = 1 + max(capture.capture for capture in self.attention_captures)
+        return True
+
+    def _refresh_profile(self) -> bool:
+        self.profile_parts = self._reader.profile_parts()
+        self.operators, self.kernels = self._reader.operators(), self._reader.kernels()
+        self._after["profile"] = len(self.profile_parts)  # its rows are numbered from 1
         return True
 
     def _refresh_device(self) -> bool:

@@ -76,6 +76,7 @@ def summarise(run: RunData, measured: Measured) -> dict[str, Any]:
         "params": figures.group("params", _pick(facts, "params", ("total", "trainable")), NOT_BUILT),
         "tokens_per_s": _interval(figures, "tokens_per_s", _throughput(measured("tokens_per_s"), step_ms)),
         "step_ms": _interval(figures, "step_ms", step_ms),
+        "time_ms": figures.known("time_ms", step_times(run), _no_times(run)),
         "memory_bytes": _memory(run, figures, measured), "category_peak_bytes": _category_peaks(run, figures),
         "predicted": figures.known("predicted", _nested(run.predictions), tr_mark("nothing was predicted")),
         "loss": _losses(run, figures),
@@ -167,6 +168,25 @@ def _category_peaks(run: RunData, figures: _Figures) -> dict[str, Any]:
     probes = run.memory_probes
     values = {name: max((probe.category_peak[name] for probe in probes), default=None) for name in CATEGORIES}
     return figures.group("category_peak_bytes", values, _memory_reason(run))
+
+
+def step_times(run: RunData) -> dict[str, Any] | None:
+    """Where the time of a step goes, in ms: by part and by component, each adding up to `step`; None: not profiled.
+
+    `profiled_step` is what a step took under the profiler, which slows it down.
+    """
+    if not run.profile_parts:
+        return None
+    by: dict[str, dict[str, float]] = {"part": {}, "component": {}}
+    for row in run.profile_parts:
+        for kind, name in (("part", row.part), ("component", row.component)):
+            by[kind][name] = by[kind].get(name, 0.0) + row.ms
+    profiled = (run.facts.get("profile") or {}).get("profiled_ms")
+    return {"step": sum(row.ms for row in run.profile_parts), "profiled_step": profiled, **by}
+
+
+def _no_times(run: RunData) -> str:
+    return tr_mark("the run ended before a step was profiled") if run.info.status in ENDED else NOT_YET
 
 
 def _losses(run: RunData, figures: _Figures) -> dict[str, Any]:

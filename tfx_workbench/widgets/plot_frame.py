@@ -14,13 +14,13 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter
 from PySide6.QtWidgets import QGraphicsSceneMouseEvent
 
-from tfx_workbench.exhibits.exhibit import Curve, HeatMap, Plot, Stack
+from tfx_workbench.exhibits.exhibit import Bars, Curve, HeatMap, Plot, Stack
 from tfx_workbench.exhibits.palette import Palette
 from tfx_workbench.exhibits.ranges import Range, ranges
 from tfx_workbench.exhibits.ticks import ticks
 from tfx_workbench.widgets.exhibit_words import said
 from tfx_workbench.widgets.plot_items import CurveItem, HeatMapItem, StackItem, pen
-from tfx_workbench.widgets.plot_overlay import Overlay
+from tfx_workbench.widgets.plot_overlay import NAME_EVERY, Overlay
 
 _ITEMS: dict[type, type[Any]] = {Curve: CurveItem, Stack: StackItem, HeatMap: HeatMapItem}
 _TOP, _BOTTOM, _RIGHT, _LEFT = 22, 18, 10, 28  # px around the data; the left grows with the words of the ticks
@@ -170,7 +170,8 @@ class PlotFrame(pg.GraphicsWidget):
         self._ticked = self.view.viewRange()
         (x_low, x_high), (y_low, y_high) = self._ticked
         box = self.data_rect()
-        upright = ticks(self.plot.y, y_low, y_high, max(2.0, box.height() / _TICK_EVERY))
+        every = NAME_EVERY if any(isinstance(layer, Bars) for layer in self.plot.layers) else _TICK_EVERY
+        upright = [(at, said(w)) for at, w in ticks(self.plot.y, y_low, y_high, max(2.0, box.height() / every))]
         widest = max([metrics.horizontalAdvance(text) for _, text in upright], default=0.0)
         # In steps of eight pixels, so that the plot does not jump with every new digit.
         self._left = max(_LEFT, -(-(int(widest) + _WORDS_GAP) // 8) * 8)
@@ -185,7 +186,7 @@ class PlotFrame(pg.GraphicsWidget):
         width = self.data_rect().width()
         found: list[Tick] = []
         for count in (8.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0):
-            found = ticks(self.plot.x, low, high, count)
+            found = [(at, said(words)) for at, words in ticks(self.plot.x, low, high, count)]
             if sum(metrics.horizontalAdvance(text) + 22 for _, text in found) < width:
                 break
         return found

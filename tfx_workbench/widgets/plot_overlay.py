@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _INTERVAL_ALPHA = 40
 _LINE_HEIGHT = 14.0  # px of a word
+NAME_EVERY = 13.0  # px of height per name of a bar
 
 
 class Overlay(pg.GraphicsWidget):
@@ -127,11 +129,13 @@ class Overlay(pg.GraphicsWidget):
             painter.setClipping(True)
 
     def _paint_bars(self, painter: QPainter, bars: Bars) -> None:
+        height = abs(self._frame.to_pixels(0.0, 0.0).y() - self._frame.to_pixels(0.0, 1.0).y())
+        every = max(1, math.ceil(NAME_EVERY / max(height, 1.0)))  # as the names beside the axis
         for row, (start, end, colour) in enumerate(zip(bars.starts, bars.ends, bars.colours, strict=True)):
             a = self._frame.to_pixels(float(min(start, end)), row + 0.32)
             b = self._frame.to_pixels(float(max(start, end)), row - 0.32)
             painter.fillRect(QRectF(a, b), brush(self._colour(colour)))
-            if bars.texts:
+            if bars.texts and row % every == 0:
                 anchor = QPointF(b.x() + 4, (a.y() + b.y()) / 2)
                 self._write(painter, said(bars.texts[row]), anchor, self._colour("text"))
 

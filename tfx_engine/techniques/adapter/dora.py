@@ -37,6 +37,7 @@ from tfx_engine.techniques.costs import Work
 from tfx_engine.techniques.counts import block_parts
 from tfx_engine.techniques.lowrank import LowRankLinear, LowRankOptions, adapts, check, low_rank
 from tfx_engine.techniques.lowrank import params as thin_params
+from tfx_engine.techniques.ranges import doing
 from tfx_engine.techniques.technique import Technique, all_alike
 
 # N inputs, M outputs
@@ -58,7 +59,7 @@ class DoraLinear(LowRankLinear):
 
     def _stretch(self) -> Tensor:
         """[M]: the trained length of each row over the length that it has."""
-        with torch.no_grad():
+        with doing("adapter"), torch.no_grad():
             norm_M = (self.weight + self.change()).norm(dim=1)
         return self.adapter_magnitude / norm_M
 

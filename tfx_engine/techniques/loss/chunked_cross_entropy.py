@@ -51,6 +51,7 @@ from tfx_engine.techniques.loss import (
     shifted,
     sum_of_nats,
 )
+from tfx_engine.techniques.ranges import doing
 from tfx_engine.techniques.recompute import marked
 from tfx_engine.techniques.technique import Technique
 
@@ -120,7 +121,9 @@ class _ByRecompute:
         return total / counted
 
     def _piece(self, head: nn.Module, x_ND: Tensor, targets: Tensor) -> Tensor:
-        return sum_of_nats(head.project(x_ND), targets, self._options)
+        with doing("head"):
+            logits = head.project(x_ND)
+        return sum_of_nats(logits, targets, self._options)
 
 
 def rows_for(outputs: int) -> int:

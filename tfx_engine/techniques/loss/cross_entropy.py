@@ -33,6 +33,7 @@ from torch import Tensor, nn
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.loss import Loss, LossOptions, predictions, reference_of, shifted, sum_of_nats
+from tfx_engine.techniques.ranges import doing
 from tfx_engine.techniques.technique import Technique
 
 
@@ -48,7 +49,8 @@ class CrossEntropy:
         """Nats, in float32 or better."""
         total = x_BTD.new_zeros((), dtype=torch.promote_types(x_BTD.dtype, torch.float32))
         for prediction in predictions(head, x_BTD):
-            logits = (prediction.head or head).project(prediction.x_BTD)
+            with doing("head"):
+                logits = (prediction.head or head).project(prediction.x_BTD)
             nats = sum_of_nats(logits, shifted(targets_BT, prediction.shift), self.options)
             total = total + prediction.weight * nats
         return total / counted
