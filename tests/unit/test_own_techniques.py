@@ -252,12 +252,12 @@ def test_a_module_may_lie_beside_and_a_change_of_it_is_noticed(folder: Path) -> 
 def test_buffers_of_a_technique_have_the_numbers_that_it_gave_them(folder: Path) -> None:
     trust(folder)
     found = []
-    for more in ("", "        self.register_buffer('half', torch.tensor(0.5))\n"):
+    for more in ("", "        self.register_buffer('shift', torch.tensor(0.5))\n"):
         (folder / "sine.py").write_text(example().replace("        self.up =", more + "        self.up ="))
         write_own_catalogue()
         look_again()
         found.append(assemble(tiny_config({"feedforward": "sine"}), "cpu"))
     without, model = found
-    assert [float(block.feedforward.half) for block in model.blocks] == [0.5] * len(model.blocks)
+    assert [float(block.feedforward.shift) for block in model.blocks] == [0.5] * len(model.blocks)
     weights = dict(without.named_parameters())
     assert all(torch.equal(parameter, weights[name]) for name, parameter in model.named_parameters())
