@@ -9,13 +9,14 @@ gradient to its parameter has no number: it follows at once upon the node that m
 from __future__ import annotations
 
 import bisect
-import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from torch import nn
 
 from tfx_engine.measure.parts import PREFIX
+from tfx_engine.techniques.owners import owners
 from tfx_engine.techniques.ranges import MODULE, SLOT
 from tfx_engine.techniques.recompute import RECOMPUTE_MARK
 
@@ -24,12 +25,25 @@ _NODE = "autograd::engine::evaluate_function: "
 _ACCUMULATE = _NODE + "torch::autograd::AccumulateGrad"
 _OPTIMIZER = "Optimizer.step#"  # torch's own range around the step of every optimizer
 _FORWARD = frozenset({"forward", "loss"})
-_OPERATOR = torch._C._profiler._EventType.TorchOp
+OPERATOR = torch._C._profiler._EventType.TorchOp
 ALLOCATION = torch._C._profiler._EventType.Allocation
+START = {  # component at the beginning of each part, until a module or a slot is at work
+    "data": "data", "forward": "other", "loss": "loss", "backward": "autograd", "recompute": "other",
+    "measure": "measuring", "optimizer": "optimizer",
+}
 
 
-@dataclasses.dataclass(frozen=True)
-class Where:
+def starts(is_compiled: bool) -> dict[str, str]:
+    """`START`, of a compiled model."""
+    return {**START, "forward": "compiled", "loss": "compiled"} if is_compiled else START
+
+
+def slots_of(model: nn.Module) -> dict[str, str]:
+    """The slot of every module, by its name."""
+    return {name: owner.slot for name, owner in owners(model).items()}
+
+
+class Where(NamedTuple):
     """A place: the part of the step as the step itself marks it, what is going on within it, the module, the slot.
 
     `slot` is empty where neither a module nor a technique is at work; `module` is empty outside all modules.
@@ -41,14 +55,20 @@ class Where:
     slot: str = ""
 
 
-@dataclasses.dataclass(frozen=True)
-class Placed:
-    """An event of the profiler with its place. `own_ns` is its time without that of the events within it."""
+class Placed(NamedTuple):
+    """An event of the profiler with its place."""
 
     event: Any
     where: Where
-    own_ns: int
     is_operator: bool  # not a range, an allocation or one of autograd's nodes
+
+    @property
+    def own_ns(self) -> int:
+        """Its time without that of the events within it."""
+        if self.event.tag != OPERATOR:
+            return 0
+        within = sum(child.duration_time_ns for child in self.event.children if child.tag == OPERATOR)
+        return int(self.event.duration_time_ns - within)
 
 
 class Attribution:
@@ -68,16 +88,13 @@ class Attribution:
             before = parts.at(event.start_time_ns) if above is None else above
             where = self._place(event, before, made, node)
             children = event.children
-            own_ns = 0
-            if event.tag == _OPERATOR:
-                own_ns = event.duration_time_ns - sum(c.duration_time_ns for c in children if c.tag == _OPERATOR)
-            is_operator = event.tag == _OPERATOR and where is before and not event.name.startswith(_NODE)
-            yield Placed(event, where, own_ns, is_operator)
+            is_operator = event.tag == OPERATOR and where is before and not event.name.startswith(_NODE)
+            yield Placed(event, where, is_operator)
             stack += [(child, where) for child in reversed(children)]
 
     def _place(self, event: Any, above: Where, made: dict[int, Where], node: dict[int, Where]) -> Where:
         """Where an event belongs that happens within `above`."""
-        if event.tag != _OPERATOR:
+        if event.tag != OPERATOR:
             return above
         name: str = event.name
         if name.startswith("tfx"):
@@ -85,7 +102,7 @@ class Attribution:
         if name.startswith(_NODE):
             return self._of_node(event, above, made, node)
         if name.startswith(_OPTIMIZER):
-            return dataclasses.replace(above, part="optimizer", module="", slot="optimizer")
+            return Where(above.outer, "optimizer", "", "optimizer")
         number = event.extra_fields.sequence_number
         if number >= 0 and above.part in _FORWARD:
             made[number] = above  # the last operator that has the number is the one that makes the node
@@ -94,13 +111,13 @@ class Attribution:
     def _within_ours(self, name: str, above: Where) -> Where:
         if name.startswith(MODULE):
             module = name.removeprefix(MODULE)
-            return dataclasses.replace(above, module=module, slot=self._slots.get(module, ""))
+            return Where(above.outer, above.part, module, self._slots.get(module, ""))
         if name.startswith(SLOT):
-            return dataclasses.replace(above, slot=name.removeprefix(SLOT))
+            return Where(above.outer, above.part, above.module, name.removeprefix(SLOT))
         if name.startswith(PREFIX):
             part = name.removeprefix(PREFIX)
             slot = self._start.get(part, "")
-            return dataclasses.replace(above, outer=above.outer or part, part=part, module="", slot=slot)
+            return Where(above.outer or part, part, "", slot)
         return above
 
     def _of_node(self, event: Any, above: Where, made: dict[int, Where], node: dict[int, Where]) -> Where:
@@ -108,7 +125,7 @@ class Attribution:
             origin = node.get(event.start_tid)
         else:
             origin = made.get(event.extra_fields.sequence_number)
-        found = dataclasses.replace(above, module=origin.module, slot=origin.slot) if origin else above
+        found = Where(above.outer, above.part, origin.module, origin.slot) if origin else above
         node[event.start_tid] = found
         return found
 
@@ -117,7 +134,7 @@ class _Parts:
     """The step's parts by time: what another thread does, as autograd's for a GPU, belongs to the part at that time."""
 
     def __init__(self, roots: Sequence[Any]) -> None:
-        found = [e for e in roots if e.tag == _OPERATOR and e.name.startswith(PREFIX)]
+        found = [e for e in roots if e.tag == OPERATOR and e.name.startswith(PREFIX)]
         self._found = sorted((e.start_time_ns, e.end_time_ns, e.name.removeprefix(PREFIX)) for e in found)
         self._starts = [start for start, _, _ in self._found]
 

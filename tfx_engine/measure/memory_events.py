@@ -6,19 +6,23 @@ by `parts.py` come along. Starting the profiler costs about a millisecond once i
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile, record_function
 
+from tfx_engine.measure.attribution import ALLOCATION, OPERATOR, Attribution, slots_of, starts
+from tfx_engine.measure.memory_modules import Shape, shape_of
+from tfx_engine.measure.modules import ModuleRanges
+from tfx_engine.measure.operators import Working, tensors_of
 from tfx_engine.measure.parts import PREFIX
 from tfx_engine.techniques.kernel import MARK
 
-_OPERATOR = "aten::_scaled_dot_product_"  # how torch's operators for attention begin
+_SCALED = "aten::_scaled_dot_product_"  # how torch's operators for attention begin
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +32,9 @@ class Change:
     t_ns: int
     ptr: int
     size: int
+    module: str = ""  # where it happened
+    slot: str = ""
+    operator: str = ""  # the operator that did it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +52,7 @@ class Recording(Protocol):
     changes: list[Change]
     ranges: list[Range]
     kernels: set[str]
+    shapes: list[Shape] | None  # of what operators got, where that was asked for
 
     def __enter__(self) -> Recording: ...
 
@@ -66,20 +74,30 @@ def address_of(tensor: Tensor) -> int:
 
 
 class AllocatorRecording:
-    """`with AllocatorRecording(device) as r:` afterwards `r.changes` and `r.ranges` say what happened on the device."""
+    """`with AllocatorRecording(device) as r:` afterwards `r.changes` and `r.ranges` say what happened on the device.
 
-    def __init__(self, device: torch.device) -> None:
+    With a `model`, changes also say in which of its modules. `with_shapes`: of what shapes operators got tensors.
+    """
+
+    def __init__(
+        self, device: torch.device, model: nn.Module | None = None, is_compiled: bool = False, with_shapes: bool = False
+    ) -> None:
         self.device = device
         self.changes: list[Change] = []
         self.ranges: list[Range] = []
         self.kernels: set[str] = set()  # of the attention: what torch dispatched to, and our own
-        self._profile = profile(activities=[ProfilerActivity.CPU], profile_memory=True)
+        self.shapes: list[Shape] | None = [] if with_shapes else None
+        self._attribution = Attribution(slots_of(model) if model is not None else {}, starts(is_compiled))
+        self._modules = ModuleRanges(model, is_compiled) if model is not None else contextlib.nullcontext()
+        self._profile = profile(activities=[ProfilerActivity.CPU], profile_memory=True, record_shapes=with_shapes)
 
     def __enter__(self) -> AllocatorRecording:
         self._profile.__enter__()
+        self._modules.__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._modules.__exit__(None, None, None)
         self._profile.__exit__(*error)
         if error[0] is None:
             self._read()
@@ -101,35 +119,38 @@ class AllocatorRecording:
 
     def _read(self) -> None:
         results = self._profile.profiler.kineto_results  # type: ignore[union-attr]
-        allocation = torch._C._profiler._EventType.Allocation
-        for event in _walk(results.experimental_event_tree()):
-            if event.tag == allocation:
+        working = Working()
+        for placed in self._attribution.walk(results.experimental_event_tree()):
+            event, where = placed.event, placed.where
+            if event.tag == ALLOCATION:
                 fields = event.extra_fields
                 if fields.device.type == self.device.type and fields.ptr:
-                    self.changes.append(Change(event.start_time_ns, fields.ptr, fields.alloc_size))
-            elif event.name.startswith(PREFIX):
-                self.ranges.append(Range(event.name.removeprefix(PREFIX), event.start_time_ns, event.end_time_ns))
-            elif event.name.startswith(MARK):
-                self.kernels.add(event.name.removeprefix(MARK))
-            elif event.name.startswith(_OPERATOR) and not event.name.endswith("_backward"):
-                self.kernels.add(_kernel_of(event.name.removeprefix(_OPERATOR)))
+                    maker = working.at(event)
+                    self.changes.append(Change(
+                        event.start_time_ns, fields.ptr, fields.alloc_size, where.module, where.slot,
+                        maker.name if maker is not None else "",
+                    ))
+            elif event.tag == OPERATOR:
+                self._read_operator(event)
+                if placed.is_operator and working.begins(event) and self.shapes is not None:
+                    self.shapes += [shape_of(tensor, event.start_time_ns) for tensor in tensors_of(event)]
         # Stable: what the clock cannot tell apart stays in the order of the calls.
         self.changes.sort(key=lambda change: change.t_ns)
         self.ranges.sort(key=lambda r: r.start_ns)
+
+    def _read_operator(self, event: Any) -> None:
+        name: str = event.name
+        if name.startswith(PREFIX):
+            self.ranges.append(Range(name.removeprefix(PREFIX), event.start_time_ns, event.end_time_ns))
+        elif name.startswith(MARK):
+            self.kernels.add(name.removeprefix(MARK))
+        elif name.startswith(_SCALED) and not name.endswith("_backward"):
+            self.kernels.add(_kernel_of(name.removeprefix(_SCALED)))
 
 
 def _kernel_of(operator: str) -> str:
     """The kernel behind an operator such as "flash_attention_for_cpu", by the name that kernels have here."""
     return operator.removeprefix("attention_").removesuffix("_for_mps").partition("_")[0]
-
-
-def _walk(events: Any) -> Iterator[Any]:
-    """Every event, parents before children; without recursion, since a deep model nests deeply."""
-    stack = list(reversed(events))
-    while stack:
-        event = stack.pop()
-        yield event
-        stack.extend(reversed(event.children))
 
 
 def warm_up_profiler() -> None:

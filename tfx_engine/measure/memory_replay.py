@@ -14,6 +14,15 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from tfx_engine.measure.memory_events import Change, Range
+from tfx_engine.measure.memory_modules import (
+    Held,
+    ModuleMemory,
+    Shape,
+    TensorMemory,
+    by_module,
+    largest,
+    over_time,
+)
 from tfx_engine.measure.parts import MEASURE, PREFIX
 from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_engine.techniques.recompute import RECOMPUTE_MARK
@@ -38,6 +47,10 @@ class MemorySplit:
     timeline: np.ndarray
     phases: list[tuple[str, float, float]]  # (name, start_ms, end_ms), profiler's cost included
     kernels: tuple[str, ...] = ()  # the attention kernels that torch used
+    modules: tuple[ModuleMemory, ...] = ()  # at the peak; they add up to it, category by category
+    tensors: tuple[TensorMemory, ...] = ()  # the largest blocks at the peak
+    slots: tuple[str, ...] = ()
+    slot_timeline: np.ndarray | None = None  # int64 [n, slots], at `timeline_ms`; adds up as `timeline` does
 
 
 @dataclasses.dataclass
@@ -49,6 +62,10 @@ class Block:
     born_ns: int
     died_ns: int = FOREVER
     category: str = "temporary"
+    module: str = ""
+    slot: str = ""
+    operator: str = ""  # that made it; empty for what the step begins with
+    held: Held | None = None
 
 
 def blocks_of(base: Storages, changes: Sequence[Change]) -> list[Block]:
@@ -60,7 +77,9 @@ def blocks_of(base: Storages, changes: Sequence[Change]) -> list[Block]:
         if gone is not None:  # or the address is used anew: the CPU's allocator reports no free of a block of the base
             gone.died_ns = change.t_ns
         if change.size > 0:
-            live[change.ptr] = block = Block(change.ptr, change.size, change.t_ns)
+            live[change.ptr] = block = Block(
+                change.ptr, change.size, change.t_ns, module=change.module, slot=change.slot, operator=change.operator
+            )
             blocks.append(block)
     return blocks
 
@@ -129,51 +148,67 @@ class _Timeline:
         return self._ranges[i] if i >= 0 and t_ns <= self._ranges[i].end_ns else None
 
 
-def series(blocks: Sequence[Block], uncounted: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def events_of(blocks: Sequence[Block]) -> list[tuple[int, bool, int]]:
+    """What happened in the step, in order: (moment, whether it is an allocation, number of the block)."""
+    events = [(block.born_ns, True, i) for i, block in enumerate(blocks) if block.born_ns]
+    events += [(block.died_ns, False, i) for i, block in enumerate(blocks) if block.died_ns != FOREVER]
+    # At one and the same moment frees go first: an address is free before it is used again.
+    return sorted(events, key=lambda event: event[:2])
+
+
+def series(
+    blocks: Sequence[Block], uncounted: int = 0, events: Sequence[tuple[int, bool, int]] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """(moments int64 [n], bytes by category int64 [n, 7] from that moment on); the first is what the step begins with.
 
-    `uncounted`: bytes of the category "other" that are there all the time and belong to no block.
+    `uncounted`: bytes of the category "other" that are there all the time and belong to no block. `events`: those of
+    the blocks, where they are at hand.
     """
-    start = np.zeros(len(CATEGORIES), np.int64)
-    start[NUMBER["other"]] = uncounted
-    events: list[tuple[int, int, int]] = []  # (time, category, bytes)
-    for block in blocks:
-        number = NUMBER[block.category]
-        if block.born_ns == 0:
-            start[number] += block.size
-        else:
-            events.append((block.born_ns, number, block.size))
-        if block.died_ns != FOREVER:
-            events.append((block.died_ns, number, -block.size))
-    # At one and the same moment frees go first: an address is free before it is used again.
-    events.sort(key=lambda e: (e[0], e[2] > 0))
+    events = events_of(blocks) if events is None else events
     change = np.zeros((len(events) + 1, len(CATEGORIES)), np.int64)
-    change[0] = start
-    for row, (_, number, size) in enumerate(events, start=1):
-        change[row, number] = size
+    change[0, NUMBER["other"]] = uncounted
+    for block in blocks:
+        if block.born_ns == 0:
+            change[0, NUMBER[block.category]] += block.size
+    for row, (_, is_birth, i) in enumerate(events, start=1):
+        change[row, NUMBER[blocks[i].category]] = blocks[i].size if is_birth else -blocks[i].size
     return np.array([0] + [t_ns for t_ns, _, _ in events], np.int64), change.cumsum(axis=0)
 
 
-def replay(blocks: Sequence[Block], ranges: Sequence[Range], uncounted: int) -> MemorySplit:
-    """The memory of a step whose blocks have their categories."""
-    time_ns, bytes_NC = series(blocks, uncounted)
+def _alive_after(blocks: Sequence[Block], events: Sequence[tuple[int, bool, int]], row: int) -> list[Block]:
+    """The blocks that are there after so many events."""
+    alive = {i for i, block in enumerate(blocks) if block.born_ns == 0}
+    for _, is_birth, i in events[:row]:
+        if is_birth:
+            alive.add(i)
+        else:
+            alive.discard(i)
+    return [blocks[i] for i in sorted(alive)]
+
+
+def replay(
+    blocks: Sequence[Block], ranges: Sequence[Range], uncounted: int, shapes: Sequence[Shape] | None = None
+) -> MemorySplit:
+    """The memory of a step whose blocks have their categories. `shapes`: tell the largest blocks one by one, too."""
+    events = events_of(blocks)
+    time_ns, bytes_NC = series(blocks, uncounted, events)
     zero_ns = min([r.start_ns for r in ranges] + time_ns[1:].tolist(), default=0)
     time_ms = np.maximum(time_ns - zero_ns, 0) / 1e6
     outer, inner = nested(ranges)
     shown = sorted([*outer, *(r for r in inner if r.name == RECOMPUTE)], key=lambda r: r.start_ns)
     phases = [(r.name, (r.start_ns - zero_ns) / 1e6, (r.end_ns - zero_ns) / 1e6) for r in shown]
-    return _summary(bytes_NC, time_ms, phases)
-
-
-def _summary(bytes_NC: np.ndarray, time_ms: np.ndarray, phases: list[tuple[str, float, float]]) -> MemorySplit:
     total_N = bytes_NC.sum(axis=1)
     peak = int(total_N.argmax())
     keep = _extremes(total_N, TIMELINE_POINTS - len(CATEGORIES) - 3)
     keep = np.union1d(keep, [0, len(total_N) - 1, peak, *bytes_NC.argmax(axis=0)])
+    alive = _alive_after(blocks, events, peak)
+    slots, slot_timeline = over_time(blocks, events, keep, uncounted)
     return MemorySplit(
         peak_bytes=int(total_N[peak]),
         at_peak={name: int(value) for name, value in zip(CATEGORIES, bytes_NC[peak], strict=True)},
         category_peak=bytes_NC.max(axis=0), timeline_ms=time_ms[keep], timeline=bytes_NC[keep], phases=phases,
+        modules=by_module(alive, uncounted), tensors=() if shapes is None else largest(alive, shapes),
+        slots=slots, slot_timeline=slot_timeline,
     )
 
 

@@ -26,7 +26,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
+from tfx_engine.measure.attribution import slots_of
 from tfx_engine.measure.memory_events import AllocatorRecording, Range, Recording, address_of
+from tfx_engine.measure.memory_modules import Held, held_by
 from tfx_engine.measure.memory_replay import (
     Block,
     MemorySplit,
@@ -79,6 +81,10 @@ def _state_tensors(optimizer: Optimizer | None) -> list[Tensor]:
     return [plain for tensor in kept for plain in _plain(tensor)]
 
 
+def _plain_of(value: object) -> list[Tensor]:
+    return _plain(value) if isinstance(value, Tensor) else []
+
+
 def _plain(tensor: Tensor) -> list[Tensor]:
     """The tensor, or those that a wrapper such as a quantised one consists of."""
     if not is_traceable_wrapper_subclass(tensor):
@@ -90,20 +96,33 @@ def _plain(tensor: Tensor) -> list[Tensor]:
 class MemoryProbe:
     """Records one step: `with probe: ... probe.gradients_are_there() ...`, then `split()`.
 
-    `recording`: who sees allocations and frees, if not torch's own allocator.
+    `recording`: who sees allocations and frees, if not torch's own allocator. `with_shapes`: tell the largest blocks
+    one by one, too.
     """
 
     def __init__(
         self, model: nn.Module, optimizer: Optimizer, batch: Iterable[Tensor], device: torch.device,
-        recording: Recording | None = None,
+        recording: Recording | None = None, is_compiled: bool = False, with_shapes: bool = False,
     ) -> None:
         self._model, self._optimizer, self._device = model, optimizer, device
-        self._recording = recording or AllocatorRecording(device)
-        self._base = known_storages(model, optimizer, batch, device, self._recording.address)
+        self._batch = tuple(batch)
+        self._recording = recording or AllocatorRecording(device, model, is_compiled, with_shapes)
+        self._base = known_storages(model, optimizer, self._batch, device, self._recording.address)
         self._uncounted = self._recording.beyond(sum(size for size, _ in self._base.values()))
         self._gradients: set[int] = set()
         self._passing: list[int] = []  # addresses of gradients that do not stay, in the order in which they were there
         self._state: set[int] = set()
+        self._is_real = recording is None
+        self._slots = slots_of(model)
+        self._held = self._held_now()  # at the beginning
+        self._held_gradients: dict[int, Held] = {}
+        self._held_state: dict[int, Held] = {}
+
+    def _held_now(self) -> dict[int, Held]:
+        """Nobody asks a step that is only thought of whose its memory is."""
+        if not self._is_real:
+            return {}
+        return held_by(self._model, self._optimizer, self._batch, self._recording.address, _plain_of)
 
     def __enter__(self) -> MemoryProbe:
         if (watchers := watchers_of(self._optimizer)) is not None:
@@ -113,6 +132,7 @@ class MemoryProbe:
 
     def __exit__(self, *error: object) -> None:
         self._state = {self._recording.address(t) for t in _state_tensors(self._optimizer)}
+        self._held_state = self._held_now()
         self._recording.__exit__(*error)
         if (watchers := watchers_of(self._optimizer)) is not None:
             watchers.remove(self._passes)
@@ -125,6 +145,7 @@ class MemoryProbe:
     def gradients_are_there(self) -> None:
         """To be called between backward and optimizer, while the gradients exist."""
         self._gradients = {self._recording.address(p.grad) for p in self._model.parameters() if p.grad is not None}
+        self._held_gradients = self._held_now()
 
     def blocks(self) -> tuple[list[Block], list[Range]]:
         """(every block of the step with its category, the parts of the step)."""
@@ -134,13 +155,30 @@ class MemoryProbe:
         ranges = [r for r in recording.ranges if r.name != GRADIENT]
         passing = set(zip(self._passing, moments, strict=False))
         classify(blocks, ranges, self._gradients, self._state, passing)
+        for block in blocks:
+            self._give_owner(block)
         return blocks, ranges
+
+    def _give_owner(self, block: Block) -> None:
+        """Of a tensor that is held by name: the module that holds it, wherever it was made."""
+        if block.born_ns == 0:
+            block.held = self._held.get(block.ptr)
+        elif block.category == "gradients":
+            block.held = self._held_gradients.get(block.ptr)
+        elif block.category == "optimizer":
+            block.held = self._held_state.get(block.ptr)
+        if block.held is not None:
+            block.module = block.held.module
+            block.slot = block.held.slot or self._slots.get(block.module, "")
+        if block.category == "adapters":
+            block.slot = "adapter"
 
     def split(self) -> MemorySplit:
         """What was recorded, by category."""
         blocks, ranges = self.blocks()
         left = left_over(self._recording.changes, self._base) if self._uncounted else []
-        split = replay([*blocks, *left], ranges, self._uncounted - sum(block.size for block in left))
+        split = replay([*blocks, *left], ranges, self._uncounted - sum(block.size for block in left),
+                       self._recording.shapes)
         return dataclasses.replace(split, kernels=tuple(sorted(self._recording.kernels)))
 
 

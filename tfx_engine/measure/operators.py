@@ -80,6 +80,31 @@ def _changes(name: str) -> tuple[bool, ...]:
     return tuple(marks)
 
 
+class Working:
+    """The outermost working operators of a walk, parents before children: what lies within one does not count again."""
+
+    def __init__(self) -> None:
+        self._events: dict[int, Any] = {}  # thread -> the newest one
+
+    def begins(self, event: Any) -> bool:
+        """Whether an operator does work and is within no other that does."""
+        if self.at(event) is not None or not is_working(event.name):
+            return False
+        self._events[event.start_tid] = event
+        return True
+
+    def at(self, event: Any) -> Any:
+        """The working operator that an event lies within, or None."""
+        newest = self._events.get(event.start_tid)
+        return newest if newest is not None and event.start_time_ns < newest.end_time_ns else None
+
+
+def tensors_of(event: Any) -> Iterator[Any]:
+    """The tensors that an operator was given, if shapes were recorded."""
+    for given in event.extra_fields.inputs:
+        yield from _tensors(given)
+
+
 def done_by(event: Any) -> Done:
     """What the working operator of a profiler's event did; its shapes must have been recorded."""
     inputs = event.extra_fields.inputs

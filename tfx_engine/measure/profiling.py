@@ -25,18 +25,13 @@ import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
-from tfx_engine.measure.attribution import Attribution, Placed
+from tfx_engine.measure.attribution import OPERATOR, START, Attribution, Placed, slots_of, starts
 from tfx_engine.measure.clock import Clock, Mark
 from tfx_engine.measure.modules import ModuleRanges
-from tfx_engine.measure.operators import Done, done_by, is_working
+from tfx_engine.measure.operators import Done, Working, done_by, is_working
 from tfx_engine.measure.parts import PREFIX
-from tfx_engine.techniques.owners import owners
 from tfx_engine.techniques.ranges import named
 
-START = {  # component at the beginning of each part, until a module or a slot is at work
-    "data": "data", "forward": "other", "loss": "loss", "backward": "autograd", "recompute": "other",
-    "measure": "measuring", "optimizer": "optimizer",
-}
 _DEVICES = {"cuda": ProfilerActivity.CUDA, "xpu": ProfilerActivity.XPU}
 MOST_OPERATORS = 400  # rows; what takes the least time is left out
 MOST_KERNELS = 400
@@ -139,8 +134,7 @@ class Profiler:
 
     def __init__(self, model: nn.Module, device: torch.device, clock: Clock, is_compiled: bool = False) -> None:
         self._model, self._device, self._clock, self._is_compiled = model, device, clock, is_compiled
-        start = {**START, "forward": "compiled", "loss": "compiled"} if is_compiled else START
-        self._attribution = Attribution({name: owner.slot for name, owner in owners(model).items()}, start)
+        self._attribution = Attribution(slots_of(model), starts(is_compiled))
         self._activities = [ProfilerActivity.CPU]
         if device.type in _DEVICES:
             self._activities.append(_DEVICES[device.type])
@@ -178,20 +172,16 @@ class Profiler:
 
     def _read(self, results: Any) -> None:
         placed_by_id: dict[int, Placed] = {}
-        busy: list[tuple[int, int]] = []  # (thread, end) of working operators, within which nothing counts again
+        working = Working()
         for placed in self._attribution.walk(results.experimental_event_tree()):
             where, event = placed.where, placed.event
             component = where.slot or "other"
             total = self._sums[where.outer, where.part, component]
             total.own_ns += placed.own_ns
             total.events += 1
-            if not placed.is_operator:
-                continue
-            placed_by_id[event.correlation_id] = placed
-            while busy and event.start_time_ns >= busy[-1][1]:
-                busy.pop()
-            if (not busy or busy[-1][0] != event.start_tid) and is_working(event.name):
-                busy.append((event.start_tid, event.end_time_ns))
+            if event.tag == OPERATOR:
+                placed_by_id[event.correlation_id] = placed
+            if placed.is_operator and working.begins(event):
                 done = done_by(event)
                 total.add(done)
                 operator = self._operators[event.name, where.part, component]

@@ -178,3 +178,42 @@ class Kernel:
     component: str
     calls: float
     device_ms: float
+
+
+@dataclasses.dataclass(frozen=True)
+class ModuleMemory:
+    """One module's share of the peak of the split of a step; bytes by category."""
+
+    step: int
+    module: str
+    slot: str
+    at_peak: dict[str, int]
+
+    @property
+    def bytes(self) -> int:
+        """Of all categories."""
+        return sum(self.at_peak.values())
+
+
+@dataclasses.dataclass(frozen=True)
+class MemoryBlock:
+    """One of the largest blocks at the peak of the split of a step."""
+
+    step: int
+    module: str
+    slot: str
+    category: str
+    bytes: int
+    name: str
+    operator: str
+    shape: tuple[int, ...] | None
+    dtype: str
+
+
+@dataclasses.dataclass(frozen=True)
+class SlotTimeline:
+    """The timeline of a split by slot: int64 [n, slots]."""
+
+    step: int
+    slots: tuple[str, ...]
+    timeline: NDArray[np.int64]

@@ -158,3 +158,32 @@ CREATE TABLE kernel (
   name TEXT NOT NULL, part TEXT NOT NULL, component TEXT NOT NULL,
   calls REAL NOT NULL, device_ms REAL NOT NULL
 );
+
+-- since schema 3: whose memory a split is, at its peak: one row for each module and slot of the step's memory_probe.
+-- The rows of a step add up to the split, category by category. A module is named as in the model ("" is none's, such as
+-- the batch), a slot says which technique's work it is (with the options in config_json); what made a block: the module
+-- at work then, in the forward pass, its gradient or its recomputation; of weights, gradients, state: who holds them.
+CREATE TABLE memory_module (
+  seq INTEGER PRIMARY KEY,
+  step INTEGER NOT NULL, module TEXT NOT NULL, slot TEXT NOT NULL,
+  parameters INTEGER NOT NULL, gradients INTEGER NOT NULL, optimizer INTEGER NOT NULL, activations INTEGER NOT NULL,
+  adapters INTEGER NOT NULL, temporary INTEGER NOT NULL, other INTEGER NOT NULL
+);
+
+-- since schema 3: the largest blocks of every module at the peak of one split
+CREATE TABLE memory_block (
+  seq INTEGER PRIMARY KEY,
+  step INTEGER NOT NULL, module TEXT NOT NULL, slot TEXT NOT NULL, category TEXT NOT NULL,
+  bytes INTEGER NOT NULL,
+  name TEXT NOT NULL,                 -- of a weight, gradient, state or buffer within its module; else empty
+  operator TEXT NOT NULL,             -- that made it in this step; else empty
+  shape TEXT, dtype TEXT NOT NULL     -- JSON; NULL and empty where no operator was seen to use it
+);
+
+-- since schema 3: a split's timeline by slot
+CREATE TABLE memory_slot (
+  seq INTEGER PRIMARY KEY,
+  step INTEGER NOT NULL,
+  slots TEXT NOT NULL,                -- JSON: the names
+  timeline BLOB NOT NULL              -- array blob int64 [n, slots], at the times of memory_probe.timeline_ms
+);

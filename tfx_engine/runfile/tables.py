@@ -53,6 +53,9 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "operator": (
         "name", "part", "component", "calls", "host_ms", "device_ms", "flops", "elements", "bytes",
     ),
+    "memory_module": ("step", "module", "slot", *CATEGORIES),
+    "memory_block": ("step", "module", "slot", "category", "bytes", "name", "operator", "shape", "dtype"),
+    "memory_slot": ("step", "slots", "timeline"),
     "kernel": ("name", "part", "component", "calls", "device_ms"),
     "audit": ("t_ms", "slot", "technique", "claim", "ok", "code", "template", "args"),
 }

@@ -13,7 +13,8 @@ from pathlib import Path
 from tfx_engine.runfile.errors import failure
 from tfx_engine.runfile.tables import SCHEMA_VERSION, TABLES, create_statement
 
-NEW_IN_3 = ("audit", "profile_part", "operator", "kernel")  # tables
+NEW_IN_3 = ("audit", "profile_part", "operator", "kernel", "memory_module", "memory_block",
+            "memory_slot")  # tables
 
 
 def _with_accuracy(connection: sqlite3.Connection) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tfx_engine.measure.memory_events import Change, Range
+from tfx_engine.measure.memory_modules import Shape
 from tfx_engine.measure.parts import PREFIX
 from tfx_engine.techniques import recompute
 from tfx_engine.trace.scratch import scratch_bytes
@@ -40,6 +41,7 @@ class Recorder(TorchDispatchMode):
         self.changes: list[Change] = []
         self.ranges: list[Range] = []
         self.kernels: set[str] = set()
+        self.shapes: list[Shape] | None = None
         self._clock = itertools.count(1)
         self._live: dict[int, _Watched] = {}  # by address
         self._gone: Callable[[_Watched], None] = self._free  # one bound method, not one for each storage

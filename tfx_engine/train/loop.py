@@ -191,7 +191,10 @@ class Loop:
         self._meter.start()
         mark = self._clock.start()
         reading = StepReading(self.step, self.phase, setup.tokens_per_step, mark, taint="memory probe")
-        probe = MemoryProbe(setup.training.model, setup.training.optimizer, batch, setup.device)
+        probe = MemoryProbe(
+            setup.training.model, setup.training.optimizer, batch, setup.device,
+            is_compiled=setup.training.is_compiled, with_shapes=self.phase == "probe",
+        )
 
         def on_gradients() -> None:
             self._take_norms(reading)

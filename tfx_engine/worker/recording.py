@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 import math
 from array import array
 from collections.abc import Callable, Sequence
@@ -58,6 +59,15 @@ class RunRecorder:
             step=step, phase=phase, peak_bytes=split.peak_bytes, composition=split.at_peak, category_peak=own,
             timeline_ms=split.timeline_ms, timeline=split.timeline, phases=split.phases,
         )
+
+        for module in split.modules:
+            sizes = dict(zip(CATEGORIES, module.at_peak.tolist(), strict=True))
+            self._writer.row("memory_module", step=step, module=module.module, slot=module.slot, **sizes)
+        for tensor in split.tensors:
+            shape = None if tensor.shape is None else json.dumps(tensor.shape)
+            self._writer.row("memory_block", step=step, **{**dataclasses.asdict(tensor), "shape": shape})
+        if split.slot_timeline is not None:
+            self._writer.row("memory_slot", step=step, slots=json.dumps(split.slots), timeline=split.slot_timeline)
 
     def profile(self, profile: StepProfile) -> None:
         for part in profile.parts:
