@@ -58,12 +58,26 @@ def test_an_estimate_counts_the_parameters_of_the_model(techniques):
     assert estimate["level"] == "instant" and estimate["flops_per_token"]["forward"] > 0
 
 
-def test_what_an_estimate_does_not_know_is_none_with_its_reason():
-    estimate = tfx.estimate(tfx.load_config(SMALL))
-    for key in ("memory_bytes", "category_peak_bytes", "step_ms", "fits", "error_percent"):
-        value = estimate[key]
-        assert value is None or set(value.values()) == {None}
-        assert estimate["missing"][key]
+def test_an_estimate_adds_up_and_says_whether_it_fits():
+    config = tfx.load_config(SMALL)
+    estimate = tfx.estimate(config, device_memory="1GiB")
+    memory = estimate["memory_bytes"]
+    assert memory["peak"] == sum(value for name, value in memory.items() if name != "peak") > 0
+    assert all(own >= memory[name] for name, own in estimate["category_peak_bytes"].items())
+    assert (estimate["fits"], estimate["device_bytes"]) == (True, 2**30)
+    assert tfx.estimate(config, device_memory=1000)["fits"] is False
+    close = tfx.estimate(config, device_memory=memory["peak"])
+    assert close["fits"] is None and close["missing"]["fits"]
+
+
+def test_an_estimate_for_a_device_that_is_not_here_knows_no_capacity():
+    estimate = tfx.estimate(tfx.load_config({**SMALL, "run": {"device": "cuda:77"}}))
+    assert estimate["fits"] is None and "--device-memory" in estimate["missing"]["fits"]
+
+
+def test_a_size_that_is_none_is_refused():
+    with pytest.raises(tfx.ConfigError, match="device_memory"):
+        tfx.estimate(tfx.load_config(SMALL), device_memory="a lot")
 
 
 def test_an_unknown_level_is_refused():

@@ -61,7 +61,7 @@ class TorchKernel:
         kind = kind_of(q_BHTK, k_BGSK, v_BGSV, scoring)
         plan = self._plans.get(kind)
         if plan is None:
-            plan = self._plans[kind] = aside(lambda: self._plan(q_BHTK, k_BGSK, v_BGSV, scoring))
+            plan = self._plans[kind] = aside(lambda: self.plan(q_BHTK, k_BGSK, v_BGSV, scoring))
         self.reason = plan.reason
         return self._run(plan, q_BHTK, k_BGSK, v_BGSV, scoring), plan.used
 
@@ -73,7 +73,7 @@ class TorchKernel:
         with sdpa_kernel([BACKENDS[self.asked]]):
             return sdpa(q_BHTK, k_BGSK, v_BGSV, scoring)
 
-    def _plan(self, q_BHTK: Tensor, k_BGSK: Tensor, v_BGSV: Tensor, scoring: Scoring) -> _Plan:
+    def plan(self, q_BHTK: Tensor, k_BGSK: Tensor, v_BGSV: Tensor, scoring: Scoring) -> _Plan:
         """How to compute attention for this kind of input."""
         is_shared = q_BHTK.shape[1] != k_BGSK.shape[1]
         own = dispatched(q_BHTK, k_BGSK, v_BGSV, scoring)

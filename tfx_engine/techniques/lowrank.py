@@ -24,6 +24,7 @@ from tfx_engine.techniques.adapting import (
 from tfx_engine.techniques.costs import ROLES, Linear, Work
 from tfx_engine.techniques.counts import block_parts
 from tfx_engine.techniques.ranges import doing
+from tfx_engine.techniques.tape import Tape, Value
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,3 +133,17 @@ def params(options: LowRankOptions, config: Config) -> int:
     """r (m + n) per adapted layer."""
     thin = [x for work in block_parts(config) for x in adapts(options, config, 0, work).linears if x.beside]
     return config.model.layers * sum(linear.parameters for linear in thin)
+
+
+def memory(tape: Tape, options: LowRankOptions, linear: Linear, x: Value) -> Value:
+    """The layer, and what a detour beside it keeps: its input, and its narrow middle."""
+    y = tape.plain_linear(linear, x)
+    if not is_target(options, linear, tape.slot):
+        return y
+    return tape.add(y, detour_memory(tape, options, linear, x))
+
+
+def detour_memory(tape: Tape, options: LowRankOptions, linear: Linear, x: Value) -> Value:
+    """The memory of `LowRankLinear.detour`."""
+    narrow, wide = beside(options, linear)
+    return tape.plain_linear(wide, tape.scaled(tape.plain_linear(narrow, tape.dropout(x, options.dropout))))

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tfx_engine.techniques.tape import FLOAT, Tape, Value, Weight
+
 
 class RmsNorm(nn.RMSNorm):
     """torch's, with the weights in the input's dtype: otherwise the fused form cannot be used, and torch says so."""
@@ -26,3 +28,14 @@ class OffsetRmsNorm(RmsNorm):
         """No difference to 1."""
         parameter.zero_()
         return True
+
+
+def rms_memory(tape: Tape, x: Value, width: int, weights: tuple[Weight, ...] = (), is_weighted: bool = True) -> Value:
+    """The memory of torch's rms_norm over rows of `width` numbers; on the CPU it is made of simpler operations."""
+    rows = FLOAT * (x.numbers // width)
+    if tape.device != "cpu":
+        return tape.make(x, saves=(x,), extra=rows, weights=weights)
+    exact = tape.cast(x, FLOAT)
+    normed = tape.make(exact, saves=(exact,), extra=rows, scratch=exact.bytes, back=exact.bytes)
+    normed = tape.cast(normed, x.width)
+    return tape.by_weight(normed, weights) if is_weighted else normed

@@ -11,20 +11,41 @@ from typing import Any
 import psutil
 
 from tfx_engine.estimate import count_parameters, flops_per_token
+from tfx_engine.estimate.memory import memory_of_step
 from tfx_engine.measure.memory import make_meter
 from tfx_engine.model.validate import pick_device, validate
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.marker import tr_mark
-from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_engine.protocol.problems import ConfigError, Problem, errors_among, nearest
 from tfx_engine.protocol.sizes import parse_bytes
+from tfx_engine.techniques.devices import device_kind
+from tfx_engine.trace import traced
 
 SCHEMA = 1
 LEVELS = ("instant", "traced")
-_NO_MEMORY = tr_mark("The closed form knows parameters and FLOPs; bytes are not in it yet.")
+# Of the instant level, in per cent of the peak: tests/bench/test_instant_accuracy.py.
+INSTANT_ERROR = 0.5
+TRACED_ERROR = 0.5  # of the traced level
 _NO_TIME = tr_mark("The speed of this device is not known.")
 _NO_CAPACITY = tr_mark("How much memory the device has is not known; --device-memory says it.")
-_NO_ERROR = tr_mark("This estimate does not know its own error.")
+_COMPILED = tr_mark("The memory is that of the step without compiling: what a compiler keeps, nobody knows beforehand.")
+_NOT_TRACED = tr_mark("The step could not be traced, so this is the closed form. {reason}")
+_TOO_CLOSE = tr_mark("The peak is too close to what the device has.")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Peak:
+    """What one level says of the memory. `missing`: what it does not know, by key."""
+
+    level: str
+    at_peak: dict[str, int]
+    category_peak: dict[str, int]
+    error_percent: float | None
+    missing: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def bytes(self) -> int:
+        return sum(self.at_peak.values())
 
 
 def predict(config: Config, level: str = "instant", device_memory: int | str | None = None) -> dict[str, Any]:
@@ -40,20 +61,53 @@ def predict(config: Config, level: str = "instant", device_memory: int | str | N
     problems = [p for p in errors_among(validate(config)) if p.code != "no-such-device"]  # one may ask beforehand
     if problems:
         raise ConfigError(problems)
-    missing = {"memory_bytes": _NO_MEMORY, "category_peak_bytes": _NO_MEMORY, "step_ms": _NO_TIME,
-               "error_percent": _NO_ERROR}
+    return figures(config, level, device_memory)
+
+
+def figures(config: Config, level: str = "instant", device_memory: int | None = None) -> dict[str, Any]:
+    """`predict` for a configuration that was found right."""
+    peak = _traced(config) if level == "traced" else _instant(config)
     capacity = device_memory if device_memory is not None else _capacity(config)
-    peak = None
-    if peak is None or capacity is None:
-        missing["fits"] = _NO_MEMORY if peak is None else _NO_CAPACITY
+    fits, why = _fits(peak, capacity)
+    missing = {"step_ms": _NO_TIME, **peak.missing, **({"fits": why} if why else {})}
     return {
-        "schema": SCHEMA, "level": "instant",
+        "schema": SCHEMA, "level": peak.level,
         "params": dataclasses.asdict(count_parameters(config)),
         "flops_per_token": dataclasses.asdict(flops_per_token(config)),
-        "memory_bytes": dict.fromkeys(("peak", *CATEGORIES)),
-        "category_peak_bytes": dict.fromkeys(CATEGORIES),
-        "step_ms": None, "device_bytes": capacity, "fits": None, "error_percent": None, "missing": missing,
+        "memory_bytes": {"peak": peak.bytes, **peak.at_peak},
+        "category_peak_bytes": peak.category_peak,
+        "step_ms": None, "device_bytes": capacity, "fits": fits, "error_percent": peak.error_percent,
+        "missing": missing,
     }
+
+
+def _instant(config: Config) -> _Peak:
+    memory = memory_of_step(config, device_kind(config))
+    is_compiled = config.use("compile") != "none"
+    return _Peak(
+        "instant", memory.at_peak, memory.category_peak, None if is_compiled else INSTANT_ERROR,
+        {"error_percent": _COMPILED} if is_compiled else {},
+    )
+
+
+def _traced(config: Config) -> _Peak:
+    """The step under fake tensors; the closed form, with the reason, where that is not to be had."""
+    found = traced(config, device_kind(config))
+    if found.at_peak is None or found.category_peak is None:
+        closed = _instant(config)
+        missing = {"traced": _NOT_TRACED.format(reason=found.note)}
+        return dataclasses.replace(closed, missing={**closed.missing, **missing})
+    return _Peak("traced", found.at_peak, found.category_peak, TRACED_ERROR)
+
+
+def _fits(peak: _Peak, capacity: int | None) -> tuple[bool | None, str]:
+    """Whether it fits; None with the reason where that is not known, or too close to tell."""
+    if capacity is None:
+        return None, _NO_CAPACITY
+    share = (peak.error_percent or 0.0) / 100
+    if peak.bytes * (1 + share) <= capacity:
+        return True, ""
+    return (False, "") if peak.bytes * (1 - share) > capacity else (None, _TOO_CLOSE)
 
 
 def _check_level(level: str) -> None:

@@ -33,11 +33,19 @@ from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.adapter import Adapter
 from tfx_engine.techniques.adapting import is_target
 from tfx_engine.techniques.claims import EveryGradient, TrainsOnly
-from tfx_engine.techniques.costs import Work
+from tfx_engine.techniques.costs import Linear, Work
 from tfx_engine.techniques.counts import block_parts
-from tfx_engine.techniques.lowrank import LowRankLinear, LowRankOptions, adapts, check, low_rank
+from tfx_engine.techniques.lowrank import (
+    LowRankLinear,
+    LowRankOptions,
+    adapts,
+    check,
+    detour_memory,
+    low_rank,
+)
 from tfx_engine.techniques.lowrank import params as thin_params
 from tfx_engine.techniques.ranges import doing
+from tfx_engine.techniques.tape import Tape, Value, Weight
 from tfx_engine.techniques.technique import Technique, all_alike
 
 # N inputs, M outputs
@@ -110,6 +118,17 @@ def params(options: LowRankOptions, config: Config) -> int:
     return thin_params(options, config) + config.model.layers * lengths
 
 
+def memory(tape: Tape, options: LowRankOptions, linear: Linear, x: Value) -> Value:
+    """As LoRA; beside it the sum before it is stretched is kept, and weights are added up to find their lengths."""
+    if not is_target(options, linear, tape.slot):
+        return tape.plain_linear(linear, x)
+    y = tape.add(tape.plain_linear(linear, x, bias=False), detour_memory(tape, options, linear, x))
+    width = tape.widths.weights
+    stretch = (Weight((tape.slot, tape.layer, linear.name, "stretch"), (linear.outputs,), width, True),)
+    y = tape.make(y, saves=(y,), weights=stretch, scratch=2 * width * linear.weights, back=y.bytes)
+    return tape.make(y, passes=1) if linear.bias else y
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="adapter",
@@ -124,6 +143,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=LowRankOptions,
     check=check,
     params=params,

@@ -44,6 +44,7 @@ from tfx_engine.techniques.adapting import (
 from tfx_engine.techniques.claims import EveryGradient, TrainsOnly
 from tfx_engine.techniques.costs import STREAM, Linear, Work
 from tfx_engine.techniques.counts import block_parts
+from tfx_engine.techniques.tape import Tape, Value, Weight
 from tfx_engine.techniques.technique import Technique, all_alike
 
 # N inputs, M outputs
@@ -135,6 +136,18 @@ def params(options: Options, config: Config) -> int:
     )
 
 
+def memory(tape: Tape, options: Options, linear: Linear, x: Value) -> Value:
+    """What is scaled is kept."""
+    if not takes(options, linear, tape.slot):
+        return tape.plain_linear(linear, x)
+    inwards = tape.slot == "feedforward"
+    size = linear.copies * (linear.inputs if inwards else linear.outputs)
+    scale = (Weight((tape.slot, tape.layer, linear.name, "scale"), (size,), tape.widths.weights, True),)
+    if inwards:
+        return tape.plain_linear(linear, tape.by_weight(x, scale))
+    return tape.by_weight(tape.plain_linear(linear, x), scale)
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="adapter",
@@ -149,6 +162,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     check=check,
     params=params,

@@ -33,7 +33,15 @@ from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.adapter import Adapter
 from tfx_engine.techniques.claims import EveryGradient, TrainsOnly
-from tfx_engine.techniques.lowrank import LowRankLinear, LowRankOptions, adapts, check, low_rank, params
+from tfx_engine.techniques.lowrank import (
+    LowRankLinear,
+    LowRankOptions,
+    adapts,
+    check,
+    low_rank,
+    memory,
+    params,
+)
 from tfx_engine.techniques.technique import Technique, all_alike
 
 
@@ -63,6 +71,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=LowRankOptions,
     params=params,
     adapts=adapts,

@@ -33,9 +33,21 @@ from torch.nn import functional as F
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.adapter import Adapter
+from tfx_engine.techniques.adapting import is_target
 from tfx_engine.techniques.claims import EveryGradient, TrainsOnly
-from tfx_engine.techniques.lowrank import LowRankLinear, LowRankOptions, adapts, check, low_rank, params
-from tfx_engine.techniques.nf4 import BLOCK, SCALER_BLOCK, VALUES, Nf4, dequantise, quantise
+from tfx_engine.techniques.costs import Linear
+from tfx_engine.techniques.counts import block_parts
+from tfx_engine.techniques.lowrank import (
+    LowRankLinear,
+    LowRankOptions,
+    adapts,
+    check,
+    detour_memory,
+    low_rank,
+    params,
+)
+from tfx_engine.techniques.nf4 import BLOCK, SCALER_BLOCK, VALUES, Nf4, bits_per_number, dequantise, quantise
+from tfx_engine.techniques.tape import Tape, Value
 from tfx_engine.techniques.technique import Technique, all_alike
 
 # N inputs, M outputs
@@ -136,6 +148,22 @@ def reference(layer: QloraLinear, x: Tensor) -> Tensor:
     return y if layer.bias is None else y + layer.bias
 
 
+def memory(tape: Tape, options: LowRankOptions, linear: Linear, x: Value) -> Value:
+    """As LoRA; the weights are unpacked for each product, and nothing else of them is kept."""
+    if not is_target(options, linear, tape.slot):
+        return tape.plain_linear(linear, x)
+    whole = linear.weights * x.width
+    y = tape.make(x, numbers=x.numbers // linear.inputs * linear.outputs, scratch=5 * whole, back=5 * whole)
+    y = tape.add(y, detour_memory(tape, options, linear, x))
+    return tape.make(y, passes=1) if linear.bias else y
+
+
+def held(options: LowRankOptions, config: Config) -> int:
+    """Bytes that packing saves of float32 weights."""
+    packed = [x.weights for work in block_parts(config) for x in work.linears if is_target(options, x, work.slot)]
+    return config.model.layers * round(sum(n * (4 - bits_per_number(n) / 8) for n in packed))
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="adapter",
@@ -150,6 +178,8 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    held=held,
+    memory=memory,
     options=LowRankOptions,
     check=check,
     params=params,

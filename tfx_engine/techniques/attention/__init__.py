@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from tfx_engine.techniques.context import AttentionContext
 from tfx_engine.techniques.scores import HeadShape, MakeScores
+from tfx_engine.techniques.scores_memory import attended, gated, prepared
+from tfx_engine.techniques.tape import Tape, Value
 
 
 class ProjectedAttention(nn.Module):
@@ -44,3 +46,10 @@ def split_heads(x_BTM: Tensor, heads: int) -> Tensor:
 def join_heads(y_BHTK: Tensor) -> Tensor:
     """[B, H, T, K] -> [B, T, H · K]."""
     return y_BHTK.transpose(1, 2).flatten(2)
+
+
+def projected_memory(tape: Tape, x: Value) -> Value:
+    """The memory of `ProjectedAttention`."""
+    q, k, v = (tape.linear(name, x) for name in ("query", "key", "value"))
+    q, k = prepared(tape, q, k)
+    return tape.linear("output", tape.joined(gated(tape, x, attended(tape, q, k, v))))

@@ -43,7 +43,10 @@ from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.attention import join_heads, split_heads
 from tfx_engine.techniques.context import AttentionContext
 from tfx_engine.techniques.costs import PRODUCTS, Linear, Work, attention_products, bias_of
+from tfx_engine.techniques.rms import rms_memory
 from tfx_engine.techniques.scores import HeadShape, MakeScores
+from tfx_engine.techniques.scores_memory import attended, gated, prepared
+from tfx_engine.techniques.tape import Tape, Value
 from tfx_engine.techniques.technique import Technique
 
 EPSILON = 1e-5  # of the norm of each pair
@@ -171,6 +174,20 @@ def params(options: Options, config: Config) -> int:
     return config.model.layers * len(VECTORS) * config.head_width
 
 
+def memory(tape: Tape, options: Options, x: Value) -> Value:
+    """Values are read twice, by both halves; their difference is normed."""
+    k_width = tape.config.head_width
+    q, k, v = (tape.linear(name, x) for name in ("query", "key", "value"))
+    q, k = prepared(tape, q, k)
+    halves = [tape.make(tape.part(v, v.numbers // 2), numbers=v.numbers) for _ in range(2)]
+    y = tape.make(*(attended(tape, q, k, half) for half in halves), numbers=2 * v.numbers)
+    vectors = tuple(w for name in VECTORS for w in tape.parameter(name, k_width))
+    one, two = tape.part(y, v.numbers), tape.part(y, v.numbers)
+    y = tape.make(one, tape.by_weight(two, vectors), passes=1)
+    y = gated(tape, x, tape.scaled(rms_memory(tape, y, 2 * k_width, is_weighted=False)))
+    return tape.linear("output", tape.copy(y))
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="attention",
@@ -185,6 +202,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     check=check,
     params=params,

@@ -39,10 +39,11 @@ from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
-from tfx_engine.techniques.attention import ProjectedAttention
+from tfx_engine.techniques.attention import ProjectedAttention, projected_memory
 from tfx_engine.techniques.context import AttentionContext
 from tfx_engine.techniques.costs import PRODUCTS, Linear, Work, attention_products, bias_of
 from tfx_engine.techniques.scores import HeadShape, MakeScores
+from tfx_engine.techniques.tape import Tape, Value
 from tfx_engine.techniques.technique import Technique
 
 # B batch, T tokens, D width of the model, H query heads, G key heads, K width of a head
@@ -129,6 +130,11 @@ def work(options: Options, config: Config) -> Work:
     )
 
 
+def memory(tape: Tape, options: Options, x: Value) -> Value:
+    """Projections, attention, projection."""
+    return projected_memory(tape, x)
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="attention",
@@ -143,6 +149,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     check=check,
     work=work,

@@ -42,8 +42,10 @@ from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.attention import join_heads, split_heads
 from tfx_engine.techniques.context import AttentionContext
 from tfx_engine.techniques.costs import PRODUCTS, STREAM, Linear, Product, Work, bias_of
-from tfx_engine.techniques.rms import RmsNorm
+from tfx_engine.techniques.rms import RmsNorm, rms_memory
 from tfx_engine.techniques.scores import HeadShape, MakeScores
+from tfx_engine.techniques.scores_memory import attended, gated
+from tfx_engine.techniques.tape import Tape, Value
 from tfx_engine.techniques.technique import Technique
 
 EPSILON = 1e-6  # of the norms on the latents
@@ -215,6 +217,24 @@ def params(options: Options, config: Config) -> int:
     return config.model.layers * (w.latent + (w.queries or 0))
 
 
+def memory(tape: Tape, options: Options, x: Value) -> Value:
+    """Narrow keys and values are kept, and what is made of them."""
+    w, tokens = Widths.of(options, tape.config), tape.tokens
+    queries = x
+    if w.queries is not None:
+        narrow = tape.linear("query_latent", x)
+        queries = rms_memory(tape, narrow, w.queries, tape.parameter("query_norm", w.queries))
+    query = tape.linear("query", queries)
+    latent = rms_memory(tape, tape.linear("latent", x), w.latent, tape.parameter("latent_norm", w.latent))
+    key, value = tape.linear("key", latent), tape.linear("value", latent)
+    turned = tape.part(query, tokens * w.heads * w.rotated)
+    q_turned, k_turned = tape.places.rotate(tape, turned, tape.linear("key_rotated", x))
+    numbers = tokens * w.heads * (w.wide + w.rotated)
+    q = tape.make(tape.part(query, tokens * w.heads * w.wide), q_turned, numbers=numbers)
+    k = tape.make(key, k_turned, numbers=numbers)
+    return tape.linear("output", tape.joined(gated(tape, x, attended(tape, tape.headed(q), k, value))))
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="attention",
@@ -229,6 +249,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     check=check,
     excludes=(

@@ -37,6 +37,7 @@ from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.techniques.costs import INPUT, Linear, Work, bias_of
+from tfx_engine.techniques.tape import FLOAT, Tape, Value
 from tfx_engine.techniques.technique import Technique
 
 
@@ -110,6 +111,16 @@ def work(options: Options, config: Config) -> Work:
     return Work((Linear("embedding", features, config.model.width, bias, source=INPUT, share=share),))
 
 
+def memory(tape: Tape, options: Options) -> Value:
+    """A projection of the frames, which need no gradient."""
+    config = tape.config
+    frames = Value(tape.batch * config.task.frames * config.task.features, FLOAT, False)
+    x = tape.linear("embedding", tape.cast(frames, tape.widths.weights))
+    if not options.class_token:
+        return x
+    return tape.make(x, numbers=tape.tokens * config.model.width, weights=tape.parameter("class", config.model.width))
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="embedding",
@@ -124,6 +135,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     params=lambda options, config: config.model.width if options.class_token else 0,
     work=work,

@@ -37,6 +37,7 @@ from torch.nn import functional as F
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
+from tfx_engine.techniques.tape import SHARED, Tape, Value
 from tfx_engine.techniques.technique import Technique
 
 
@@ -96,6 +97,16 @@ def reference(module: TokenEmbedding, tokens_BT: Tensor) -> Tensor:
     return x_BTD if module.type_weight is None else x_BTD + module.type_weight[:1].sum(dim=0)
 
 
+def memory(tape: Tape, options: Options) -> Value:
+    """Rows of the table; its gradient is as large as the table."""
+    config = tape.config
+    numbers, table = tape.tokens * config.model.width, (config.vocab, config.model.width)
+    x = tape.make(numbers=numbers, width=tape.widths.weights, weights=tape.parameter("table", *table, key=SHARED))
+    x = tape.scaled(x) if is_scaled(options.scale, config) else x
+    return tape.make(x, passes=1, weights=tape.parameter("type", options.types, config.model.width)) \
+        if options.types else x
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="embedding",
@@ -110,6 +121,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     params=lambda options, config: (config.vocab + options.types) * config.model.width,
     effects=(Effect(quantity="parameters", sign="+", formula="(vocabulary + token types) × width"),),

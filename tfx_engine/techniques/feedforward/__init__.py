@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.techniques.costs import STREAM, Linear, Work, bias_of
+from tfx_engine.techniques.tape import Tape, Value
 
 Bend = Callable[[Tensor], Tensor]  # number by number
 
@@ -144,3 +145,14 @@ def tanh_gelu(z: Tensor) -> Tensor:
 
 
 GELUS: dict[str, Bend] = {"none": exact_gelu, "tanh": tanh_gelu}
+
+
+def two_memory(tape: Tape, x: Value, bent: Callable[[Value], Value], prefix: str = "") -> Value:
+    """The memory of `TwoLayers`: `bent` is that of the curve."""
+    return tape.linear(f"{prefix}down", bent(tape.linear(f"{prefix}up", x)))
+
+
+def gated_memory(tape: Tape, x: Value, bent: Callable[[Value], Value], prefix: str = "") -> Value:
+    """The memory of `GatedLayers`: gate, its curve, the other branch and their product are kept."""
+    gate = bent(tape.linear(f"{prefix}gate", x))
+    return tape.linear(f"{prefix}down", tape.times(gate, tape.linear(f"{prefix}up", x)))

@@ -38,10 +38,12 @@ from tfx_engine.techniques.feedforward import (
     GatedLayers,
     GatedOptions,
     gated_layers,
+    gated_memory,
     gated_work,
     tanh_gelu,
     written_gelu,
 )
+from tfx_engine.techniques.tape import Tape, Value
 from tfx_engine.techniques.technique import Technique
 
 
@@ -66,6 +68,11 @@ def reference(module: GatedLayers, x_BTD: Tensor) -> Tensor:
     return module.down(gate_BTF * module.up(x_BTD))
 
 
+def memory(tape: Tape, options: Options, x: Value) -> Value:
+    """Keeps the gate, its curve, the other branch and their product."""
+    return gated_memory(tape, x, tape.bent)
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="feedforward",
@@ -80,6 +87,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     work=gated_work,
     effects=(

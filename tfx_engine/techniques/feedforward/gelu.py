@@ -39,6 +39,7 @@ from tfx_engine.techniques.feedforward import (
     two_work,
     written_gelu,
 )
+from tfx_engine.techniques.tape import Tape, Value
 from tfx_engine.techniques.technique import Technique
 
 
@@ -62,6 +63,11 @@ def reference(module: TwoLayers, x_BTD: Tensor) -> Tensor:
     return module.down(written_gelu(module.up(x_BTD), "tanh" if module.bend is tanh_gelu else "none"))
 
 
+def memory(tape: Tape, options: Options, x: Value) -> Value:
+    """Keeps what goes into the curve, and what comes out."""
+    return tape.linear("down", tape.bent(tape.linear("up", x)))
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="feedforward",
@@ -76,6 +82,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     work=two_work,
     effects=(

@@ -41,7 +41,16 @@ from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.claims import Rests
 from tfx_engine.techniques.costs import Linear, Work, bias_of
-from tfx_engine.techniques.feedforward import GatedLayers, TwoLayers, exact_gelu, linears, rounded_up
+from tfx_engine.techniques.feedforward import (
+    GatedLayers,
+    TwoLayers,
+    exact_gelu,
+    gated_memory,
+    linears,
+    rounded_up,
+    two_memory,
+)
+from tfx_engine.techniques.tape import FLOAT, INDEX, RESULT, Tape, Value
 from tfx_engine.techniques.technique import Technique
 
 # B batch, T tokens, S = B · T, D width, E experts, K chosen ones, C = S · K choices
@@ -214,6 +223,22 @@ def work(options: Options, config: Config) -> Work:
     return Work((router, *experts, *linears(d, options.shared * inner, bias, options.gated, prefix="shared_")))
 
 
+def memory(tape: Tape, options: Options, x: Value) -> Value:
+    """Each token is kept once for each of its experts, whichever these are."""
+    many, d = tape.tokens * options.top_k, tape.config.model.width
+    chances = tape.make(tape.linear("router", x), width=FLOAT, saves=(RESULT,))
+    weights = tape.make(chances, numbers=many, extra=INDEX * many)
+    weights = tape.make(weights, saves=(weights,)) if options.normalise else weights
+    chosen = tape.make(x, numbers=many * d, extra=INDEX * many, scratch=many * d * x.width)
+    one = gated_memory if options.gated else two_memory
+    y = one(tape, chosen, tape.bent)
+    back = tape.make(tape.make(y), extra=INDEX * many)
+    y = tape.make(tape.times(back, tape.make(weights, width=back.width)), numbers=x.numbers)
+    if not options.shared:
+        return y
+    return tape.add(y, one(tape, x, tape.bent, "shared_"))
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="feedforward",
@@ -228,6 +253,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     check=check,
     work=work,

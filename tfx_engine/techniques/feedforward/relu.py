@@ -29,7 +29,8 @@ from torch.nn import functional as F
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
-from tfx_engine.techniques.feedforward import PlainOptions, TwoLayers, two_layers, two_work
+from tfx_engine.techniques.feedforward import PlainOptions, TwoLayers, two_layers, two_memory, two_work
+from tfx_engine.techniques.tape import Tape, Value
 from tfx_engine.techniques.technique import Technique
 
 
@@ -42,6 +43,11 @@ def reference(module: TwoLayers, x_BTD: Tensor) -> Tensor:
     """The formula, written out."""
     z_BTF = module.up(x_BTD)
     return module.down(z_BTF * (z_BTF > 0))
+
+
+def memory(tape: Tape, options: PlainOptions, x: Value) -> Value:
+    """Keeps what comes out of the curve alone."""
+    return two_memory(tape, x, lambda z: tape.bent(z, of_result=True))
 
 
 TECHNIQUE = Technique(
@@ -58,6 +64,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=PlainOptions,
     work=two_work,
     effects=(

@@ -30,7 +30,8 @@ from torch.nn import functional as F
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
-from tfx_engine.techniques.feedforward import PlainOptions, TwoLayers, two_layers, two_work
+from tfx_engine.techniques.feedforward import PlainOptions, TwoLayers, two_layers, two_memory, two_work
+from tfx_engine.techniques.tape import Tape, Value
 from tfx_engine.techniques.technique import Technique
 
 
@@ -50,6 +51,11 @@ def reference(module: TwoLayers, x_BTD: Tensor) -> Tensor:
     return module.down(z_BTF.clamp(min=0) * z_BTF)
 
 
+def memory(tape: Tape, options: PlainOptions, x: Value) -> Value:
+    """Keeps what comes out of the curve, and its square."""
+    return two_memory(tape, x, lambda z: tape.bent(tape.bent(z, of_result=True)))
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="feedforward",
@@ -64,6 +70,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=PlainOptions,
     work=two_work,
     effects=(

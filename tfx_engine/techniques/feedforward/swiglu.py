@@ -31,7 +31,14 @@ from torch.nn import functional as F
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
-from tfx_engine.techniques.feedforward import GatedLayers, GatedOptions, gated_layers, gated_work
+from tfx_engine.techniques.feedforward import (
+    GatedLayers,
+    GatedOptions,
+    gated_layers,
+    gated_memory,
+    gated_work,
+)
+from tfx_engine.techniques.tape import Tape, Value
 from tfx_engine.techniques.technique import Technique
 
 
@@ -44,6 +51,11 @@ def reference(module: GatedLayers, x_BTD: Tensor) -> Tensor:
     """The formula, written out."""
     z_BTF = module.gate(x_BTD)
     return module.down(z_BTF / (1 + torch.exp(-z_BTF)) * module.up(x_BTD))
+
+
+def memory(tape: Tape, options: GatedOptions, x: Value) -> Value:
+    """Keeps the gate, its curve, the other branch and their product."""
+    return gated_memory(tape, x, tape.bent)
 
 
 TECHNIQUE = Technique(
@@ -60,6 +72,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=GatedOptions,
     work=gated_work,
     effects=(

@@ -38,6 +38,7 @@ from tfx_engine.techniques.attention import split_heads
 from tfx_engine.techniques.costs import Linear, Work, bias_of
 from tfx_engine.techniques.counts import head_shape
 from tfx_engine.techniques.scores import HeadShape
+from tfx_engine.techniques.tape import Tape, Value
 from tfx_engine.techniques.technique import Technique
 
 # B batch, T tokens, D width of the model, H heads, V width of a head's values
@@ -85,6 +86,11 @@ def work(options: Options, config: Config) -> Work:
     return Work((Linear("gate", config.model.width, outputs, bias, adaptable=False),))
 
 
+def memory(tape: Tape, options: Options, x: Value, y: Value) -> Value:
+    """Keeps the gate, and what it lets through."""
+    return tape.times(y, tape.bent(tape.linear("gate", x), of_result=True))
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="gate",
@@ -99,6 +105,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     work=work,
     effects=(

@@ -36,6 +36,7 @@ from tfx_engine.protocol.options import option
 from tfx_engine.techniques.costs import Linear, Work, bias_of
 from tfx_engine.techniques.counts import head_shape
 from tfx_engine.techniques.scores import HeadShape
+from tfx_engine.techniques.tape import Tape, Value
 from tfx_engine.techniques.technique import Technique
 
 # B batch, T tokens, D width of the model, H heads, V width of a head's values
@@ -79,6 +80,12 @@ def work(options: Options, config: Config) -> Work:
     return Work((Linear("gate", config.model.width, heads, bias_of(options.bias, config), adaptable=False),))
 
 
+def memory(tape: Tape, options: Options, x: Value, y: Value) -> Value:
+    """Keeps the gate, and what it lets through."""
+    gate = tape.bent(tape.linear("gate", x), of_result=True)
+    return tape.make(y, gate, saves=(y, gate), back=y.bytes)
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="gate",
@@ -93,6 +100,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     work=work,
     effects=(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.techniques.costs import Linear, Work
 from tfx_engine.techniques.counts import norm_of
+from tfx_engine.techniques.tape import Tape, Value
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,3 +118,29 @@ def head_params(options: TableOptions, config: Config) -> int:
 def soft_cap(logits_BTV: Tensor, cap: float | None) -> Tensor:
     """c · tanh(z / c), or the logits themselves without a cap."""
     return logits_BTV if cap is None else (logits_BTV / cap).tanh() * cap
+
+
+Project = Callable[[Value], Value]  # what the head reads -> logits
+Nats = Callable[[Project, Value], Value]  # of the head's projection, and of what it reads: the loss
+
+
+def head_memory(tape: Tape, options: TableOptions, x: Value, nats: Nats) -> Value:
+    """The memory of `LinearHead` and of the loss after it."""
+    def project(x: Value) -> Value:
+        if options.transform:
+            x = tape.use("norm", tape.bent(tape.linear("transform", x)))
+        return logits_memory(tape, options, x)
+
+    return nats(project, x)
+
+
+def logits_memory(tape: Tape, options: HeadOptions, x: Value, name: str = "head") -> Value:
+    """The memory of `LinearHead.project` behind the transform."""
+    outputs = tape.config.task.answers * tape.config.vocab
+    bias = tape.parameter("bias", outputs) if getattr(options, "bias", False) else ()
+    logits = tape.linear(name, x)
+    if getattr(options, "multiplier", 1.0) != 1.0:
+        logits = tape.scaled(logits)
+    if bias:
+        logits = tape.make(logits, weights=bias, passes=1)
+    return tape.scaled(tape.bent(tape.scaled(logits), of_result=True)) if options.softcap else logits

@@ -36,7 +36,9 @@ from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.costs import Linear, Work, bias_of
+from tfx_engine.techniques.head import Nats
 from tfx_engine.techniques.loss import Prediction
+from tfx_engine.techniques.tape import Tape, Value
 from tfx_engine.techniques.technique import Technique
 
 
@@ -135,6 +137,12 @@ def work(options: Options, config: Config) -> Work:
     return Work((Linear("head", config.model.width, config.task.classes, bias, share=share),))
 
 
+def memory(tape: Tape, options: Options, x: Value, nats: Nats) -> Value:
+    """One vector of a sample is read."""
+    pooled = tape.make(x, numbers=tape.batch * tape.config.model.width)
+    return nats(lambda pooled: tape.linear("head", pooled), pooled)
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="head",
@@ -149,6 +157,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     check=check,
     work=work,

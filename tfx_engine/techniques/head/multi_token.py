@@ -27,6 +27,7 @@ arXiv:2404.19737; Cai and others, "Medusa" (2024), arXiv:2401.10774; DeepSeek-V3
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 
 import torch
@@ -38,8 +39,9 @@ from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.costs import Linear, Work
-from tfx_engine.techniques.head import HeadOptions, LinearHead, linear_reference
+from tfx_engine.techniques.head import HeadOptions, LinearHead, Nats, linear_reference, logits_memory
 from tfx_engine.techniques.loss import Prediction
+from tfx_engine.techniques.tape import Tape, Value
 from tfx_engine.techniques.technique import Technique
 
 
@@ -131,6 +133,20 @@ def work(options: Options, config: Config) -> Work:
     return Work(tuple(linears))
 
 
+def memory(tape: Tape, options: Options, x: Value, nats: Nats) -> Value:
+    """As many logits as there are tokens ahead."""
+    total = nats(lambda x: logits_memory(tape, options, x), x)
+    turn = next((linear for linear in tape.work.linears if linear.name == "turn"), None)
+    for ahead in range(options.tokens - 1):
+        if turn is not None:
+            own = dataclasses.replace(turn, name=f"turn {ahead}")
+            turned = tape.add(x, tape.bent(tape.plain_linear(own, x)))
+            head = dataclasses.replace(tape.work.linears[0], name=f"head {ahead}")
+            head = dataclasses.replace(head, shared=options.shared and options.tied)
+            total = tape.add(total, nats(functools.partial(tape.plain_linear, head), turned))
+    return total
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="head",
@@ -145,6 +161,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     check=check,
     work=work,

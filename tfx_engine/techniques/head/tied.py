@@ -32,7 +32,16 @@ from torch import nn
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
-from tfx_engine.techniques.head import LinearHead, TableOptions, head_params, head_work, linear_reference
+from tfx_engine.techniques.head import (
+    LinearHead,
+    Nats,
+    TableOptions,
+    head_memory,
+    head_params,
+    head_work,
+    linear_reference,
+)
+from tfx_engine.techniques.tape import Tape, Value
 from tfx_engine.techniques.technique import Technique
 
 
@@ -52,6 +61,11 @@ def build(options: TableOptions, config: Config, embedding: nn.Module, multiplie
 reference = linear_reference
 
 
+def memory(tape: Tape, options: TableOptions, x: Value, nats: Nats) -> Value:
+    """All logits, by the embedding's table."""
+    return head_memory(tape, options, x, nats)
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="head",
@@ -66,6 +80,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=TableOptions,
     params=head_params,
     work=lambda options, config: head_work(config, options, shared=True),

@@ -31,7 +31,16 @@ from torch import Tensor, nn
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
-from tfx_engine.techniques.head import LinearHead, TableOptions, head_params, head_work, linear_reference
+from tfx_engine.techniques.head import (
+    LinearHead,
+    Nats,
+    TableOptions,
+    head_memory,
+    head_params,
+    head_work,
+    linear_reference,
+)
+from tfx_engine.techniques.tape import Tape, Value
 from tfx_engine.techniques.technique import Technique
 
 
@@ -61,6 +70,11 @@ def reference(module: UntiedHead, x_BTD: Tensor) -> Tensor:
     return logits if module.answers == 1 else torch.stack(logits.chunk(module.answers, dim=-1), dim=-2)
 
 
+def memory(tape: Tape, options: TableOptions, x: Value, nats: Nats) -> Value:
+    """All logits, by a table of its own."""
+    return head_memory(tape, options, x, nats)
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="head",
@@ -75,6 +89,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=TableOptions,
     params=head_params,
     work=lambda options, config: head_work(config, options, shared=False, answers=config.task.answers),

@@ -29,12 +29,19 @@ from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.claims import Same
 from tfx_engine.techniques.dispatch import TorchKernel
 from tfx_engine.techniques.kernel import Kernel, plain_attention
+from tfx_engine.techniques.scores_memory import by_torch
+from tfx_engine.techniques.tape import Attending, Tape, Value
 from tfx_engine.techniques.technique import NoOptions, Technique
 
 
 def build(options: NoOptions, config: Config) -> Kernel:
     """The kernel."""
     return TorchKernel()
+
+
+def memory(tape: Tape, options: NoOptions, q: Value, k: Value, v: Value, scoring: Attending) -> Value:
+    """That of the kernel that torch takes."""
+    return by_torch(tape, "", q, k, v, scoring)
 
 
 TECHNIQUE = Technique(
@@ -51,6 +58,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=plain_attention,
+    memory=memory,
     effects=(Effect(quantity="activations", sign="-", formula="no square of scores where a fused kernel fits"),),
     claims=(Same(plain="eager"),),
 )

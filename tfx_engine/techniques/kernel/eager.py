@@ -28,6 +28,8 @@ from torch import Tensor
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.kernel import Kernel, Scoring, eager_attention, plain_attention
+from tfx_engine.techniques.scores_memory import by_hand
+from tfx_engine.techniques.tape import Attending, Tape, Value
 from tfx_engine.techniques.technique import NoOptions, Technique
 
 # B batch, H query heads, G key heads, T queries, S keys, K head width, V value width
@@ -48,6 +50,11 @@ def build(options: NoOptions, config: Config) -> Kernel:
     return EagerKernel()
 
 
+def memory(tape: Tape, options: NoOptions, q: Value, k: Value, v: Value, scoring: Attending) -> Value:
+    """The scores are written out."""
+    return by_hand(tape, q, k, v, scoring)
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="kernel",
@@ -62,6 +69,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=plain_attention,
+    memory=memory,
     effects=(
         Effect(quantity="activations", sign="+", formula="scores and weights, heads × T × T each per layer"),
         Effect(quantity="time", sign="+", formula="every square is written and read"),

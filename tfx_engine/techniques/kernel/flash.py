@@ -33,6 +33,8 @@ from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.claims import Same
 from tfx_engine.techniques.dispatch import TorchKernel, check_kernel
 from tfx_engine.techniques.kernel import Kernel, plain_attention
+from tfx_engine.techniques.scores_memory import by_torch
+from tfx_engine.techniques.tape import Attending, Tape, Value
 from tfx_engine.techniques.technique import NoOptions, Technique
 
 
@@ -44,6 +46,11 @@ def check(options: NoOptions, config: Config) -> Iterator[Problem]:
 def build(options: NoOptions, config: Config) -> Kernel:
     """The kernel."""
     return TorchKernel("flash")
+
+
+def memory(tape: Tape, options: NoOptions, q: Value, k: Value, v: Value, scoring: Attending) -> Value:
+    """That of the kernel that torch takes."""
+    return by_torch(tape, "flash", q, k, v, scoring)
 
 
 TECHNIQUE = Technique(
@@ -60,6 +67,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=plain_attention,
+    memory=memory,
     check=check,
     effects=(
         Effect(quantity="activations", sign="-", formula="one number per query and head, no square of weights"),

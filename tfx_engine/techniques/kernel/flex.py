@@ -37,6 +37,8 @@ from tfx_engine.techniques.claims import Same
 from tfx_engine.techniques.devices import device_kind
 from tfx_engine.techniques.flexible import FlexAttention, flex_refusal
 from tfx_engine.techniques.kernel import Kernel, Scoring, eager_attention, plain_attention
+from tfx_engine.techniques.scores_memory import by_hand
+from tfx_engine.techniques.tape import Attending, Tape, Value
 from tfx_engine.techniques.technique import NoOptions, Technique
 
 # B batch, H query heads, G key heads, T queries, S keys, K head width, V value width
@@ -74,6 +76,11 @@ def build(options: NoOptions, config: Config) -> Kernel:
     return FlexKernel()
 
 
+def memory(tape: Tape, options: NoOptions, q: Value, k: Value, v: Value, scoring: Attending) -> Value:
+    """The scores are written out."""
+    return by_hand(tape, q, k, v, scoring)
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="kernel",
@@ -88,6 +95,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=plain_attention,
+    memory=memory,
     check=check,
     effects=(
         Effect(quantity="activations", sign="-", formula="one number per query and head instead of the weights"),

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tfx_engine.protocol.options import option
+from tfx_engine.techniques.tape import FLOAT, RESULT, Tape, Value
 
 IGNORED = -100  # a target that counts neither in the loss nor in its gradient
 
@@ -97,3 +98,16 @@ def reference_of(options: LossOptions, head: nn.Module, x_BTD: Tensor, targets_B
             smoothed = (1 - options.label_smoothing) * nats_V[target] + options.label_smoothing * nats_V.mean()
             losses.append(smoothed + options.z_loss * log_z**2)
     return torch.stack(losses).mean()
+
+
+def nats_memory(tape: Tape, options: LossOptions, logits: Value) -> Value:
+    """The memory of `sum_of_nats`: logarithms of the softmax are kept, as large as the logits."""
+    exact = tape.cast(logits, max(FLOAT, logits.width))
+    logs = tape.make(exact, saves=(RESULT,))
+    nats = tape.make(logs, numbers=1, saves=(logs,))
+    if options.label_smoothing:
+        nats = tape.add(nats, tape.make(logs, numbers=1))
+    if options.z_loss:
+        sums = tape.make(exact, numbers=tape.tokens, saves=(exact, RESULT), back=2 * exact.bytes)
+        nats = tape.add(nats, tape.make(sums, numbers=1, saves=(sums,)))
+    return nats

@@ -42,6 +42,7 @@ from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.claims import Same
 from tfx_engine.techniques.costs import Work
+from tfx_engine.techniques.head import Project
 from tfx_engine.techniques.loss import (
     IGNORED,
     Loss,
@@ -53,6 +54,7 @@ from tfx_engine.techniques.loss import (
 )
 from tfx_engine.techniques.ranges import doing
 from tfx_engine.techniques.recompute import marked
+from tfx_engine.techniques.tape import FLOAT, Tape, Value
 from tfx_engine.techniques.technique import Technique
 
 _LOGITS_AT_ONCE = 2**22  # numbers of a piece where nothing else is said: 16 MiB in float32
@@ -192,6 +194,26 @@ def again(options: Options, config: Config, block: Work) -> int:
     return sum(linear.products for linear in technique.work(given, config).linears if linear.name == "head")
 
 
+def memory(tape: Tape, options: Options, x: Value) -> Value:
+    """The logits of a few rows at a time, whichever way they are made again."""
+    def nats(project: Project, x: Value) -> Value:
+        begin = len(tape.ops)
+        project(x)
+        inside = tape.ops[begin:]
+        del tape.ops[begin:]
+        outputs = inside[-1].out.numbers // tape.tokens
+        rows = min(options.rows or rows_for(outputs), tape.tokens)
+        weights = tuple(w for op in inside for w in op.weights)
+        table, logits = sum(w.numbers * w.width for w in weights), rows * outputs * FLOAT
+        if _by_torch(options, tape.config):  # both gradients are made with the loss
+            grown = (Value(x.numbers, FLOAT, False), Value(table // FLOAT, FLOAT, False))
+            return tape.make(x, numbers=1, saves=grown, weights=weights, scratch=logits, back=logits)
+        return tape.make(x, numbers=1, saves=(x,), weights=weights, scratch=2 * logits, back=2 * logits + table)
+
+    total: Value = tape.use("head", x, nats)
+    return total
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="loss",
@@ -206,6 +228,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     check=check,
     again=again,

@@ -32,8 +32,17 @@ from torch import Tensor, nn
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
-from tfx_engine.techniques.loss import Loss, LossOptions, predictions, reference_of, shifted, sum_of_nats
+from tfx_engine.techniques.loss import (
+    Loss,
+    LossOptions,
+    nats_memory,
+    predictions,
+    reference_of,
+    shifted,
+    sum_of_nats,
+)
 from tfx_engine.techniques.ranges import doing
+from tfx_engine.techniques.tape import Tape, Value
 from tfx_engine.techniques.technique import Technique
 
 
@@ -64,6 +73,12 @@ def build(options: LossOptions, config: Config) -> Loss:
 reference = reference_of
 
 
+def memory(tape: Tape, options: LossOptions, x: Value) -> Value:
+    """All logits at once."""
+    nats: Value = tape.use("head", x, lambda project, x: nats_memory(tape, options, project(x)))
+    return nats
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="loss",
@@ -78,6 +93,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=LossOptions,
     effects=(Effect(quantity="activations", sign="+", formula="2 · vocabulary numbers per token"),),
 )

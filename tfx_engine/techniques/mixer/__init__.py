@@ -21,6 +21,7 @@ from tfx_engine.techniques.aside import uncounted
 from tfx_engine.techniques.context import AttentionContext
 from tfx_engine.techniques.costs import Linear, Work, bias_of
 from tfx_engine.techniques.counts import WITHIN_ATTENTION
+from tfx_engine.techniques.tape import Tape, Value
 
 CAUSAL = Rule(slot="mask", names=("causal",), reason="A recurrent layer reads from the past to the future only.")
 
@@ -88,3 +89,11 @@ def begin_at_zero(name: str, parameter: Tensor) -> bool:
     if name.startswith("bias_"):
         parameter.zero_()
     return name.startswith("bias_")
+
+
+def recurrent_memory(tape: Tape, x: Value, kept: int) -> Value:
+    """The memory of `Recurrent`: `kept` numbers of the library's own for each number of a state."""
+    cells = [linear for linear in tape.work.linears if linear.fused]
+    weights = tuple(w for linear in cells for w in tape.linear_weights(linear, linear.bias))
+    states = tape.make(x, saves=(x,), extra=kept * x.bytes, weights=weights, back=x.bytes)
+    return tape.linear("output", states)

@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.context import AttentionContext
+from tfx_engine.techniques.tape import Tape, Value
 from tfx_engine.techniques.technique import NoOptions, Technique
 
 
@@ -43,6 +44,12 @@ def build(options: NoOptions, config: Config, make_attention: Callable[[], nn.Mo
 def reference(module: nn.Module, x_BTD: Tensor, context: AttentionContext) -> Tensor:
     """The attention itself: its own reference proves it."""
     return module(x_BTD, context)
+
+
+def memory(tape: Tape, options: NoOptions, x: Value) -> Value:
+    """That of the attention."""
+    y: Value = tape.use("attention", x)
+    return y
 
 
 TECHNIQUE = Technique(
@@ -59,5 +66,6 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     effects=(Effect(quantity="parameters", sign="0", formula="0"),),
 )

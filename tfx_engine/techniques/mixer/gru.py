@@ -36,7 +36,16 @@ from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.context import AttentionContext
 from tfx_engine.techniques.costs import bias_of
-from tfx_engine.techniques.mixer import CAUSAL, Recurrent, RecurrentOptions, begin_at_zero, check, work
+from tfx_engine.techniques.mixer import (
+    CAUSAL,
+    Recurrent,
+    RecurrentOptions,
+    begin_at_zero,
+    check,
+    recurrent_memory,
+    work,
+)
+from tfx_engine.techniques.tape import Tape, Value
 from tfx_engine.techniques.technique import Technique
 
 
@@ -70,6 +79,11 @@ def reference(module: Recurrent, x_BTD: Tensor, context: AttentionContext) -> Te
     return torch.stack(states, dim=1)
 
 
+def memory(tape: Tape, options: RecurrentOptions, x: Value) -> Value:
+    """Beside its input, 7 numbers for each of its own wait for the backward pass."""
+    return recurrent_memory(tape, x, 7)
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="mixer",
@@ -84,6 +98,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=RecurrentOptions,
     check=check,
     requires=(CAUSAL,),

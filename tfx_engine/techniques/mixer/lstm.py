@@ -38,7 +38,15 @@ from tfx_engine.techniques import mixer
 from tfx_engine.techniques.context import AttentionContext
 from tfx_engine.techniques.costs import bias_of
 from tfx_engine.techniques.devices import device_kind
-from tfx_engine.techniques.mixer import CAUSAL, Recurrent, RecurrentOptions, begin_at_zero, work
+from tfx_engine.techniques.mixer import (
+    CAUSAL,
+    Recurrent,
+    RecurrentOptions,
+    begin_at_zero,
+    recurrent_memory,
+    work,
+)
+from tfx_engine.techniques.tape import Tape, Value
 from tfx_engine.techniques.technique import Technique
 
 
@@ -100,6 +108,11 @@ def reference(module: Recurrent, x_BTD: Tensor, context: AttentionContext) -> Te
     return torch.stack(states, dim=1)
 
 
+def memory(tape: Tape, options: RecurrentOptions, x: Value) -> Value:
+    """Beside its input, about 12 numbers for each of its own (oneDNN decides) wait for the backward pass."""
+    return recurrent_memory(tape, x, 12)
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="mixer",
@@ -114,6 +127,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=RecurrentOptions,
     check=check,
     requires=(CAUSAL,),

@@ -36,6 +36,7 @@ from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.counts import norm_count
+from tfx_engine.techniques.tape import Tape, Value
 from tfx_engine.techniques.technique import Technique
 
 
@@ -95,6 +96,14 @@ def reference(module: DynamicTanh, x_BTD: Tensor) -> Tensor:
     return torch.stack(columns, dim=-1)
 
 
+def memory(tape: Tape, options: Options, x: Value) -> Value:
+    """Keeps its input and the curve's result."""
+    width = tape.config.model.width
+    bent = tape.bent(tape.by_weight(x, tape.parameter("alpha", 1)), of_result=True)
+    weights = tape.parameter("weight", width) + tape.parameter("bias", width)
+    return tape.make(bent, saves=(bent,) if weights else (), weights=weights, back=x.bytes)
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="norm",
@@ -109,6 +118,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     check=check,
     params=lambda options, config: norm_count(config) * (2 * config.model.width + 1),

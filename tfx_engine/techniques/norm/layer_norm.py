@@ -35,6 +35,7 @@ from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.techniques.counts import norm_count
+from tfx_engine.techniques.tape import FLOAT, Tape, Value
 from tfx_engine.techniques.technique import Technique
 
 
@@ -70,6 +71,13 @@ def params(options: Options, config: Config) -> int:
     return norm_count(config) * (1 + int(options.bias)) * config.model.width
 
 
+def memory(tape: Tape, options: Options, x: Value) -> Value:
+    """Keeps its input, and mean and deviation of each row."""
+    width = tape.config.model.width
+    weights = tape.parameter("weight", width) + (tape.parameter("bias", width) if options.bias else ())
+    return tape.make(x, saves=(x,), extra=2 * FLOAT * (x.numbers // width), weights=weights)
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="norm",
@@ -84,6 +92,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     params=params,
     effects=(

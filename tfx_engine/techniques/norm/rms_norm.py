@@ -36,6 +36,8 @@ from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.techniques.counts import norm_count
+from tfx_engine.techniques.rms import rms_memory
+from tfx_engine.techniques.tape import Tape, Value
 from tfx_engine.techniques.technique import Technique
 
 
@@ -84,6 +86,12 @@ def reference(module: RMSNorm, x_BTD: Tensor) -> Tensor:
     return x_BTD / torch.sqrt(square_BT1 + module.eps) * weight_D
 
 
+def memory(tape: Tape, options: Options, x: Value) -> Value:
+    """Keeps its input and a number for each row; on the CPU the normed rows too."""
+    width = tape.config.model.width
+    return rms_memory(tape, tape.cast(x, tape.widths.weights), width, tape.parameter("weight", width))
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="norm",
@@ -98,6 +106,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     params=lambda options, config: norm_count(config) * config.model.width,
     effects=(

@@ -44,6 +44,7 @@ from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.claims import Same
 from tfx_engine.techniques.context import AttentionContext
 from tfx_engine.techniques.devices import device_kind
+from tfx_engine.techniques.tape import Value
 from tfx_engine.techniques.technique import Technique
 
 _OWN_MEMORY = ("cuda", "xpu")  # kinds of devices whose memory is not the host's
@@ -108,6 +109,16 @@ def reference(block: nn.Module, x_BTD: Tensor, context: AttentionContext) -> Ten
     return block(x_BTD, context)
 
 
+def memory(options: Options, device: str) -> Callable[[Value], int | None]:
+    """Large tensors wait in the host's memory; where that is the device's, they only lose what they shared."""
+    def pack(x: Value) -> int | None:
+        if x.bytes < options.smallest:
+            return None
+        return 0 if device in _OWN_MEMORY else x.bytes
+
+    return pack
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="offload",
@@ -122,6 +133,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     check=check,
     requires=(

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from tfx_engine.techniques.tape import Weight
+
 Group = dict[str, Any]
 
 # Devices on which torch has one fused kernel for the whole update: no temporary of the size of the model.
@@ -89,3 +91,8 @@ class Together(torch.optim.Optimizer):
 def together(parts: Sequence[torch.optim.Optimizer]) -> torch.optim.Optimizer:
     """One optimiser of several; the only one as it is."""
     return parts[0] if len(parts) == 1 else Together(parts)
+
+
+def largest(weights: Iterable[Weight]) -> int:
+    """Bytes of the largest parameter: what an optimiser that takes one after the other needs beside them."""
+    return max((w.numbers * w.width for w in weights), default=0)

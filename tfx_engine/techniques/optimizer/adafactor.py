@@ -35,7 +35,8 @@ from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
-from tfx_engine.techniques.optimizer import Named, Rate, decay_groups, same_rate
+from tfx_engine.techniques.optimizer import Named, Rate, decay_groups, largest, same_rate
+from tfx_engine.techniques.tape import FLOAT, Weight
 from tfx_engine.techniques.technique import Technique
 
 
@@ -103,6 +104,12 @@ def reference(options: Options, weight: Tensor, gradients: Sequence[Tensor]) -> 
     return weight
 
 
+def memory(options: Options, weights: Sequence[Weight]) -> tuple[int, int]:
+    """A number for each row and each column of a matrix, one for each number of a vector; one at a time."""
+    state = sum(FLOAT * (sum(w.shape) if len(w.shape) > 1 else w.numbers) + FLOAT for w in weights)
+    return state, 2 * largest(weights)
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="optimizer",
@@ -117,6 +124,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     check=check,
     effects=(

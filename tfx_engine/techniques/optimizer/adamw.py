@@ -34,7 +34,15 @@ from torch import Tensor
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.options import option
-from tfx_engine.techniques.optimizer import Named, Rate, decay_groups, fused_where_possible, same_rate
+from tfx_engine.techniques.optimizer import (
+    Named,
+    Rate,
+    decay_groups,
+    fused_where_possible,
+    largest,
+    same_rate,
+)
+from tfx_engine.techniques.tape import FLOAT, Weight
 from tfx_engine.techniques.technique import Technique
 
 _IMPLEMENTATIONS = {  # what torch is told: of two that exclude each other at most one is true
@@ -98,6 +106,13 @@ def reference(options: Options, weight: Tensor, gradients: Sequence[Tensor]) -> 
     return weight
 
 
+def memory(options: Options, weights: Sequence[Weight]) -> tuple[int, int]:
+    """Two moments and a counter for each parameter; `foreach` works on all of them at once."""
+    numbers = sum(w.numbers * w.width for w in weights)
+    counters = FLOAT * len(weights)
+    return 2 * numbers + counters, {"foreach": numbers, "loop": 2 * largest(weights)}.get(options.implementation, 0)
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="optimizer",
@@ -112,6 +127,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     effects=(Effect(quantity="optimizer", sign="+", formula="8 bytes per trained weight"),),
 )

@@ -41,7 +41,17 @@ from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
-from tfx_engine.techniques.optimizer import Group, Named, Rate, adamw, decay_groups, same_rate, together
+from tfx_engine.techniques.optimizer import (
+    Group,
+    Named,
+    Rate,
+    adamw,
+    decay_groups,
+    largest,
+    same_rate,
+    together,
+)
+from tfx_engine.techniques.tape import FLOAT, Weight
 from tfx_engine.techniques.technique import Technique
 
 LEAST = 1e-12  # a block's scale is never less
@@ -229,6 +239,14 @@ def _rounded(x: Tensor, block: int, is_signed: bool) -> Tensor:
     return torch.tensor(rounded, dtype=x.dtype).view(x.shape)
 
 
+def memory(options: Options, weights: Sequence[Weight]) -> tuple[int, int]:
+    """Two bytes and a part of a scale for each number of large parameters within blocks; one at a time."""
+    large = [w for w in weights if w.is_hidden and w.numbers >= options.smallest]
+    state, _ = adamw.memory(adamw.Options(), [w for w in weights if w not in large])
+    packed = sum(2 * (w.numbers + FLOAT * -(-w.numbers // options.block)) for w in large)
+    return state + packed, 6 * largest(large)
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="optimizer",
@@ -243,6 +261,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     check=check,
     effects=(

@@ -34,7 +34,8 @@ from torch import Tensor
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.options import option
-from tfx_engine.techniques.optimizer import Group, Named, Rate, decay_groups, same_rate
+from tfx_engine.techniques.optimizer import Group, Named, Rate, decay_groups, largest, same_rate
+from tfx_engine.techniques.tape import Weight
 from tfx_engine.techniques.technique import Technique
 
 
@@ -105,6 +106,11 @@ def reference(options: Options, weight: Tensor, gradients: Sequence[Tensor]) -> 
     return weight
 
 
+def memory(options: Options, weights: Sequence[Weight]) -> tuple[int, int]:
+    """One moment for each parameter, and a direction for one at a time."""
+    return sum(w.numbers * w.width for w in weights), largest(weights)
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="optimizer",
@@ -119,6 +125,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     effects=(Effect(quantity="optimizer", sign="-", formula="4 bytes per trained weight"),),
 )

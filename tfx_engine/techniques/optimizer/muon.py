@@ -43,9 +43,11 @@ from tfx_engine.techniques.optimizer import (
     adamw,
     decay_groups,
     is_hidden_matrix,
+    largest,
     same_rate,
     together,
 )
+from tfx_engine.techniques.tape import Weight
 from tfx_engine.techniques.technique import Technique
 
 COEFFICIENTS, ITERATIONS, EPSILON = (3.4445, -4.7750, 2.0315), 5, 1e-7
@@ -170,6 +172,14 @@ def reference(options: Options, weight: Tensor, gradients: Sequence[Tensor]) -> 
     return weight
 
 
+def memory(options: Options, weights: Sequence[Weight]) -> tuple[int, int]:
+    """One moment for each matrix within the blocks, two for all else; products of one matrix at a time."""
+    hidden = [w for w in weights if w.is_hidden and len(w.shape) == 2]
+    others = [w for w in weights if not (w.is_hidden and len(w.shape) == 2)]
+    state, _ = adamw.memory(_for_adamw(options), others)
+    return state + sum(w.numbers * w.width for w in hidden), 3 * largest(hidden)
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="optimizer",
@@ -184,6 +194,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     effects=(
         Effect(quantity="optimizer", sign="-", formula="4 bytes per weight of the blocks' matrices, 8 per other"),

@@ -40,6 +40,7 @@ from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.optimizer import Named, Rate, decay_groups, fused_where_possible, same_rate
+from tfx_engine.techniques.tape import Weight
 from tfx_engine.techniques.technique import Technique
 
 
@@ -109,6 +110,11 @@ def reference(options: Options, weight: Tensor, gradients: Sequence[Tensor]) -> 
     return weight
 
 
+def memory(options: Options, weights: Sequence[Weight]) -> tuple[int, int]:
+    """One moment for each parameter, where there is momentum."""
+    return (sum(w.numbers * w.width for w in weights) if options.momentum else 0), 0
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="optimizer",
@@ -123,6 +129,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     check=check,
     effects=(Effect(quantity="optimizer", sign="-", formula="4 bytes per trained weight with momentum, 0 without"),),

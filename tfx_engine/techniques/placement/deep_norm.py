@@ -40,6 +40,7 @@ from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.adapter import is_adapter
 from tfx_engine.techniques.context import AttentionContext
 from tfx_engine.techniques.placement import Parts, Placement, TwoBranches, norm_after
+from tfx_engine.techniques.tape import Tape, Value
 from tfx_engine.techniques.technique import Technique
 
 _LOUD = (["value"], ["output"])  # what attention adds to the stream passes through these
@@ -127,6 +128,14 @@ def reference(block: DeepNormBlock, x_BTD: Tensor, context: AttentionContext) ->
     return block.feedforward_norm(summed_BTD)
 
 
+def memory(tape: Tape, options: Options, stream: Value) -> Value:
+    """A norm after each sum, whose first term is scaled."""
+    alpha = (2 * tape.config.model.layers) ** 0.25 if options.alpha is None else options.alpha
+    stream = tape.use("norm", tape.streams.join(tape, stream, lambda x: tape.use("mixer", x), alpha))
+    out: Value = tape.use("norm", tape.streams.join(tape, stream, lambda x: tape.use("feedforward", x), alpha))
+    return out
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="placement",
@@ -141,6 +150,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     check=check,
     work=norm_after,

@@ -35,6 +35,7 @@ from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.techniques.context import AttentionContext
 from tfx_engine.techniques.placement import Parts, Placement
+from tfx_engine.techniques.tape import Tape, Value
 from tfx_engine.techniques.technique import Technique
 
 
@@ -99,6 +100,16 @@ def reference(block: ParallelBlock, x_BTD: Tensor, context: AttentionContext) ->
     return block.feedforward(norm(x_BTD)).add(attended_BTD).add(x_BTD)
 
 
+def memory(tape: Tape, options: Options, stream: Value) -> Value:
+    """Both branches read the same normed stream, or each its own."""
+    def both(x: Value) -> Value:
+        normed: Value = tape.use("norm", x)
+        other: Value = normed if options.norms == 1 else tape.use("norm", x)
+        return tape.add(tape.use("mixer", normed), tape.use("feedforward", other))
+
+    return tape.streams.join(tape, stream, both, 1.0)
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="placement",
@@ -113,6 +124,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     effects=(
         Effect(quantity="parameters", sign="-", formula="with one norm: one norm per block less than pre-norm"),

@@ -33,6 +33,7 @@ from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.context import AttentionContext
 from tfx_engine.techniques.placement import Parts, Placement, TwoBranches, norm_after
+from tfx_engine.techniques.tape import Tape, Value
 from tfx_engine.techniques.technique import NoOptions, Technique
 
 
@@ -82,6 +83,16 @@ def reference(block: PeriNormBlock, x_BTD: Tensor, context: AttentionContext) ->
     return block.feedforward_output_norm(found_BTD).add(after_attention_BTD)
 
 
+def memory(tape: Tape, options: NoOptions, stream: Value) -> Value:
+    """A norm before and after each branch."""
+    def normed(slot: str, x: Value) -> Value:
+        y: Value = tape.use("norm", tape.use(slot, tape.use("norm", x)))
+        return y
+
+    stream = tape.streams.join(tape, stream, lambda x: normed("mixer", x), 1.0)
+    return tape.streams.join(tape, stream, lambda x: normed("feedforward", x), 1.0)
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="placement",
@@ -96,6 +107,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     work=norm_after,
     effects=(
         Effect(quantity="parameters", sign="+", formula="two more norms per block, one final norm"),

@@ -35,6 +35,7 @@ from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.context import AttentionContext
 from tfx_engine.techniques.placement import Parts, Placement, TwoBranches, norm_after
 from tfx_engine.techniques.schedule import rises
+from tfx_engine.techniques.tape import Tape, Value
 from tfx_engine.techniques.technique import NoOptions, Technique
 
 # Where runs were seen to stall: the first steps are as long as the rate says, whatever the gradients are.
@@ -92,6 +93,13 @@ def reference(block: PostNormBlock, x_BTD: Tensor, context: AttentionContext) ->
     return block.feedforward_norm(summed_BTD)
 
 
+def memory(tape: Tape, options: NoOptions, stream: Value) -> Value:
+    """A norm after each sum."""
+    stream = tape.use("norm", tape.streams.join(tape, stream, lambda x: tape.use("mixer", x), 1.0))
+    out: Value = tape.use("norm", tape.streams.join(tape, stream, lambda x: tape.use("feedforward", x), 1.0))
+    return out
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="placement",
@@ -106,6 +114,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     check=check,
     work=norm_after,
     effects=(

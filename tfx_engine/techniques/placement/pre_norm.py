@@ -32,6 +32,7 @@ from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.context import AttentionContext
 from tfx_engine.techniques.placement import Parts, Placement, TwoBranches
+from tfx_engine.techniques.tape import Tape, Value
 from tfx_engine.techniques.technique import NoOptions, Technique
 
 
@@ -72,6 +73,12 @@ def reference(block: PreNormBlock, x_BTD: Tensor, context: AttentionContext) -> 
     return block.feedforward(normed_BTD).add(after_attention_BTD)
 
 
+def memory(tape: Tape, options: NoOptions, stream: Value) -> Value:
+    """A norm before each branch."""
+    stream = tape.streams.join(tape, stream, lambda x: tape.use("mixer", tape.use("norm", x)), 1.0)
+    return tape.streams.join(tape, stream, lambda x: tape.use("feedforward", tape.use("norm", x)), 1.0)
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="placement",
@@ -86,6 +93,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     effects=(
         Effect(quantity="parameters", sign="+", formula="one final norm: 2 · width"),
         Effect(quantity="gradients", sign="0", formula="norm of the last block's gradient falls like 1 / sqrt(layers)"),

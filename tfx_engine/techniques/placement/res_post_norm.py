@@ -32,6 +32,7 @@ from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.context import AttentionContext
 from tfx_engine.techniques.placement import Parts, Placement, TwoBranches, norm_after
+from tfx_engine.techniques.tape import Tape, Value
 from tfx_engine.techniques.technique import NoOptions, Technique
 
 
@@ -70,6 +71,12 @@ def reference(block: ResidualPostNormBlock, x_BTD: Tensor, context: AttentionCon
     return block.feedforward_norm(block.feedforward(after_attention_BTD)).add(after_attention_BTD)
 
 
+def memory(tape: Tape, options: NoOptions, stream: Value) -> Value:
+    """A norm after each branch."""
+    stream = tape.streams.join(tape, stream, lambda x: tape.use("norm", tape.use("mixer", x)), 1.0)
+    return tape.streams.join(tape, stream, lambda x: tape.use("norm", tape.use("feedforward", x)), 1.0)
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="placement",
@@ -84,6 +91,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     work=norm_after,
     effects=(
         Effect(quantity="parameters", sign="0", formula="two norms per block and one final norm, as pre-norm"),

@@ -34,6 +34,7 @@ from tfx_engine.protocol.cards import Effect, Guide, Rule
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.techniques.position import Position, Positioned
+from tfx_engine.techniques.tape import FLOAT, Places, Tape
 from tfx_engine.techniques.technique import Technique
 
 # B batch, H heads, T tokens, K head width, D width
@@ -83,6 +84,12 @@ def reference(module: AlibiPosition, x_BTD: Tensor, q_BHTK: Tensor, k_BGTK: Tens
     return Positioned(x_BTD.clone(), q_BHTK.clone(), k_BGTK.clone(), torch.tensor(bias, dtype=q_BHTK.dtype))
 
 
+def memory(tape: Tape, options: Options) -> Places:
+    """A number for each head, query and key, once for all layers."""
+    numbers = tape.config.model.heads * tape.context**2
+    return Places(bias=lambda tape: tape.make(numbers=numbers, width=FLOAT, needs=False))
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="position",
@@ -97,6 +104,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     requires=(
         Rule(slot="mixer", names=("attention",), reason="Only attention has scores to which a bias can be added."),

@@ -36,6 +36,7 @@ from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.techniques.position import Position, Positioned
+from tfx_engine.techniques.tape import Places, Tape
 from tfx_engine.techniques.technique import Technique
 
 
@@ -78,6 +79,13 @@ def reference(module: LearnedPosition, x_BTD: Tensor, q_BHTK: Tensor, k_BGTK: Te
     return Positioned(torch.stack([x_TD + rows_TD for x_TD in x_BTD]), q_BHTK, k_BGTK, None)
 
 
+def memory(tape: Tape, options: Options) -> Places:
+    """A sum with a table, whose gradient is that of one sample."""
+    rows = tape.context + options.first_row
+    weights = tape.parameter("table", rows, tape.config.model.width)
+    return Places(add=lambda tape, x: tape.make(x, weights=weights, passes=1))
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="position",
@@ -92,6 +100,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     params=lambda options, config: (options.first_row + config.model.context) * config.model.width,
     effects=(

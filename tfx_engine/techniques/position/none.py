@@ -34,6 +34,7 @@ from tfx_engine.protocol.cards import Effect, Guide, Rule
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.position import Position, Positioned
+from tfx_engine.techniques.tape import Places, Tape
 from tfx_engine.techniques.technique import NoOptions, Technique
 
 
@@ -57,6 +58,11 @@ def reference(module: Position, x_BTD: Tensor, q_BHTK: Tensor, k_BGTK: Tensor, l
     return Positioned(x_BTD.clone(), q_BHTK.clone(), k_BGTK.clone(), None)
 
 
+def memory(tape: Tape, options: NoOptions) -> Places:
+    """Nothing."""
+    return Places()
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="position",
@@ -71,6 +77,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     check=check,
     excludes=(
         Rule(

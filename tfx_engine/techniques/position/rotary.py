@@ -44,6 +44,7 @@ from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.counts import window_of
 from tfx_engine.techniques.frequencies import SCALINGS, frequencies
 from tfx_engine.techniques.position import Position, Positioned, Tables
+from tfx_engine.techniques.tape import Places, Tape, Value
 from tfx_engine.techniques.technique import Technique
 
 # B batch, H heads, T tokens, K head width, R rotated numbers of a head, P = R / 2 pairs
@@ -249,6 +250,18 @@ def reference(module: RotaryPosition, x_BTD: Tensor, q_BHTK: Tensor, k_BGTK: Ten
     return Positioned(x_BTD.clone(), turned[0], turned[1], None)
 
 
+def memory(tape: Tape, options: Options) -> Places:
+    """Products with a table, which needs nothing of queries and keys; they are made anew."""
+    def rotate(tape: Tape, q: Value, k: Value) -> tuple[Value, Value]:
+        every = options.without_every
+        if every is not None and (tape.layer + 1) % every == 0:
+            return q, k
+        turned = [tape.headed(tape.make(x, scratch=x.bytes, back=2 * x.bytes)) for x in (q, k)]
+        return turned[0], turned[1]
+
+    return Places(rotate=rotate if rotated_width(options, _head_part(tape.config)) else Places.rotate)
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="position",
@@ -263,6 +276,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     check=check,
     requires=(

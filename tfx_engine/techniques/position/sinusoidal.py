@@ -36,6 +36,7 @@ from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.techniques.position import Position, Positioned, Tables
+from tfx_engine.techniques.tape import Places, Tape
 from tfx_engine.techniques.technique import Technique
 
 # B batch, T tokens, D width
@@ -105,6 +106,11 @@ def reference(
     return Positioned(y_BTD, q_BHTK.clone(), k_BGTK.clone(), None)
 
 
+def memory(tape: Tape, options: Options) -> Places:
+    """A sum with a table, which keeps nothing."""
+    return Places(add=lambda tape, x: tape.make(x, passes=1))
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="position",
@@ -119,6 +125,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     effects=(
         Effect(quantity="parameters", sign="0", formula="0"),

@@ -37,6 +37,7 @@ from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.position import Position, Positioned
+from tfx_engine.techniques.tape import Places, Tape
 from tfx_engine.techniques.technique import Technique
 
 # B batch, H heads, T tokens, K head width, D width, R = 2 T - 1 distances, from key - query = 1 - T to T - 1
@@ -140,6 +141,14 @@ def _slow_bucket(distance: int, module: T5Bias) -> int:
     return begin + min(buckets - 1, exact + math.floor(ratio * (buckets - exact)))
 
 
+def memory(tape: Tape, options: Options) -> Places:
+    """A number for each head, query and key, once for all layers, with a gradient as large."""
+    heads = tape.config.model.heads
+    weights = tape.parameter("table", options.buckets, heads)
+    return Places(bias=lambda tape: tape.make(numbers=heads * tape.context**2, width=tape.widths.weights,
+                                              weights=weights))
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="position",
@@ -154,6 +163,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     check=check,
     requires=(

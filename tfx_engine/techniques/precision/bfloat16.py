@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.precision import PlainPrecision, Precision
+from tfx_engine.techniques.tape import Widths
 from tfx_engine.techniques.technique import NoOptions, Technique
 
 
@@ -54,6 +55,11 @@ def reference(fn: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
     return fn(*(x.float() for x in inputs))
 
 
+def memory(options: NoOptions, config: Config) -> Widths:
+    """Two bytes for everything."""
+    return Widths(weights=2)
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="precision",
@@ -68,6 +74,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     effects=(
         Effect(quantity="parameters", sign="-", formula="2 bytes per weight instead of 4"),
         Effect(quantity="gradients", sign="-", formula="2 bytes per weight instead of 4"),

@@ -31,6 +31,7 @@ from torch import Tensor
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.precision import PlainPrecision, Precision
+from tfx_engine.techniques.tape import Widths
 from tfx_engine.techniques.technique import NoOptions, Technique
 
 
@@ -55,6 +56,11 @@ def reference(fn: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
     return fn(*(x.float() for x in inputs))
 
 
+def memory(options: NoOptions, config: Config) -> Widths:
+    """Products in two bytes, weights in four."""
+    return Widths(products=2)
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="precision",
@@ -69,6 +75,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     effects=(
         Effect(quantity="activations", sign="-", formula="2 bytes instead of 4 for what matrix products keep"),
         Effect(quantity="parameters", sign="0", formula="0; a 16-bit copy, 2 bytes per weight, counts as activations"),

@@ -36,6 +36,7 @@ from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.devices import device_kind
 from tfx_engine.techniques.precision import PlainPrecision, Precision
+from tfx_engine.techniques.tape import Widths
 from tfx_engine.techniques.technique import NoOptions, Technique
 
 
@@ -91,6 +92,11 @@ def reference(fn: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
     return fn(*(x.float() for x in inputs))
 
 
+def memory(options: NoOptions, config: Config) -> Widths:
+    """Products in two bytes, weights in four."""
+    return Widths(products=2)
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="precision",
@@ -105,6 +111,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     check=check,
     effects=(
         Effect(quantity="activations", sign="-", formula="2 bytes instead of 4 for what matrix products keep"),

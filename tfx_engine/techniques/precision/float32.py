@@ -28,6 +28,7 @@ from torch import Tensor
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.precision import PlainPrecision, Precision
+from tfx_engine.techniques.tape import Widths
 from tfx_engine.techniques.technique import NoOptions, Technique
 
 
@@ -45,6 +46,11 @@ def reference(fn: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
     return fn(*inputs)
 
 
+def memory(options: NoOptions, config: Config) -> Widths:
+    """Four bytes for everything."""
+    return Widths()
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="precision",
@@ -59,5 +65,6 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     effects=(Effect(quantity="activations", sign="0", formula="4 bytes per number"),),
 )

@@ -37,6 +37,7 @@ from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.counts import block_work
 from tfx_engine.techniques.precision import PlainPrecision, Precision, not_here
+from tfx_engine.techniques.tape import Widths
 from tfx_engine.techniques.technique import Technique
 
 _MULTIPLE = 16  # of what the units take
@@ -121,6 +122,12 @@ def reference(fn: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
 
 _REASON = "It exchanges the linear layers for its own, and so does float8."
 
+
+def memory(options: Options, config: Config) -> Widths:
+    """Beside what is cast to one byte, as bfloat16 autocast."""
+    return Widths(products=2)
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="precision",
@@ -135,6 +142,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     check=check,
     excludes=(Rule(slot="adapter", names=("lora", "dora", "qlora", "ia3"), reason=_REASON),),

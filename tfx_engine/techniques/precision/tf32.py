@@ -31,6 +31,7 @@ from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.precision import PlainPrecision, Precision, not_here
+from tfx_engine.techniques.tape import Widths
 from tfx_engine.techniques.technique import NoOptions, Technique
 
 _HINT = tr_mark("Choose bfloat16_autocast or float32.")
@@ -68,6 +69,11 @@ def reference(fn: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
         torch.set_float32_matmul_precision(before)
 
 
+def memory(options: NoOptions, config: Config) -> Widths:
+    """Four bytes for everything."""
+    return Widths()
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="precision",
@@ -82,6 +88,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     check=check,
     effects=(
         Effect(quantity="activations", sign="0", formula="4 bytes per number"),

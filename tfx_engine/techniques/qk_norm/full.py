@@ -33,8 +33,10 @@ from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.techniques.attention import join_heads, split_heads
 from tfx_engine.techniques.counts import head_shape
-from tfx_engine.techniques.rms import RmsNorm
+from tfx_engine.techniques.rms import RmsNorm, rms_memory
 from tfx_engine.techniques.scores import HeadShape
+from tfx_engine.techniques.scores_memory import shape_of
+from tfx_engine.techniques.tape import Tape, Value
 from tfx_engine.techniques.technique import Technique
 
 # B batch, H query heads, G key heads, T tokens, K width of a head
@@ -87,6 +89,14 @@ def params(options: Options, config: Config) -> int:
     return config.model.layers * (shape.heads + shape.key_heads) * shape.width
 
 
+def memory(tape: Tape, options: Options, q: Value, k: Value) -> tuple[Value, Value]:
+    """As a norm over all heads."""
+    shape = shape_of(tape)
+    wide, narrow = shape.heads * shape.width, shape.key_heads * shape.width
+    q = rms_memory(tape, q, wide, tape.parameter("query", wide))
+    return q, rms_memory(tape, k, narrow, tape.parameter("key", narrow))
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="qk_norm",
@@ -101,6 +111,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     params=params,
     effects=(

@@ -34,6 +34,8 @@ from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.techniques.scores import HeadShape
+from tfx_engine.techniques.scores_memory import shape_of
+from tfx_engine.techniques.tape import Tape, Value
 from tfx_engine.techniques.technique import Technique
 
 # B batch, H query heads, G key heads, T tokens, K width of a head
@@ -84,6 +86,13 @@ def reference(module: CosineNorm, q_BHTK: Tensor, k_BGTK: Tensor) -> tuple[Tenso
     return module.scale * math.sqrt(q.shape[-1]) * q, k
 
 
+def memory(tape: Tape, options: Options, q: Value, k: Value) -> tuple[Value, Value]:
+    """Keeps what is divided by its length, and the queries before their scale."""
+    width = shape_of(tape).width
+    q, k = (tape.make(x, saves=(x,), extra=2 * x.bytes // width, back=2 * x.bytes) for x in (q, k))
+    return tape.by_weight(q, tape.parameter("scale", 1)), k
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="qk_norm",
@@ -98,6 +107,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     params=lambda options, config: config.model.layers,
     effects=(

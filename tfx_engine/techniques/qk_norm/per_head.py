@@ -34,8 +34,10 @@ from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.techniques.counts import head_shape
-from tfx_engine.techniques.rms import OffsetRmsNorm, RmsNorm
+from tfx_engine.techniques.rms import OffsetRmsNorm, RmsNorm, rms_memory
 from tfx_engine.techniques.scores import HeadShape
+from tfx_engine.techniques.scores_memory import shape_of
+from tfx_engine.techniques.tape import Tape, Value
 from tfx_engine.techniques.technique import Technique
 
 # B batch, H query heads, G key heads, T tokens, K width of a head
@@ -88,6 +90,13 @@ def params(options: Options, config: Config) -> int:
     return config.model.layers * 2 * head_shape(config).width
 
 
+def memory(tape: Tape, options: Options, q: Value, k: Value) -> tuple[Value, Value]:
+    """As a norm over each head."""
+    width = shape_of(tape).width
+    q = rms_memory(tape, q, width, tape.parameter("query", width))
+    return tape.headed(q), rms_memory(tape, k, width, tape.parameter("key", width))
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="qk_norm",
@@ -102,6 +111,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     params=params,
     effects=(

@@ -36,6 +36,7 @@ from tfx_engine.protocol.options import option
 from tfx_engine.techniques.context import AttentionContext
 from tfx_engine.techniques.recompute import Recompute
 from tfx_engine.techniques.recompute.none import run_block
+from tfx_engine.techniques.tape import Tape
 from tfx_engine.techniques.technique import Technique
 
 
@@ -59,6 +60,10 @@ def reference(block: nn.Module, x_BTD: Tensor, context: AttentionContext) -> Ten
     return block(x_BTD, context)
 
 
+def memory(tape: Tape, options: Options, layer: int) -> None:
+    """The compiler decides; nobody knows beforehand."""
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="recompute",
@@ -73,6 +78,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     again=None,
     requires=(

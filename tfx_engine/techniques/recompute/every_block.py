@@ -26,6 +26,7 @@ Paper: Chen, Xu, Zhang, Guestrin, "Training Deep Nets with Sublinear Memory Cost
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 from torch import Tensor, nn
 
@@ -36,6 +37,7 @@ from tfx_engine.techniques.claims import Same
 from tfx_engine.techniques.context import AttentionContext
 from tfx_engine.techniques.costs import Work
 from tfx_engine.techniques.recompute import Checkpointed, Recompute
+from tfx_engine.techniques.tape import Tape
 from tfx_engine.techniques.technique import Technique
 
 
@@ -70,6 +72,11 @@ def reference(block: nn.Module, x_BTD: Tensor, context: AttentionContext) -> Ten
     return block(x_BTD, context)
 
 
+def memory(tape: Tape, options: Options, layer: int) -> Callable[[str], bool] | None:
+    """Nothing within the block is kept."""
+    return None if layer % options.every else lambda operator: False
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="recompute",
@@ -84,6 +91,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     again=again,
     effects=(

@@ -30,6 +30,7 @@ from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.context import AttentionContext
 from tfx_engine.techniques.recompute import Recompute
+from tfx_engine.techniques.tape import Tape
 from tfx_engine.techniques.technique import NoOptions, Technique
 
 
@@ -48,6 +49,10 @@ def reference(block: nn.Module, x_BTD: Tensor, context: AttentionContext) -> Ten
     return block(x_BTD, context)
 
 
+def memory(tape: Tape, options: NoOptions, layer: int) -> None:
+    """Nothing runs again."""
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="recompute",
@@ -62,5 +67,6 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     effects=(Effect(quantity="activations", sign="0", formula="all of every block"),),
 )

@@ -29,7 +29,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -43,6 +43,7 @@ from tfx_engine.techniques.claims import Same
 from tfx_engine.techniques.context import AttentionContext
 from tfx_engine.techniques.costs import Linear, Work
 from tfx_engine.techniques.recompute import Checkpointed, Recompute
+from tfx_engine.techniques.tape import Tape
 from tfx_engine.techniques.technique import Technique
 
 OPERATORS = {  # those that this torch does not have are left out
@@ -144,6 +145,12 @@ def reference(block: nn.Module, x_BTD: Tensor, context: AttentionContext) -> Ten
     return block(x_BTD, context)
 
 
+def memory(tape: Tape, options: Options, layer: int) -> Callable[[str], bool] | None:
+    """What the listed operators give is kept."""
+    names = {name.partition(".")[0] for name in _listed(options)}
+    return None if layer % options.every else names.__contains__
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="recompute",
@@ -158,6 +165,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     check=check,
     again=again,

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.costs import Work
+from tfx_engine.techniques.tape import Tape, Value
 
 Branch = Callable[[Tensor], Tensor]  # x_BTD -> y_BTD
 
@@ -50,3 +51,18 @@ def skipped(x_BTD: Tensor, skip: float) -> Tensor:
 def keeps_branch(options: Any, config: Config) -> Work:
     """The `work` of a residual that multiplies what a branch found: its output is kept, or what multiplies it."""
     return Work(keeps_after=True)
+
+
+def scaled_by(tape: Tape, x: Value, skip: float) -> Value:
+    """The memory of `skipped`."""
+    return x if skip == 1.0 else tape.scaled(x)
+
+
+def added_scaled(tape: Tape, x: Value, branch: Callable[[Value], Value], skip: float, numbers: int) -> Value:
+    """The memory of a sum whose second term is multiplied by `numbers` parameters."""
+    y = branch(x)
+    tape.slot, before = "residual", tape.slot
+    scale = tape.parameter("scale", numbers)
+    tape.slot = before
+    return tape.make(scaled_by(tape, x, skip), y, saves=(y,) if scale else (), weights=scale, passes=1,
+                     back=y.bytes if scale else 0)

@@ -28,6 +28,7 @@ Paper: Zhu and others, "Hyper-Connections" (2024), arXiv:2409.19606.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +40,8 @@ from tfx_engine.protocol.options import option
 from tfx_engine.techniques.costs import STREAM, Linear, Product, Work
 from tfx_engine.techniques.counts import connection_count, placement_of
 from tfx_engine.techniques.residual import Branch, Residual
+from tfx_engine.techniques.rms import rms_memory
+from tfx_engine.techniques.tape import Streams, Tape, Value
 from tfx_engine.techniques.technique import Technique
 
 # B batch, T tokens, N streams, M = N + 1 (what the branch reads, then the streams), D width
@@ -175,6 +178,30 @@ def params(options: Options, config: Config) -> int:
     return connection_count(config) * (n * (n + 1) + n + 2 if options.dynamic else n)
 
 
+def memory(tape: Tape, options: Options) -> Streams:
+    """The streams, and the mixed ones with what the branch reads, are kept at each connection."""
+    n, d = options.streams, tape.config.model.width
+
+    def join(tape: Tape, stream: Value, branch: Callable[[Value], Value], skip: float) -> Value:
+        one, stream = stream.numbers // n, tape.cast(stream, tape.widths.weights)
+        before, tape.slot, tape.work = (tape.slot, tape.work), "residual", tape.work_of("residual")
+        mix = tape.parameter("mix", n * (n + 1)) + tape.parameter("write", n)
+        weights = rows = Value(0, stream.width, bool(mix))
+        if options.dynamic:
+            normed = rms_memory(tape, stream, d, is_weighted=False)
+            found = tape.bent(tape.plain_linear(tape.work.linears[0], normed), of_result=True)
+            weights, rows = (tape.make(found, numbers=found.numbers * k // (n + 2), saves=(found,)) for k in (n + 1, 1))
+        mixed = tape.make(stream, weights, numbers=(n + 1) * one, saves=(stream, weights), weights=mix)
+        tape.slot, tape.work = before
+        y = branch(tape.part(mixed, one))
+        kept = tape.part(mixed, n * one)
+        kept = kept if skip == 1.0 else tape.scaled(kept)
+        return tape.make(kept, rows, y, numbers=n * one, saves=(y, rows), passes=1, back=n * y.bytes)
+
+    return Streams(join=join, enter=lambda tape, x: tape.make(x, numbers=n * x.numbers),
+                   leave=lambda tape, stream: tape.make(stream, numbers=stream.numbers // n))
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="residual",
@@ -189,6 +216,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     work=work,
     params=params,

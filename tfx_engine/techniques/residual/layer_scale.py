@@ -36,7 +36,8 @@ from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.techniques.counts import connection_count
-from tfx_engine.techniques.residual import Branch, OneStream, Residual, keeps_branch, skipped
+from tfx_engine.techniques.residual import Branch, OneStream, Residual, added_scaled, keeps_branch, skipped
+from tfx_engine.techniques.tape import Streams, Tape
 from tfx_engine.techniques.technique import Technique
 
 
@@ -90,6 +91,12 @@ def reference(module: LayerScaleConnection, stream: Tensor, branch: Branch, skip
     return branch(stream) @ torch.diag(module.scale) + skip * stream
 
 
+def memory(tape: Tape, options: Options) -> Streams:
+    """What a branch gives is kept for the gradient of its scale."""
+    width = tape.config.model.width
+    return Streams(join=lambda tape, x, branch, skip: added_scaled(tape, x, branch, skip, width))
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="residual",
@@ -104,6 +111,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     params=lambda options, config: connection_count(config) * config.model.width,
     work=keeps_branch,

@@ -31,7 +31,8 @@ from torch import Tensor, nn
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
-from tfx_engine.techniques.residual import Branch, OneStream, Residual, skipped
+from tfx_engine.techniques.residual import Branch, OneStream, Residual, scaled_by, skipped
+from tfx_engine.techniques.tape import Streams, Tape
 from tfx_engine.techniques.technique import NoOptions, Technique
 
 
@@ -61,6 +62,11 @@ def reference(module: PlainConnection, stream: Tensor, branch: Branch, skip: flo
     return branch(stream).add(stream, alpha=skip)
 
 
+def memory(tape: Tape, options: NoOptions) -> Streams:
+    """A sum, which keeps nothing."""
+    return Streams(join=lambda tape, x, branch, skip: tape.add(scaled_by(tape, x, skip), branch(x)))
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="residual",
@@ -75,5 +81,6 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     effects=(Effect(quantity="parameters", sign="0", formula="0"),),
 )

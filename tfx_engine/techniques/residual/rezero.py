@@ -32,7 +32,8 @@ from torch import Tensor, nn
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.counts import connection_count
-from tfx_engine.techniques.residual import Branch, OneStream, Residual, keeps_branch, skipped
+from tfx_engine.techniques.residual import Branch, OneStream, Residual, added_scaled, keeps_branch, skipped
+from tfx_engine.techniques.tape import Streams, Tape
 from tfx_engine.techniques.technique import NoOptions, Technique
 
 
@@ -71,6 +72,11 @@ def reference(module: ReZeroConnection, stream: Tensor, branch: Branch, skip: fl
     return skip * stream + module.scale * branch(stream)
 
 
+def memory(tape: Tape, options: NoOptions) -> Streams:
+    """What a branch gives is kept for the gradient of its scale."""
+    return Streams(join=lambda tape, x, branch, skip: added_scaled(tape, x, branch, skip, 1))
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="residual",
@@ -85,6 +91,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     params=lambda options, config: connection_count(config),
     work=keeps_branch,
     effects=(

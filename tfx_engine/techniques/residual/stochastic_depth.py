@@ -28,6 +28,7 @@ Joulin, "Reducing Transformer Depth on Demand with Structured Dropout" (2019), a
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +36,8 @@ from torch import Tensor, nn
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
-from tfx_engine.techniques.residual import Branch, OneStream, Residual, keeps_branch, skipped
+from tfx_engine.techniques.residual import Branch, OneStream, Residual, keeps_branch, scaled_by, skipped
+from tfx_engine.techniques.tape import Streams, Tape, Value
 from tfx_engine.techniques.technique import Technique
 
 
@@ -88,6 +90,16 @@ def reference(module: DroppedConnection, stream: Tensor, branch: Branch, skip: f
     return branch(stream).add(stream, alpha=skip)
 
 
+def memory(tape: Tape, options: Options) -> Streams:
+    """A product with the coins, which are few, and the sum."""
+    def join(tape: Tape, x: Value, branch: Callable[[Value], Value], skip: float) -> Value:
+        y = branch(x)
+        y = tape.make(y, extra=y.width * tape.batch) if options.rate else y
+        return tape.add(scaled_by(tape, x, skip), y)
+
+    return Streams(join=join)
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="residual",
@@ -102,6 +114,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     work=keeps_branch,
     effects=(

@@ -31,6 +31,7 @@ from torch import Tensor, nn
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
+from tfx_engine.techniques.tape import Tape, Weight
 from tfx_engine.techniques.technique import NoOptions, Technique
 
 
@@ -64,6 +65,11 @@ def reference(module: LearnedSink, scores_HTS: Tensor) -> Tensor:
     ])
 
 
+def memory(tape: Tape, options: NoOptions) -> tuple[Weight, ...]:
+    """One number for each head."""
+    return tape.parameter("logit", tape.config.model.heads)
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="sink",
@@ -78,6 +84,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     params=lambda options, config: config.model.layers * config.model.heads,
     effects=(
         Effect(quantity="parameters", sign="+", formula="layers × heads"),

@@ -37,6 +37,7 @@ from tfx_engine.protocol.cards import Effect, Guide, Rule
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
+from tfx_engine.techniques.tape import Tape, Value
 from tfx_engine.techniques.technique import Technique
 
 
@@ -83,6 +84,11 @@ def reference(scores: Tensor, options: Options) -> Tensor:
     return scores.sign() * options.cap * (1 - shrunk) / (1 + shrunk)
 
 
+def memory(tape: Tape, options: Options, scores: Value) -> Value:
+    """Keeps what comes out of the curve."""
+    return tape.scaled(tape.bent(tape.scaled(scores), of_result=True))
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="softcap",
@@ -97,6 +103,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     options=Options,
     check=check,
     excludes=(

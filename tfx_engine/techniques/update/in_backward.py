@@ -39,6 +39,7 @@ from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.devices import device_kind
 from tfx_engine.techniques.optimizer import Together
+from tfx_engine.techniques.tape import Weight
 from tfx_engine.techniques.technique import NoOptions, Technique
 from tfx_engine.techniques.update import MakeOptimizer, Update, Watcher
 
@@ -105,6 +106,12 @@ def reference(weights: Sequence[Tensor], gradients: Sequence[Tensor], rate: floa
     return [weight - rate * gradient for weight, gradient in zip(weights, gradients, strict=True)]
 
 
+def memory(options: NoOptions, optimizer: Technique, own: Any) -> Callable[[Weight], int] | None:
+    """Each weight moves as soon as its gradient is there: bytes that this takes."""
+    moves = optimizer.memory
+    return lambda weight: moves(own, [weight])[1] if moves else 0
+
+
 TECHNIQUE = Technique(
     module=__name__,
     slot="update",
@@ -119,6 +126,7 @@ TECHNIQUE = Technique(
     ),
     build=build,
     reference=reference,
+    memory=memory,
     check=check,
     requires=(
         Rule(slot="clip", names=("none",), reason="A bound needs all gradients before any weight moves."),

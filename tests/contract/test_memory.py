@@ -1,0 +1,51 @@
+"""Each technique's closed form of memory against what torch's allocator really does in a step on the CPU."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.helpers.tiny import tiny_config
+from tests.helpers.training import CPU, split_of_step
+from tfx_engine.estimate.memory import memory_of_step
+from tfx_engine.model.validate import validate
+from tfx_engine.protocol.problems import errors_among
+from tfx_engine.techniques.catalogue import discover
+from tfx_engine.train.setup import set_up
+
+SIZES = {"width": 64, "layers": 2, "heads": 4, "head_width": None, "context": 64, "vocab": 300}
+KEEP_NOTHING = ("schedule", "init", "clip", "window", "compile")  # beside what others keep
+TOLERANCE = 0.01
+LOOSE = {("mixer", "lstm"): 0.3}  # oneDNN decides what it keeps
+
+
+@pytest.mark.parametrize(("slot", "name"), [key for key in discover() if key[0] not in KEEP_NOTHING])
+def test_the_closed_form_of_memory_is_what_a_step_takes(slot, name):
+    if name in ("own_module", "budget"):
+        pytest.skip("nobody knows beforehand what a module of one's own keeps, or a compiler")
+    kinds = discover()[slot, name].kinds
+    task = "copy" if not kinds or "language" in kinds else {"answers": "multi_lag", "classes": "digits"}[kinds[0]]
+    sizes = {key: value for key, value in SIZES.items() if key != "context" or task != "digits"}
+    config = tiny_config({slot: name}, data={"task": task}, model=sizes, run={"batch": 4, "threads": 1})
+    if errors_among(validate(config)):
+        pytest.skip("cannot be had on this device")
+    predicted, measured = memory_of_step(config), split_of_step(set_up(config, CPU), 2)
+    tolerance = LOOSE.get((slot, name), TOLERANCE)
+    assert abs(predicted.peak / measured.peak_bytes - 1) < tolerance
+    if tolerance == TOLERANCE:
+        for category in ("parameters", "adapters", "optimizer"):
+            assert predicted.at_peak[category] == pytest.approx(measured.at_peak[category], rel=0.02, abs=2000)
+
+
+def test_deep_models_are_worked_out_from_shallow_ones(monkeypatch):
+    techniques = {"recompute": {"use": "every_block", "every": 3}, "window": {"use": "sliding", "full_every": 2}}
+    config = tiny_config(techniques, model={**SIZES, "layers": 40})
+    quick = memory_of_step(config)
+    monkeypatch.setattr("tfx_engine.estimate.memory._SHALLOW", 40)
+    exact = memory_of_step(config)
+    assert quick.at_peak == pytest.approx(exact.at_peak, rel=1e-6, abs=2)
+    assert quick.category_peak == pytest.approx(exact.category_peak, rel=1e-6, abs=2)
+
+
+def test_ten_trillion_parameters_are_answered_at_once():
+    config = tiny_config(model={**SIZES, "width": 65536, "layers": 10_000, "heads": 128})
+    assert memory_of_step(config).at_peak["parameters"] > 10**14

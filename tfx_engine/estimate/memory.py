@@ -1,0 +1,133 @@
+"""Bytes of a training step in closed form: what techniques declare, run forwards and backwards without numbers.
+
+It is the step after the first: the optimiser has its state. Categories are those of `measure/memory_split.py`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from tfx_engine.estimate.parameters import count_parameters
+from tfx_engine.estimate.pass_through import write_pass
+from tfx_engine.estimate.replay import Account, Highest, Replay
+from tfx_engine.protocol.config import Config
+from tfx_engine.protocol.metrics import CATEGORIES
+from tfx_engine.techniques.counts import chosen, parameters_of
+from tfx_engine.techniques.tape import FLOAT, INDEX, Op, Tape, Weight
+from tfx_engine.techniques.technique import Technique
+
+Techniques = dict[str, tuple[Technique, Any]]
+
+_SHALLOW = 4  # blocks from which deeper models are worked out
+_MANY = 200  # blocks that are worked out one by one where they are not alike
+_CUDA_BLOCK = 512  # bytes to which torch's allocator for CUDA rounds up
+
+
+@dataclasses.dataclass(frozen=True)
+class Memory:
+    """Bytes of one step: at the peak (the composition adds up to it), and each category at its own."""
+
+    peak: int
+    at_peak: dict[str, int]
+    category_peak: dict[str, int]
+
+
+def memory_of_step(config: Config, device: str = "cpu") -> Memory:
+    """The closed form for a configuration, on a device of that kind.
+
+    Blocks are alike, so that each part of a step is affine in their number: of deep models two shallower ones are
+    worked out.
+    """
+    layers, period = config.model.layers, _period(config)
+    shallow = _SHALLOW + (layers - _SHALLOW) % period
+    if layers <= shallow + period or (layers <= _MANY and not _is_alike(config)):
+        return _memory(_parts(config, device))
+    one, two = (_parts(_with_layers(config, n), device) for n in (shallow, shallow + period))
+    times = (layers - shallow) / period
+    return _memory({part: _further(one[part], two[part], times) for part in two})
+
+
+def _period(config: Config) -> int:
+    """After how many blocks they are the same again; even, so that both halves have whole ones."""
+    every = [value for choice in config.techniques.values() for name, value in choice.options.items()
+             if "every" in name and isinstance(value, int) and value > 0]
+    return math.lcm(2, *every)
+
+
+def _is_alike(config: Config) -> bool:
+    """Whether an adapter treats all blocks alike."""
+    adapter, options = next((t, o) for t, o in chosen(config) if t.slot == "adapter")
+    return len(adapter.alike(options, config)) == 1
+
+
+def _with_layers(config: Config, layers: int) -> Config:
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, layers=layers))
+
+
+def _further(one: Highest, two: Highest, times: float) -> Highest:
+    def on(a: float, b: float) -> float:
+        return a + times * (b - a)
+
+    return Highest(on(one.total, two.total), list(map(on, one.at_peak, two.at_peak)), list(map(on, one.own, two.own)))
+
+
+def _memory(parts: dict[str, Highest]) -> Memory:
+    peak = max(parts.values(), key=lambda part: part.total)
+    at_peak = {name: round(value) for name, value in zip(CATEGORIES, peak.at_peak, strict=True)}
+    own = (max(part.own[i] for part in parts.values()) for i in range(len(CATEGORIES)))
+    return Memory(sum(at_peak.values()), at_peak, {n: round(v) for n, v in zip(CATEGORIES, own, strict=True)})
+
+
+def _parts(config: Config, device: str) -> dict[str, Highest]:
+    """The highest moments of each part of a step."""
+    techniques = {technique.slot: (technique, options) for technique, options in chosen(config)}
+    pieces = _pieces(techniques, config)
+    tape, loss, blocks = write_pass(config, device, -(-config.run.batch // pieces))
+    weights = list(dict.fromkeys(w for op in _all(tape.ops) for w in op.weights))
+    optimizer, options = techniques["optimizer"]
+    state, scratch = optimizer.memory(options, weights) if optimizer.memory else _as_adam(weights)
+    resting = {**_resting(config, tape, techniques), "optimizer": state}
+    if pieces > 1:  # an earlier piece left them
+        resting["gradients"] = sum(w.numbers * w.width for w in weights)
+    account = Account(resting, _CUDA_BLOCK if device == "cuda" else 1)
+    update, own = techniques["update"]
+    move = update.memory(own, optimizer, options) if update.memory else None
+    offload, where = techniques["offload"]
+    replay = Replay(account, move, pieces > 1, offload.memory(where, device) if offload.memory else None)
+    replay.forward(tape.ops, frozenset({loss.root}), blocks)
+    replay.backward(tape.ops, loss, blocks)
+    account.begin("optimizer")
+    if move is None:
+        account.take(scratch, CATEGORIES.index("temporary"))
+    return account.parts
+
+
+def _all(ops: list[Op]) -> list[Op]:
+    return [x for op in ops for x in (op.inside or (op,))]
+
+
+def _pieces(techniques: Techniques, config: Config) -> int:
+    technique, options = techniques["accumulation"]
+    return min(int(technique.build(options, config)), config.run.batch)
+
+
+def _resting(config: Config, tape: Tape, techniques: Techniques) -> dict[str, int]:
+    """Bytes that are there when a step begins, but for the optimiser's state."""
+    adapter, options = techniques["adapter"]
+    total = count_parameters(config).total
+    added = parameters_of(adapter, options, config) if adapter.freezes else 0
+    task, tokens = config.task, config.run.batch * config.model.context
+    rows = config.run.batch if task.classes else tokens * task.answers
+    inputs = config.run.batch * task.frames * task.features * FLOAT if task.frames else tokens * INDEX
+    held = adapter.held(options, config) if adapter.held else 0
+    return {
+        "parameters": (total - added) * tape.widths.weights - held, "adapters": added * tape.widths.weights,
+        "other": inputs + rows * INDEX,
+    }
+
+
+def _as_adam(weights: list[Weight]) -> tuple[int, int]:
+    """An optimiser that says nothing of its state: two moments."""
+    return 2 * sum(w.numbers * w.width for w in weights), 0
