@@ -26,8 +26,10 @@ def run():
 def test_every_step_has_its_time_and_its_memory(run):
     assert [r.step for r in run.readings] == list(range(1, 24))
     for reading in run.readings:
+        assert 0 < reading.step_ms < 10_000 and reading.loss > 0
+    for reading in (r for r in run.readings if r.probed):
         memory = reading.memory
-        assert 0 < reading.step_ms < 10_000 and reading.loss > 0 and reading.grad_norm > 0
+        assert reading.grad_norm > 0
         assert 0 < memory.allocated_bytes <= memory.reserved_bytes <= memory.device_bytes
     ends = [r.t_ms for r in run.readings]
     assert ends == sorted(ends)
@@ -40,7 +42,7 @@ def test_the_split_adds_up_to_what_the_allocator_counted(run):
 
 
 def test_measuring_leaves_no_trace_in_the_memory_of_the_steps(run):
-    quiet = {r.memory.allocated_bytes for r in run.readings if r.phase == "measure" and r.taint is None}
+    quiet = {r.memory.allocated_bytes for r in run.readings if r.phase == "measure" and r.taint is None and r.probed}
     assert max(quiet) - min(quiet) < 0.01 * max(quiet)
 
 

@@ -67,8 +67,10 @@ def test_every_step_is_in_the_file(finished):
     steps = read(finished, "steps")
     assert steps["step"].tolist() == list(range(1, 10))
     assert steps["phase"].tolist() == ["warmup"] * 2 + ["measure"] * 6 + ["probe"]
-    for column in ("loss", "step_ms", "tokens_per_s", "grad_norm", "learning_rate", "rss_bytes"):
+    for column in ("loss", "step_ms", "tokens_per_s", "learning_rate"):
         assert (steps[column] > 0).all(), column
+    for column in ("grad_norm", "rss_bytes"):  # the 2nd and the 5th measured step go without probes
+        assert np.flatnonzero(np.isnan(steps[column])).tolist() == [3, 6] and np.nanmin(steps[column]) > 0, column
     assert np.isnan(steps["reserved_bytes"]).all()
 
 
@@ -76,6 +78,7 @@ def test_layers_are_in_the_file_and_agree_with_the_global_norm(finished):
     with closing(RunReader(finished)) as reader:
         names, (at, norms) = reader.facts()["layer_names"], reader.layer_steps("layer_grad_norm")
         overall = reader.steps()["grad_norm"]
+    overall = overall[np.isfinite(overall)]
     assert names == ["embedding", "block 1", "block 2", "head"] and norms.shape == (len(at), 4)
     np.testing.assert_allclose(np.sqrt((norms.astype(float) ** 2).sum(axis=1)), overall, rtol=1e-5)
 

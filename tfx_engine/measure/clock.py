@@ -110,3 +110,10 @@ def make_clock(device: torch.device, zero_ns: int) -> Clock:
         case "mps":
             return HostClock(zero_ns, torch.mps)
     return HostClock(zero_ns)
+
+
+def wait_for(device: torch.device) -> None:
+    """Until the device has done all that it was handed."""
+    if device.type in ("cuda", "xpu", "mps"):
+        module = getattr(torch, device.type)
+        module.synchronize()

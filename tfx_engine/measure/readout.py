@@ -34,6 +34,9 @@ class StepReading:
     norms_tensor_L: Tensor | None = None
     learning_rate: float = float("nan")
     taint: str | None = None
+    probed: bool = False  # whether gradient norms and memory were read
+    probe_ms: float | None = None  # what they took, where the host waits for the device
+    captured_ms: float = 0.0  # that probes between steps had taken when it began
     memory: StepMemory = dataclasses.field(default_factory=StepMemory)
     update_L: np.ndarray | None = None
     weight_L: np.ndarray | None = None

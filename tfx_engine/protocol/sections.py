@@ -131,6 +131,11 @@ class Run:
     probes: bool = option(
         True, kind="bool", label="measure everything", help="Off: nothing but the clock and the loss.",
     )
+    probe_budget_percent: float = option(
+        1.0, kind="float", label="measuring budget", low=0.1, high=100.0, unit="%",
+        help="What measuring may cost of the time of the measured steps. Where it would cost more, gradient norms are "
+             "read at fewer steps, and what is taken automatically comes less often; a quarter of a second is free.",
+    )
     audit: bool = option(
         True, kind="bool", label="audit the techniques",
         help="At the end, prove on copies of the model that each technique does what its page says. Measuring switched "

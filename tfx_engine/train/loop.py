@@ -8,30 +8,28 @@ reader.
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from contextlib import AbstractContextManager
 
-from torch import nn
-
 from tfx_engine.measure.budget import Budget
 from tfx_engine.measure.clock import Clock
-from tfx_engine.measure.gradients import LayerNorms, UpdateRatio
 from tfx_engine.measure.memory import MemoryMeter, is_out_of_memory
 from tfx_engine.measure.memory_split import MemoryProbe, can_split
-from tfx_engine.measure.parts import MEASURE, Parts
+from tfx_engine.measure.parts import Parts
 from tfx_engine.measure.readout import Readout, StepReading
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.status import Phase
-from tfx_engine.techniques.update import watchers_of
 from tfx_engine.train.compiling import compile_now, compiled_graphs
 from tfx_engine.train.control import RunControl
+from tfx_engine.train.costs import Costs
 from tfx_engine.train.kernels import Kernels
+from tfx_engine.train.losing import LossWatch
 from tfx_engine.train.probing import Probes
 from tfx_engine.train.profiling import Part, Profile, both
 from tfx_engine.train.recorder import Recorder
 from tfx_engine.train.setup import Setup
-from tfx_engine.train.step import Training, nothing, train_step
+from tfx_engine.train.step import Training, train_step
+from tfx_engine.train.within import Within
 
 _PAUSE_LOOK_S = 0.05
 _PAUSED = tr_mark("Paused after step {step}.")
@@ -41,8 +39,6 @@ _NO_ROOM = tr_mark("It needs a copy of the weights in host memory, which has no 
 _COMPILED = tr_mark("Compiled in {seconds} s, in {graphs} graph(s).")
 _AGAIN = tr_mark("{graphs} more graph(s) were compiled while steps ran: their times are not those of a compiled model.")
 _NO_MEMORY = tr_mark("There was not enough memory to profile a step.")
-_LOST = tr_mark("The loss of step {step} is not a number ({loss}).")
-_FOUND = tr_mark("The loss is a number again at step {step}, after {steps} steps.")
 
 
 class Loop:
@@ -52,25 +48,22 @@ class Loop:
         self.step = 0
         self.phase: Phase = "warmup"
         self.parts = Parts()
-        self._setup, self._clock, self._meter = setup, clock, meter
+        self._setup, self._clock = setup, clock
         self._recorder, self._control = recorder, control
         self._run = setup.config.run
         self._budget = Budget(self._run)
         self._probes = Probes(setup, recorder, self._budget) if self._run.probes else None
-        self._norms = LayerNorms(setup.training.model, setup.layer_of, len(setup.layer_names))
-        self._update = UpdateRatio(self._norms)
-        if self._run.probes and (watchers := watchers_of(setup.training.optimizer)) is not None:
-            watchers.append(self._take_norm)
+        self._within = Within(setup, meter, self.parts, self._budget)
+        self._costs = Costs(self._run, self._budget, recorder, self._within.host_waits)
         self._readout = Readout(setup.device)
         self._splits = self._run.probes and can_split(setup.device)
-        self._updates = self._run.probes and self._update.fits()
-        if self._run.probes and not self._updates:
+        if self._run.probes and not self._within.knows_updates:
             recorder.missing("update_ratio", _NO_ROOM)
         self._taint: str | None = None  # of the next step
         self._plain_step_s = 0.0
         self._kernels = Kernels(setup.training.model, recorder)
         self._graphs = 0  # that had been compiled when the phase `compile` was over
-        self._lost_at: int | None = None  # since this step the loss is not a number
+        self._losses = LossWatch(recorder, control, self._run.on_nan)
 
     def run(self) -> None:
         """All steps. Whatever was read is handed on, also when this raises."""
@@ -112,7 +105,7 @@ class Loop:
             if left == 0 and self._splits:
                 self._memory_step()
             else:
-                self._plain_step()
+                self._plain_step(self._run.probes)
         return self._may_go_on()
 
     def _measure(self) -> bool:
@@ -124,9 +117,12 @@ class Loop:
             if self._splits and self._budget.due("memory", measured):
                 self._memory_step()
             else:
-                self._plain_step(with_update=self._updates and self._budget.due("update", measured))
+                probes = self._costs.next_has_probes(measured)
+                self._plain_step(probes, probes and self._within.knows_updates and self._budget.due("update", measured))
             if self._probes and measured < self._run.measure_steps:
                 self._probes.scheduled(measured, self.step)
+        self._hand_on(wait=True)
+        self._costs.finish()
         if self._probes and not self._control.stop.is_interrupted:
             self._probes.all(self.step)
         return self._may_go_on()
@@ -145,9 +141,11 @@ class Loop:
 
     def _hold(self) -> None:
         self._hand_on(wait=True)
+        begun_s, asked_s = time.perf_counter(), self._budget.spent_s["request"]
         self._recorder.event("state", "paused", _PAUSED, step=self.step)
         while self._control.paused and not self._control.stop.wait(_PAUSE_LOOK_S):
             self._answer_requests()
+        self._budget.skip(time.perf_counter() - begun_s - self._budget.spent_s["request"] + asked_s)
         if not self._control.stop.is_set():
             self._recorder.event("state", "resumed", _RESUMED, step=self.step + 1)
             self._taint = "after a pause"
@@ -155,58 +153,58 @@ class Loop:
     def _answer_requests(self) -> None:
         for request in self._control.requests():
             if self._probes:
-                self._probes.requested(request, self.step)
+                with self._budget.spending("request"):
+                    self._probes.requested(request, self.step)
             else:
                 self._recorder.event("problem", "probes-off", _PROBES_OFF)
 
-    def _plain_step(self, with_update: bool = False) -> None:
+    def _plain_step(self, with_probes: bool, with_update: bool = False) -> None:
         """A timed step, as all measured ones are."""
-        begun_s = time.perf_counter()
         self._begin_step()
-        if with_update:
-            self._update.before()
-        copied_s = time.perf_counter()
-        self._meter.start()
+        self._within.begin(with_probes, with_update)
         mark = self._clock.start()
-        reading = StepReading(self.step, self.phase, self._setup.tokens_per_step, mark, taint=self._taint)
+        reading = StepReading(
+            self.step, self.phase, self._setup.tokens_per_step, mark, taint=self._taint, probed=with_probes,
+            captured_ms=self._budget.captured_ms,
+        )
         batch = self._setup.task.batch(self.step - 1, self._setup.device)
-        on_gradients = (lambda: self._take_norms(reading)) if self._run.probes else nothing
+        on_gradients = self._within.on_gradients(reading)
         reading.loss_tensor = train_step(self._setup.training, batch, self.step - 1, self.parts, on_gradients)
         mark.stop()
-        done_s = time.perf_counter()
-        if with_update:
-            reading.update_L, reading.weight_L = self._update.after()
-            self._budget.charge("update", copied_s - begun_s + time.perf_counter() - done_s)
-        if self._run.probes:
-            reading.memory = self._meter.stop()
-        self._plain_step_s = done_s - copied_s
+        self._within.end(reading, with_update)
+        if with_probes:
+            self._costs.step_had_probes(reading)
         self._finish(reading)
 
     def _memory_step(self) -> None:
         """A step whose every allocation is recorded. That slows it down, so it counts in no time statistics."""
+        self._hand_on(wait=True)  # only then is the time its own
         begun_s = time.perf_counter()
         self._begin_step()
         setup = self._setup
         batch = setup.task.batch(self.step - 1, setup.device)
-        self._meter.start()
+        self._within.begin(is_on=True)
         mark = self._clock.start()
-        reading = StepReading(self.step, self.phase, setup.tokens_per_step, mark, taint="memory probe")
+        reading = StepReading(
+            self.step, self.phase, setup.tokens_per_step, mark, taint="memory probe", probed=True,
+            captured_ms=self._budget.captured_ms,
+        )
         probe = MemoryProbe(
             setup.training.model, setup.training.optimizer, batch, setup.device,
             is_compiled=setup.training.is_compiled, with_shapes=self.phase == "probe",
         )
 
         def on_gradients() -> None:
-            self._take_norms(reading)
+            self._within.take_norms(reading)
             probe.gradients_are_there()
 
         with probe:
             reading.loss_tensor = train_step(setup.training, batch, self.step - 1, self.parts, on_gradients)
         mark.stop()
         split = probe.split()
-        memory = self._meter.stop()
-        allocated = split.peak_bytes if memory.allocated_bytes is None else memory.allocated_bytes
-        reading.memory = dataclasses.replace(memory, allocated_bytes=allocated)
+        self._within.end(reading)
+        if reading.memory.allocated_bytes is None:
+            reading.memory = dataclasses.replace(reading.memory, allocated_bytes=split.peak_bytes)
         self._recorder.memory(split, self.step, self.phase)
         self._kernels.seen(split.kernels)
         self._budget.charge("memory", max(0.0, time.perf_counter() - begun_s - self._plain_step_s))
@@ -230,18 +228,15 @@ class Loop:
 
     def _profiled_step(self, training: Training, look: AbstractContextManager[Part]) -> None:
         self._begin_step()
+        self._within.begin(is_on=True)
         setup = self._setup
         mark = self._clock.start()
-        reading = StepReading(self.step, self.phase, setup.tokens_per_step, mark, taint="profile")
+        reading = StepReading(self.step, self.phase, setup.tokens_per_step, mark, taint="profile", probed=True)
         with look as seen:
             part = both(self.parts, seen)
             with part("data"):
                 batch = setup.task.batch(self.step - 1, setup.device)
-
-            def on_gradients() -> None:
-                with part(MEASURE):
-                    reading.norms_tensor_L = self._norms.of_gradients()
-
+            on_gradients = self._within.on_gradients(reading, part)
             reading.loss_tensor = train_step(training, batch, self.step - 1, part, on_gradients)
         mark.stop()
         self._finish(reading)
@@ -249,15 +244,6 @@ class Loop:
     def _begin_step(self) -> None:
         self.step += 1
         self.parts.current = ""
-
-    def _take_norms(self, reading: StepReading) -> None:
-        with self.parts(MEASURE):
-            reading.norms_tensor_L = self._norms.of_gradients()
-
-    def _take_norm(self, parameter: nn.Parameter) -> None:
-        """Of a gradient that moves its weight within the backward pass and is gone after it."""
-        with self.parts.within(MEASURE):
-            self._norms.take(parameter)
 
     def _finish(self, reading: StepReading) -> None:
         if self.step == 1:
@@ -272,19 +258,8 @@ class Loop:
         readings = self._readout.fetch(wait)
         if readings:
             self._recorder.steps(readings)
+            self._costs.add(readings)
             for reading in readings:
-                self._watch_loss(reading)
-
-    def _watch_loss(self, reading: StepReading) -> None:
-        """Say it once when the loss stops being a number, and once when it is one again."""
-        lost = not math.isfinite(reading.loss)
-        if lost and self._lost_at is None:
-            self._lost_at = reading.step
-            args = {"step": reading.step, "loss": str(reading.loss)}
-            self._recorder.event("warning", "loss-not-a-number", _LOST, **args)
-            if self._run.on_nan == "stop":
-                self._control.stop.set("stopped", _LOST.format_map(args))
-        elif not lost and self._lost_at is not None:
-            steps = reading.step - self._lost_at
-            self._recorder.event("warning", "loss-is-a-number-again", _FOUND, step=reading.step, steps=steps)
-            self._lost_at = None
+                self._losses.see(reading)
+                if reading.taint is None:
+                    self._plain_step_s = reading.step_ms / 1000

@@ -8,6 +8,7 @@ import torch
 
 from tfx_engine.measure.attention import capture_attention
 from tfx_engine.measure.budget import Budget
+from tfx_engine.measure.clock import wait_for
 from tfx_engine.measure.evaluation import evaluate
 from tfx_engine.measure.memory import is_out_of_memory
 from tfx_engine.protocol.marker import tr_mark
@@ -36,6 +37,7 @@ class Probes:
         """Those that are due after this measured step."""
         for probe, take in (("evaluation", self.evaluate), ("attention", self.attention)):
             if self._budget.due(probe, measured_step):
+                wait_for(self._setup.device)  # what it does before is no cost of ours
                 with self._budget.spending(probe):
                     self._take(take, step)
 

@@ -45,7 +45,7 @@ _OFF = tr_mark("Measuring is switched off for this run (probes = false).")
 _NO_AUDIT = tr_mark("The audit is switched off for this run (audit = false).")
 _NO_PROFILE = tr_mark("No step of this run was profiled (profile = false).")
 _NO_PEAK = tr_mark("The speed of this device was not measured in this run.")
-_NO_OVERHEAD = tr_mark("What measuring costs was not measured in this run.")
+_NO_OVERHEAD = tr_mark("What measuring costs is not known yet, or the run ended before it was.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,6 +193,7 @@ class _Run:
             if not self._config.run.audit:
                 missing["audit"] = _NO_AUDIT
         else:
+            missing["overhead_percent"] = _OFF
             readings = ("grad_norm", "update_ratio", "allocated_bytes", "reserved_bytes", "device_bytes", "rss_bytes",
                         "held_out_loss", "attention", "memory_split", "audit",
                         "time_ms")

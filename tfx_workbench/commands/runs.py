@@ -97,6 +97,7 @@ def print_summary(summary: dict[str, Any]) -> None:
         (tr_mark("FLOPs per token"), tr_mark("{model} model, {hardware} hardware").format(
             **{name: words.count(value) for name, value in flops.items()})),
         (tr_mark("MFU"), words.utilisation(summary["mfu"], summary["flops_per_s"])),
+        (tr_mark("measuring costs"), words.overhead(summary["overhead"])),
         *_audit_rows(summary["audit"]),
     ]
     width = max(len(name) for name, _ in rows)

@@ -75,6 +75,20 @@ def utilisation(mfu: float | None, rates: Mapping[str, Any]) -> str:
         vendor=per_second(vendor, "FLOP"), share=number(100 * done / vendor))
 
 
+def overhead(found: Mapping[str, Any]) -> str:
+    """What measuring costs, with its interval and its parts."""
+    if found["percent"] is None:
+        return UNKNOWN
+    text = tr_mark("{value} % of the training's time: {step} % in a step with probes, as {probed} % are; {captures} % "
+                   "for what is read between steps").format(
+        value=interval({**found, "median": found["percent"]}),
+        **{name: number(found[name]) for name in ("step", "probed", "captures")})
+    if found["percent"] > found["budget"]:
+        text += tr_mark("; the budget is {budget} %, or a quarter of a second where that is more").format(
+            budget=number(found["budget"]))
+    return text
+
+
 def seconds(value: float | None) -> str:
     """`48 s`, `3 min 20 s`, `2 h 05 min`."""
     if value is None:

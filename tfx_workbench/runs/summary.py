@@ -30,6 +30,8 @@ NO_SPLIT = tr_mark("the memory was not split into categories")
 NOT_YET = tr_mark("the run has not ended")
 NOT_EVALUATED = tr_mark("no evaluation on the held-out data")
 NO_ANSWERS = tr_mark("text has no one right answer to count; its figure is bits per byte")
+NO_OVERHEAD = tr_mark("the cost of measuring was not measured")
+FEW_PAIRS = tr_mark("too few steps without probes could be compared with their neighbours")
 NOT_SAID = tr_mark("the last evaluation did not say it")
 # Where a run file gives the reason of a missing reading under the name of its column.
 COLUMN_OF = {
@@ -85,9 +87,8 @@ def summarise(run: RunData, measured: Measured) -> dict[str, Any]:
             "flops_per_token", _pick(facts, "flops_per_token", ("model", "hardware")), tr_mark("not counted")
         ),
         **utilisation(facts, step_ms.median, figures),
-        "overhead_percent": figures.known(
-            "overhead_percent", facts.get("overhead_percent"), tr_mark("the cost of measuring was not measured")
-        ),
+        "overhead_percent": figures.known("overhead_percent", facts.get("overhead_percent"), NO_OVERHEAD),
+        "overhead": _overhead(facts, figures),
         "audit": [_audited(row) for row in run.audit],
     }
     if not run.audit or "audit" in run.missing:
@@ -101,6 +102,23 @@ def _audited(row: Audited) -> dict[str, Any]:
         "technique": row.technique, "slot": row.slot, "claim": row.claim, "ok": row.ok, "detail": row.message,
         "code": row.code,
     }
+
+
+def _overhead(facts: Mapping[str, Any], figures: _Figures) -> dict[str, Any]:
+    """What measuring costs, per cent of the time of the measured steps: in all with its interval, and its parts.
+
+    `step`: of a step with probes in it, which `probed` of the steps have. `captures`: all that is read between steps.
+    """
+    found = facts.get("overhead") or {}
+    captures = found.get("captures_percent")
+    values = {
+        "percent": found.get("percent"), "low": found.get("low"), "high": found.get("high"),
+        "step": found.get("step_percent"), "probed": found.get("probed_percent"),
+        "captures": sum(captures.values()) if isinstance(captures, dict) else None,
+        "budget": found.get("budget_percent"), "comparisons": found.get("comparisons"),
+    }
+    reason = FEW_PAIRS if found else figures.recorded.get("overhead_percent") or NO_OVERHEAD
+    return figures.group("overhead", values, reason)
 
 
 def _pick(facts: Mapping[str, Any], fact: str, names: tuple[str, ...]) -> dict[str, Any]:

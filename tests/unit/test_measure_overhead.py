@@ -1,0 +1,105 @@
+"""What measuring costs: steps with and without probes in turn, what is captured between them, and the user's budget."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tfx_engine.measure.budget import FREE_S, Budget
+from tfx_engine.measure.overhead import Overhead, is_turn_without, median_bounds, summary
+from tfx_engine.measure.readout import StepReading
+from tfx_engine.protocol.config import Run
+from tfx_engine.train.costs import Costs
+
+STEP_MS = 100.0
+
+
+def readings(count, cost_ms, timed_ms=None, drift=0.0, noise=0.0, tainted=(), captured_ms=None, comparisons=0):
+    """Measured steps whose probes cost `cost_ms`; `captured_ms`: step -> what a capture right after it takes."""
+    rng, at_ms, all_captured_ms, made = random.Random(0), 0.0, 0.0, []
+    for step in range(1, count + 1):
+        probed = not is_turn_without(step, comparisons)
+        step_ms = STEP_MS * (1 + drift * step) * (1 + noise * rng.gauss(0, 1)) + cost_ms * probed
+        at_ms += step_ms
+        reading = StepReading(step, "measure", 1, mark=None, probed=probed, probe_ms=timed_ms if probed else None)
+        reading.step_ms, reading.t_ms, reading.captured_ms = step_ms, at_ms, all_captured_ms
+        reading.taint = "memory probe" if step in tainted else None
+        after_ms = (captured_ms or {}).get(step, 0.0)
+        at_ms, all_captured_ms = at_ms + after_ms, all_captured_ms + after_ms
+        made.append(reading)
+    return made
+
+
+def overhead_of(*args, host_waits=False, **kwargs):
+    overhead = Overhead(host_waits)
+    overhead.add(readings(*args, **kwargs))
+    return overhead
+
+
+def test_steps_in_turn_find_what_probes_cost_also_on_a_machine_that_slows_down():
+    cost = overhead_of(90, cost_ms=2.0, drift=0.01).cost()
+    assert cost.percent == pytest.approx(1.4, abs=0.6) and cost.low <= cost.turns <= cost.high
+    assert cost.comparisons == 29 and cost.timed is None
+    assert overhead_of(90, cost_ms=2.0).cost().percent == pytest.approx(2.0)
+
+
+def test_the_interval_holds_the_truth_where_steps_are_noisy():
+    cost = overhead_of(190, cost_ms=3.0, noise=0.02).cost()
+    assert cost.low < 3.0 < cost.high and 0 < cost.high - cost.low < 3
+
+
+def test_the_time_in_the_probes_counts_where_the_turns_do_not_contradict_it():
+    noisy = overhead_of(30, cost_ms=1.0, timed_ms=1.0, noise=0.1).cost()
+    assert noisy.percent == noisy.timed == pytest.approx(1.0, rel=0.3)
+    hidden = overhead_of(90, cost_ms=4.0, timed_ms=1.0).cost()  # what probes cost outside themselves
+    assert hidden.percent == hidden.turns == pytest.approx(4.0)
+
+
+def test_a_step_with_something_beside_it_is_compared_with_none():
+    assert overhead_of(12, cost_ms=2.0).comparisons == 3
+    spoilt = overhead_of(12, cost_ms=2.0, tainted={2}, captured_ms={6: 500.0})
+    assert spoilt.comparisons == 1 and spoilt.cost().percent == pytest.approx(2.0)
+    waiting = overhead_of(12, cost_ms=2.0, captured_ms={4: 500.0, 6: 500.0}, host_waits=True)  # there its time is known
+    assert waiting.comparisons == 3 and waiting.cost().low is None
+    assert waiting.cost().percent == pytest.approx(2.0) and max(waiting._percents) == pytest.approx(2.0)
+
+
+def test_nothing_is_said_of_steps_that_cannot_be_compared():
+    overhead = overhead_of(2, cost_ms=2.0)
+    assert overhead.cost().percent is None and summary(overhead, {}, 1.0, 1.0) is None
+
+
+def test_captures_come_on_top():
+    overhead = overhead_of(90, cost_ms=2.0)
+    found = summary(overhead, {"attention": 0.5, "memory": 0.5}, 101.0, 1.0)
+    assert found["captures_percent"] == {"attention": 0.5, "memory": 0.5}
+    assert found["percent"] == pytest.approx(2.0 * 60 / 90 + 1.0)
+
+
+@pytest.mark.parametrize(("count", "low", "high"), [(5, None, None), (6, 0, 5), (10, 1, 8), (100, 39, 60)])
+def test_the_bounds_of_a_median_are_those_of_the_sign_test(count, low, high):
+    values = list(range(count))
+    random.Random(1).shuffle(values)
+    assert median_bounds(values) == (low, high)
+
+
+def test_fewer_steps_go_without_once_the_cost_is_known():
+    assert [s for s in range(1, 40) if is_turn_without(s, 64)] == [2, 18, 34]
+
+
+@pytest.mark.parametrize("percent", [1.0, 4.0])
+def test_probes_within_steps_thin_themselves_to_half_the_budget(percent):
+    hands = [0.0]
+    run = Run(measure_steps=10_000, probe_budget_percent=percent)
+    budget = Budget(run, lambda: hands[0])
+    costs = Costs(run, budget, recorder=None, host_waits=True)
+    reading, spent = StepReading(1, "measure", 1, mark=None, probed=True, probe_ms=20.0), 0.0
+    for step in range(1, 10_001):
+        if costs.next_has_probes(step):
+            costs.step_had_probes(reading)
+            spent += 0.02
+            hands[0] += 0.02
+        hands[0] += 0.1
+    allowed = max(FREE_S, percent / 100 * hands[0]) / 2
+    assert 0.9 * allowed < spent <= allowed + 0.02
