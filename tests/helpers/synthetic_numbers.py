@@ -103,6 +103,23 @@ class Numbers:
             "timeline_ms": times, "timeline": rows, "phases": spans,
         }
 
+    def write_modules(self, writer: RunWriter, split: dict[str, Any]) -> None:
+        """Whose that memory is: shared out evenly among a few modules of each block, what is left over is nobody's."""
+        left, step, layers = dict(split["composition"]), split["step"], self.config.model.layers
+        for layer in range(layers):
+            for name, slot in (("attention.query", "attention"), ("feedforward.up", "feedforward")):
+                part = {c: split["composition"][c] // (4 * layers) for c in CATEGORIES}
+                left = {c: left[c] - part[c] for c in CATEGORIES}
+                place = {"step": step, "module": f"blocks.{layer}.{name}", "slot": slot}
+                writer.row("memory_module", **place, **part)
+                writer.row("memory_block", **place, category="activations", bytes=part["activations"], name="",
+                           operator="aten::addmm", shape=f"[{self.tokens}, {self.config.model.width}]", dtype="float32")
+        writer.row("memory_module", step=step, module="", slot="other", **left)
+        halves = split["timeline"].sum(axis=1)[:, None] * [[0.25, 0.5, 0.25]]
+        rows = halves.astype(np.int64)
+        rows[:, 2] = split["timeline"].sum(axis=1) - rows[:, 0] - rows[:, 1]
+        writer.row("memory_slot", step=step, slots='["attention", "feedforward", "other"]', timeline=rows)
+
     def _timeline(self) -> tuple[NDArray[np.float64], NDArray[np.int64], list[tuple[str, float, float]]]:
         layers, size = self.config.model.layers, self.bytes
         ends = np.cumsum([0.32, 0.58, 0.10]) * self.step_ms

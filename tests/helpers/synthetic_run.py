@@ -102,7 +102,9 @@ class SyntheticRun:
             columns["taint"] = "memory probe"
         self.writer.step(t_ms=self.t_ms, **columns)
         if is_probe:
-            self.writer.memory_probe(t_ms=self.t_ms, **self.numbers.memory_probe(self.step, phase))
+            split = self.numbers.memory_probe(self.step, phase)
+            self.writer.memory_probe(t_ms=self.t_ms, **split)
+            self.numbers.write_modules(self.writer, split)
         if self.step == 1 or self.step % self._attention_every == 0:
             self.capture()
         if self.step % self._validate_every == 0:

@@ -164,11 +164,16 @@ class Column:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Rows of words, already formatted for humans."""
+    """Rows of words, already formatted for humans.
+
+    Where a click on a row shows more of it, it chooses that of `keys`, one for each row, for the choice `chooses`.
+    """
 
     key: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Words, ...], ...]
+    chooses: str = ""
+    keys: tuple[str, ...] = ()
 
 
 Layer = Curve | Stack | HeatMap | Bars | Marker | Line | Span

@@ -25,15 +25,14 @@ from tfx_workbench.exhibits.exhibit import (
     LegendEntry,
     Line,
     LineStyle,
-    Marker,
     Plot,
-    Span,
     Stack,
 )
 from tfx_workbench.exhibits.format import Scale, byte_scale, number, percent, size
 from tfx_workbench.exhibits.kind import Choice, Choices, ExhibitType
 from tfx_workbench.exhibits.runview import RunView, focused
 from tfx_workbench.exhibits.text import Text, Words, say
+from tfx_workbench.exhibits.within_step import CATEGORY_NAMES, end_ms, peak_marker, phases_of, thinned, until
 from tfx_workbench.runs.series import Series
 from tfx_workbench.runs.summary import highest_probe
 
@@ -44,23 +43,14 @@ _TITLE = tr_mark("Memory")
 _VIEW = Choice("view", tr_mark("what is shown"), (
     ("within", tr_mark("within a step")), ("over", tr_mark("over the run")),
 ))
-_NAMES = {
-    "parameters": tr_mark("parameters"), "gradients": tr_mark("gradients"), "optimizer": tr_mark("optimizer"),
-    "activations": tr_mark("activations"), "adapters": tr_mark("adapters"), "temporary": tr_mark("temporary"),
-    "other": tr_mark("other"),
-}
-_PHASES = {
-    "forward": tr_mark("forward"), "backward": tr_mark("backward"), "optimizer": tr_mark("optimizer"),
-}
 _DEVICE_FIGURES: tuple[tuple[str, str, LineStyle], ...] = (
     ("allocated_bytes", tr_mark("allocated"), "solid"), ("reserved_bytes", tr_mark("reserved"), "dashed"),
     ("device_bytes", tr_mark("device, all processes"), "dotted"),
 )
 _DEFINITIONS = (
     *define("allocated_bytes", "reserved_bytes", "device_bytes", "rss_bytes"),
-    *(Definition(say(_NAMES[c]), say(CATEGORY_DEFINITIONS[c])) for c in CATEGORIES),
+    *(Definition(say(CATEGORY_NAMES[c]), say(CATEGORY_DEFINITIONS[c])) for c in CATEGORIES),
 )
-_PLACES = 700  # along the time within a step: about as many as a panel has pixels
 _SMALLEST = 0.01  # of the peak: what is less cannot be seen, and is not in the legend
 _ROOM = 2.5  # a capacity further above the peak than this is told in words
 
@@ -73,7 +63,7 @@ def memory(runs: Sequence[RunView], choices: Choices) -> Exhibit:
     found = [(r, highest_probe(r.data.memory_probes)) for r in runs]
     peaks = {id(r): probe for r, probe in found if probe is not None}
     if id(run) not in peaks:
-        return Exhibit("memory", say(_TITLE), empty=_why_no_split(run), definitions=_DEFINITIONS)
+        return Exhibit("memory", say(_TITLE), empty=why_no_split(run), definitions=_DEFINITIONS)
     scale = byte_scale(float(max(p.peak_bytes for p in peaks.values())))
     shown = _over(run, runs, scale, choices) if choices.get("view") == "over" else _within(run, runs, peaks, scale)
     x, layers, extra = shown
@@ -81,7 +71,7 @@ def memory(runs: Sequence[RunView], choices: Choices) -> Exhibit:
     above = [layer for layer in layers if isinstance(layer, Curve) and not layer.sets_range]
     notes = (*(_out_of_sight(curve, scale) for curve in above), *notes)
     seen = _used(run.data.memory_probes if choices.get("view") == "over" else [peaks[id(run)]], _SMALLEST)
-    legend = [*(LegendEntry(say(_NAMES[c]), f"category:{c}", "area") for c in seen), *extra]
+    legend = [*(LegendEntry(say(CATEGORY_NAMES[c]), f"category:{c}", "area") for c in seen), *extra]
     return Exhibit(
         "memory", say(_TITLE), sentence=_sentence(run, runs, peaks[id(run)]), legend=tuple(legend),
         plots=(Plot(choices.get("view", ""), x, Axis("", scale.unit, low=0.0), (*layers, *capacity)),),
@@ -89,7 +79,7 @@ def memory(runs: Sequence[RunView], choices: Choices) -> Exhibit:
     )
 
 
-def _why_no_split(run: RunView) -> Words:
+def why_no_split(run: RunView) -> Words:
     if not run.data.info.config["run"].get("probes", True):
         return say(tr_mark("This run measured nothing but the clock: tick “measure everything” to see its memory."))
     if run.data.is_live:
@@ -104,7 +94,7 @@ def _used(probes: Sequence[MemoryProbe], share: float = 0.0) -> list[str]:
 
 
 def _areas(categories: list[str]) -> tuple[Area, ...]:
-    return tuple(Area(say(_NAMES[c]), f"category:{c}") for c in categories)
+    return tuple(Area(say(CATEGORY_NAMES[c]), f"category:{c}") for c in categories)
 
 
 # ---------------------------------------------------------------------------------------------- within a step
@@ -116,51 +106,25 @@ def _within(
     probe = peaks[id(run)]
     used = _used([probe])
     columns = [CATEGORIES.index(c) for c in used]
-    end = max(_end_ms(p) for p in peaks.values())
-    kept = _thinned(probe)
-    x, values = _until(probe.timeline_ms[kept], probe.timeline[kept][:, columns] / scale.size, _end_ms(probe))
+    end = max(end_ms(p) for p in peaks.values())
+    kept = thinned(probe)
+    x, values = until(probe.timeline_ms[kept], probe.timeline[kept][:, columns] / scale.size, end_ms(probe))
     layers: list[Layer] = [Stack("split", x, values, _areas(used))]
     extra = []
     for other in runs:
         if other is not run and id(other) in peaks:
             theirs = peaks[id(other)]
-            kept = _thinned(theirs)
+            kept = thinned(theirs)
             totals = theirs.timeline[kept].sum(axis=1)[:, None]
-            at, total = _until(theirs.timeline_ms[kept], totals / scale.size, _end_ms(theirs))
+            at, total = until(theirs.timeline_ms[kept], totals / scale.size, end_ms(theirs))
             key = f"total {other.data.path}"
             layers.append(Curve(key, other.label, at, total[:, 0], other.colour_name, steps=True))
             extra.append(LegendEntry(other.label, other.colour_name))
-    layers += [Span(f"phase {i}", a, b, say(_PHASES.get(name, name))) for i, (name, a, b) in enumerate(probe.phases)]
+    layers += phases_of(probe)
     totals = probe.timeline.sum(axis=1)
     if len(totals):
-        layers.append(_peak_marker(float(probe.timeline_ms[int(np.argmax(totals))]), probe.peak_bytes, scale))
+        layers.append(peak_marker(float(probe.timeline_ms[int(np.argmax(totals))]), probe.peak_bytes, scale))
     return Axis(say(tr_mark("time")), "ms", low=0.0, high=end), layers, extra
-
-
-def _end_ms(probe: MemoryProbe) -> float:
-    ends = [end for _, _, end in probe.phases]
-    return max([1e-3, *ends, *probe.timeline_ms[-1:].tolist()])
-
-
-def _thinned(probe: MemoryProbe) -> np.ndarray:
-    """Indices into a timeline, at most `_PLACES`: of moments that would share a pixel, the fullest one."""
-    count = len(probe.timeline_ms)
-    if count <= _PLACES:
-        return np.arange(count)
-    place = np.minimum((probe.timeline_ms / _end_ms(probe) * _PLACES).astype(np.intp), _PLACES - 1)
-    fullest = np.lexsort((-probe.timeline.sum(axis=1), place))
-    return fullest[np.unique(place[fullest], return_index=True)[1]]
-
-
-def _until(x: np.ndarray, values: np.ndarray, end: float) -> tuple[np.ndarray, np.ndarray]:
-    """The last value holds until `end`."""
-    if not len(x) or x[-1] >= end:
-        return x, values
-    return np.append(x, end), np.concatenate([values, values[-1:]])
-
-
-def _peak_marker(x: float, peak_bytes: float, scale: Scale) -> Marker:
-    return Marker("peak", x, peak_bytes / scale.size, say(tr_mark("peak {size}"), size=size(peak_bytes)))
 
 
 # ---------------------------------------------------------------------------------------------- over the run
@@ -176,7 +140,7 @@ def _over(
     values = np.array([[p.composition[c] for c in used] for p in probes], dtype=np.float64) / scale.size
     mine = next(series for r, series in resident if r is run)
     newest = float(mine.x[-1]) if len(mine) else 0.0
-    x, values = _until(_steps_of(probes), values, max(newest, probes[-1].step + 1.0))
+    x, values = until(_steps_of(probes), values, max(newest, probes[-1].step + 1.0))
     layers: list[Layer] = [Stack("split", x, values, _areas(used))]
     extra = []
     for other in runs:
@@ -190,7 +154,7 @@ def _over(
     for curve in _between_probes(run, mine, scale, highest.peak_bytes, choices):
         layers.append(curve)
         extra.append(LegendEntry(curve.label, "muted", curve.style))
-    layers.append(_peak_marker(float(highest.step), highest.peak_bytes, scale))
+    layers.append(peak_marker(float(highest.step), highest.peak_bytes, scale))
     return axis, layers, extra
 
 

@@ -25,10 +25,13 @@ from tfx_engine.runfile.rows import (
     Event,
     Kernel,
     LogLine,
+    MemoryBlock,
     MemoryProbe,
+    ModuleMemory,
     Operator,
     ProfilePart,
     RunInfo,
+    SlotTimeline,
 )
 from tfx_engine.runfile.store import beside
 from tfx_engine.runfile.tables import LAYER_COLUMNS
@@ -45,6 +48,7 @@ TABLES = {  # what changes -> where the run file keeps it
 }
 MOST_PROBES = 240
 MOST_ROWS = 4000  # of events, evaluations, lines of the log
+SPLITS_KEPT = 4
 MAPS_KEPT = 64  # attention maps, one layer of one capture each
 INFO_EVERY_S = 0.25
 SUMMARY_EVERY_S = 0.5
@@ -86,6 +90,9 @@ class RunData:
         self._summary: dict[str, Any] | None = None
         self.attention = functools.lru_cache(MAPS_KEPT)(self._read_attention)
         self.attention_tokens = functools.lru_cache(MAPS_KEPT)(self._read_attention_tokens)
+        self.memory_modules = functools.lru_cache(SPLITS_KEPT)(self._read_memory_modules)
+        self.memory_slots = functools.lru_cache(SPLITS_KEPT)(self._read_memory_slots)
+        self._memory_blocks: tuple[int, list[MemoryBlock]] = (-1, [])
 
     def close(self) -> None:
         """Let go of the file."""
@@ -162,6 +169,12 @@ class RunData:
         """As `measured`, of all steps however many: reads a long run from its beginning."""
         return self.measured(column) if self.steps.is_whole else read_measured(self._reader, column)
 
+    def memory_blocks(self) -> list[MemoryBlock]:
+        """The largest blocks at the peak of the newest split that tells them, the largest first."""
+        if self._memory_blocks[0] != self._after["memory"]:
+            self._memory_blocks = (self._after["memory"], self._reader.memory_blocks())
+        return self._memory_blocks[1]
+
     def progress(self) -> Progress:
         """How far the run is, and how long it will take."""
         return progress_of(self)
@@ -235,6 +248,14 @@ class RunData:
             self._after[name] = fresh[-1].seq
             held.extend(fresh)
         return bool(fresh)
+
+    def _read_memory_modules(self, step: int) -> list[ModuleMemory]:
+        """Whose the memory of the split of that step is, at its peak; empty where it does not say."""
+        return self._reader.memory_modules(step)
+
+    def _read_memory_slots(self, step: int) -> SlotTimeline | None:
+        """The timeline of that split by slot."""
+        return self._reader.slot_timeline(step)
 
     def _read_attention(self, capture: int, layer: int) -> NDArray[np.float16]:
         """Attention weights of one layer of one capture, [heads, queries, keys]."""

@@ -149,7 +149,9 @@ class ExhibitView(QFrame):
     def _tables(self) -> TableView:
         if self._table is None:
             self._table = TableView(self)
-            self._box.insertWidget(2, self._table)
+            self._table.setAccessibleName(self.accessibleName())
+            self._table.chosen.connect(self.chosen)
+            self._box.insertWidget(self._box.indexOf(self._empty), self._table, 1)
         return self._table
 
     def resizeEvent(self, event: QResizeEvent) -> None:

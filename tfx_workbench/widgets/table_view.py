@@ -1,9 +1,9 @@
-"""Small tables of an exhibit: words already formatted, numbers right."""
+"""Small tables of an exhibit: words already formatted, numbers right; rows that show more when they are clicked."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
+from PySide6.QtCore import QModelIndex, Qt, Signal
+from PySide6.QtWidgets import QAbstractItemView, QFrame, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
 from tfx_workbench.exhibits.exhibit import Table
 from tfx_workbench.widgets.exhibit_words import said
@@ -12,23 +12,46 @@ from tfx_workbench.widgets.exhibit_words import said
 class TableView(QTableWidget):
     """Shows the rows of tables with the same columns, one below the other."""
 
+    chosen = Signal(str, str)  # name of a choice, key of the row
+
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._tables: tuple[Table, ...] = ()
+        self._keys: list[tuple[str, str]] = []
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setFrameShape(QFrame.Shape.NoFrame)
         self.setShowGrid(False)
+        self.setTabKeyNavigation(False)
         self.verticalHeader().hide()
+        self.verticalHeader().setDefaultSectionSize(22)
         self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        self.horizontalHeader().setHighlightSections(False)
+        self.clicked.connect(self._choose)
+        self.activated.connect(self._choose)
 
     def show_tables(self, tables: tuple[Table, ...]) -> None:
         """Take on new rows."""
+        if tables == self._tables:
+            return
+        self._tables = tables
         columns = tables[0].columns
         rows = [row for table in tables for row in table.rows]
+        self._keys = [(t.chooses, t.keys[r] if t.keys else "") for t in tables for r in range(len(t.rows))]
         self.setColumnCount(len(columns))
         self.setRowCount(len(rows))
-        self.setHorizontalHeaderLabels([said(c.title) for c in columns])
-        for r, row in enumerate(rows):
-            for c, words in enumerate(row):
+        for c, column in enumerate(columns):
+            side = Qt.AlignmentFlag.AlignRight if column.number else Qt.AlignmentFlag.AlignLeft
+            for r, words in enumerate([column.title, *(row[c] for row in rows)], start=-1):
                 item = QTableWidgetItem(said(words))
-                side = Qt.AlignmentFlag.AlignRight if columns[c].number else Qt.AlignmentFlag.AlignLeft
                 item.setTextAlignment(side | Qt.AlignmentFlag.AlignVCenter)
-                self.setItem(r, c, item)
+                if r < 0:
+                    self.setHorizontalHeaderItem(c, item)
+                else:
+                    self.setItem(r, c, item)
+
+    def _choose(self, index: QModelIndex) -> None:
+        name, key = self._keys[index.row()]
+        if name:
+            self.chosen.emit(name, key)
