@@ -41,7 +41,7 @@ from tfx_engine.techniques.adapting import (
     is_target,
     targets_option,
 )
-from tfx_engine.techniques.claims import EveryGradient, TrainsOnly
+from tfx_engine.techniques.claims import BeginsAtBase, EveryGradient, Merges, TrainsOnly
 from tfx_engine.techniques.costs import STREAM, Linear, Work
 from tfx_engine.techniques.counts import block_parts
 from tfx_engine.techniques.tape import Tape, Value, Weight
@@ -178,5 +178,5 @@ TECHNIQUE = Technique(
         Effect(quantity="optimizer", sign="-", formula="only the vectors have optimizer state"),
         Effect(quantity="flops", sign="-", formula="no weight gradients of frozen layers: about a third less"),
     ),
-    claims=(TrainsOnly("adapters"), EveryGradient()),
+    claims=(TrainsOnly("adapters"), EveryGradient(), BeginsAtBase(), Merges()),
 )

@@ -32,7 +32,7 @@ from torch import Tensor
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.adapter import Adapter
-from tfx_engine.techniques.claims import EveryGradient, TrainsOnly
+from tfx_engine.techniques.claims import BeginsAtBase, EveryGradient, Merges, Quiet, TrainsOnly
 from tfx_engine.techniques.lowrank import (
     LowRankLinear,
     LowRankOptions,
@@ -85,5 +85,5 @@ TECHNIQUE = Technique(
         Effect(quantity="flops", sign="-", formula="no weight gradients of frozen layers: about a third less"),
         Effect(quantity="activations", sign="+", formula="rank numbers per token and adapted layer"),
     ),
-    claims=(TrainsOnly("adapters"), EveryGradient()),
+    claims=(TrainsOnly("adapters"), EveryGradient(), BeginsAtBase(), Merges(), Quiet(when="dropout")),
 )

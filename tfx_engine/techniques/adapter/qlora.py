@@ -34,7 +34,7 @@ from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.adapter import Adapter
 from tfx_engine.techniques.adapting import is_target
-from tfx_engine.techniques.claims import EveryGradient, TrainsOnly
+from tfx_engine.techniques.claims import EveryGradient, Merges, Quiet, TrainsOnly
 from tfx_engine.techniques.costs import Linear
 from tfx_engine.techniques.counts import block_parts
 from tfx_engine.techniques.lowrank import (
@@ -192,5 +192,5 @@ TECHNIQUE = Technique(
         Effect(quantity="optimizer", sign="-", formula="only the adapters have optimizer state"),
         Effect(quantity="time", sign="+", formula="every weight is unpacked twice per step"),
     ),
-    claims=(TrainsOnly("adapters"), EveryGradient()),
+    claims=(TrainsOnly("adapters"), EveryGradient(), Merges(), Quiet(when="dropout")),
 )

@@ -36,6 +36,7 @@ from torch import Tensor, nn
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
+from tfx_engine.techniques.claims import Limits
 from tfx_engine.techniques.technique import Technique
 
 
@@ -86,4 +87,5 @@ TECHNIQUE = Technique(
         Effect(quantity="time", sign="+", formula="one reading and writing of all gradients"),
         Effect(quantity="gradients", sign="0", formula="0"),
     ),
+    claims=(Limits("value"),),
 )

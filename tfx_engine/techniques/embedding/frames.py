@@ -36,6 +36,7 @@ from torch.nn import functional as F
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
+from tfx_engine.techniques.claims import Quiet
 from tfx_engine.techniques.costs import INPUT, Linear, Work, bias_of
 from tfx_engine.techniques.tape import FLOAT, Tape, Value
 from tfx_engine.techniques.technique import Technique
@@ -144,4 +145,5 @@ TECHNIQUE = Technique(
         Effect(quantity="flops", sign="+", formula="2 · features · width per frame"),
     ),
     kinds=("classes",),
+    claims=(Quiet(when="dropout"),),
 )

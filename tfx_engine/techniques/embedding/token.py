@@ -37,6 +37,7 @@ from torch.nn import functional as F
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
+from tfx_engine.techniques.claims import Quiet
 from tfx_engine.techniques.tape import SHARED, Tape, Value
 from tfx_engine.techniques.technique import Technique
 
@@ -126,4 +127,5 @@ TECHNIQUE = Technique(
     params=lambda options, config: (config.vocab + options.types) * config.model.width,
     effects=(Effect(quantity="parameters", sign="+", formula="(vocabulary + token types) × width"),),
     kinds=("language", "answers"),
+    claims=(Quiet(when="dropout"),),
 )

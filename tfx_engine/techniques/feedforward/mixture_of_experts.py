@@ -39,7 +39,7 @@ from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
-from tfx_engine.techniques.claims import Rests
+from tfx_engine.techniques.claims import Rests, Routes
 from tfx_engine.techniques.costs import Linear, Work, bias_of
 from tfx_engine.techniques.feedforward import (
     GatedLayers,
@@ -263,5 +263,5 @@ TECHNIQUE = Technique(
         Effect(quantity="activations", sign="+", formula="per token and layer: k times those of one expert"),
         Effect(quantity="optimizer", sign="+", formula="state for all experts"),
     ),
-    claims=(Rests("experts"),),
+    claims=(Rests("experts"), Routes()),
 )

@@ -38,6 +38,7 @@ from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
+from tfx_engine.techniques.claims import Bounded, Shares
 from tfx_engine.techniques.costs import Linear, Work
 from tfx_engine.techniques.head import HeadOptions, LinearHead, Nats, linear_reference, logits_memory
 from tfx_engine.techniques.loss import Prediction
@@ -171,4 +172,5 @@ TECHNIQUE = Technique(
         Effect(quantity="activations", sign="+", formula="(n - 1) · (2 · width + 2 · vocabulary) per token"),
     ),
     kinds=("language",),
+    claims=(Shares(when="tied"), Bounded("softcap", when="softcap")),
 )

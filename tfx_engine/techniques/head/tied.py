@@ -32,6 +32,7 @@ from torch import nn
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
+from tfx_engine.techniques.claims import Bounded, Shares
 from tfx_engine.techniques.head import (
     LinearHead,
     Nats,
@@ -89,4 +90,5 @@ TECHNIQUE = Technique(
         Effect(quantity="flops", sign="0", formula="2 · vocabulary · width per token, as untied"),
     ),
     kinds=("language",),
+    claims=(Shares(), Bounded("softcap", when="softcap")),
 )

@@ -31,6 +31,7 @@ from torch import Tensor, nn
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
+from tfx_engine.techniques.claims import Bounded, OwnTable
 from tfx_engine.techniques.head import (
     LinearHead,
     Nats,
@@ -99,4 +100,5 @@ TECHNIQUE = Technique(
         Effect(quantity="optimizer", sign="+", formula="vocabulary × width × 8 bytes with AdamW"),
     ),
     kinds=("language", "answers"),
+    claims=(OwnTable(), Bounded("softcap", when="softcap")),
 )

@@ -33,6 +33,7 @@ from torch import Tensor
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
+from tfx_engine.techniques.claims import Begins
 from tfx_engine.techniques.init import Initial
 from tfx_engine.techniques.initial import DefaultInitial
 from tfx_engine.techniques.technique import NoOptions, Technique
@@ -65,4 +66,5 @@ TECHNIQUE = Technique(
     build=build,
     reference=reference,
     effects=(Effect(quantity="parameters", sign="0", formula="0"),),
+    claims=(Begins(),),
 )

@@ -33,6 +33,7 @@ from torch import Tensor
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
+from tfx_engine.techniques.claims import Begins
 from tfx_engine.techniques.init import Initial, MatrixInitial, vector_start, writes_to_stream
 from tfx_engine.techniques.technique import Technique
 
@@ -92,4 +93,5 @@ TECHNIQUE = Technique(
     reference=reference,
     options=Options,
     effects=(Effect(quantity="parameters", sign="0", formula="0"),),
+    claims=(Begins(),),
 )

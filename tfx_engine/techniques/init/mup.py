@@ -39,6 +39,7 @@ from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.adapter import is_adapter
+from tfx_engine.techniques.claims import Begins
 from tfx_engine.techniques.embedding.token import is_scaled
 from tfx_engine.techniques.init import Initial, MatrixInitial, is_table, vector_start
 from tfx_engine.techniques.initial import deviation
@@ -150,4 +151,5 @@ TECHNIQUE = Technique(
         Effect(quantity="parameters", sign="0", formula="0"),
         Effect(quantity="gradients", sign="0", formula="each step changes activations by the same amount at any width"),
     ),
+    claims=(Begins(),),
 )

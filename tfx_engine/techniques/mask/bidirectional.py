@@ -33,6 +33,7 @@ from torch import Tensor
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.problems import Problem
+from tfx_engine.techniques.claims import Shows
 from tfx_engine.techniques.mask import Mask
 from tfx_engine.techniques.technique import NoOptions, Technique
 
@@ -81,4 +82,5 @@ TECHNIQUE = Technique(
     reference=reference,
     check=check,
     effects=(Effect(quantity="time", sign="+", formula="no score is skipped"),),
+    claims=(Shows(),),
 )

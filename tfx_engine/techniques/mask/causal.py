@@ -31,6 +31,7 @@ from torch import Tensor
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
+from tfx_engine.techniques.claims import Hides, NoLeak, Shows
 from tfx_engine.techniques.mask import Mask
 from tfx_engine.techniques.technique import NoOptions, Technique
 
@@ -68,4 +69,5 @@ TECHNIQUE = Technique(
     build=build,
     reference=reference,
     effects=(Effect(quantity="time", sign="-", formula="about half of the scores are skipped by fused kernels"),),
+    claims=(Hides(), Shows(), NoLeak()),
 )

@@ -38,6 +38,7 @@ from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
+from tfx_engine.techniques.claims import Hides, NoLeak, Shows
 from tfx_engine.techniques.mask import Mask
 from tfx_engine.techniques.technique import Technique
 
@@ -106,4 +107,5 @@ TECHNIQUE = Technique(
         Effect(quantity="time", sign="+", formula="no score is skipped"),
         Effect(quantity="activations", sign="+", formula="T × T numbers, once for all layers"),
     ),
+    claims=(Hides(), Shows(), NoLeak()),
 )

@@ -34,6 +34,7 @@ from torch import Tensor, nn
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
+from tfx_engine.techniques.claims import Normed
 from tfx_engine.techniques.counts import norm_count
 from tfx_engine.techniques.tape import FLOAT, Tape, Value
 from tfx_engine.techniques.technique import Technique
@@ -99,4 +100,5 @@ TECHNIQUE = Technique(
         Effect(quantity="parameters", sign="+", formula="2 · width per norm (width without bias)"),
         Effect(quantity="activations", sign="+", formula="per token: the input, mean and 1/deviation"),
     ),
+    claims=(Normed(centred=True),),
 )

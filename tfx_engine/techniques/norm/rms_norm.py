@@ -35,6 +35,7 @@ from torch.nn import functional as F
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
+from tfx_engine.techniques.claims import Normed
 from tfx_engine.techniques.counts import norm_count
 from tfx_engine.techniques.rms import rms_memory
 from tfx_engine.techniques.tape import Tape, Value
@@ -113,4 +114,5 @@ TECHNIQUE = Technique(
         Effect(quantity="parameters", sign="-", formula="width per norm, half of layer norm's"),
         Effect(quantity="activations", sign="+", formula="per token: the input, 1/root; up to 2 · width more unfused"),
     ),
+    claims=(Normed(),),
 )

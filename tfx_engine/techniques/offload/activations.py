@@ -41,7 +41,7 @@ from tfx_engine.protocol.cards import Effect, Guide, Rule
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
-from tfx_engine.techniques.claims import Same
+from tfx_engine.techniques.claims import KeepsLess, Same
 from tfx_engine.techniques.context import AttentionContext
 from tfx_engine.techniques.devices import device_kind
 from tfx_engine.techniques.tape import Value
@@ -144,5 +144,5 @@ TECHNIQUE = Technique(
         Effect(quantity="time", sign="+", formula="2 × kept bytes / speed of the bus"),
         Effect(quantity="flops", sign="0", formula="0"),
     ),
-    claims=(Same(tighten={"smallest": 0}),),
+    claims=(Same(tighten={"smallest": 0}), KeepsLess()),
 )

@@ -35,6 +35,7 @@ from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
+from tfx_engine.techniques.claims import MovesAll
 from tfx_engine.techniques.optimizer import Named, Rate, decay_groups, largest, same_rate
 from tfx_engine.techniques.tape import FLOAT, Weight
 from tfx_engine.techniques.technique import Technique
@@ -130,4 +131,5 @@ TECHNIQUE = Technique(
     effects=(
         Effect(quantity="optimizer", sign="-", formula="4 bytes per row and column of a matrix, and per vector entry"),
     ),
+    claims=(MovesAll(),),
 )

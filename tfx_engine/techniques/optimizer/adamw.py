@@ -34,6 +34,7 @@ from torch import Tensor
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.options import option
+from tfx_engine.techniques.claims import MovesAll
 from tfx_engine.techniques.optimizer import (
     Named,
     Rate,
@@ -130,4 +131,5 @@ TECHNIQUE = Technique(
     memory=memory,
     options=Options,
     effects=(Effect(quantity="optimizer", sign="+", formula="8 bytes per trained weight"),),
+    claims=(MovesAll(),),
 )

@@ -41,6 +41,7 @@ from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
+from tfx_engine.techniques.claims import MovesAll
 from tfx_engine.techniques.optimizer import (
     Group,
     Named,
@@ -268,4 +269,5 @@ TECHNIQUE = Technique(
         Effect(quantity="optimizer", sign="-", formula="about 2 bytes per weight of large tensors, 8 per other"),
         Effect(quantity="time", sign="+", formula="unpacking and packing of the states"),
     ),
+    claims=(MovesAll(),),
 )

@@ -34,6 +34,7 @@ from torch import Tensor
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.options import option
+from tfx_engine.techniques.claims import MovesAll
 from tfx_engine.techniques.optimizer import Group, Named, Rate, decay_groups, largest, same_rate
 from tfx_engine.techniques.tape import Weight
 from tfx_engine.techniques.technique import Technique
@@ -128,4 +129,5 @@ TECHNIQUE = Technique(
     memory=memory,
     options=Options,
     effects=(Effect(quantity="optimizer", sign="-", formula="4 bytes per trained weight"),),
+    claims=(MovesAll(),),
 )

@@ -36,6 +36,7 @@ from torch import Tensor
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.options import option
+from tfx_engine.techniques.claims import MovesAll
 from tfx_engine.techniques.optimizer import (
     Group,
     Named,
@@ -200,4 +201,5 @@ TECHNIQUE = Technique(
         Effect(quantity="optimizer", sign="-", formula="4 bytes per weight of the blocks' matrices, 8 per other"),
         Effect(quantity="time", sign="+", formula="15 matrix products per matrix and step, whatever the batch"),
     ),
+    claims=(MovesAll(),),
 )

@@ -39,6 +39,7 @@ from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
+from tfx_engine.techniques.claims import MovesAll
 from tfx_engine.techniques.optimizer import Named, Rate, decay_groups, fused_where_possible, same_rate
 from tfx_engine.techniques.tape import Weight
 from tfx_engine.techniques.technique import Technique
@@ -133,4 +134,5 @@ TECHNIQUE = Technique(
     options=Options,
     check=check,
     effects=(Effect(quantity="optimizer", sign="-", formula="4 bytes per trained weight with momentum, 0 without"),),
+    claims=(MovesAll(),),
 )

@@ -33,6 +33,7 @@ from torch import Tensor
 from tfx_engine.protocol.cards import Effect, Guide, Rule
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
+from tfx_engine.techniques.claims import TellsOrder
 from tfx_engine.techniques.position import Position, Positioned
 from tfx_engine.techniques.tape import FLOAT, Places, Tape
 from tfx_engine.techniques.technique import Technique
@@ -114,4 +115,5 @@ TECHNIQUE = Technique(
         Effect(quantity="activations", sign="+", formula="heads × T × T × 4 bytes, once for all layers"),
         Effect(quantity="time", sign="+", formula="kernels that know only the causal mask do not fit"),
     ),
+    claims=(TellsOrder(),),
 )

@@ -35,6 +35,7 @@ from torch import Tensor, nn
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
+from tfx_engine.techniques.claims import TellsOrder
 from tfx_engine.techniques.position import Position, Positioned
 from tfx_engine.techniques.tape import Places, Tape
 from tfx_engine.techniques.technique import Technique
@@ -108,4 +109,5 @@ TECHNIQUE = Technique(
         Effect(quantity="gradients", sign="+", formula="context × width × 4 bytes"),
         Effect(quantity="optimizer", sign="+", formula="context × width × 8 bytes with AdamW"),
     ),
+    claims=(TellsOrder(),),
 )

@@ -33,6 +33,7 @@ from torch import Tensor
 from tfx_engine.protocol.cards import Effect, Guide, Rule
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.problems import Problem
+from tfx_engine.techniques.claims import TellsNoOrder
 from tfx_engine.techniques.position import Position, Positioned
 from tfx_engine.techniques.tape import Places, Tape
 from tfx_engine.techniques.technique import NoOptions, Technique
@@ -87,4 +88,5 @@ TECHNIQUE = Technique(
         ),
     ),
     effects=(Effect(quantity="parameters", sign="0", formula="0"),),
+    claims=(TellsNoOrder(),),
 )

@@ -41,6 +41,7 @@ from tfx_engine.protocol.cards import Effect, Guide, Rule
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
+from tfx_engine.techniques.claims import TellsOrder
 from tfx_engine.techniques.counts import window_of
 from tfx_engine.techniques.frequencies import SCALINGS, frequencies
 from tfx_engine.techniques.position import Position, Positioned, Tables
@@ -287,4 +288,5 @@ TECHNIQUE = Technique(
         Effect(quantity="flops", sign="0", formula="6 · rotated width per head, token and layer, not counted"),
         Effect(quantity="time", sign="+", formula="queries and keys of each layer are read and written once more"),
     ),
+    claims=(TellsOrder(),),
 )

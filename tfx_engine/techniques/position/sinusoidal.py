@@ -35,6 +35,7 @@ from torch import Tensor
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
+from tfx_engine.techniques.claims import TellsOrder
 from tfx_engine.techniques.position import Position, Positioned, Tables
 from tfx_engine.techniques.tape import Places, Tape
 from tfx_engine.techniques.technique import Technique
@@ -131,4 +132,5 @@ TECHNIQUE = Technique(
         Effect(quantity="parameters", sign="0", formula="0"),
         Effect(quantity="flops", sign="0", formula="one addition per activation, not counted"),
     ),
+    claims=(TellsOrder(),),
 )

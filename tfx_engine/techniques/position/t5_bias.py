@@ -36,6 +36,7 @@ from tfx_engine.protocol.cards import Effect, Guide, Rule
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
+from tfx_engine.techniques.claims import TellsOrder
 from tfx_engine.techniques.position import Position, Positioned
 from tfx_engine.techniques.tape import Places, Tape
 from tfx_engine.techniques.technique import Technique
@@ -176,4 +177,5 @@ TECHNIQUE = Technique(
         Effect(quantity="gradients", sign="+", formula="buckets × heads × 4 bytes, and heads × T × T in passing"),
         Effect(quantity="time", sign="+", formula="kernels that know only the causal mask do not fit"),
     ),
+    claims=(TellsOrder(),),
 )

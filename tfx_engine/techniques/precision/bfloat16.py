@@ -30,6 +30,7 @@ from torch import Tensor, nn
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
+from tfx_engine.techniques.claims import Near
 from tfx_engine.techniques.precision import PlainPrecision, Precision
 from tfx_engine.techniques.tape import Widths
 from tfx_engine.techniques.technique import NoOptions, Technique
@@ -82,4 +83,5 @@ TECHNIQUE = Technique(
         Effect(quantity="activations", sign="-", formula="2 bytes per number instead of 4"),
         Effect(quantity="time", sign="-", formula="where the hardware has bfloat16 units"),
     ),
+    claims=(Near(),),
 )

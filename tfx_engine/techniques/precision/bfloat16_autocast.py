@@ -30,6 +30,7 @@ from torch import Tensor
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
+from tfx_engine.techniques.claims import Near
 from tfx_engine.techniques.precision import PlainPrecision, Precision
 from tfx_engine.techniques.tape import Widths
 from tfx_engine.techniques.technique import NoOptions, Technique
@@ -81,4 +82,5 @@ TECHNIQUE = Technique(
         Effect(quantity="parameters", sign="0", formula="0; a 16-bit copy, 2 bytes per weight, counts as activations"),
         Effect(quantity="time", sign="-", formula="where the hardware has bfloat16 units"),
     ),
+    claims=(Near(),),
 )

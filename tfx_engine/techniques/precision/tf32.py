@@ -30,6 +30,7 @@ from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import Problem
+from tfx_engine.techniques.claims import Near
 from tfx_engine.techniques.precision import PlainPrecision, Precision, not_here
 from tfx_engine.techniques.tape import Widths
 from tfx_engine.techniques.technique import NoOptions, Technique
@@ -94,4 +95,5 @@ TECHNIQUE = Technique(
         Effect(quantity="activations", sign="0", formula="4 bytes per number"),
         Effect(quantity="time", sign="-", formula="matrix products several times as fast on the units for it"),
     ),
+    claims=(Near(loss=0.005, cosine=0.995, size=0.05),),
 )

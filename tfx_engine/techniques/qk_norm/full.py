@@ -32,6 +32,7 @@ from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.techniques.attention import join_heads, split_heads
+from tfx_engine.techniques.claims import UnitSize
 from tfx_engine.techniques.counts import head_shape
 from tfx_engine.techniques.rms import RmsNorm, rms_memory
 from tfx_engine.techniques.scores import HeadShape
@@ -119,4 +120,5 @@ TECHNIQUE = Technique(
         Effect(quantity="activations", sign="+", formula="per token and layer: queries and keys before the norm"),
         Effect(quantity="time", sign="+", formula="two norms per layer"),
     ),
+    claims=(UnitSize(over="heads"),),
 )

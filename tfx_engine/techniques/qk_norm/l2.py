@@ -33,6 +33,7 @@ from torch.nn import functional as F
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
+from tfx_engine.techniques.claims import UnitSize
 from tfx_engine.techniques.scores import HeadShape
 from tfx_engine.techniques.scores_memory import shape_of
 from tfx_engine.techniques.tape import Tape, Value
@@ -115,4 +116,5 @@ TECHNIQUE = Technique(
         Effect(quantity="activations", sign="+", formula="per token and layer: queries and keys before the norm"),
         Effect(quantity="time", sign="+", formula="two norms per layer"),
     ),
+    claims=(UnitSize(length=True),),
 )

@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
-from tfx_engine.techniques.claims import Same
+from tfx_engine.techniques.claims import KeepsLess, RunsAgain, Same
 from tfx_engine.techniques.context import AttentionContext
 from tfx_engine.techniques.costs import Work
 from tfx_engine.techniques.recompute import Checkpointed, Recompute
@@ -106,5 +106,5 @@ TECHNIQUE = Technique(
         Effect(quantity="time", sign="+", formula="as the FLOPs"),
         Effect(quantity="parameters", sign="0", formula="0"),
     ),
-    claims=(Same(),),
+    claims=(Same(), KeepsLess(), RunsAgain()),
 )

@@ -39,7 +39,7 @@ from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem, nearest
-from tfx_engine.techniques.claims import Same
+from tfx_engine.techniques.claims import KeepsLess, RunsAgain, Same
 from tfx_engine.techniques.context import AttentionContext
 from tfx_engine.techniques.costs import Linear, Work
 from tfx_engine.techniques.recompute import Checkpointed, Recompute
@@ -174,5 +174,5 @@ TECHNIQUE = Technique(
         Effect(quantity="flops", sign="+", formula="0 where matrix products and attention are kept"),
         Effect(quantity="time", sign="+", formula="the small operations of each block twice"),
     ),
-    claims=(Same(),),
+    claims=(Same(), KeepsLess(), RunsAgain()),
 )

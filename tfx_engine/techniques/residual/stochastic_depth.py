@@ -36,6 +36,7 @@ from torch import Tensor, nn
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
+from tfx_engine.techniques.claims import Quiet
 from tfx_engine.techniques.residual import Branch, OneStream, Residual, keeps_branch, scaled_by, skipped
 from tfx_engine.techniques.tape import Streams, Tape, Value
 from tfx_engine.techniques.technique import Technique
@@ -122,4 +123,5 @@ TECHNIQUE = Technique(
         Effect(quantity="flops", sign="0", formula="the branch is computed and set to zero: nothing is saved"),
         Effect(quantity="activations", sign="+", formula="per sample and connection: 1 number"),
     ),
+    claims=(Quiet(when="rate"),),
 )

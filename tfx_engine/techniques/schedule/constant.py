@@ -25,6 +25,7 @@ from __future__ import annotations
 import dataclasses
 
 from tfx_engine.protocol.cards import Effect, Guide
+from tfx_engine.techniques.claims import Schedules
 from tfx_engine.techniques.schedule import Factor, check_rise, rising_option
 from tfx_engine.techniques.technique import Technique
 
@@ -65,4 +66,5 @@ TECHNIQUE = Technique(
     options=Options,
     check=check_rise,
     effects=(Effect(quantity="time", sign="0", formula="0"),),
+    claims=(Schedules(),),
 )

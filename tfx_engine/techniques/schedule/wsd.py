@@ -31,6 +31,7 @@ import math
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.options import option
+from tfx_engine.techniques.claims import Schedules
 from tfx_engine.techniques.schedule import Factor, check_rise, rising_option, rising_steps
 from tfx_engine.techniques.technique import Technique
 
@@ -106,4 +107,5 @@ TECHNIQUE = Technique(
     options=Options,
     check=check_rise,
     effects=(Effect(quantity="time", sign="0", formula="0"),),
+    claims=(Schedules(),),
 )

@@ -37,6 +37,7 @@ from tfx_engine.protocol.cards import Effect, Guide, Rule
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
+from tfx_engine.techniques.claims import Bounded
 from tfx_engine.techniques.tape import Tape, Value
 from tfx_engine.techniques.technique import Technique
 
@@ -117,4 +118,5 @@ TECHNIQUE = Technique(
         Effect(quantity="activations", sign="+", formula="scores and weights, heads × T × T each, but for flex"),
         Effect(quantity="time", sign="+", formula="no fused kernel but flex"),
     ),
+    claims=(Bounded(),),
 )

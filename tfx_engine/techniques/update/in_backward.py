@@ -37,6 +37,7 @@ from torch.optim import Optimizer
 from tfx_engine.protocol.cards import Effect, Guide, Rule
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.problems import Problem
+from tfx_engine.techniques.claims import SameSteps
 from tfx_engine.techniques.devices import device_kind
 from tfx_engine.techniques.optimizer import Together
 from tfx_engine.techniques.tape import Weight
@@ -138,4 +139,5 @@ TECHNIQUE = Technique(
         Effect(quantity="time", sign="+", formula="one small update per tensor in place of a few large ones"),
         Effect(quantity="optimizer", sign="0", formula="0"),
     ),
+    claims=(SameSteps(),),
 )

@@ -36,6 +36,7 @@ from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
+from tfx_engine.techniques.claims import Hides, Shows
 from tfx_engine.techniques.technique import Technique
 from tfx_engine.techniques.window import Window
 
@@ -111,4 +112,5 @@ TECHNIQUE = Technique(
         Effect(quantity="parameters", sign="0", formula="0"),
         Effect(quantity="flops", sign="0", formula="counted for the full T × T square; only the kernel flex skips any"),
     ),
+    claims=(Hides(), Shows()),
 )

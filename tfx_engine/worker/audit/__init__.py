@@ -6,7 +6,7 @@ Every claim has one proof, by the kind of the claim; which technique makes it is
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import torch
@@ -17,7 +17,16 @@ from tfx_engine.techniques import claims
 from tfx_engine.techniques.claims import Claim
 from tfx_engine.techniques.counts import chosen
 from tfx_engine.techniques.technique import Technique
-from tfx_engine.worker.audit import sameness, trained
+from tfx_engine.worker.audit import (
+    adapters,
+    memory,
+    numbers,
+    parts,
+    references,
+    sameness,
+    trained,
+    visibility,
+)
 from tfx_engine.worker.audit.case import Case
 from tfx_engine.worker.audit.finding import Evidence, Finding, Untried, untried
 from tfx_engine.worker.audit.stand import Stand
@@ -26,29 +35,42 @@ BUDGET_S = 10.0  # after which no further claim is tried
 
 Proof = Callable[[Case, Any], Evidence]
 PROOFS: dict[type[Claim], Proof] = {
-    claims.Same: sameness.same, claims.TrainsOnly: trained.trains_only, claims.EveryGradient: trained.every_gradient,
+    claims.Same: sameness.same, claims.SameSteps: adapters.same_steps, claims.KeepsLess: memory.keeps_less,
+    claims.RunsAgain: memory.runs_again, claims.TrainsOnly: trained.trains_only,
+    claims.EveryGradient: trained.every_gradient, claims.MovesAll: adapters.moves_all,
+    claims.BeginsAtBase: adapters.begins_at_base, claims.Merges: adapters.merges, claims.Near: numbers.near,
+    claims.Hides: visibility.hides, claims.Shows: visibility.shows, claims.NoLeak: visibility.no_leak,
+    claims.TellsOrder: parts.tells_order, claims.TellsNoOrder: parts.tells_order, claims.UnitSize: parts.unit_size,
+    claims.Normed: parts.normed, claims.Bounded: parts.bounded, claims.Shares: parts.shares,
+    claims.OwnTable: parts.own_table, claims.Routes: parts.routes, claims.Quiet: parts.quiet,
+    claims.Limits: numbers.limits, claims.Schedules: numbers.schedules, claims.Begins: numbers.begins,
+    claims.Reference: lambda case, claim: references.reference(case),
 }
 _NO_TIME = tr_mark("There was no time left for it: the audit may take {seconds} s.")
 _NO_MEMORY = tr_mark("It ran out of memory: {error}")
 _FAILED = tr_mark("It could not be tried: {error}")
 
 
-def audit(stand: Stand, budget_s: float = BUDGET_S) -> Iterator[Finding]:
-    """What comes of trying every claim of the configuration's techniques, one after the other."""
+def audit(stand: Stand, budget_s: float = BUDGET_S, slots: Collection[str] = ()) -> Iterator[Finding]:
+    """What comes of trying every claim of the configuration's techniques, or of those in `slots`, one by one."""
     begun_s = time.perf_counter()
     for technique, options in chosen(stand.full):
+        if slots and technique.slot not in slots:
+            continue
         case = Case(technique, options, stand)
         for claim in claimed(technique, options):
             if time.perf_counter() - begun_s > budget_s:
                 evidence = untried("no-time", _NO_TIME, seconds=round(budget_s))
             else:
                 evidence = tried(case, claim)
-            yield Finding(technique.slot, technique.name, claim.name, evidence)
+            if evidence.code != references.NOWHERE:
+                yield Finding(technique.slot, technique.name, claim.name, evidence)
 
 
 def claimed(technique: Technique, options: Any) -> list[Claim]:
-    """The claims that mean something with these options and that are to be tried."""
-    return [c for c in technique.claims if type(c) in PROOFS and (not c.when or getattr(options, c.when))]
+    """The claims that mean something with these options and that are to be tried; the one that all make comes last."""
+    said = [c for c in technique.claims if type(c) in PROOFS and (not c.when or getattr(options, c.when))]
+    return [*said, claims.Reference()] if technique.slot in references.PAIRS else said
 
 
 def tried(case: Case, claim: Claim) -> Evidence:

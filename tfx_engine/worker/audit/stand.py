@@ -6,6 +6,7 @@ that hides a part of the model (LoRA's B, ReZero's gates), and as many blocks as
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -33,6 +34,8 @@ FEWEST_LAYERS = 2
 COPIES = 6  # of the weights that exist at the same time: two models, their gradients, and two sets kept
 NOISE = 0.02
 STEPS = 3
+TRIES = 20  # of a scaled loss
+ROUNDED = 1e-6  # share of a weight by which a step must change it, to be sure that it is not rounded away
 
 _NO_ROOM = tr_mark("A copy of the model does not fit: it takes about {needed} MB, and {free} MB are free.")
 _STOPPED = tr_mark("The audit was stopped.")
@@ -46,11 +49,15 @@ class Pass(NamedTuple):
 
 
 class Steps(NamedTuple):
-    """What some real steps did: parameters by name that are trained, that moved, and that had a gradient."""
+    """What some real steps did: parameters by name that are trained, that moved, and that had a gradient.
+
+    `too_small`: those whose gradients a step of ordinary size would round away.
+    """
 
     trained: set[str]
     moved: set[str]
     had_gradient: set[str]
+    too_small: set[str]
     numbers: dict[str, int]
 
 
@@ -68,6 +75,7 @@ class Stand:
         self.config = affordable(config)
         self.batch = unbalanced(tuple(t[:SAMPLES].to(device) for t in task.batch(0)))
         self._passes: dict[str, Pass] = {}
+        self._shared: dict[str, Transformer] = {}
         self._steps: Steps | None = None
         self._room: Untried | None = None
         self._look_for_room()
@@ -82,6 +90,12 @@ class Stand:
         """The configuration with some options of a slot changed."""
         return with_choice(self.config, slot, self.config.use(slot), options)
 
+    def of(self, config: Config) -> Stand:
+        """The same stand for another configuration."""
+        other = copy.copy(self)
+        other.config, other._passes, other._steps = config, {}, None
+        return other
+
     # ------------------------------------------------------------------------------------ copies
 
     def model(self, config: Config | None = None) -> Transformer:
@@ -89,6 +103,15 @@ class Stand:
         model = self._assembled(config or self.config)
         self._adopt(model)
         return model
+
+    def shared(self, config: Config | None = None) -> Transformer:
+        """A copy in float32 as in evaluation, made once: whoever takes it leaves it as it was."""
+        config = with_choice(config or self.config, "precision", "float32", {})
+        key = f"{config.as_dict()}"
+        if key not in self._shared:
+            self._shared.clear()
+            self._shared[key] = self.model(config).eval()
+        return self._shared[key]
 
     def training(self, config: Config | None = None, model: Transformer | None = None) -> Training:
         """A copy with what a step needs, but an optimiser that leaves the weights as they are, and no clipping."""
@@ -162,19 +185,27 @@ def observe(training: Training, batch: Batch, draws: bool = True) -> Pass:
     training.model.train(draws)
     torch.manual_seed(0)
     loss = train_step(training, batch, 0, on_gradients=keep)
+    for _ in range(TRIES if training.scaler is not None else 0):  # its factor begins too large, and finds its place
+        if all(gradient.isfinite().all() for gradient in found.values()):
+            break
+        torch.manual_seed(0)
+        loss = train_step(training, batch, 0, on_gradients=keep)
     training.model.train()
     return Pass(float(loss), found)
 
 
 def take_steps(training: Training, batch: Batch) -> Steps:
     """Some steps on one batch."""
-    model, had_gradient = training.model, set()
+    model, had_gradient, large = training.model, set(), set()
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     names = {p: name for name, p in model.named_parameters()}
 
     def look(parameter: nn.Parameter) -> None:
         if parameter.grad is not None and parameter.grad.count_nonzero():
             had_gradient.add(names[parameter])
+            rate = float(training.optimizer.param_groups[0]["lr"])
+            if bool((rate * parameter.grad.abs() > ROUNDED * parameter.detach().abs()).any()):
+                large.add(names[parameter])
 
     def look_at_all() -> None:
         for parameter in model.parameters():
@@ -189,7 +220,8 @@ def take_steps(training: Training, batch: Batch) -> Steps:
     return Steps(
         trained={name for name, p in model.named_parameters() if p.requires_grad},
         moved={name for name, p in model.named_parameters() if not torch.equal(p, before[name])},
-        had_gradient=had_gradient, numbers={name: p.numel() for name, p in model.named_parameters()},
+        had_gradient=had_gradient, too_small=had_gradient - large,
+        numbers={name: p.numel() for name, p in model.named_parameters()},
     )
 
 
@@ -208,8 +240,10 @@ def affordable(config: Config) -> Config:
     layers = min(config.model.layers, max(FEWEST_LAYERS, int(left / max(1.0, a_layer))))
     small = dataclasses.replace(
         config, model=dataclasses.replace(config.model, layers=layers),
-        run=dataclasses.replace(config.run, batch=samples, start_from=None),
+        run=dataclasses.replace(config.run, batch=samples),
     )
+    if layers < config.model.layers:  # which the weights on disk would not fit
+        small = dataclasses.replace(small, run=dataclasses.replace(small.run, start_from=None))
     return with_choice(small, "compile", "none", {})
 
 
