@@ -32,8 +32,10 @@ def random_config(seed: int, catalogue: Catalogue, leave: frozenset[str] = froze
 
 
 def _choice(draw: random.Random, slot: SlotCard, catalogue: Catalogue) -> dict[str, Any]:
-    if draw.random() < KEEP_DEFAULT:
-        return {}
+    return {} if draw.random() < KEEP_DEFAULT else _chosen(draw, slot, catalogue)
+
+
+def _chosen(draw: random.Random, slot: SlotCard, catalogue: Catalogue) -> dict[str, Any]:
     technique = draw.choice(catalogue.in_slot(slot.name))
     options = {o.name: _value(draw, o) for o in technique.options if draw.random() > KEEP_DEFAULT}
     return {"use": technique.name, **{name: value for name, value in options.items() if value is not None}}
@@ -53,3 +55,20 @@ def _value(draw: random.Random, option: OptionCard) -> Any:
         case "set":
             return draw.sample(option.choices, draw.randint(1, len(option.choices)))
     return option.default
+
+
+def realistic_config(seed: int, catalogue: Catalogue, leave: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """The same with sizes at which what a step allocates is made of tensors and not of constants."""
+    draw = random.Random(seed)
+    task = draw.choice(["text", "copy", "recall", *TASKS])
+    heads = draw.choice([2, 4, 8])
+    sizes = {"width": draw.choice([64, 96, 128, 192, 256, 384, 512]), "heads": heads, "head_width": None,
+             "layers": draw.randint(2, 8), "context": draw.choice([64, 96, 128, 192, 256]),
+             "vocab": draw.choice([256, 1000, 4096])}  # fmt: skip
+    slots = draw.sample([s for s in catalogue.slots if s.name not in leave], draw.randint(2, 6))
+    return {
+        "seed": seed, "data": {"task": task, "symbols": 16},
+        "model": {k: v for k, v in sizes.items() if k != "context" or not TASKS[task].frames},
+        "techniques": {slot.name: _chosen(draw, slot, catalogue) for slot in slots},
+        "run": {"batch": draw.randint(2, 8), "warmup_steps": 0, "measure_steps": 2, "device": "cpu"},
+    }

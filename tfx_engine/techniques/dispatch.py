@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -35,6 +35,10 @@ BACKENDS = {
     "cudnn": SDPBackend.CUDNN_ATTENTION,
 }
 _REFUSALS = ("No available kernel", "No viable backend")  # how torch's refusals begin
+
+
+# Who tells which kernel SDPA takes, where torch's own function cannot: under fake tensors.
+chooser: Callable[..., int] | None = None
 
 
 class _Plan(NamedTuple):
@@ -100,7 +104,7 @@ def sdpa(q_BHTK: Tensor, k_BGSK: Tensor, v_BGSV: Tensor, scoring: Scoring) -> Te
 
 def dispatched(q_BHTK: Tensor, k_BGSK: Tensor, v_BGSV: Tensor, scoring: Scoring) -> str:
     """The kernel that SDPA takes for these inputs; `UNKNOWN` where this torch does not tell."""
-    choice = getattr(torch, "_fused_sdp_choice", None)  # private: the profiler's word stands where it is gone
+    choice = chooser or getattr(torch, "_fused_sdp_choice", None)  # private: it may be gone
     if choice is None:
         return UNKNOWN
     q, k, v, bias = (None if t is None else _as_autocast(t) for t in (q_BHTK, k_BGSK, v_BGSV, scoring.bias))

@@ -8,6 +8,6 @@ what torch's allocator really did. What kernels allocate within an operator and 
 
 from __future__ import annotations
 
-from tfx_engine.trace.traced import PhasePeak, Traced, traced
+from tfx_engine.trace.peak import PhasePeak, Traced, traced
 
 __all__ = ["PhasePeak", "Traced", "traced"]

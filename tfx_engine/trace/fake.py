@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from collections.abc import Iterator
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -19,9 +17,11 @@ from tfx_engine.model.assemble import assemble, make_precision, materialise
 from tfx_engine.model.layers import layer_index, layer_names
 from tfx_engine.model.transformer import Transformer
 from tfx_engine.protocol.config import Config
+from tfx_engine.techniques.update import watchers_of
+from tfx_engine.trace.assumed import Routing, assumed, evenly
 from tfx_engine.trace.recorder import Recorder
 from tfx_engine.train.setup import make_training
-from tfx_engine.train.step import train_step
+from tfx_engine.train.step import no_name, train_step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,29 +30,35 @@ class Step:
 
     blocks: list[Block]
     ranges: list[Range]
+    makers: dict[int, str]  # the operator that allocated at a moment
 
 
-def fake_step(config: Config, device: torch.device) -> Step:
+def fake_step(config: Config, device: torch.device, routing: Routing = evenly) -> Step:
     """The second step of a training: by then the optimizer has its state and tables are made."""
     model = assemble(config, "meta")
-    with fake_tensors():
+    with FakeTensorMode(), assumed(routing):
         _settle(model, device, make_precision(config).dtype)
         training = make_training(config, model, device)
         batch = blank_batch(config, device)
-        train_step(training, batch, 0)
-        recorder = Recorder(device.type)
-        probe = MemoryProbe(model, training.optimizer, batch, device, recorder)
         norms = LayerNorms(model, layer_index(model), len(layer_names(model)))
+        if config.run.probes and (watchers := watchers_of(training.optimizer)) is not None:
+            watchers.append(norms.take)
+
+        def take_norms() -> None:
+            if config.run.probes:
+                norms.of_gradients()
 
         def on_gradients() -> None:
-            if config.run.probes:
-                with recorder.within(MEASURE):
-                    norms.of_gradients()
+            with recorder.within(MEASURE):
+                take_norms()
             probe.gradients_are_there()
 
+        train_step(training, batch, 0, no_name, take_norms)
+        recorder = Recorder(device.type)
+        probe = MemoryProbe(model, training.optimizer, batch, device, recorder)
         with probe:
             train_step(training, batch, 1, recorder.within, on_gradients)
-        return Step(*probe.blocks())
+        return Step(*probe.blocks(), recorder.makers)
 
 
 def _settle(model: Transformer, device: torch.device, dtype: torch.dtype) -> None:
@@ -62,10 +68,3 @@ def _settle(model: Transformer, device: torch.device, dtype: torch.dtype) -> Non
         for name, buffer in module.named_buffers(recurse=False):
             module._buffers[name] = torch.empty(buffer.shape, dtype=buffer.dtype, device=device)
     model.position.prepare(device, dtype)
-
-
-@contextlib.contextmanager
-def fake_tensors() -> Iterator[None]:
-    """Within, every new tensor is fake."""
-    with FakeTensorMode():
-        yield

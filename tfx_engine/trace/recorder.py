@@ -42,8 +42,10 @@ class Recorder(TorchDispatchMode):
         self.ranges: list[Range] = []
         self.kernels: set[str] = set()
         self.shapes: list[Shape] | None = None
+        self.makers: dict[int, str] = {}
         self._clock = itertools.count(1)
         self._live: dict[int, _Watched] = {}  # by address
+        self._operator: Any = None  # the last one
         self._gone: Callable[[_Watched], None] = self._free  # one bound method, not one for each storage
 
     def __enter__(self) -> Recorder:
@@ -65,6 +67,7 @@ class Recorder(TorchDispatchMode):
         """The operation itself, and what it allocated."""
         kwargs = kwargs or {}
         result = operator(*args, **kwargs)
+        self._operator = operator
         self._hold(result, args)
         extra = scratch_bytes(operator, args, kwargs, result, self.kind)
         if extra:
@@ -108,7 +111,7 @@ class Recorder(TorchDispatchMode):
             return
         self._watch(storage, size)
         if storage._cdata not in _storages(args):  # else it was there before the recording began
-            self.changes.append(Change(next(self._clock), storage._cdata, size))
+            self._note(storage._cdata, size)
 
     def _watch(self, storage: torch.UntypedStorage, size: int) -> None:
         watched = _Watched(storage, self._gone)
@@ -122,7 +125,12 @@ class Recorder(TorchDispatchMode):
     def _pass(self, size: int) -> None:
         """Scratch within an operator: it is there beside the results, and gone when the operator returns."""
         for change in (size, -size):
-            self.changes.append(Change(next(self._clock), _SCRATCH, change))
+            self._note(_SCRATCH, change)
+
+    def _note(self, address: int, change: int) -> None:
+        moment = next(self._clock)
+        self.changes.append(Change(moment, address, change))
+        self.makers[moment] = self._operator.name()
 
 
 def _storages(args: Any) -> Iterator[int]:

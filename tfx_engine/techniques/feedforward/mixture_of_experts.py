@@ -29,7 +29,7 @@ arXiv:2202.08906.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -106,6 +106,10 @@ def check(options: Options, config: Config) -> Iterator[Problem]:
             template="is {top_k}, but there are {experts} experts.", hint_template="Choose at most {experts}.",
             args={"top_k": options.top_k, "experts": options.experts},
         )
+
+
+# Under fake tensors, which have no numbers: (choices in all, experts, experts of a token) -> choices of each expert.
+routing: Callable[[int, int, int], list[int]] | None = None
 
 
 class Router(nn.Module):
@@ -185,6 +189,8 @@ class MixtureOfExperts(nn.Module):
         weights_SK, experts_SK = self.router(x_SD)
         order_C = experts_SK.flatten().argsort(stable=True)
         counts = F.one_hot(experts_SK.flatten(), len(self.experts)).sum(dim=0).tolist()
+        if routing is not None:
+            counts = routing(experts_SK.numel(), len(self.experts), self.top_k)
         chosen_CD = x_SD.unsqueeze(1).expand(-1, self.top_k, -1).flatten(0, 1)[order_C]
         pieces = chosen_CD.split(counts)  # some may be empty: their experts still get a gradient, of zero
         y_CD = torch.cat([expert(piece) for expert, piece in zip(self.experts, pieces, strict=True)])

@@ -1,0 +1,97 @@
+"""What is taken for granted where a step asks for numbers, which fake tensors do not have.
+
+Gradients are finite, and the router of experts spreads the tokens as it is told to. Which attention kernel torch takes
+is found out by letting it choose.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.nn.attention import SDPBackend
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from tfx_engine.techniques import dispatch
+from tfx_engine.techniques.feedforward import mixture_of_experts
+from tfx_engine.techniques.optimizer import adamw_8bit
+
+Routing = Callable[[int, int, int], list[int]]  # choices in all, experts, experts for each token -> choices of each
+
+_ASKS_A_NUMBER = torch.ops.aten._local_scalar_dense.default
+_LOOKS_FOR_INFINITY = torch.ops.aten._amp_foreach_non_finite_check_and_unscale_.default
+_BACKENDS = {  # by how the names of torch's operators go on after "_scaled_dot_product_"
+    "flash": SDPBackend.FLASH_ATTENTION, "efficient": SDPBackend.EFFICIENT_ATTENTION,
+    "cudnn": SDPBackend.CUDNN_ATTENTION,
+}
+
+
+def evenly(choices: int, experts: int, top_k: int) -> list[int]:
+    """Every expert has as much to do."""
+    return [choices // experts + (expert < choices % experts) for expert in range(experts)]
+
+
+def unevenly(choices: int, experts: int, top_k: int) -> list[int]:
+    """All tokens go to the same experts, the last ones."""
+    return [0] * (experts - top_k) + [choices // top_k] * top_k
+
+
+class _Answers(TorchDispatchMode):
+    """Answers whoever asks for a number: it is one, but nothing is infinite."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._infinite: set[int] = set()  # storages that say whether a gradient is
+
+    def __torch_dispatch__(self, operator: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if operator is _ASKS_A_NUMBER:
+            return self._answer(args[0])
+        if operator is _LOOKS_FOR_INFINITY:
+            self._infinite.add(args[1].untyped_storage()._cdata)
+        return operator(*args, **(kwargs or {}))
+
+    def _answer(self, tensor: Tensor) -> bool | int | float:
+        if tensor.dtype == torch.bool:
+            return False
+        number = 0 if tensor.untyped_storage()._cdata in self._infinite else 1
+        return float(number) if tensor.dtype.is_floating_point else number
+
+
+class _Sees(TorchDispatchMode):
+    """The name of the attention operator that ran last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used = ""
+
+    def __torch_dispatch__(self, operator: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        _, found, rest = operator.name().partition("_scaled_dot_product_")
+        self.used = rest.partition("_")[0] if found else self.used
+        return operator(*args, **(kwargs or {}))
+
+
+def _choose(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, dropout: float, is_causal: bool, scale: float,
+    enable_gqa: bool,
+) -> int:
+    """As `torch._fused_sdp_choice`, which under fake tensors knows no device."""
+    with _Sees() as seen:
+        F.scaled_dot_product_attention(q, k, v, bias, dropout, is_causal, scale=scale, enable_gqa=enable_gqa)
+    return int(_BACKENDS.get(seen.used, SDPBackend.MATH).value)
+
+
+@contextlib.contextmanager
+def assumed(routing: Routing) -> Iterator[None]:
+    """Within, nothing is asked in vain. What techniques keep for all models is made anew, and not kept."""
+    adamw_8bit.steps.cache_clear()
+    dispatch.chooser, mixture_of_experts.routing = _choose, routing
+    try:
+        with _Answers():
+            yield
+    finally:
+        dispatch.chooser = mixture_of_experts.routing = None
+        adamw_8bit.steps.cache_clear()
