@@ -27,9 +27,9 @@ FUNCTIONS = {
     "list": ("runs", "list_runs"), "show": ("runs", "show"), "compare": ("compare", "compare"),
     "stop": ("control", "order"), "pause": ("control", "order"), "resume": ("control", "order"),
     "doctor": ("doctor", "doctor"), "import": ("importing", "import_model"),
-    "trust": ("trust", "trust"),
+    "trust": ("trust", "trust"), "frontier": ("frontier", "frontier"),
 }
-_NEED_THE_CATALOGUE = ("run", "estimate", "check", "techniques")
+_NEED_THE_CATALOGUE = ("run", "estimate", "check", "techniques", "frontier")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

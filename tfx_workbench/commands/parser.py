@@ -11,7 +11,7 @@ from tfx_workbench import __version__
 
 PROGRAM = "tfx-workbench"
 COMMANDS = ("run", "estimate", "check", "techniques", "list", "show", "compare", "stop", "pause", "resume", "import",
-            "trust", "doctor")
+            "trust", "doctor", "frontier")
 
 
 class Parser(argparse.ArgumentParser):
@@ -62,6 +62,7 @@ _HELP = {
     "import": tr_mark("a published model's config.json, and its weights, as a configuration"),
     "trust": tr_mark("techniques of your own: which folders and packages are loaded"),
     "doctor": tr_mark("what works here, what does not, and what to type"),
+    "frontier": tr_mark("the largest batch, context or number of layers that fits, with each technique"),
 }
 
 
@@ -84,6 +85,17 @@ def command_parser(command: str) -> Parser:
             parser.add_argument("--device-memory", metavar="SIZE",
                                 help=tr_mark("whether it fits there: 24GiB, or a device's name such as 'RTX 4090'"))
             parser.add_argument("--instant", action="store_true", help=tr_mark("closed forms alone"))
+        case "frontier":
+            parser.add_argument("config", metavar="CONFIG", help=tr_mark("a TOML file"))
+            _add_set(parser)
+            parser.add_argument("--grow", choices=("batch", "context", "layers"), default="batch",
+                                help=tr_mark("what becomes as large as fits (batch)"))
+            parser.add_argument("--with", dest="techniques", action="append", default=[], metavar="SLOT=TECHNIQUE",
+                                help=tr_mark("a technique to look at beside the configuration as it is; may be "
+                                             "repeated; left out: those that save memory"))
+            parser.add_argument("--device-memory", metavar="SIZE",
+                                help=tr_mark("what it must fit into: 24GiB, or a device's name such as 'RTX 4090'"))
+            parser.add_argument("--predict-only", action="store_true", help=tr_mark("without the runs that confirm it"))
         case "techniques":
             parser.add_argument("name", nargs="?", metavar="NAME", help=tr_mark("a technique, slot, or slot/technique"))
         case "import":
