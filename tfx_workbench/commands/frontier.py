@@ -32,7 +32,9 @@ GROWS = {  # key path, in steps of, up to
 }  # fmt: skip
 USUAL = ("recompute=every_block", "precision=bfloat16_autocast", "loss=chunked_cross_entropy",
          "optimizer=adamw_8bit", "adapter=lora", "offload=activations")
-_PROBING = {"run.warmup_steps": 0, "run.measure_steps": 2, "run.memory_every": 1, "run.audit": False}
+_PROBING = {
+    "run.warmup_steps": 0, "run.measure_steps": 2, "run.memory_every": 1, "run.audit": False, "run.profile": False,
+}
 _TRIES = 3
 _SHARE_OF_RAM = 0.5  # of what is free: a run that takes all memory of a machine takes the machine
 
