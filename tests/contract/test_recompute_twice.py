@@ -41,10 +41,11 @@ def test_no_weight_is_another_for_it(techniques: dict[str, Any], recompute: Any)
     assert [name for name in plain if not torch.equal(plain[name], again[name])] == []
 
 
-def test_of_a_recurrent_layer_nothing_is_kept_and_its_flops_count() -> None:
+@pytest.mark.parametrize("adapter", ["none", {"use": "freeze", "train": ["norms"], "blocks": "all"}], ids=str)
+def test_of_a_recurrent_layer_nothing_is_kept_and_its_flops_count(adapter: Any) -> None:
     counted = []
     for recompute in ("none", "selective"):
-        config = tiny_config({"mixer": "gru", "recompute": recompute})
+        config = tiny_config({"mixer": "gru", "recompute": recompute, "adapter": adapter, "placement": "res_post_norm"})
         model, tokens_BT = assemble(config, "cpu"), torch.zeros(2, config.model.context, dtype=torch.int64)
         with FlopCounterMode(display=False) as counter:
             loss_of(model, tokens_BT, tokens_BT).backward()

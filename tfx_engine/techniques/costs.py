@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 from fractions import Fraction
+from typing import NamedTuple
 
 from tfx_engine.protocol.config import Config
 
 STREAM = "stream"  # the source of a linear layer that reads the residual stream
 INPUT = "input"  # the source of one that reads the batch, which needs no gradient
 PRODUCTS = "products"  # the source of one that reads what attention read
+ATTENTION = "attention"  # the operator of queries times keys, and of weights times values
 OUTSIDE = -1  # the number of the layer of what is in no block
 ROLES = ("query", "key", "value", "output", "feedforward")  # of linear layers: what adapters choose by
 
@@ -28,8 +30,11 @@ class Linear:
     output is added to that layer's. `adaptable`: whether it is an nn.Linear, which adapters may change; its module is
     called `name`. `roles`: what it does, where its name does not say it, see `roles_of`. `trained`: its weights are.
     `tuned`: something else is, on which its output depends, such as its bias; the output then needs a gradient.
-    `share`: of a sample's tokens, how many pass through it; outside blocks. `fused`: its product is part of a larger
-    layer of torch's, of which selective recompute keeps nothing.
+    `share`: of a sample's tokens, how many pass through it; outside blocks. `scaled`: what it gives is multiplied by
+    something that an adapter trains. `once`: multiply-adds of one more product in every forward pass, whatever its
+    tokens, which has no gradient. Selective recompute asks for torch's name of its product: addmm with a bias, mm
+    without, if `operator` says no other, or, where it is not trained, `frozen_operator`; it keeps none of a layer that
+    is `fused` into a larger one of torch's.
     """
 
     name: str
@@ -46,7 +51,19 @@ class Linear:
     trained: bool = True
     tuned: bool = False
     share: int | Fraction = 1
+    scaled: bool = False
+    once: int = 0
+    operator: str = ""
+    frozen_operator: str = ""
     fused: bool = False
+
+    @property
+    def runs_as(self) -> str:
+        """The operator of torch that its product is."""
+        if self.fused:
+            return ""
+        own = self.operator if self.trained else self.frozen_operator or self.operator
+        return own or ("addmm" if self.bias else "mm")
 
     @property
     def weights(self) -> int:
@@ -66,11 +83,29 @@ class Linear:
 
 @dataclasses.dataclass(frozen=True)
 class Product:
-    """A product of two activations, such as queries times keys. `sources`: the layers on which each factor depends."""
+    """A product of two activations, such as queries times keys. `left`, `right`: the layers on which they depend.
+
+    `operator`: torch's name of it, or `ATTENTION`, which has a name for each kernel.
+    """
 
     multiply_adds: int  # per token
     left: tuple[str, ...]
     right: tuple[str, ...]
+    operator: str = ATTENTION
+
+
+class Step(NamedTuple):
+    """One product of a block: multiply-adds per token, and the `operator` of torch that it is."""
+
+    multiply_adds: int | Fraction
+    operator: str
+
+
+class Run(NamedTuple):
+    """Layers that are alike, and what of each runs until the last tensor is there that its backward pass needs."""
+
+    layers: range
+    steps: tuple[Step, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,13 +113,17 @@ class Work:
     """The matrix work of one technique within one block.
 
     `keeps_after`: whether something after the last linear layer keeps a tensor for the backward pass, such as a norm on
-    a branch's output: recompute then runs that layer again too. `slot`: whose work it is. `tuned`: an adapter trains
+    a branch's output: recompute then runs that layer again too. `reads_raw`, of a placement: whether branches read the
+    stream without a norm. `gives_slice`, of a residual: whether that is then a part of a larger tensor, whose products
+    take another operator where there is a bias. `slot`: whose work it is. `tuned`: an adapter trains
     something of the slot that is no linear layer, so that what it gives needs a gradient.
     """
 
     linears: tuple[Linear, ...] = ()
     products: tuple[Product, ...] = ()
     keeps_after: bool = False
+    reads_raw: bool = False
+    gives_slice: bool = False
     slot: str = ""
     tuned: bool = False
 

@@ -109,15 +109,19 @@ def check(options: LowRankOptions, config: Config) -> Iterator[Problem]:
     yield from check_targets(options, config)
 
 
-def adapts(options: LowRankOptions, config: Config, layer: int, work: Work) -> Work:
-    """Everything frozen, and both thin matrices behind each layer that is adapted."""
+def adapts(options: LowRankOptions, config: Config, layer: int, work: Work, operator: str = "") -> Work:
+    """Everything frozen, and both thin matrices behind each layer that is adapted.
+
+    `operator`: what the frozen product is in torch, where an adapter adds the bias by itself.
+    """
     if not work.linears:
         return work
     linears: list[Linear] = []
     for linear in frozen(work).linears:
-        linears.append(linear)
         if is_target(options, linear, work.slot):
-            linears += beside(options, linear)
+            linears += [dataclasses.replace(linear, operator=operator or linear.operator), *beside(options, linear)]
+        else:
+            linears.append(linear)
     return dataclasses.replace(work, linears=tuple(linears))
 
 

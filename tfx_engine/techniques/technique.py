@@ -9,6 +9,7 @@ import dataclasses
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
@@ -18,7 +19,7 @@ from tfx_engine.protocol.options import check_value, option_cards
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.protocol.tasks import KINDS
 from tfx_engine.techniques.claims import Claim
-from tfx_engine.techniques.costs import Work
+from tfx_engine.techniques.costs import Run, Work
 from tfx_engine.techniques.slots import SLOTS
 
 _QUANTITIES = frozenset({"parameters", "activations", "gradients", "optimizer", "flops", "time"})
@@ -39,7 +40,7 @@ def no_work(options: Any, config: Config) -> Work:
     return Work()
 
 
-def nothing_again(options: Any, config: Config, block: Work) -> int:
+def nothing_again(options: Any, config: Config, runs: Sequence[Run]) -> int:
     """The `again` of a technique that computes nothing twice."""
     return 0
 
@@ -73,14 +74,14 @@ class Technique:
     forms, which the contract test counts after: `work`, the linear layers and products of one block (of one connection
     in the slot `residual`, of the whole model outside the slots in `counts.IN_BLOCKS`);
     `params`, the parameters that it brings to the whole model beside those; `again`, multiply-adds per token that
-    run a second time, given a block's work (None: nobody knows beforehand). Of adapters: `adapts`, the work of a slot
-    in a layer (`costs.OUTSIDE`: in no block) with what the adapter puts beside it and what of it is trained; `alike`,
-    how many layers in a row it answers the same for, from the first layer to the last (they are counted once);
-    `freezes`, whether weights of the model stay as they are; `trainable`, how many weights are trained where these are
-    not just what the adapter brings; `held`, bytes that it saves in how frozen weights are stored. `is_counted`:
-    whether `work` says all of its matrix work. `memory`: which tensors it makes and keeps, as the table of `tape.py`
-    says for its slot; without it they are guessed from `work`. `claims`: what it does to any model, for the audit to
-    prove, beside what its `reference` says (see `claims.py`).
+    run a second time, given what of which blocks would (None: nobody knows beforehand). Of adapters: `adapts`, the
+    work of a slot in a layer (`costs.OUTSIDE`: in no block) with what the adapter puts beside it and what of it is
+    trained; `alike`, how many layers in a row it answers the same for, from the first layer to the last (they are
+    counted once); `freezes`, whether weights of the model stay as they are; `trainable`, how many weights are trained
+    where these are not just what the adapter brings; `held`, bytes that it saves in how frozen weights are stored.
+    `is_counted`: whether `work` says all of its matrix work. `memory`: which tensors it makes and keeps, as the table
+    of `tape.py` says for its slot; without it they are guessed from `work`. `claims`: what it does to any model, for
+    the audit to prove, beside what its `reference` says (see `claims.py`).
     """
 
     module: str
@@ -101,7 +102,7 @@ class Technique:
     kinds: tuple[str, ...] = ()
     params: Callable[[Any, Config], int] = no_parameters
     work: Callable[[Any, Config], Work] = no_work
-    again: Callable[[Any, Config, Work], int] | None = nothing_again
+    again: Callable[[Any, Config, Sequence[Run]], int | Fraction] | None = nothing_again
     adapts: Callable[[Any, Config, int, Work], Work] = not_adapted
     alike: Callable[[Any, Config], Sequence[int]] = each_by_itself
     freezes: bool = False

@@ -11,8 +11,8 @@ Formula: y = g ⊙ (W₀ + s · B A) x / ‖W₀ + s · B A‖ + b, the norm tak
 
 What it costs: m parameters more than LoRA per adapted layer, r · (m + n) + m in all. The norm needs the whole product B
 A once per step and layer, r · m · n multiply-adds and a matrix of the weight's size, whatever the batch is; so a step
-on few tokens becomes much slower than LoRA's. The FLOPs per token that are shown leave this product out, as it does not
-grow with the tokens.
+on few tokens becomes much slower than LoRA's. The FLOPs per token that are shown have this product's share in them, so
+they fall with the number of tokens that go through the model at once.
 
 Choose it where LoRA of a small rank falls short of full training: the paper reports gains above all there. Rather not
 where a step's time counts, or before LoRA's learning rate was tried at several values: that often matters more.
@@ -31,14 +31,14 @@ from torch.nn import functional as F
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.adapter import Adapter
-from tfx_engine.techniques.adapting import is_target
+from tfx_engine.techniques.adapting import frozen, is_target
 from tfx_engine.techniques.claims import BeginsAtBase, EveryGradient, Merges, Quiet, TrainsOnly
 from tfx_engine.techniques.costs import Linear, Work
 from tfx_engine.techniques.counts import block_parts
 from tfx_engine.techniques.lowrank import (
     LowRankLinear,
     LowRankOptions,
-    adapts,
+    beside,
     check,
     detour_memory,
     low_rank,
@@ -100,13 +100,19 @@ def reference(layer: DoraLinear, x: Tensor) -> Tensor:
 
 
 def lengthened(options: LowRankOptions, config: Config, layer: int, work: Work) -> Work:
-    """As with LoRA, but where an adapted layer's own output is scaled by what is trained, it needs a gradient."""
-    adapted = adapts(options, config, layer, work)
-    linears = tuple(
-        dataclasses.replace(x, tuned=True) if not x.beside and is_target(options, x, work.slot) else x
-        for x in adapted.linears
-    )
-    return dataclasses.replace(adapted, linears=linears)
+    """As with LoRA, but the sum is scaled by what is trained, over a norm for which B A is multiplied out."""
+    linears: list[Linear] = []
+    for linear in frozen(work).linears:
+        if not is_target(options, linear, work.slot):
+            linears.append(linear)
+            continue
+        narrow, wide = beside(options, linear)
+        norm = linear.copies * linear.outputs * options.rank * linear.inputs
+        linears += [
+            dataclasses.replace(linear, tuned=True, operator="mm"), narrow,
+            dataclasses.replace(wide, scaled=True, once=norm),
+        ]
+    return dataclasses.replace(work, linears=tuple(linears))
 
 
 def params(options: LowRankOptions, config: Config) -> int:

@@ -124,7 +124,9 @@ def adapts(options: Options, config: Config, layer: int, work: Work) -> Work:
     scaled = {linear.name for linear in work.linears if takes(options, linear, work.slot)}
     if work.slot == "feedforward":  # there it is what enters them
         scaled = {linear.source for linear in work.linears if linear.name in scaled}
-    linears = tuple(dataclasses.replace(x, tuned=x.name in scaled) for x in frozen(work).linears)
+    linears = tuple(
+        dataclasses.replace(x, tuned=True, scaled=True) if x.name in scaled else x for x in frozen(work).linears
+    )
     return dataclasses.replace(work, linears=linears)
 
 

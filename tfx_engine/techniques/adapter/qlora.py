@@ -24,6 +24,7 @@ Paper: Dettmers and others, "QLoRA: Efficient Finetuning of Quantized LLMs" (202
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
@@ -183,7 +184,7 @@ TECHNIQUE = Technique(
     options=LowRankOptions,
     check=check,
     params=params,
-    adapts=adapts,
+    adapts=functools.partial(adapts, operator="mm"),
     alike=all_alike,
     freezes=True,
     effects=(

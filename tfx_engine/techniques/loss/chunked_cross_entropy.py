@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +41,7 @@ from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.claims import Same
-from tfx_engine.techniques.costs import Work
+from tfx_engine.techniques.costs import Run
 from tfx_engine.techniques.head import Project
 from tfx_engine.techniques.loss import (
     IGNORED,
@@ -184,7 +184,7 @@ def build(options: Options, config: Config) -> Loss:
 reference = reference_of
 
 
-def again(options: Options, config: Config, block: Work) -> int:
+def again(options: Options, config: Config, runs: Sequence[Run]) -> int:
     """Every product with a table of the head, where pieces are recomputed."""
     from tfx_engine.techniques.catalogue import technique_for
 

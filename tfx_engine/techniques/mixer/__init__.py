@@ -75,12 +75,16 @@ def check(options: RecurrentOptions, config: Config) -> Iterator[Problem]:
 
 
 def work(gates: int, options: Any, config: Config) -> Work:
-    """`gates` matrices from the input and as many from the state, then the output projection."""
+    """`gates` matrices from the input and as many from the state, then the output projection.
+
+    Backward this is too much by one product per sample: the state before the first token needs no gradient.
+    """
     d, bias = config.model.width, bias_of(options.bias, config)
     return Work((
         Linear("input", d, gates * d, bias, adaptable=False, fused=True),
         Linear("recurrent", d, gates * d, bias, source="input", adaptable=False, fused=True),
-        Linear("output", d, d, bias, source="recurrent"),
+        # Its input is a transposed view, for which torch takes other operators.
+        Linear("output", d, d, bias, source="recurrent", operator="mm", frozen_operator="bmm"),
     ))  # fmt: skip
 
 

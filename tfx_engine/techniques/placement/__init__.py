@@ -51,5 +51,5 @@ class TwoBranches:
 
 
 def norm_after(options: Any, config: Config) -> Work:
-    """The `work` of a placement whose blocks end with a norm."""
-    return Work(keeps_after=True)
+    """The `work` of a placement whose branches have a norm at their end, and none at their beginning."""
+    return Work(keeps_after=True, reads_raw=True)

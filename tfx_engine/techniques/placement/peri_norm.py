@@ -32,7 +32,8 @@ from torch import Tensor, nn
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.context import AttentionContext
-from tfx_engine.techniques.placement import Parts, Placement, TwoBranches, norm_after
+from tfx_engine.techniques.costs import Work
+from tfx_engine.techniques.placement import Parts, Placement, TwoBranches
 from tfx_engine.techniques.tape import Tape, Value
 from tfx_engine.techniques.technique import NoOptions, Technique
 
@@ -108,7 +109,7 @@ TECHNIQUE = Technique(
     build=build,
     reference=reference,
     memory=memory,
-    work=norm_after,
+    work=lambda options, config: Work(keeps_after=True),
     effects=(
         Effect(quantity="parameters", sign="+", formula="two more norms per block, one final norm"),
         Effect(quantity="activations", sign="+", formula="per token and block: both branches' outputs, 2 · width"),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import AbstractContextManager
+from fractions import Fraction
 from typing import Any, Protocol
 
 import torch
@@ -16,6 +17,7 @@ from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_conte
 
 from tfx_engine.techniques.aside import is_aside
 from tfx_engine.techniques.context import AttentionContext
+from tfx_engine.techniques.costs import Run
 
 RECOMPUTE_MARK = "tfx:recompute"  # brackets every recomputation in a profiler's trace
 
@@ -44,6 +46,18 @@ class Checkpointed:
         if torch.compiler.is_compiling():
             return checkpoint(block, x_BTD, context, use_reentrant=False, **self._compiled)
         return checkpoint(block, x_BTD, context, use_reentrant=False, context_fn=self._contexts)
+
+
+def ran_again(every: int, runs: Sequence[Run], kept: Container[str] = ()) -> int | Fraction:
+    """Multiply-adds per token of what runs again in one block of `every`; the operators in `kept` do not.
+
+    Torch stops when the last kept tensor is back, so what comes after it is spared.
+    """
+    total: int | Fraction = 0
+    for layers, steps in runs:
+        blocks = len(range(-(-layers.start // every) * every, layers.stop, every))
+        total += blocks * sum(step.multiply_adds for step in steps if step.operator not in kept)
+    return total
 
 
 def _contexts(kept: tuple[Any, ...]) -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:

@@ -26,7 +26,8 @@ Paper: Chen, Xu, Zhang, Guestrin, "Training Deep Nets with Sublinear Memory Cost
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from fractions import Fraction
 
 from torch import Tensor, nn
 
@@ -35,8 +36,8 @@ from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.techniques.claims import KeepsLess, RunsAgain, Same
 from tfx_engine.techniques.context import AttentionContext
-from tfx_engine.techniques.costs import Work
-from tfx_engine.techniques.recompute import Checkpointed, Recompute
+from tfx_engine.techniques.costs import Run
+from tfx_engine.techniques.recompute import Checkpointed, Recompute, ran_again
 from tfx_engine.techniques.tape import Tape
 from tfx_engine.techniques.technique import Technique
 
@@ -56,15 +57,9 @@ def build(options: Options, config: Config) -> Recompute:
     return Checkpointed(options.every)
 
 
-def again(options: Options, config: Config, block: Work) -> int:
-    """All of each block that runs again, but for its last matrix product where the block ends with one.
-
-    Torch stops a recomputation when the last kept tensor is back: what would come after it is spared. Where something
-    follows that keeps a tensor, such as post-norm's norm, nothing is spared.
-    """
-    blocks = -(-config.model.layers // options.every)
-    spared = 0 if block.keeps_after or not block.linears else block.linears[-1].products
-    return blocks * (block.multiply_adds - spared)
+def again(options: Options, config: Config, runs: Sequence[Run]) -> int | Fraction:
+    """All of the blocks that are recomputed, until the last kept tensor is back."""
+    return ran_again(options.every, runs)
 
 
 def reference(block: nn.Module, x_BTD: Tensor, context: AttentionContext) -> Tensor:

@@ -29,7 +29,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
 from typing import Any
 
 import torch
@@ -41,8 +42,8 @@ from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem, nearest
 from tfx_engine.techniques.claims import KeepsLess, RunsAgain, Same
 from tfx_engine.techniques.context import AttentionContext
-from tfx_engine.techniques.costs import Linear, Work
-from tfx_engine.techniques.recompute import Checkpointed, Recompute
+from tfx_engine.techniques.costs import ATTENTION, Run
+from tfx_engine.techniques.recompute import Checkpointed, Recompute, ran_again
 from tfx_engine.techniques.tape import Tape
 from tfx_engine.techniques.technique import Technique
 
@@ -127,17 +128,12 @@ def build(options: Options, config: Config) -> Recompute:
     return Checkpointed(options.every, [o for name in _listed(options) for o in _overloads(name)])
 
 
-def again(options: Options, config: Config, block: Work) -> int:
-    """What is not kept; of that the last linear layer is spared where nothing after it keeps a tensor."""
+def again(options: Options, config: Config, runs: Sequence[Run]) -> int | Fraction:
+    """What is not kept."""
     names = {name.partition(".")[0] for name in _listed(options)}
-
-    def runs_again(linear: Linear) -> bool:
-        return linear.fused or ("addmm" if linear.bias else "mm") not in names
-
-    blocks = -(-config.model.layers // options.every)
-    linears = block.linears if block.keeps_after else block.linears[:-1]
-    attention = 0 if names & set(OPERATORS["attention"]) else sum(p.multiply_adds for p in block.products)
-    return blocks * (attention + sum(linear.products for linear in linears if runs_again(linear)))
+    if names & set(OPERATORS["attention"]):
+        names.add(ATTENTION)
+    return ran_again(options.every, runs, names)
 
 
 def reference(block: nn.Module, x_BTD: Tensor, context: AttentionContext) -> Tensor:

@@ -166,10 +166,11 @@ def work(options: Options, config: Config) -> Work:
     """Of one connection: the dynamic weights, n times the same layer, and the mixing."""
     n, d = options.streams, config.model.width
     if not options.dynamic:
-        mixing = Linear("mix", n, n + 1, active=d, adaptable=False)
-        return Work((mixing,), keeps_after=True)
+        mixing = Linear("mix", n, n + 1, active=d, adaptable=False, operator="mm", frozen_operator="bmm")
+        return Work((mixing,), keeps_after=True, gives_slice=True)
     weights = Linear("dynamic", d, n + 2, active=n, adaptable=False)
-    return Work((weights,), (Product(n * (n + 1) * d, ("dynamic",), (STREAM,)),), keeps_after=True)
+    mixing_each = Product(n * (n + 1) * d, ("dynamic",), (STREAM,), "bmm")
+    return Work((weights,), (mixing_each,), keeps_after=True, gives_slice=True)
 
 
 def params(options: Options, config: Config) -> int:
