@@ -136,6 +136,8 @@ COMBINED: list[dict[str, Any]] = [
     {"recompute": _MATMULS, "residual": _HYPER, "adapter": {"use": "lora", "rank": 2}},
     {"recompute": _ATTENTION, "residual": _HYPER, "feedforward": "swiglu"},
     {"recompute": {"use": "selective", "operators": "addmm"}, "residual": _HYPER, "placement": "post_norm"},
+    {"recompute": {"use": "selective", "operators": "addmm"}, "adapter": {"use": "lora", "rank": 2},
+     "feedforward": "mixture_of_experts"},
     {"recompute": {"use": "selective", "operators": "mm"}, "adapter": {"use": "qlora", "rank": 2}},
     {"recompute": "every_block", "adapter": {"use": "dora", "rank": 2}, "attention": "latent"},
     {"recompute": _MATMULS, "adapter": {"use": "dora", "rank": 2}, "feedforward": "mixture_of_experts"},

@@ -75,7 +75,7 @@ class Block:
         needed = self._needs[linear.source]
         if linear.trained or needed:
             self._keep()
-        is_slice = self._sliced and linear.source == STREAM and linear.runs_as == "addmm"
+        is_slice = self._sliced and linear.source == STREAM and linear.bias and not linear.operator
         self._steps.append(Step(linear.products, "mm" if is_slice else linear.runs_as))
         if linear.once:
             self._steps.append(Step(linear.once / self._tokens, "mm"))

@@ -127,7 +127,7 @@ def adapts(options: LowRankOptions, config: Config, layer: int, work: Work, oper
 
 def beside(options: LowRankOptions, linear: Linear) -> tuple[Linear, Linear]:
     """Both thin matrices beside a layer."""
-    same = dataclasses.replace(linear, bias=False, beside=linear.name, trained=True, shared=False)
+    same = dataclasses.replace(linear, bias=False, beside=linear.name, trained=True, shared=False, operator="")
     narrow = dataclasses.replace(same, name=f"{linear.name} A", outputs=options.rank)
     wide = dataclasses.replace(same, name=f"{linear.name} B", inputs=options.rank, source=narrow.name)
     return narrow, wide

@@ -116,12 +116,14 @@ def gated_work(options: GatedOptions, config: Config) -> Work:
 
 
 def linears(
-    width: int, inner: int, bias: bool, gated: bool, prefix: str = "", copies: int = 1, active: int = 1
+    width: int, inner: int, bias: bool, gated: bool, prefix: str = "", copies: int = 1, active: int = 1,
+    flat: bool = False,
 ) -> tuple[Linear, ...]:
-    """The layers of `TwoLayers` or `GatedLayers`, in the order in which they run."""
+    """The layers of `TwoLayers` or `GatedLayers`, in the order in which they run; `flat`: they read a matrix."""
 
     def layer(name: str, inputs: int, outputs: int, source: str) -> Linear:
-        return Linear(prefix + name, inputs, outputs, bias, source, copies, active)
+        operator = "addmm" if flat and bias else ""
+        return Linear(prefix + name, inputs, outputs, bias, source, copies, active, operator=operator)
 
     wide = [layer(name, width, inner, STREAM) for name in (("gate", "up") if gated else ("up",))]
     return (*wide, layer("down", inner, width, f"{prefix}up"))

@@ -223,10 +223,11 @@ def work(options: Options, config: Config) -> Work:
     """The router, the experts and the shared one."""
     d, inner, bias = config.model.width, options.inner(config), bias_of(options.bias, config)
     router = Linear("router", d, options.experts, adaptable=False)
-    experts = linears(d, inner, bias, options.gated, copies=options.experts, active=options.top_k)
+    experts = linears(d, inner, bias, options.gated, copies=options.experts, active=options.top_k, flat=True)
     if not options.shared:
         return Work((router, *experts), keeps_after=True)  # the outputs, for the gradients of their weights
-    return Work((router, *experts, *linears(d, options.shared * inner, bias, options.gated, prefix="shared_")))
+    shared = linears(d, options.shared * inner, bias, options.gated, prefix="shared_", flat=True)
+    return Work((router, *experts, *shared))
 
 
 def memory(tape: Tape, options: Options, x: Value) -> Value:
