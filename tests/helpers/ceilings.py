@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 
 from tfx_engine.protocol.ceilings import (
+    AttentionRate,
     Ceiling,
     Ceilings,
     Circumstances,
@@ -26,7 +27,8 @@ def made_up(circumstances: Circumstances, peak: float = PEAK) -> Ceilings:
                                                                                        spread_percent=2.0)},
         bandwidth=Ceiling(per_s=2e10, spread_percent=1.5), copies=(CopyRate(bytes=2**28, bytes_per_s=2e10),),
         products=(ProductRate(format="float32", rows=512, inner=512, columns=512, flops_per_s=peak),),
-        missing={"tf32": "This device has no units for it."},
+        attention=(AttentionRate(format="float32", context=64, head_width=32, backward=False, flops_per_s=peak / 2),),
+        operators={"gelu": 1e10}, dispatch_us=12.0, missing={"tf32": "This device has no units for it."},
     )
 
 

@@ -11,6 +11,7 @@ import torch
 
 from tests.helpers.ceilings import made_up, this_cpu
 from tfx_engine.measure import ceilings as measuring
+from tfx_engine.measure import operator_rates, product_rates
 from tfx_engine.measure.ceilings import circumstances, measure_ceilings
 from tfx_engine.measure.rounds import Timed, time_in_turn
 from tfx_engine.protocol import ceilings as kept
@@ -122,7 +123,10 @@ def test_two_workers_measure_one_after_the_other_and_the_second_takes_what_the_f
 
 
 def test_this_cpu_can_be_measured(monkeypatch):
-    monkeypatch.setattr(measuring, "SIZES", {"cpu": (64, 128)})
+    monkeypatch.setattr(product_rates, "SIZES", {"cpu": (32, 64)})
+    monkeypatch.setattr(product_rates, "OBLONG", {"cpu": ((64, 8, 16),)})
+    monkeypatch.setattr(operator_rates, "_SIDE", {"cpu": (256, 64)})
+    monkeypatch.setattr(operator_rates, "_TOKENS", {"cpu": 128})
     monkeypatch.setattr(measuring, "COPY_BYTES", {"cpu": 2**20})
     monkeypatch.setattr(measuring, "SMALL_COPIES", (2**16,))
     before = torch.get_float32_matmul_precision()
@@ -134,6 +138,12 @@ def test_this_cpu_can_be_measured(monkeypatch):
     assert [c.bytes for c in found.copies] == [2**16, 2**20]
     assert found.bandwidth.per_s > 1e6
     assert 0.1 < found.launch_us < 1e5
+    assert 0.1 < found.dispatch_us < 1e5
+    assert found.operators["gelu"] > 1e6
+    assert {(a.context, a.head_width, a.backward) for a in found.attention} == {
+        (context, width, backward) for context in operator_rates.CONTEXTS["cpu"] for width in (32, 64)
+        for backward in (False, True)}
+    assert (64, 8, 16) in [(p.rows, p.inner, p.columns) for p in found.products]
     assert found.is_current(circumstances(CPU, "x"))
 
 

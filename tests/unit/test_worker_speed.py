@@ -7,9 +7,10 @@ from contextlib import closing
 
 import pytest
 
-from tests.helpers.ceilings import PEAK, made_up
+from tests.helpers.ceilings import PEAK, made_up, this_cpu
 from tests.helpers.worker import queue_run, read
 from tfx_engine.measure.ceilings import circumstances
+from tfx_engine.protocol.ceilings import save_ceilings
 from tfx_engine.worker import speed
 from tfx_engine.worker.run import execute
 from tfx_workbench.commands import words
@@ -105,3 +106,15 @@ def test_where_the_figures_cannot_be_kept_the_run_says_so_and_ends_well(tmp_path
     unmeasured += [1e14]
     monkeypatch.setattr(speed, "save_ceilings", refuse)
     assert "could not be measured" in read(run_of(tmp_path), "missing")["mfu"]
+
+
+def test_the_prediction_of_a_run_stands_beside_what_was_measured_and_the_next_learns_from_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("TFX_HOME", str(tmp_path / "home"))
+    save_ceilings(made_up(this_cpu(1)))
+    long = {"measure_steps": speed.LEAST_STEPS + 5}  # those that are probed do not count
+    first, second = (summary_of(run_of(tmp_path, run=long)) for _ in range(2))
+    for summary in (first, second):
+        assert summary["predicted"]["step_ms"] > 0
+    off = [abs(s["predicted"]["step_ms"] - s["step_ms"]["median"]) for s in (first, second)]
+    assert off[1] < off[0]
+    assert summary_of(run_of(tmp_path))["predicted"] is None  # so few steps say nothing

@@ -9,30 +9,33 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import psutil
 import torch
 from torch import Tensor
 
 from tfx_engine.measure.device import NoGpu, NvidiaGpu, find_gpu
-from tfx_engine.measure.memory import is_out_of_memory
+from tfx_engine.measure.operator_rates import attention_calls, dispatch_call, operator_calls
+from tfx_engine.measure.product_rates import flops_of, products_to_time
 from tfx_engine.measure.rounds import Timed, of_device, time_in_turn, timed_on
-from tfx_engine.protocol.ceilings import FORMATS, Ceiling, Ceilings, Circumstances, CopyRate, ProductRate
+from tfx_engine.protocol.ceilings import (
+    FORMATS,
+    AttentionRate,
+    Ceiling,
+    Ceilings,
+    Circumstances,
+    CopyRate,
+    ProductRate,
+)
 from tfx_engine.protocol.machine import cpu_clock_limit_mhz
-from tfx_engine.protocol.marker import tr_mark
 
-PATIENCE_S = 2.0  # on a machine that is busy with something else
-LONGEST_S = {"cpu": 0.03, "": 0.08}  # a single product that would take longer is left out
-LEAST_SIZES = 3  # these are measured in any case
-SIZES = {"cpu": (128, 256, 512, 1024, 2048), "": (512, 1024, 2048, 4096, 8192)}
+PATIENCE_S = 3.0  # on a machine that is busy with something else
 COPY_BYTES = {"cpu": 2**28, "": 2**29}  # more than caches hold
+_ATTENTION = {"cpu": {"float32": torch.float32}, "": {"float32": torch.float32, "bfloat16": torch.bfloat16}}
 SMALL_COPIES = (2**18, 2**20, 2**22, 2**24, 2**26)
-_DTYPES = {"float32": torch.float32, "tf32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-_NO_UNITS = tr_mark("This device has no units for it.")
-_NO_ROOM = tr_mark("There was no memory left to measure it in.")
-_REFUSED = tr_mark("Torch refused it: {error}")
 
 
 def circumstances(device: torch.device, name: str, gpu: NvidiaGpu | NoGpu | None = None) -> Circumstances:
@@ -51,32 +54,69 @@ def measure_ceilings(
 ) -> Ceilings | None:
     """Measure a device, whose memory is otherwise left as it was. None where it `is_over` before the end."""
     begun, gpu, others = time.perf_counter(), find_gpu(device), _Others()
-    missing: dict[str, str] = {}
-    products = {(format, size): timed for format in FORMATS for size, timed in _products(format, device, missing)}
-    copies = {size: timed_on(device, _copy(size, device)) for size in (*SMALL_COPIES, _largest_copy(device))}
-    small = timed_on(device, partial(torch.zeros(8, device=device).add_, 1.0))
-    time_in_turn([*products.values(), *copies.values(), small], device, patience_s, is_over)
     if is_over():
         return None
-    rates = {at: 2.0 * at[1] ** 3 / timed.best_s for at, timed in products.items()}
-    best = {format: max((at for at in rates if at[0] == format), key=rates.__getitem__) for format, _ in rates}
-    largest = max(copies)
+    calls = _Calls(device)
+    time_in_turn(calls.all(), device, patience_s, is_over)
+    if is_over():
+        return None
     ceilings = Ceilings(
-        circumstances=circumstances(device, name, gpu), missing=missing,
-        flops={format: Ceiling(per_s=rates[at], spread_percent=products[at].spread_percent)
-               for format, at in best.items()},
-        products=tuple(ProductRate(format=format, rows=n, inner=n, columns=n, flops_per_s=rate)
-                       for (format, n), rate in rates.items()),
-        bandwidth=Ceiling(per_s=2.0 * largest / copies[largest].best_s, spread_percent=copies[largest].spread_percent),
-        copies=tuple(CopyRate(bytes=n, bytes_per_s=2.0 * n / timed.best_s) for n, timed in copies.items()),
-        launch_us=1e6 * small.best_s, others_percent=others.percent(), clock_mhz=gpu.read().get("sm_clock_mhz"),
+        circumstances=circumstances(device, name, gpu), others_percent=others.percent(), **calls.figures(),
+        clock_mhz=gpu.read().get("sm_clock_mhz"),
         measured_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         took_s=round(time.perf_counter() - begun, 3),
     )
-    del products, copies, small
+    del calls
     if device.type != "cpu":
         getattr(torch, device.type).empty_cache()
     return ceilings
+
+
+class _Calls:
+    """Everything that is timed, with what it is to become."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._missing: dict[str, str] = {}
+        self._products = {(format, shape): timed for format in FORMATS
+                          for shape, timed in products_to_time(format, device, self._missing)}
+        self._copies = {n: timed_on(device, _copy(n, device)) for n in (*SMALL_COPIES, _largest_copy(device))}
+        self._small = timed_on(device, partial(torch.zeros(8, device=device).add_, 1.0))
+        step, self._steps_operators = dispatch_call(device)
+        self._step = timed_on(device, step)
+        self._operators = {name: (timed_on(device, call), moved)
+                           for name, (call, moved) in operator_calls(device).items()}
+        self._attention = [
+            (format, context, width, backward, timed_on(device, call), flops)
+            for format, dtype in of_device(_ATTENTION, device).items() if format not in self._missing
+            for context, width, backward, call, flops in attention_calls(device, dtype)
+        ]
+
+    def all(self) -> list[Timed]:
+        """What is to be timed."""
+        return [*self._products.values(), *self._copies.values(), self._small, self._step,
+                *(timed for timed, _ in self._operators.values()), *(row[4] for row in self._attention)]
+
+    def figures(self) -> dict[str, Any]:
+        """The fields of `Ceilings` that come from it."""
+        rates = {at: flops_of(at[1]) / timed.best_s for at, timed in self._products.items()}
+        best = {format: max((at for at in rates if at[0] == format), key=rates.__getitem__) for format, _ in rates}
+        largest = self._copies[max(self._copies)]
+        return {
+            "missing": self._missing, "launch_us": 1e6 * self._small.best_s,
+            "flops": {format: Ceiling(per_s=rates[at], spread_percent=self._products[at].spread_percent)
+                      for format, at in best.items()},
+            "products": tuple(ProductRate(format=format, rows=m, inner=k, columns=n, flops_per_s=rate)
+                              for (format, (m, k, n)), rate in rates.items()),
+            "bandwidth": Ceiling(per_s=2.0 * max(self._copies) / largest.best_s, spread_percent=largest.spread_percent),
+            "copies": tuple(CopyRate(bytes=n, bytes_per_s=2.0 * n / t.best_s) for n, t in self._copies.items()),
+            "operators": {name: moved / timed.best_s for name, (timed, moved) in self._operators.items()},
+            "attention": tuple(
+                AttentionRate(format=format, context=context, head_width=width, backward=backward,
+                              flops_per_s=flops / timed.best_s)
+                for format, context, width, backward, timed, flops in self._attention
+            ),
+            "dispatch_us": 1e6 * self._step.best_s / self._steps_operators,
+        }
 
 
 class _Others:
@@ -96,77 +136,6 @@ class _Others:
         times = psutil.cpu_times()
         idle = times.idle + getattr(times, "iowait", 0.0)
         return sum(times) - idle - getattr(times, "guest", 0.0), idle, time.process_time()
-
-
-# ---------------------------------------------------------------------------------------------------- products
-
-
-def _products(format: str, device: torch.device, missing: dict[str, str]) -> Iterator[tuple[int, Timed]]:
-    """Square products of growing size; where there are none, `missing` gets the reason."""
-    if reason := _no_units(format, device):
-        missing[format] = reason
-        return
-    best = 0.0  # FLOP/s
-    longest_s = of_device(LONGEST_S, device)
-    for number, size in enumerate(of_device(SIZES, device)):
-        if number >= LEAST_SIZES and 2.0 * size**3 / best > longest_s:
-            return
-        try:
-            timed = timed_on(device, partial(_as_asked, format, _product(format, size, device)))
-            time_in_turn([timed], device, 0.0)
-        except RuntimeError as error:
-            if not best:
-                missing[format] = _why(error)
-            return
-        best = max(best, 2.0 * size**3 / timed.best_s)
-        yield size, timed
-
-
-def _why(error: RuntimeError) -> str:
-    return _NO_ROOM if is_out_of_memory(error) else _REFUSED.format(error=str(error).splitlines()[0])
-
-
-def _no_units(format: str, device: torch.device) -> str:
-    """Why a format cannot be had on a device; "" where it can."""
-    is_nvidia = device.type == "cuda" and torch.version.cuda is not None
-    capability = torch.cuda.get_device_capability(device) if is_nvidia else (0, 0)
-    match format:
-        case "tf32":
-            return "" if capability >= (8, 0) else _NO_UNITS
-        case "float8":
-            return "" if capability >= (8, 9) else _NO_UNITS
-        case "bfloat16" if is_nvidia:
-            return "" if torch.cuda.is_bf16_supported(including_emulation=False) else _NO_UNITS
-    return ""
-
-
-def _product(format: str, size: int, device: torch.device) -> Callable[[], object]:
-    """One product of two matrices [size, size], its operands already there."""
-    if format == "float8":
-        return _float8_product(size, device)
-    left, right = (torch.randn(size, size, device=device, dtype=_DTYPES[format]) for _ in range(2))
-    result = torch.empty_like(left)
-    return lambda: torch.mm(left, right, out=result)
-
-
-def _float8_product(size: int, device: torch.device) -> Callable[[], object]:
-    """The right matrix by columns, as the units want it; with the fast sums that training uses forward."""
-    left, right = (torch.randn(size, size, device=device).to(torch.float8_e4m3fn) for _ in range(2))
-    one = torch.ones((), device=device)
-    return lambda: torch._scaled_mm(
-        left, right.t(), scale_a=one, scale_b=one, out_dtype=torch.bfloat16, use_fast_accum=True
-    )
-
-
-def _as_asked(format: str, product: Callable[[], object]) -> None:
-    """float32 products in float32, and only where tf32 is asked for in that."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high" if format == "tf32" else "highest")
-    try:
-        with torch.no_grad():
-            product()
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 # ---------------------------------------------------------------------------------------------------- memory

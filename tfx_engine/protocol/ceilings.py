@@ -6,6 +6,7 @@ One file per device, driver, torch and number of threads, in `ceilings/` beside 
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import os
@@ -15,8 +16,9 @@ import msgspec
 
 from tfx_engine.protocol.trust import settings_folder
 
-SCHEMA = 1  # of what is measured and how; another one is measured again
+SCHEMA = 2  # of what is measured and how; another one is measured again
 CALM_SPREAD_PERCENT, CALM_OTHERS_PERCENT = 25.0, 10.0
+MOST_PAST = 100  # runs that are learnt from
 MOST_TIMES = 5  # a machine that is never quiet is as fast as it is
 ANOTHER_AFTER = datetime.timedelta(hours=1)
 FORMATS = ("float32", "tf32", "bfloat16", "float16", "float8")  # in which matrix products run
@@ -51,11 +53,30 @@ class ProductRate(msgspec.Struct, frozen=True, kw_only=True):
     flops_per_s: float
 
 
+class AttentionRate(msgspec.Struct, frozen=True, kw_only=True):
+    """How fast causal attention runs in a format over the full square, of which a kernel may leave out half."""
+
+    format: str
+    context: int
+    head_width: int
+    backward: bool
+    flops_per_s: float
+
+
 class CopyRate(msgspec.Struct, frozen=True, kw_only=True):
     """How fast a tensor of so many bytes is copied: bytes read and written per second."""
 
     bytes: int
     bytes_per_s: float
+
+
+class PastRun(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run's step time was predicted from, uncorrected terms in ms, and what it was."""
+
+    circumstances: Circumstances
+    terms: dict[str, float]
+    measured_ms: float
+    name: str = ""
 
 
 class Ceilings(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +92,9 @@ class Ceilings(msgspec.Struct, frozen=True, kw_only=True):
     times: int = 1  # measured so often; the best of each figure is kept
     products: tuple[ProductRate, ...] = ()
     copies: tuple[CopyRate, ...] = ()
+    attention: tuple[AttentionRate, ...] = ()
+    operators: dict[str, float] = {}  # bytes read and written per second, by torch's name of the operator
+    dispatch_us: float = 0.0  # the host's share of one operator of a training, forward and backward
     clock_mhz: float | None = None  # seen while products ran
     missing: dict[str, str] = {}
 
@@ -102,12 +126,20 @@ def best_of(earlier: Ceilings | None, later: Ceilings) -> Ceilings:
     copies = {c.bytes: c for c in (*earlier.copies, *later.copies)}
     for copy in earlier.copies:
         copies[copy.bytes] = max(copy, copies[copy.bytes], key=lambda c: c.bytes_per_s)
+    attention = {(a.format, a.context, a.head_width, a.backward): a for a in (*earlier.attention, *later.attention)}
+    for one in earlier.attention:
+        at_ = (one.format, one.context, one.head_width, one.backward)
+        attention[at_] = max(one, attention[at_], key=lambda a: a.flops_per_s)
+    names = earlier.operators.keys() | later.operators.keys()
+    operators = {n: max(earlier.operators.get(n, 0.0), later.operators.get(n, 0.0)) for n in sorted(names)}
     formats = [f for f in FORMATS if f in earlier.flops or f in later.flops]
     both = [(earlier.flops.get(f), later.flops.get(f)) for f in formats]
     return msgspec.structs.replace(
         later, flops={f: _higher(*pair) for f, pair in zip(formats, both, strict=True)},
         bandwidth=_higher(earlier.bandwidth, later.bandwidth), launch_us=min(earlier.launch_us, later.launch_us),
-        products=tuple(products.values()), copies=tuple(copies.values()), times=earlier.times + later.times,
+        products=tuple(products.values()), copies=tuple(copies.values()),
+        attention=tuple(attention.values()), operators=operators,
+        dispatch_us=min(earlier.dispatch_us or later.dispatch_us, later.dispatch_us), times=earlier.times + later.times,
         others_percent=min(earlier.others_percent, later.others_percent),
     )
 
@@ -148,6 +180,32 @@ def save_ceilings(ceilings: Ceilings) -> None:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def load_past(circumstances: Circumstances) -> list[PastRun]:
+    """The newest runs under these circumstances whose step time was predicted, the oldest first."""
+    try:
+        lines = past_file(circumstances).read_bytes().splitlines()
+    except OSError:
+        return []
+    found = []
+    for line in lines[-MOST_PAST:]:
+        with contextlib.suppress(msgspec.DecodeError):  # a line that was cut off by a full disk
+            found.append(msgspec.json.decode(line, type=PastRun))
+    return [run for run in found if run.circumstances == circumstances]
+
+
+def add_past(run: PastRun) -> None:
+    """Keep a run to learn from. One line, appended: several may do so at once. Raises OSError."""
+    path = past_file(run.circumstances)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        file.write(msgspec.json.encode(run) + b"\n")
+
+
+def past_file(circumstances: Circumstances) -> Path:
+    """Where the runs of a device are."""
+    return file_of(circumstances).with_suffix(".runs.jsonl")
 
 
 def _read(path: Path) -> Ceilings | None:

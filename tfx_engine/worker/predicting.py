@@ -20,13 +20,14 @@ from tfx_engine.protocol.problems import ConfigError, Problem, errors_among, nea
 from tfx_engine.protocol.sizes import parse_bytes
 from tfx_engine.techniques.devices import device_kind
 from tfx_engine.trace import traced
+from tfx_engine.worker.step_time import Expected, expected_step
 
 SCHEMA = 1
 LEVELS = ("instant", "traced")
 # Of the instant level, in per cent of the peak: tests/bench/test_instant_accuracy.py.
 INSTANT_ERROR = 0.5
 TRACED_ERROR = 0.5  # of the traced level
-_NO_TIME = tr_mark("The speed of this device is not known.")
+_NO_TIME = tr_mark("The closed form does not know the time of a step; the traced estimate does.")
 _NO_CAPACITY = tr_mark("How much memory the device has is not known; --device-memory says it.")
 _COMPILED = tr_mark("The memory is that of the step without compiling: what a compiler keeps, nobody knows beforehand.")
 _NOT_TRACED = tr_mark("The step could not be traced, so this is the closed form. {reason}")
@@ -69,14 +70,16 @@ def figures(config: Config, level: str = "instant", device_memory: int | None = 
     peak = _traced(config) if level == "traced" else _instant(config)
     capacity = device_memory if device_memory is not None else _capacity(config)
     fits, why = _fits(peak, capacity)
-    missing = {"step_ms": _NO_TIME, **peak.missing, **({"fits": why} if why else {})}
+    step = expected_step(config) if level == "traced" else Expected(missing={"step_ms": _NO_TIME})
+    missing = {**step.missing, **peak.missing, **({"fits": why} if why else {})}
     return {
         "schema": SCHEMA, "level": peak.level,
         "params": dataclasses.asdict(count_parameters(config)),
         "flops_per_token": dataclasses.asdict(flops_per_token(config)),
         "memory_bytes": {"peak": peak.bytes, **peak.at_peak},
         "category_peak_bytes": peak.category_peak,
-        "step_ms": None, "device_bytes": capacity, "fits": fits, "error_percent": peak.error_percent,
+        "step_ms": step.ms, "step_ms_error_percent": step.error_percent,
+        "device_bytes": capacity, "fits": fits, "error_percent": peak.error_percent,
         "missing": missing,
     }
 

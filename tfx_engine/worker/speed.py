@@ -7,6 +7,7 @@ change. A machine that was busy while it was measured is measured again with lat
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import statistics
 import time
@@ -16,18 +17,31 @@ from typing import Any
 import msgspec
 import torch
 
+from tfx_engine.estimate.time import step_ms as step_ms_of
 from tfx_engine.measure.ceilings import circumstances, measure_ceilings
 from tfx_engine.measure.device import NoGpu, NvidiaGpu
 from tfx_engine.model.assemble import make_precision
-from tfx_engine.protocol.ceilings import Ceilings, best_of, file_of, flops_per_s, load_ceilings, save_ceilings
+from tfx_engine.protocol.ceilings import (
+    Ceilings,
+    PastRun,
+    add_past,
+    best_of,
+    file_of,
+    flops_per_s,
+    load_ceilings,
+    save_ceilings,
+)
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.vendor import vendor_peak
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.lock import RunLock
 from tfx_engine.runfile.writer import RunWriter
+from tfx_engine.trace.time import Unknown, time_of
 from tfx_engine.worker.facts import device_name
+from tfx_engine.worker.step_time import past_of
 
+LEAST_STEPS = 10  # of a run whose time is worth predicting and learning from
 _WAIT_S = 8.0  # for another worker that is measuring the same device
 _TOO_MUCH = tr_mark(
     "The steps did {done:.4g} FLOP/s, more than the {peak:.4g} that products in {format} reached when the device was "
@@ -107,6 +121,29 @@ class Speed:
             self._writer.missing("mfu", reason)
         else:
             self._writer.fact("mfu", mfu)
+
+    def note_predicted(self, config: Config, step_ms: Sequence[float]) -> None:
+        """What the step's time was predicted to be, from the device's speed and earlier runs; and learn from this one.
+
+        Made after the measured steps, so that they need not wait for it; nothing that this run measured is in it.
+        """
+        known = load_ceilings(circumstances(self._device, self._name, self._gpu))
+        if known is None or len(step_ms) < LEAST_STEPS:
+            return
+        try:
+            time = time_of(config, known)
+        except Unknown as error:
+            self._writer.missing("predicted.step_ms", str(error))
+            return
+        past = past_of(known)
+        ms, error_percent = step_ms_of(time, past)
+        self._writer.prediction("step_ms", ms, "traced")
+        self._writer.prediction("step_ms_error_percent", error_percent, "traced")
+        self._writer.fact("step_time_terms_ms", {name: round(value, 6) for name, value in time.terms.items()})
+        run = PastRun(circumstances=known.circumstances, terms=dict(time.terms), name=config.name[:80],
+                      measured_ms=statistics.median(step_ms))
+        with contextlib.suppress(OSError):  # then there is one run less to learn from
+            add_past(run)
 
     def _find(
         self, may_measure: bool, again: bool = False, is_over: Callable[[], bool] = lambda: False

@@ -48,12 +48,19 @@ def _print(name: str, figures: Mapping[str, Any]) -> None:
         (tr_mark("parameters"), count(params["total"]), _trained(params)),
         (tr_mark("FLOPs / token"), number(_sum(flops, ("forward", "backward"))), _flops(flops)),
         (tr_mark("peak memory"), size(figures["memory_bytes"]["peak"]), _fits(figures)),
-        (tr_mark("step"), _milliseconds(figures["step_ms"]), ""),
+        (tr_mark("step"), _milliseconds(figures["step_ms"]), _within(figures.get("step_ms_error_percent"))),
     ]
     print_table(rows[0], rows[1:], right=(1,))
     _print_memory(figures)
     for reason in dict.fromkeys(figures["missing"].values()):
         say(reason)
+
+
+def _within(error_percent: float | None) -> str:
+    """How far off such predictions were on the user's own runs."""
+    if error_percent is None:
+        return ""
+    return tr_mark("± {percent} % on your own runs").format(percent=number(error_percent, 2))
 
 
 def _print_memory(figures: Mapping[str, Any]) -> None:

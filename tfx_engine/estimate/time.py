@@ -1,0 +1,184 @@
+"""How long a step will take: its operators, what this device was measured to do, and what the user's own runs taught.
+
+A product takes its FLOPs at the rate that products of about its shape and format reached here; attention likewise;
+every other operator the bytes that it reads and writes at the rate of its kind, or the memory's where that is lower;
+and each costs what starting an operator costs. On a device with a queue of its own the host's starting goes on beside
+the work, so that the slower of both counts. Runs of the same device then correct each of these terms a little.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from tfx_engine.protocol.ceilings import Ceilings, CopyRate, ProductRate
+
+TERMS = ("products", "attention", "elementwise", "optimizer", "starting")
+_NEIGHBOURS = 3  # measured shapes that a rate is made of
+_PRIOR = 0.03  # how much evidence it takes to believe that a term is off: its weight beside one run's
+LEAST_RUNS = 3  # before an error is stated
+
+
+@dataclasses.dataclass(frozen=True)
+class Operator:
+    """One kind of call of a step. `sizes` of a product: rows, inner, columns; of attention: context and head width.
+
+    `what`: product, attention, attention_backward, optimizer, view, or other. `bytes`: read and written.
+    """
+
+    name: str  # as torch calls it: "mm", "gelu"
+    what: str
+    format: str = "float32"
+    sizes: tuple[int, ...] = ()
+    flops: int = 0
+    bytes: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class StepTime:
+    """Milliseconds of a step by term, before any correction. `is_queued`: the host's term runs beside the others."""
+
+    terms: Mapping[str, float]
+    is_queued: bool
+
+    def total_ms(self, factors: Mapping[str, float] | None = None) -> float:
+        """The step's time with every term multiplied by its factor."""
+        ms = {name: value * (factors or {}).get(name, 1.0) for name, value in self.terms.items()}
+        work = sum(value for name, value in ms.items() if name != "starting")
+        return max(work, ms["starting"]) if self.is_queued else work + ms["starting"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Past:
+    """A run that was predicted and measured: what a correction is learnt from."""
+
+    time: StepTime
+    measured_ms: float
+
+
+def step_time(operators: Mapping[Operator, float], ceilings: Ceilings) -> StepTime:
+    """The terms of a step. `operators`: how often each runs."""
+    terms = dict.fromkeys(TERMS, 0.0)
+    rates = _Rates(ceilings)
+    for operator, calls in operators.items():
+        start_us = ceilings.dispatch_us if operator.what != "view" else ceilings.dispatch_us / 4
+        terms["starting"] += calls * start_us / 1e3
+        if operator.what != "view":
+            terms[_TERM.get(operator.what, "elementwise")] += 1e3 * calls * rates.seconds(operator)
+    return StepTime(terms, is_queued=ceilings.circumstances.kind != "cpu")
+
+
+_TERM = {"product": "products", "attention": "attention", "attention_backward": "attention", "optimizer": "optimizer"}
+
+
+class _Rates:
+    """The measured rates of a device, by what they are asked for."""
+
+    def __init__(self, ceilings: Ceilings) -> None:
+        self._ceilings = ceilings
+        self._products: dict[str, tuple[ProductRate, ...]] = {}
+        for rate in ceilings.products:
+            self._products[rate.format] = (*self._products.get(rate.format, ()), rate)
+
+    def seconds(self, operator: Operator) -> float:
+        """Of one call, without starting it."""
+        match operator.what:
+            case "product":
+                return operator.flops / self._product(operator)
+            case "attention" | "attention_backward":
+                return operator.flops / self._attention(operator)
+        memory = bandwidth(self._ceilings.copies, operator.bytes)
+        own = self._ceilings.operators.get(operator.name)
+        return operator.bytes / (memory if own is None else min(own, max(memory, own / _HOT)))
+
+    def _product(self, operator: Operator) -> float:
+        known = self._products.get(operator.format)
+        if known:
+            return _nearby(operator.sizes, [(_sizes(rate), rate.flops_per_s) for rate in known])
+        # Nothing of that format: as fast as float32, and by as much faster as its peak is, where that is known.
+        base, peaks = self._products["float32"], self._ceilings.flops
+        there = peaks.get(operator.format, peaks["float32"]).per_s / peaks["float32"].per_s
+        return there * _nearby(operator.sizes, [(_sizes(rate), rate.flops_per_s) for rate in base])
+
+    def _attention(self, operator: Operator) -> float:
+        found = [a for a in self._ceilings.attention if a.backward == (operator.what == "attention_backward")]
+        same = [a for a in found if a.format == operator.format] or found
+        if not same:
+            return self._product(dataclasses.replace(operator, sizes=(operator.sizes[0],) * 3))
+        return _nearby(operator.sizes, [((a.context, a.head_width), a.flops_per_s) for a in same])
+
+
+_HOT = 8.0  # an operator whose own rate was measured in cache is at most by so much slower out of it
+
+
+def _sizes(rate: ProductRate) -> tuple[int, ...]:
+    return (rate.rows, rate.inner, rate.columns)
+
+
+def _nearby(sizes: Sequence[int], known: Sequence[tuple[tuple[int, ...], float]]) -> float:
+    """A rate between those of the measured shapes that are nearest, by the logarithm of each size."""
+    at = [math.log2(max(1, size)) for size in sizes]
+    far = []
+    for shape, rate in known:
+        squares = [(a - math.log2(s)) ** 2 for a, s in zip(at, shape, strict=True)]
+        far.append((sum(squares), rate))
+    far.sort()
+    if far[0][0] < 1e-9:
+        return far[0][1]
+    near = far[:_NEIGHBOURS]
+    weights = [1.0 / distance for distance, _ in near]
+    return math.exp(sum(w * math.log(rate) for w, (_, rate) in zip(weights, near, strict=True)) / sum(weights))
+
+
+def bandwidth(copies: Sequence[CopyRate], size: int) -> float:
+    """Bytes per second at which so many are read and written, between those of the copies measured."""
+    points = sorted((math.log2(2 * copy.bytes), copy.bytes_per_s) for copy in copies)
+    return float(np.interp(math.log2(max(2, size)), [x for x, _ in points], [y for _, y in points]))
+
+
+# ---------------------------------------------------------------------------------------------------- corrections
+
+
+def learn(past: Sequence[Past]) -> dict[str, float]:
+    """A factor for each term: least squares of the relative error, holding on to 1 where the runs say little.
+
+    Of runs in which the host is what counts only its own factor is learnt, of others those of the work.
+    """
+    factors = dict.fromkeys(TERMS, 1.0)
+    queued = [p for p in past if p.time.is_queued]
+    hosted = [p for p in queued if p.time.total_ms() <= p.time.terms["starting"] * (1 + 1e-9)]
+    work = [p for p in past if p not in hosted]
+    names = [n for n in TERMS if n != "starting"] if queued else list(TERMS)
+    factors.update(_fit(work, names))
+    factors.update(_fit(hosted, ["starting"]))
+    return factors
+
+
+def _fit(past: Sequence[Past], names: Sequence[str]) -> dict[str, float]:
+    if not past:
+        return {}
+    shares = np.array([[p.time.terms[name] / p.measured_ms for name in names] for p in past])
+    left = np.vstack([shares, math.sqrt(_PRIOR) * np.eye(len(names))])
+    right = np.concatenate([np.ones(len(past)), math.sqrt(_PRIOR) * np.ones(len(names))])
+    found = np.linalg.lstsq(left, right, rcond=None)[0]
+    return {name: float(np.clip(value, 0.2, 5.0)) for name, value in zip(names, found, strict=True)}
+
+
+def own_error_percent(past: Sequence[Past]) -> float | None:
+    """How far off predictions of these runs would have been, each learnt from the others: the median, in per cent."""
+    if len(past) < LEAST_RUNS:
+        return None
+    errors = []
+    for i, one in enumerate(past):
+        factors = learn([*past[:i], *past[i + 1 :]])
+        errors.append(abs(one.time.total_ms(factors) / one.measured_ms - 1.0))
+    return 100.0 * float(np.median(errors))
+
+
+def step_ms(time: StepTime, past: Iterable[Past] = ()) -> tuple[float, float | None]:
+    """(milliseconds, the error in per cent that such predictions had on the user's own runs, or None)."""
+    runs = list(past)
+    return time.total_ms(learn(runs)), own_error_percent(runs)
