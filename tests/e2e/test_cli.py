@@ -73,7 +73,7 @@ def test_every_run_is_one_object_as_it_ends(two_runs: tuple[Path, Done]) -> None
     for run in done.objects:
         assert (run["schema"], run["status"]) == (1, "finished")
         assert Path(run["run"]).parent == store
-        assert run["measured_steps"] == 4
+        assert run["measured_steps"] + run["left_out_steps"] == 4  # others on this machine may have disturbed one
         assert run["tokens_per_s"]["low"] <= run["tokens_per_s"]["median"] <= run["tokens_per_s"]["high"]
         assert run["loss"]["first"] == pytest.approx(5.5, abs=0.5), "a byte at random has ln 256 nats"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import types
@@ -50,8 +51,13 @@ class FakeNvml(types.ModuleType):
     class NVMLError(Exception):
         pass
 
-    def __init__(self, refuses=(), no_library=False) -> None:
+    class NVMLError_NotFound(NVMLError):
+        pass
+
+    def __init__(self, refuses=(), no_library=False, pids=None, at_work=()) -> None:
         super().__init__("pynvml")
+        self.pids = [os.getpid()] if pids is None else pids
+        self.at_work = [types.SimpleNamespace(pid=pid, smUtil=use, timeStamp=7) for pid, use in at_work]
         self._refuses, self._no_library, self.calls = refuses, no_library, []
 
     def nvmlInit(self):
@@ -65,7 +71,10 @@ class FakeNvml(types.ModuleType):
         values = {
             "nvmlDeviceGetUtilizationRates": types.SimpleNamespace(gpu=40), "nvmlDeviceGetPowerUsage": 51_000,
             "nvmlDeviceGetMemoryInfo": types.SimpleNamespace(used=7), "nvmlDeviceGetTemperature": 50,
-            "nvmlDeviceGetClockInfo": 1200,
+            "nvmlDeviceGetClockInfo": 1200, "nvmlDeviceGetTotalEnergyConsumption": 12_500,
+            "nvmlDeviceGetCurrentClocksEventReasons": 4,
+            "nvmlDeviceGetComputeRunningProcesses": [types.SimpleNamespace(pid=pid) for pid in self.pids],
+            "nvmlDeviceGetProcessUtilization": self.at_work,
         }
         if name not in values:
             raise AttributeError(name)
@@ -89,16 +98,35 @@ def test_what_the_driver_refuses_is_missing_and_not_asked_for_again(monkeypatch,
     monkeypatch.setitem(sys.modules, "pynvml", library)
     gpu = NvidiaGpu(torch.device("cuda", 0))
     for _ in range(2):
-        readings = {"utilisation_percent": 40, "memory_used_bytes": 7, "temperature_c": 50, "sm_clock_mhz": 1200}
+        readings = {
+            "utilisation_percent": 40, "memory_used_bytes": 7, "temperature_c": 50, "sm_clock_mhz": 1200,
+            "energy_j": 12.5, "clock_events": 4, "other_processes": 0,
+        }
         assert gpu.read() == readings
     assert gpu.missing == {"power_w": "The NVIDIA driver says: Not Supported."}
     assert library.calls.count("nvmlDeviceGetPowerUsage") == 1
 
 
+@pytest.mark.parametrize(("library", "expected"), [
+    (FakeNvml(pids=(os.getpid(), 1, 2), at_work=((1, 30), (2, 0), (os.getpid(), 60))), 1),  # 2 holds it, idle
+    (FakeNvml(pids=(os.getpid(), 1, 2), refuses=("nvmlDeviceGetProcessUtilization",)), 2),  # nobody says what they do
+    (FakeNvml(pids=(1, 2)), None),  # a list that leaves out this process
+], ids=["one at work", "no word about work", "a container"])
+def test_others_on_the_device_are_those_at_work_and_a_list_without_this_process_is_not_believed(
+    library, expected, monkeypatch, no_uuid
+):
+    monkeypatch.setitem(sys.modules, "pynvml", library)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 1)
+    gpu = NvidiaGpu(torch.device("cuda", 0))
+    assert gpu.read().get("other_processes") == expected
+    assert ("other_processes" in gpu.missing) is (expected is None)
+
+
 def test_without_a_driver_every_reading_has_its_reason(monkeypatch, no_uuid):
     monkeypatch.setitem(sys.modules, "pynvml", FakeNvml(no_library=True))
     gpu = NvidiaGpu(torch.device("cuda", 0))
-    assert gpu.read() == {} and len(gpu.missing) == 5 and "Driver Not Loaded" in gpu.missing["power_w"]
+    assert gpu.read() == {} and len(gpu.missing) == 8 and "Driver Not Loaded" in gpu.missing["power_w"]
 
 
 def test_a_gpu_that_nobody_can_ask_is_not_called_a_cpu():

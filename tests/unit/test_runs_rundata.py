@@ -13,7 +13,7 @@ from tfx_engine.runfile.create import create
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.writer import RunWriter
 from tfx_workbench.runs.rundata import MOST_PROBES, RunData, thinned_probes
-from tfx_workbench.runs.stepcolumns import CAPACITY
+from tfx_workbench.runs.stepcolumns import CAPACITY, read_measured
 
 
 @pytest.fixture
@@ -165,6 +165,20 @@ def test_tainted_and_warm_up_steps_do_not_count(opened, tmp_path):
     assert run.summary()["measured_steps"] == 2
     assert run.summary()["left_out_steps"] == 1
     assert run.series("step_ms").phase_mask.tolist() == [False, True, False, True]
+
+
+def test_disturbed_steps_count_where_there_are_more_of_them_than_of_others(opened, tmp_path):
+    create(tmp_path / "a.tfx", make_config(warmup_steps=0), "")
+    taints = ["memory probe", "other programs", None, "other programs"]
+    with RunWriter(tmp_path / "a.tfx") as writer:
+        writer.state("running")
+        for step, taint in enumerate(taints, start=1):
+            writer.step(step=step, phase="measure", step_ms=float(step), tokens=10, taint=taint)
+    run = opened(tmp_path / "a.tfx").load()
+    assert run.measured("step_ms").tolist() == [2.0, 3.0, 4.0]
+    assert read_measured(run._reader, "step_ms").tolist() == [2.0, 3.0, 4.0]
+    summary = run.summary()
+    assert (summary["measured_steps"], summary["left_out_steps"], summary["disturbed_steps"]) == (3, 1, 2)
 
 
 def test_the_composition_at_the_peak_adds_up_to_the_peak(opened, tmp_path):

@@ -85,6 +85,13 @@ class Budget:
         yield
         self.charge(probe, self._now() - begun_s)
 
+    @contextmanager
+    def learning(self, probe: str) -> Iterator[None]:
+        """What runs inside is not charged, but tells what the next one will cost."""
+        begun_s = self._now()
+        yield
+        self._last_cost_s[probe] = self._now() - begun_s
+
     def charge(self, probe: str, seconds: float) -> None:
         """Note what a probe between steps cost."""
         self.captured_ms += 1000 * seconds

@@ -17,6 +17,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from tfx_engine.measure.readout import StepReading
+from tfx_engine.protocol.taint import OWN
 
 PLACE = 2  # steps without probes are the 2nd, 5th, 8th, ...: each between two with probes
 OFTEN, RARELY = 3, 16
@@ -87,7 +88,7 @@ class Overhead:
             if reading.phase == "measure":
                 self.measured += 1
                 self.probed += reading.probed
-                if reading.probe_ms is not None and reading.taint is None:
+                if reading.probe_ms is not None and reading.taint not in OWN:
                     self._timed.append(100 * reading.probe_ms / (reading.step_ms - reading.probe_ms))
             if before is not None and self._is_clean(before, reading):
                 captured_ms = reading.captured_ms - before.captured_ms

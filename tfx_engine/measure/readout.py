@@ -19,7 +19,7 @@ from tfx_engine.measure.clock import Mark
 from tfx_engine.measure.gradients import global_norm
 from tfx_engine.measure.memory import StepMemory
 
-PERIOD_S = 0.1  # between two fetches; a step that takes longer is fetched at its end
+PERIOD_S = 0.2  # between two fetches; a step that takes longer is fetched at its end
 
 
 @dataclasses.dataclass

@@ -103,7 +103,12 @@ CREATE TABLE evaluation (
 CREATE TABLE device_sample (
   seq INTEGER PRIMARY KEY, t_ms REAL NOT NULL,
   cpu_percent REAL, ram_used_bytes INTEGER, rss_bytes INTEGER,
-  utilisation_percent REAL, memory_used_bytes INTEGER, temperature_c REAL, power_w REAL, sm_clock_mhz REAL
+  utilisation_percent REAL, memory_used_bytes INTEGER, temperature_c REAL, power_w REAL, sm_clock_mhz REAL,
+  -- since schema 3:
+  others_percent REAL,                -- of all processors, what programs that are not ours took since the last sample
+  energy_j REAL,                      -- the device's own counter, from wherever it began
+  clock_events INTEGER,               -- why its clocks are not at their highest: NVML's bits
+  other_processes INTEGER             -- that use the device, or hold it where the driver does not say what they do
 );
 
 -- what happened, in order; args is JSON for the template

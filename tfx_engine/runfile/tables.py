@@ -28,7 +28,7 @@ ROLLUP_COLUMNS = (
 )
 DEVICE_READINGS = (
     "cpu_percent", "ram_used_bytes", "rss_bytes", "utilisation_percent", "memory_used_bytes", "temperature_c",
-    "power_w", "sm_clock_mhz",
+    "power_w", "sm_clock_mhz", "others_percent", "energy_j", "clock_events", "other_processes",
 )
 
 COLUMNS: dict[str, tuple[str, ...]] = {

@@ -15,7 +15,9 @@ from tfx_engine.runfile.tables import SCHEMA_VERSION, TABLES, create_statement
 
 NEW_IN_3 = ("audit", "profile_part", "operator", "kernel", "memory_module", "memory_block",
             "memory_slot")  # tables
-
+DEVICE_NEW_IN_3 = {
+    "others_percent": "REAL", "energy_j": "REAL", "clock_events": "INTEGER", "other_processes": "INTEGER",
+}
 
 def _with_accuracy(connection: sqlite3.Connection) -> None:
     connection.execute(
@@ -23,17 +25,22 @@ def _with_accuracy(connection: sqlite3.Connection) -> None:
     )
 
 
-def _with_tables_of_3(connection: sqlite3.Connection) -> None:
+def _with_what_3_has(connection: sqlite3.Connection) -> None:
     for table in NEW_IN_3:
         connection.execute(create_statement(table).replace("CREATE TABLE", "CREATE TEMP TABLE", 1))
+    new = ", ".join(f"NULL AS {column}" for column in DEVICE_NEW_IN_3)
+    connection.execute(f"CREATE TEMP VIEW device_sample AS SELECT *, {new} FROM main.device_sample")
 
 
 # From a version to the next: views, as temporary tables of the reading connection, that make an old file look newer.
-VIEWS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _with_accuracy, 2: _with_tables_of_3}
+VIEWS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _with_accuracy, 2: _with_what_3_has}
 # The same for a file that is written to.
 CHANGES: dict[int, tuple[str, ...]] = {
     1: ("ALTER TABLE evaluation ADD COLUMN accuracy REAL", "ALTER TABLE evaluation ADD COLUMN bits_per_byte REAL"),
-    2: tuple(map(create_statement, NEW_IN_3)),
+    2: (
+        *map(create_statement, NEW_IN_3),
+        *(f"ALTER TABLE device_sample ADD COLUMN {name} {kind}" for name, kind in DEVICE_NEW_IN_3.items()),
+    ),
 }
 
 

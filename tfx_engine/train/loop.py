@@ -13,12 +13,14 @@ from contextlib import AbstractContextManager
 
 from tfx_engine.measure.budget import Budget
 from tfx_engine.measure.clock import Clock
+from tfx_engine.measure.disturbance import Disturbance
 from tfx_engine.measure.memory import MemoryMeter, is_out_of_memory
 from tfx_engine.measure.memory_split import MemoryProbe, can_split
 from tfx_engine.measure.parts import Parts
 from tfx_engine.measure.readout import Readout, StepReading
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.status import Phase
+from tfx_engine.protocol.taint import AFTER_A_PAUSE, MEMORY_PROBE, PROFILE
 from tfx_engine.train.compiling import compile_now, compiled_graphs
 from tfx_engine.train.control import RunControl
 from tfx_engine.train.costs import Costs
@@ -44,12 +46,15 @@ _NO_MEMORY = tr_mark("There was not enough memory to profile a step.")
 class Loop:
     """Trains a setup to its end, or until it is told to stop. `step` and `parts.current` say where it is."""
 
-    def __init__(self, setup: Setup, clock: Clock, meter: MemoryMeter, recorder: Recorder, control: RunControl) -> None:
+    def __init__(
+        self, setup: Setup, clock: Clock, meter: MemoryMeter, recorder: Recorder, control: RunControl,
+        disturbance: Disturbance | None = None,
+    ) -> None:
         self.step = 0
         self.phase: Phase = "warmup"
         self.parts = Parts()
         self._setup, self._clock = setup, clock
-        self._recorder, self._control = recorder, control
+        self._recorder, self._control, self._disturbance = recorder, control, disturbance
         self._run = setup.config.run
         self._budget = Budget(self._run)
         self._probes = Probes(setup, recorder, self._budget) if self._run.probes else None
@@ -148,7 +153,7 @@ class Loop:
         self._budget.skip(time.perf_counter() - begun_s - self._budget.spent_s["request"] + asked_s)
         if not self._control.stop.is_set():
             self._recorder.event("state", "resumed", _RESUMED, step=self.step + 1)
-            self._taint = "after a pause"
+            self._taint = AFTER_A_PAUSE
 
     def _answer_requests(self) -> None:
         for request in self._control.requests():
@@ -186,7 +191,7 @@ class Loop:
         self._within.begin(is_on=True)
         mark = self._clock.start()
         reading = StepReading(
-            self.step, self.phase, setup.tokens_per_step, mark, taint="memory probe", probed=True,
+            self.step, self.phase, setup.tokens_per_step, mark, taint=MEMORY_PROBE, probed=True,
             captured_ms=self._budget.captured_ms,
         )
         probe = MemoryProbe(
@@ -231,7 +236,7 @@ class Loop:
         self._within.begin(is_on=True)
         setup = self._setup
         mark = self._clock.start()
-        reading = StepReading(self.step, self.phase, setup.tokens_per_step, mark, taint="profile", probed=True)
+        reading = StepReading(self.step, self.phase, setup.tokens_per_step, mark, taint=PROFILE, probed=True)
         with look as seen:
             part = both(self.parts, seen)
             with part("data"):
@@ -256,6 +261,8 @@ class Loop:
 
     def _hand_on(self, wait: bool = False) -> None:
         readings = self._readout.fetch(wait)
+        if self._disturbance is not None:
+            self._disturbance.mark(readings)
         if readings:
             self._recorder.steps(readings)
             self._costs.add(readings)

@@ -30,12 +30,13 @@ class Probes:
 
     def all(self, step: int) -> None:
         """Both, whatever they cost: before the first step and after the last."""
-        self._take(self.evaluate, step)
-        self._take(self.attention, step)
+        for probe, take in (("evaluation", self.evaluate), ("attention", self.attention)):
+            with self._budget.learning(probe):
+                self._take(take, step)
 
     def scheduled(self, measured_step: int, step: int) -> None:
         """Those that are due after this measured step."""
-        for probe, take in (("evaluation", self.evaluate), ("attention", self.attention)):
+        for probe, take in (("attention", self.attention), ("evaluation", self.evaluate)):
             if self._budget.due(probe, measured_step):
                 wait_for(self._setup.device)  # what it does before is no cost of ours
                 with self._budget.spending(probe):

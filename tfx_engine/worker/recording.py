@@ -12,6 +12,7 @@ from typing import Any
 
 from tfx_engine.measure.attention import AttentionMaps
 from tfx_engine.measure.device import DeviceSample
+from tfx_engine.measure.energy import Energy
 from tfx_engine.measure.evaluation import HeldOut
 from tfx_engine.measure.memory_split import MemorySplit
 from tfx_engine.measure.profiling import StepProfile
@@ -19,6 +20,7 @@ from tfx_engine.measure.readout import StepReading
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_engine.protocol.status import Phase
+from tfx_engine.protocol.taint import OWN, do_disturbed_count
 from tfx_engine.runfile.writer import RunWriter
 
 _PHASE = tr_mark("The phase {phase} begins.")
@@ -29,7 +31,9 @@ class RunRecorder:
 
     def __init__(self, writer: RunWriter, on_measure: Callable[[], None]) -> None:
         self.last_split: MemorySplit | None = None
-        self.measured_ms = array("d")  # of the steps that count in statistics
+        self.energy = Energy()
+        self.others = array("d")  # per cent of the processors that others took, at each sample
+        self._clean_ms, self._disturbed_ms = array("d"), array("d")  # of measured steps
         self._writer, self._on_measure = writer, on_measure
         self._captures = itertools.count()
 
@@ -40,8 +44,8 @@ class RunRecorder:
 
     def steps(self, readings: Sequence[StepReading]) -> None:
         for reading in readings:
-            if reading.phase == "measure" and reading.taint is None:
-                self.measured_ms.append(reading.step_ms)
+            if reading.phase == "measure":
+                self._measured(reading)
             memory = reading.memory
             self._writer.step(
                 step=reading.step, phase=reading.phase, taint=reading.taint, t_ms=reading.t_ms, loss=reading.loss,
@@ -51,6 +55,22 @@ class RunRecorder:
                 device_bytes=memory.device_bytes, rss_bytes=memory.rss_bytes,
                 layer_grad_norm=reading.layer_grad_norm, layer_update_ratio=reading.layer_update_ratio,
             )
+
+    def _measured(self, reading: StepReading) -> None:
+        if reading.taint not in OWN:
+            (self._clean_ms if reading.taint is None else self._disturbed_ms).append(reading.step_ms)
+        self.energy.step((reading.t_ms - reading.step_ms) / 1000, reading.t_ms / 1000, reading.tokens)
+
+    @property
+    def measured_ms(self) -> array[float]:
+        """The times of the steps that count in statistics."""
+        both = do_disturbed_count(len(self._disturbed_ms), len(self._clean_ms))
+        return self._clean_ms + self._disturbed_ms if both else self._clean_ms
+
+    @property
+    def disturbed(self) -> tuple[int, bool]:
+        """How many measured steps were disturbed, and whether they count all the same."""
+        return len(self._disturbed_ms), do_disturbed_count(len(self._disturbed_ms), len(self._clean_ms))
 
     def memory(self, split: MemorySplit, step: int, phase: Phase) -> None:
         self.last_split = split
@@ -105,4 +125,7 @@ class RunRecorder:
 
     def device(self, sample: DeviceSample) -> None:
         """A reading of the sampler's thread."""
+        self.energy.sample(self._writer.t_ms() / 1000, sample)
+        if sample.others_percent is not None:
+            self.others.append(sample.others_percent)
         self._writer.device_sample(**{name: getattr(sample, name) for name in sample.__dataclass_fields__})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -19,6 +20,7 @@ import torch
 from tfx_engine.estimate import flops_per_token
 from tfx_engine.measure.clock import make_clock
 from tfx_engine.measure.device import DeviceSampler
+from tfx_engine.measure.disturbance import Disturbance
 from tfx_engine.measure.memory import MemoryMeter, is_out_of_memory, make_meter
 from tfx_engine.measure.memory_split import can_split, resting_split
 from tfx_engine.model.validate import pick_device, validate
@@ -42,6 +44,11 @@ from tfx_engine.worker.saving import save_weights
 from tfx_engine.worker.speed import Speed
 
 _OFF = tr_mark("Measuring is switched off for this run (probes = false).")
+_LEFT_OUT = tr_mark("{steps} measured step(s) were disturbed from outside, and are left out of the statistics.")
+_THEY_COUNT = tr_mark(
+    "{steps} measured step(s) were disturbed from outside, more than were not: they count all the same. This machine "
+    "was busy with something else; compare with care."
+)
 _NO_AUDIT = tr_mark("The audit is switched off for this run (audit = false).")
 _NO_PROFILE = tr_mark("No step of this run was profiled (profile = false).")
 _NO_PEAK = tr_mark("The speed of this device was not measured in this run.")
@@ -153,7 +160,8 @@ class _Run:
         speed = Speed(self._config, self._device, sampler.gpu, writer)
         speed.note_known()
         clock = make_clock(self._device, self._zero_ns)
-        self._loop = Loop(self._setup, clock, self._meter, recorder, self.control)
+        disturbance = Disturbance(self._device, lambda: sampler.newest) if self._config.run.probes else None
+        self._loop = Loop(self._setup, clock, self._meter, recorder, self.control, disturbance)
         if self._config.run.probes:
             sampler.start()
         try:
@@ -162,6 +170,7 @@ class _Run:
             sampler.stop()
             if self._config.run.probes:  # what was refused only when it was asked for
                 self._note_missing({**sampler.gpu.missing, **self._meter.missing})
+            self._note_device()
         self._note_speed(speed, self._setup)
         if self._config.run.save_weights and self.control.stop.status != "interrupted":  # then there is no time
             save_weights(self._setup, self._path, self._writer)
@@ -169,6 +178,19 @@ class _Run:
         if self._is_complete and self._config.run.probes and self._config.run.audit:
             recorder.phase("audit")
             audit_run(self._setup, writer, self.control.stop)
+
+    def _note_device(self) -> None:
+        """What the device took, and that steps were disturbed."""
+        energy = self._recorder.energy.result()
+        if isinstance(energy, dict):
+            self._writer.fact("energy_j", energy)
+        elif energy is not None:
+            self._writer.missing("energy_j", energy)
+        if self._recorder.others:
+            self._writer.fact("others_percent", statistics.median(self._recorder.others))
+        steps, do_count = self._recorder.disturbed
+        if steps:
+            self._writer.event("warning", "steps-disturbed", _THEY_COUNT if do_count else _LEFT_OUT, steps=steps)
 
     def _note_speed(self, speed: Speed, setup: Setup) -> None:
         """MFU; measuring the device for it is a matter of a first run, and of nobody who wants the run to end."""

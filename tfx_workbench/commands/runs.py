@@ -81,7 +81,8 @@ def print_summary(summary: dict[str, Any]) -> None:
         (tr_mark("run"), summary["run"]), (tr_mark("name"), words.title(summary["name"])),
         (tr_mark("status"), f"{summary['status']} {summary['reason']}".strip()),
         (tr_mark("steps"), tr_mark("{steps}, of which {measured} count").format(
-            steps=words.count(summary["steps"]), measured=words.count(summary["measured_steps"]))),
+            steps=words.count(summary["steps"]), measured=words.count(summary["measured_steps"]))
+            + words.disturbed(summary["disturbed_steps"], summary["left_out_steps"])),
         (tr_mark("parameters"), tr_mark("{total}, of which {trainable} are trained").format(
             total=words.count(summary["params"]["total"]), trainable=words.count(summary["params"]["trainable"]))),
         (tr_mark("throughput"), tr_mark("{value} tokens/s").format(value=words.interval(summary["tokens_per_s"]))),
@@ -97,6 +98,7 @@ def print_summary(summary: dict[str, Any]) -> None:
         (tr_mark("FLOPs per token"), tr_mark("{model} model, {hardware} hardware").format(
             **{name: words.count(value) for name, value in flops.items()})),
         (tr_mark("MFU"), words.utilisation(summary["mfu"], summary["flops_per_s"])),
+        (tr_mark("energy"), words.energy(summary["energy_j"])),
         (tr_mark("measuring costs"), words.overhead(summary["overhead"])),
         *_audit_rows(summary["audit"]),
     ]

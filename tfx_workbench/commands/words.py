@@ -75,6 +75,23 @@ def utilisation(mfu: float | None, rates: Mapping[str, Any]) -> str:
         vendor=per_second(vendor, "FLOP"), share=number(100 * done / vendor))
 
 
+def disturbed(steps: int, left_out: int) -> str:
+    """That steps were disturbed from outside, and whether they were left out."""
+    if not steps:
+        return ""
+    if left_out >= steps:
+        return tr_mark("; {steps} were disturbed from outside and left out").format(steps=count(steps))
+    return tr_mark("; {steps} of these were disturbed from outside, more than were not").format(steps=count(steps))
+
+
+def energy(found: Mapping[str, float | None]) -> str:
+    """Joules of the device for each step and each token."""
+    if found["per_step"] is None or found["per_token"] is None:
+        return UNKNOWN
+    return tr_mark("{step} J per step, {token} mJ per token, of the device").format(
+        step=number(found["per_step"]), token=number(1000 * found["per_token"]))
+
+
 def overhead(found: Mapping[str, Any]) -> str:
     """What measuring costs, with its interval and its parts."""
     if found["percent"] is None:

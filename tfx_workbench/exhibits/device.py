@@ -38,10 +38,14 @@ _GPU = (
              tr_mark("Bytes in use on the device, by all processes.")),
     _Reading("temperature_c", tr_mark("temperature"), "°C", tr_mark("Temperature of the device.")),
     _Reading("power_w", tr_mark("power"), "W", tr_mark("Power that the device draws.")),
+    _Reading("sm_clock_mhz", tr_mark("clock"), "MHz", tr_mark("Clock of the device's processors.")),
 )
 _COMPUTER = (
     _Reading("cpu_percent", tr_mark("CPU"), "%",
              tr_mark("Share of all processor cores in use, by all processes."), 100.0),
+    _Reading("others_percent", tr_mark("other programs"), "%",
+             tr_mark("Share of all processor cores that programs took which are neither this run nor the workbench. "
+                     "Steps that they disturbed are left out of the time statistics."), 100.0),
     _Reading("rss_bytes", tr_mark("process memory"), "bytes",
              tr_mark("Resident set size of the worker process.")),
     _Reading("ram_used_bytes", tr_mark("RAM in use"), "bytes",

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tfx_engine.protocol.taint import do_disturbed_count, is_disturbance
 from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.tables import ROLLUP_COLUMNS
 from tfx_workbench.runs.ring import Ring
@@ -73,9 +74,11 @@ class StepColumns:
         self.warmup_steps = 0
         self._raw = {name: Ring(CAPACITY) for name in (*ROLLUP_COLUMNS, "step", "t_ms")}
         self._raw_seq = Ring(CAPACITY, dtype=np.int64)
-        self._measured = Ring(CAPACITY, dtype=np.bool_)
+        self._clean = Ring(CAPACITY, dtype=np.bool_)  # measured, and nothing disturbed them
+        self._disturbed = Ring(CAPACITY, dtype=np.bool_)  # measured, and something from outside did
         self._levels: list[Level] = []
-        self.tainted = 0  # measured steps read that something disturbed
+        self._clean_count = self._measured_count = 0  # of all that were read
+        self.disturbed = 0  # measured steps read that something from outside disturbed
         self.newest_phase = ""
         self.first_loss: float | None = None
 
@@ -97,9 +100,12 @@ class StepColumns:
         for name, ring in self._raw.items():
             ring.extend(rows[name])
         self._raw_seq.extend(rows["seq"])
-        counts = counts_in_statistics(rows)
-        self._measured.extend(counts)
-        self.tainted += int(np.count_nonzero(rows["phase"] == "measure") - np.count_nonzero(counts))
+        clean, disturbed = clean_and_disturbed(rows)
+        self._clean.extend(clean)
+        self._disturbed.extend(disturbed)
+        self._clean_count += int(np.count_nonzero(clean))
+        self.disturbed += int(np.count_nonzero(disturbed))
+        self._measured_count += int(np.count_nonzero(rows["phase"] == "measure"))
         self.newest_phase = str(rows["phase"][-1])
         self.seq = int(rows["seq"][-1])
         self._refresh_levels(reader)
@@ -125,9 +131,22 @@ class StepColumns:
         """Whether every step of the run is held."""
         return len(self._raw_seq) == self.seq
 
+    @property
+    def disturbed_count(self) -> bool:
+        """Whether disturbed steps count, as there are more of them than of others."""
+        return do_disturbed_count(self.disturbed, self._clean_count)
+
+    @property
+    def tainted(self) -> int:
+        """Measured steps read that do not count."""
+        return self._measured_count - self._clean_count - (self.disturbed if self.disturbed_count else 0)
+
+    def _counting(self) -> NDArray[np.bool_]:
+        return self._clean.values | self._disturbed.values if self.disturbed_count else self._clean.values
+
     def measured(self, column: str) -> Floats:
         """The newest values of a column that count in statistics."""
-        return self._raw[column].values[self._measured.values]
+        return self._raw[column].values[self._counting()]
 
     def series(self, column: str, x: X, points: int) -> Series:
         """One column over the whole run; see `RunData.series`."""
@@ -140,23 +159,30 @@ class StepColumns:
                 start = max(start, (level.newest + 1) * level.steps_per_bucket)
         newest = slice(int(np.searchsorted(self._raw_seq.values, start, side="right")), None)
         where = self.raw("step")[newest] if x == "step" else self.raw("t_ms")[newest] / 1000
-        parts.append(single_steps(where, self.raw(column)[newest], self._measured.values[newest]))
+        parts.append(single_steps(where, self.raw(column)[newest], self._counting()[newest]))
         return thinned(joined(parts), points, coarsest.steps_per_bucket if len(parts) > 1 and coarsest else 1)
 
 
-def counts_in_statistics(rows: Mapping[str, Any]) -> NDArray[np.bool_]:
-    """Which of these steps count: those of the phase `measure` that nothing disturbed."""
+def clean_and_disturbed(rows: Mapping[str, Any]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which of these steps are of the phase `measure` and untouched; which of them something from outside disturbed."""
+    is_measured = rows["phase"] == "measure"
     untainted = np.array([not taint for taint in rows["taint"]], dtype=np.bool_)
-    return (rows["phase"] == "measure") & untainted
+    disturbed = np.array([is_disturbance(taint) for taint in rows["taint"]], dtype=np.bool_)
+    return is_measured & untainted, is_measured & disturbed
 
 
 def read_measured(reader: RunReader, column: str) -> Floats:
     """The values of one column at all steps of a run that count in statistics."""
-    parts: list[Floats] = []
+    values, clean, disturbed = [np.empty(0)], [np.empty(0, np.bool_)], [np.empty(0, np.bool_)]
     seq = 0
-    while True:
-        rows = reader.steps(after_seq=seq, columns=("phase", "taint", column))
-        if not len(rows["seq"]):
-            return np.concatenate(parts) if parts else np.empty(0)
-        parts.append(rows[column][counts_in_statistics(rows)])
+    while len((rows := reader.steps(after_seq=seq, columns=("phase", "taint", column)))["seq"]):
+        masks = clean_and_disturbed(rows)
+        kept = masks[0] | masks[1]
+        values.append(rows[column][kept])
+        clean.append(masks[0][kept])
+        disturbed.append(masks[1][kept])
         seq = int(rows["seq"][-1])
+    are_clean = np.concatenate(clean)
+    if do_disturbed_count(int(np.count_nonzero(np.concatenate(disturbed))), int(np.count_nonzero(are_clean))):
+        return np.concatenate(values)
+    return np.concatenate(values)[are_clean]

@@ -31,12 +31,14 @@ NOT_YET = tr_mark("the run has not ended")
 NOT_EVALUATED = tr_mark("no evaluation on the held-out data")
 NO_ANSWERS = tr_mark("text has no one right answer to count; its figure is bits per byte")
 NO_OVERHEAD = tr_mark("the cost of measuring was not measured")
+NO_ENERGY = tr_mark("the energy of the device was not read")
 FEW_PAIRS = tr_mark("too few steps without probes could be compared with their neighbours")
 NOT_SAID = tr_mark("the last evaluation did not say it")
 # Where a run file gives the reason of a missing reading under the name of its column.
 COLUMN_OF = {
     "memory_bytes.peak": "allocated_bytes", "memory_bytes.step_peak": "allocated_bytes",
     "memory_bytes.reserved": "reserved_bytes", "memory_bytes.device": "device_bytes", "memory_bytes.rss": "rss_bytes",
+    "energy_j.per_step": "energy_j", "energy_j.per_token": "energy_j",
     "loss.held_out": "held_out_loss", "loss.bits_per_byte": "held_out_loss", "accuracy": "held_out_loss",
 }
 
@@ -74,6 +76,7 @@ def summarise(run: RunData, measured: Measured) -> dict[str, Any]:
         "reason": info.reason, "pid": figures.known("pid", info.pid, tr_mark("no worker has taken the run")),
         "created_at": info.created_at, "comparison": info.comparison, "steps": len(run.steps),
         "measured_steps": step_ms.count, "left_out_steps": run.steps.tainted,
+        "disturbed_steps": run.steps.disturbed,
         "device": figures.known("device", facts.get("device"), NOT_BUILT),
         "params": figures.group("params", _pick(facts, "params", ("total", "trainable")), NOT_BUILT),
         "tokens_per_s": _interval(figures, "tokens_per_s", _throughput(measured("tokens_per_s"), step_ms)),
@@ -89,6 +92,7 @@ def summarise(run: RunData, measured: Measured) -> dict[str, Any]:
         **utilisation(facts, step_ms.median, figures),
         "overhead_percent": figures.known("overhead_percent", facts.get("overhead_percent"), NO_OVERHEAD),
         "overhead": _overhead(facts, figures),
+        "energy_j": figures.group("energy_j", _pick(facts, "energy_j", ("per_step", "per_token")), NO_ENERGY),
         "audit": [_audited(row) for row in run.audit],
     }
     if not run.audit or "audit" in run.missing:
