@@ -95,8 +95,17 @@ def test_a_changed_file_is_loaded_anew_and_the_catalogue_is_known_to_be_old(fold
         ("raise RuntimeError('no luck')", "RuntimeError: no luck (line 1)"),
         ("import sys\nsys.exit(3)", "SystemExit: 3 (line 2)"),
         (example().replace('slot="feedforward"', 'slot="colour"'), "no slot 'colour'"),
+        (example().replace("module=__name__", 'module="mine"'), "write module=__name__"),
+        (example().replace("order=100", 'order="last"'), "order must be a whole number"),
+        (example().replace("build=build", "build=3"), "build must be a function"),
+        (example().replace("effects=(", "effects=('+',"), "'+', which is no Effect(...)"),
+        (example().replace("work=work,", "work=work, requires=('norm',),"), "Expected `object`, got `str`"),
+        (example().replace("class Options:", "class Options:\n    other: int = 3"), "of Options is not made by"),
+        (example().replace('kind="float"', 'kind="colour"'), "no kind of option 'colour'"),
+        (example().replace("        1.0,", "        'one',"), "default of option 'frequency' is not a legal value"),
     ],
-    ids=["syntax", "misnamed", "nothing", "raises", "leaves", "slot"],
+    ids=["syntax", "misnamed", "nothing", "raises", "leaves", "slot", "name", "order", "build", "effects", "requires",
+         "field", "kind", "default"],
 )
 def test_a_file_that_cannot_be_loaded_is_said_and_the_others_are_there(folder: Path, text: str, words: str) -> None:
     (folder / "bad.py").write_text(text, encoding="utf-8")
@@ -154,6 +163,55 @@ def test_a_technique_that_fails_is_named_with_its_line(folder: Path, function: s
     assert not reply.ok and reply.problems[0]["path"] == "techniques.feedforward.use"
     assert words in problem_from_data(reply.problems[0]).sentence()
     assert _checked(Check(id=2, config={})).ok
+
+
+def test_what_loads_once_and_then_no_more_is_said_where_it_is_used(folder: Path) -> None:
+    (folder / "sine.py").write_text(example() + "\nimport my_mood\nif my_mood.BAD: raise ValueError('no more')")
+    (folder / "my_mood.py").write_text("import os\nBAD = 'TFX_BAD_MOOD' in os.environ")
+    trust(folder)
+    write_own_catalogue()
+    config = tiny_config({"feedforward": "sine"})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TFX_BAD_MOOD", "1")
+        del sys.modules["my_mood"]
+        load_own.cache_clear()
+        in_use.cache_clear()
+        (problem,) = validate(config)
+    assert "'sine', a technique of your own that could not be loaded here" in problem.message
+    assert "ValueError: no more (line " in problem.message
+
+
+def test_what_was_known_last_is_the_catalogue_until_the_changed_file_is_loaded(folder: Path) -> None:
+    trust(folder)
+    write_own_catalogue()
+    (folder / "sine.py").write_text("x = 1", encoding="utf-8")
+    save_trusted(load_trusted())  # whoever reads now reads anew
+    assert load_catalogue().find("feedforward", "sine") is not None
+    save_trusted(Trusted((str(folder.parent),)))
+    assert load_catalogue().find("feedforward", "sine") is None, "that folder is trusted no more"
+    save_trusted(Trusted((str(folder),)))
+    write_own_catalogue()
+    assert load_catalogue().find("feedforward", "sine") is None
+
+
+def test_options_may_refuse_what_they_are_given(folder: Path) -> None:
+    refuses = "class Options:\n    def __post_init__(self):\n        if self.frequency > 2: 1 / 0\n"
+    (folder / "sine.py").write_text(example().replace("class Options:", refuses), encoding="utf-8")
+    trust(folder)
+    write_own_catalogue()
+    (problem,) = validate(tiny_config({"feedforward": {"use": "sine", "frequency": 3.0}}))
+    assert problem.path == "techniques.feedforward" and "refuses: ZeroDivisionError: division" in problem.message
+
+
+def test_a_name_that_is_no_text_is_said(folder: Path) -> None:
+    for name in ("caf\udce9.py", "two\nlines.py", "sine.old.py", ".hidden.py"):
+        (folder / name).write_text(example(), encoding="utf-8")
+    trust(folder)
+    found = write_own_catalogue()
+    assert [card.name for card in found.catalogue.techniques if card.origin] == ["sine"]
+    assert len(found.faults) == 3 and all("rename the file" in fault for fault in found.faults)
+    with pytest.raises(OSError, match="rename it"):
+        save_trusted(Trusted(("caf\udce9",)))
 
 
 def test_only_files_are_looked_at(folder: Path) -> None:

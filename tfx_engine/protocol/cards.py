@@ -119,8 +119,8 @@ def load_catalogue() -> Catalogue:
 
 @functools.lru_cache(maxsize=1)
 def _catalogue_of(versions: tuple[int, int]) -> Catalogue:
-    from tfx_engine.protocol.trust import load_trusted, own_catalogue
+    from tfx_engine.protocol.trust import last_catalogue, load_trusted
 
     trusted = load_trusted()
-    own = own_catalogue(trusted) if trusted else None
+    own = last_catalogue(trusted) if trusted else None
     return own.catalogue if own else built_in_catalogue()

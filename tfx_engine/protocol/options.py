@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -57,7 +57,12 @@ def option(
     automatic: str = "",
     only_when: Mapping[str, tuple[Any, ...]] | None = None,
 ) -> Any:
-    """A dataclass field that carries its own card. A default of None makes the option optional."""
+    """A dataclass field that carries its own card. A default of None makes the option optional.
+
+    Raises ValueError where there is no such kind.
+    """
+    if kind not in get_args(Kind):
+        raise ValueError(f"there is no kind of option {kind!r}: {', '.join(get_args(Kind))}")
     card = {
         "kind": kind, "label": label, "help": help, "low": low, "high": high, "choices": choices, "unit": unit,
         "automatic": automatic, "only_when": dict(only_when or {}),
@@ -66,7 +71,10 @@ def option(
 
 
 def option_cards(options: type) -> tuple[OptionCard, ...]:
-    """The cards of a technique's `Options` dataclass, in the order of its fields."""
+    """The cards of a technique's `Options` dataclass, in the order of its fields. Raises TypeError for other fields."""
+    for field in dataclasses.fields(options):
+        if "option" not in field.metadata:
+            raise TypeError(f"the field {field.name!r} of {options.__name__} is not made by option(...)")
     return tuple(
         OptionCard(name=f.name, default=f.default, optional=f.default is None, **f.metadata["option"])
         for f in dataclasses.fields(options)

@@ -7,6 +7,7 @@ program have changed.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from pathlib import Path
@@ -14,8 +15,10 @@ from pathlib import Path
 import msgspec
 
 from tfx_engine.protocol.cards import Catalogue, resource
+from tfx_engine.protocol.marker import tr_mark
 
 ENTRY_POINTS = "tfx.techniques"  # the group through which packages add techniques
+_NO_TEXT = tr_mark("the name of the folder is no UTF-8; rename it")
 _LIST, _CATALOGUE = "trusted.json", "own_catalogue.json"
 
 
@@ -36,6 +39,7 @@ class OwnCatalogue(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     stamp: str
+    basis: str
     catalogue: Catalogue
     faults: tuple[str, ...] = ()
     left_out: dict[str, str] = {}
@@ -60,10 +64,14 @@ def load_trusted() -> Trusted:
 
 
 def save_trusted(trusted: Trusted) -> None:
-    """Keep the list. Raises OSError where it cannot be written."""
+    """Keep the list. Raises OSError where it cannot be written, as where the name of a folder is no text."""
     folder = settings_folder()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _write(folder / _LIST, msgspec.json.encode(trusted))
+    try:
+        content = msgspec.json.encode(trusted)
+    except UnicodeEncodeError as error:
+        raise OSError(errno.EILSEQ, _NO_TEXT) from error
+    _write(folder / _LIST, content)
 
 
 def technique_files(folder: str | Path) -> list[Path]:
@@ -85,8 +93,7 @@ def path_in_words(path: Path) -> str:
 
 def stamp(trusted: Trusted) -> str:
     """Changes with the program's own catalogue, the list, and the sources in the folders, helpers among them."""
-    seen = hashlib.sha256(resource("catalogue.json").read_bytes())
-    seen.update(msgspec.json.encode(trusted))
+    seen = _basis(trusted)
     for path in (p for folder in trusted.folders for p in _python_files(folder)):
         seen.update(f"{path}\0".encode(errors="surrogateescape"))
         try:
@@ -96,13 +103,34 @@ def stamp(trusted: Trusted) -> str:
     return seen.hexdigest()
 
 
+def basis(trusted: Trusted) -> str:
+    """Changes with the program's own catalogue and the list alone."""
+    return _basis(trusted).hexdigest()
+
+
+def _basis(trusted: Trusted) -> hashlib._Hash:
+    seen = hashlib.sha256(resource("catalogue.json").read_bytes())
+    seen.update(msgspec.json.encode(trusted))
+    return seen
+
+
 def own_catalogue(trusted: Trusted) -> OwnCatalogue | None:
-    """What a worker wrote down of just these sources; None where it must look (again)."""
+    """What was written down of just these sources; None where they must be loaded (again)."""
+    found = _read_catalogue()
+    return found if found is not None and found.stamp == stamp(trusted) else None
+
+
+def last_catalogue(trusted: Trusted) -> OwnCatalogue | None:
+    """What was written down last of these folders and packages, whatever has changed in them since."""
+    found = _read_catalogue()
+    return found if found is not None and found.basis == basis(trusted) else None
+
+
+def _read_catalogue() -> OwnCatalogue | None:
     try:
-        found = msgspec.json.decode((settings_folder() / _CATALOGUE).read_bytes(), type=OwnCatalogue)
+        return msgspec.json.decode((settings_folder() / _CATALOGUE).read_bytes(), type=OwnCatalogue)
     except (OSError, msgspec.DecodeError):
         return None
-    return found if found.stamp == stamp(trusted) else None
 
 
 def save_own_catalogue(found: OwnCatalogue) -> None:

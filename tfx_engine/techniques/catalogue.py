@@ -19,6 +19,7 @@ import msgspec
 from tfx_engine import techniques
 from tfx_engine.protocol.cards import Catalogue, resource
 from tfx_engine.protocol.config import Choice
+from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_engine.techniques.slots import SLOTS
 from tfx_engine.techniques.technique import Technique
 
@@ -65,9 +66,33 @@ def in_use() -> Found:
 
 
 def technique_for(slot: str, choice: Choice) -> tuple[Technique, Any]:
-    """The technique that fills a slot, and its options. Raises KeyError where there is none of that name."""
-    technique = in_use()[slot, choice.use]
-    return technique, technique.options_from(choice.options)
+    """The technique that fills a slot, and its options. Raises ConfigError where there is none of that name."""
+    technique = in_use().get((slot, choice.use))
+    if technique is None:
+        raise ConfigError([_not_loaded(slot, choice.use)])
+    try:
+        return technique, technique.options_from(choice.options)
+    except Exception as error:  # the user's own may refuse theirs
+        raise ConfigError([_refused(slot, choice.use, error)]) from error
+
+
+def _not_loaded(slot: str, name: str) -> Problem:
+    """What the catalogue knows is not here: a technique of the user's own, of which the file is gone or fails now."""
+    from tfx_engine.techniques.own import load_own
+
+    return Problem(
+        code="own-technique", path=f"techniques.{slot}.use", args={"name": name, "faults": " ".join(load_own().faults)},
+        template="is {name!r}, a technique of your own that could not be loaded here. {faults}",
+        hint_template="See what `tfx-workbench trust` says.",
+    )
+
+
+def _refused(slot: str, name: str, error: Exception) -> Problem:
+    return Problem(
+        code="own-technique", path=f"techniques.{slot}",
+        template="has options that your technique {name!r} refuses: {error}.",
+        args={"name": name, "error": f"{type(error).__name__}: {error}".rstrip(".")},
+    )
 
 
 def catalogue() -> Catalogue:

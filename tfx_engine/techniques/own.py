@@ -13,6 +13,7 @@ import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -21,12 +22,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from tfx_engine.protocol.cards import Catalogue
+from tfx_engine.protocol.cards import Catalogue, TechniqueCard
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.trust import (
     ENTRY_POINTS,
     OwnCatalogue,
     Trusted,
+    basis,
     load_trusted,
     own_catalogue,
     path_in_words,
@@ -44,7 +46,11 @@ _PACKAGE = "tfx_own"  # of the modules that files become: no file of theirs take
 _BUILT_IN = tr_mark("built in")
 _NO_FOLDER = tr_mark("{folder}: there is no such folder.")
 _TAKEN = tr_mark("the slot {slot!r} has a technique {name!r} already ({other}); rename the file")
-_DOT = tr_mark("its name has a dot in it; rename the file")
+_NAME = tr_mark("its name has a dot in it, or what is no letter in UTF-8; rename the file")
+_NOT_ITS_NAME = tr_mark("write module=__name__")
+_NO_ORDER = tr_mark("order must be a whole number")
+_NO_FUNCTION = tr_mark("{name} must be a function")
+_NO_SLOT = tr_mark("its requires or excludes name a slot {slot!r} that there is not")
 _NO_PYTHON = tr_mark("it is no Python file")
 _NOT_ONE = tr_mark("the entry point {name!r} in {group} is not a Technique")
 _MISNAMED = tr_mark("its technique is called {name}; call it TECHNIQUE")
@@ -94,15 +100,30 @@ def _load(trusted: Trusted, left_out: Mapping[str, str], on_loading: Callable[[s
             key = (technique.slot, technique.name)
             if key in taken:
                 raise ValueError(_TAKEN.format(slot=key[0], name=key[1], other=taken[key]))
-            msgspec.json.encode(technique.card())  # what cannot be written down can be shown to nobody
+            _check_types(technique)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # also SystemExit: the others are loaded nevertheless
-            faults.append(f"{origin}: {in_words(error, origin)}")
+            words = re.sub(rf"{_PACKAGE}\.\w+\.", "", in_words(error, origin))  # nobody knows our names of modules
+            faults.append(f"{origin}: {words}")
             continue
         taken[key] = origin
         found.append(Own(guarded(technique, origin), origin))
+    on_loading("")  # what fails from now on is no file's fault
     return Loaded(tuple(found), tuple(faults), before)
+
+
+def _check_types(technique: Technique) -> None:
+    """What is of another type than it says can neither be written down nor shown. Raises TypeError, ValueError."""
+    if isinstance(technique.order, bool) or not isinstance(technique.order, int):
+        raise TypeError(_NO_ORDER)
+    for name in ("build", "reference", "check", "params", "work"):
+        if not callable(getattr(technique, name)):
+            raise TypeError(_NO_FUNCTION.format(name=name))
+    card = msgspec.json.decode(msgspec.json.encode(technique.card()), type=TechniqueCard)
+    strange = {rule.slot for rule in (*card.requires, *card.excludes)} - set(SLOTS)
+    if strange:
+        raise ValueError(_NO_SLOT.format(slot=min(strange)))
 
 
 def look_again() -> None:
@@ -128,8 +149,8 @@ def _from_file(path: Path) -> Technique | None:
     sys.modules.setdefault(_PACKAGE, ModuleType(_PACKAGE))
     place = hashlib.sha256(str(path.parent).encode(errors="surrogateescape")).hexdigest()[:8]
     name = f"{_PACKAGE}.{place}.{path.stem}"  # two folders may have files of one name
-    if "." in path.stem:
-        raise ImportError(_DOT)
+    if "." in path.stem or not path.stem.isprintable():  # half a character of another encoding is not printable
+        raise ImportError(_NAME)
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ImportError(_NO_PYTHON)
@@ -152,6 +173,8 @@ def _from_package(entry: importlib.metadata.EntryPoint) -> Technique:
 def _declared(module: ModuleType) -> Technique | None:
     technique = getattr(module, "TECHNIQUE", None)
     if isinstance(technique, Technique):
+        if technique.module != module.__name__:
+            raise ValueError(_NOT_ITS_NAME)
         return technique
     others = [name for name, value in vars(module).items() if isinstance(value, Technique)]
     if others:
@@ -176,6 +199,9 @@ def write_own_catalogue(
         msgspec.structs.replace(technique.card(), origin=origins.get(key, "")) for key, technique in everything.items()
     )
     catalogue = Catalogue(slots=tuple(SLOTS.values()), techniques=cards)
-    found = OwnCatalogue(stamp=loaded.stamp, catalogue=catalogue, faults=loaded.faults, left_out=dict(left_out or {}))
+    found = OwnCatalogue(
+        stamp=loaded.stamp, basis=basis(trusted), catalogue=catalogue, faults=loaded.faults,
+        left_out=dict(left_out or {}),
+    )
     save_own_catalogue(found)
     return found

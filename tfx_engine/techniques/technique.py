@@ -117,6 +117,9 @@ class Technique:
             raise ValueError(f"{self.module}: {fault}")
 
     def _faults(self) -> Iterable[str]:
+        if self.module not in sys.modules:
+            yield "write module=__name__"
+            return
         if self.slot not in SLOTS:
             yield f"there is no slot {self.slot!r}"
         if not self.doc and sys.flags.optimize < 2:  # -OO strips docstrings, which is no fault of the file
@@ -125,7 +128,7 @@ class Technique:
             if not getattr(self, field):
                 yield f"a technique needs a {field}"
         params = getattr(self.options, "__dataclass_params__", None)
-        if params is None or not params.frozen:
+        if params is None or not params.frozen or not isinstance(self.options, type):
             yield "Options must be a frozen dataclass"
             return
         cards = {card.name: card for card in option_cards(self.options)}
@@ -136,7 +139,9 @@ class Technique:
                 if name not in cards or any(check_value(cards[name], value, name)[1] for value in values):
                     yield f"option {card.name!r} matters only when {name!r} is what it cannot be"
         for effect in self.effects:
-            if effect.quantity not in _QUANTITIES or effect.sign not in ("+", "-", "0"):
+            if not isinstance(effect, Effect):
+                yield f"among its effects is {effect!r}, which is no Effect(...)"
+            elif effect.quantity not in _QUANTITIES or effect.sign not in ("+", "-", "0"):
                 yield f"the effect on {effect.quantity!r} ({effect.sign}) is not of a known kind"
         if unknown := set(self.kinds) - set(KINDS):
             yield f"there is no kind of task {min(unknown)!r}"

@@ -12,7 +12,14 @@ import msgspec
 from tfx_engine.client.own import OwnFound, is_written_down, write_down
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem
-from tfx_engine.protocol.trust import ENTRY_POINTS, Trusted, load_trusted, save_trusted, technique_files
+from tfx_engine.protocol.trust import (
+    ENTRY_POINTS,
+    Trusted,
+    load_trusted,
+    save_trusted,
+    settings_folder,
+    technique_files,
+)
 from tfx_workbench.commands.output import DONE, FAILED, emit, say
 
 
@@ -23,7 +30,7 @@ def trust(args: argparse.Namespace) -> int:
     if after != before:
         if not args.forget and not args.yes:
             _confirm(args.names)
-        save_trusted(after)
+        _keep(after)
     if not after:
         found = OwnFound()
     else:
@@ -36,6 +43,16 @@ def trust(args: argparse.Namespace) -> int:
     else:
         _print(after, found)
     return FAILED if found.faults else DONE
+
+
+def _keep(trusted: Trusted) -> None:
+    try:
+        save_trusted(trusted)
+    except OSError as error:
+        raise ConfigError([Problem(
+            code="not-kept", path="trust", template="cannot keep the list of what is trusted: {error}.",
+            args={"error": f"{error.strerror} ({settings_folder()})"},
+        )]) from error
 
 
 def refresh() -> None:
