@@ -23,13 +23,14 @@ from tfx_workbench.commands.parser import COMMANDS, command_parser, window_parse
 # Command -> module and function: imported when it is asked for.
 FUNCTIONS = {
     "run": ("run", "run"), "estimate": ("estimate", "estimate"), "check": ("check", "check"),
+    "audit": ("audit", "audit"),
     "techniques": ("techniques", "techniques"),
     "list": ("runs", "list_runs"), "show": ("runs", "show"), "compare": ("compare", "compare"),
     "stop": ("control", "order"), "pause": ("control", "order"), "resume": ("control", "order"),
     "doctor": ("doctor", "doctor"), "import": ("importing", "import_model"),
     "trust": ("trust", "trust"), "frontier": ("frontier", "frontier"),
 }
-_NEED_THE_CATALOGUE = ("run", "estimate", "check", "techniques", "frontier")
+_NEED_THE_CATALOGUE = ("run", "estimate", "check", "audit", "techniques", "frontier")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -18,6 +18,7 @@ from tfx_engine.protocol.codec import decode_line, encode_line, numbered, proble
 from tfx_engine.protocol.launch import module_argv
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.messages import (
+    Audit,
     Control,
     Doctor,
     Estimate,
@@ -144,6 +145,13 @@ class Client:
         """What a configuration will cost, as `tfx_engine.api.estimate` gives it. Raises `ConfigError`."""
         message = Estimate(id=0, config=dict(config), level=level, device_memory=device_memory)
         return self._result(self.call(message))
+
+    def audit(self, config: Mapping[str, Any], run: str | Path = "") -> list[dict[str, Any]]:
+        """Whether the techniques of a configuration do what they claim, claim by claim. Raises `ConfigError`.
+
+        `run`: an ended run of it, in whose file that is kept.
+        """
+        return self._result(self.call(Audit(id=0, config=dict(config), run=str(run))))["audit"]
 
     def queue(self, action: Literal["remove", "adopt", "list"] = "list", run: str | Path = "") -> dict[str, Any]:
         """Change or see the queue: {"queue": paths in order, "running": path or null}. Raises `ConfigError`."""

@@ -59,6 +59,17 @@ class Estimate(Request, frozen=True, kw_only=True, tag="estimate"):
     device_memory: int | None = None
 
 
+class Audit(Request, frozen=True, kw_only=True, tag="audit"):
+    """Prove what the techniques of a configuration claim, in a worker of its own that ends with it.
+
+    The reply's `result` is {"audit": [{slot, technique, claim, ok, code, template, args}, ...]}. `run`: an ended run of
+    that configuration, in whose file the findings are kept, and whose saved weights are taken.
+    """
+
+    config: dict[str, Any]
+    run: str = ""
+
+
 class Queue(Request, frozen=True, kw_only=True, tag="queue"):
     """Change the queue: `remove` a queued run, `adopt` the queued runs that a dead service left in the store."""
 
@@ -98,7 +109,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True, tag_field="say", tag="no
     detail: dict[str, Any] = {}
 
 
-AnyRequest = Hello | Submit | Validate | Estimate | Queue | Doctor | Shutdown
+AnyRequest = Hello | Submit | Validate | Estimate | Audit | Queue | Doctor | Shutdown
 FromService = Reply | Notice
 
 

@@ -45,6 +45,14 @@ class Predict(ToDo, frozen=True, kw_only=True, tag="estimate"):
     device_memory: int | None = None
 
 
+class Prove(ToDo, frozen=True, kw_only=True, tag="audit"):
+    """Audit a configuration; see `messages.Audit`. The worker says `ended` and ends after its reply."""
+
+    id: int
+    config: dict[str, Any]
+    run: str = ""
+
+
 class Examine(ToDo, frozen=True, kw_only=True, tag="doctor"):
     """What torch and the devices of this machine can do; `measure`: measured now."""
 
@@ -69,11 +77,11 @@ class WarmedUp(Said, frozen=True, kw_only=True, tag="warmed-up"):
 
 
 class Ended(Said, frozen=True, kw_only=True, tag="ended"):
-    """The run is over and its file says so."""
+    """The run is over and its file says so; or the audit is, whose reply follows."""
 
     status: Status
     reason: str = ""
 
 
-ToWorker = RunFile | Stop | Check | Predict | Examine
+ToWorker = RunFile | Stop | Check | Predict | Prove | Examine
 FromWorker = Ready | Reply | WarmedUp | Ended

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.messages import Estimate, Reply
-from tfx_engine.protocol.worker_messages import Check, Examine, Predict
+from tfx_engine.protocol.worker_messages import Check, Examine, Predict, Prove
 from tfx_engine.service.events import Events, Unanswered
 from tfx_engine.service.worker_process import WorkerProcess
 
@@ -27,7 +27,7 @@ Answer = Callable[[Reply | None, str], None]  # the worker's reply, or None and 
 class Question:
     """A message to a worker and who wants to know."""
 
-    message: Check | Predict | Examine
+    message: Check | Predict | Prove | Examine
     answer: Answer
 
 
@@ -55,6 +55,11 @@ class Questions:
         self._numbers += 1
         message = Predict(id=self._numbers, config=config, level=request.level, device_memory=request.device_memory)
         self._waiting.append(Question(message, answer))
+
+    def prove(self, config: dict[str, object], run: str, answer: Answer) -> None:
+        """Ask whether the techniques of a resolved configuration do what they claim."""
+        self._numbers += 1
+        self._waiting.append(Question(Prove(id=self._numbers, config=config, run=run), answer))
 
     def examine(self, answer: Answer, measure: bool = False) -> None:
         """Ask what torch and the devices can do."""

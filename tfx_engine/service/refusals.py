@@ -70,3 +70,10 @@ def nobody_to_ask(reason: str) -> Problem:
     return Problem(code="not-estimated", path="", args={"reason": reason},
                    template=tr_mark("Nobody could work out what the configuration costs. {reason}"),
                    hint_template=tr_mark("`tfx-workbench doctor` says what works on this machine."))
+
+
+def nobody_to_audit(reason: str) -> Problem:
+    """An audit without a worker: none starts, or it died over it."""
+    return Problem(code="not-audited", path="", args={"reason": reason},
+                   template=tr_mark("The techniques could not be audited. {reason}"),
+                   hint_template=tr_mark("`tfx-workbench doctor` says what works on this machine."))

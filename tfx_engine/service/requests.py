@@ -1,4 +1,4 @@
-"""What a client may ask for, one method a request: submit, validate, estimate, the queue, the doctor."""
+"""What a client may ask for, one method a request: submit, validate, estimate, audit, the queue, the doctor."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from tfx_engine.protocol.config import parse_config
 from tfx_engine.protocol.marker import tr_mark
-from tfx_engine.protocol.messages import Doctor, Estimate, Queue, Reply, Submit, Validate
+from tfx_engine.protocol.messages import Audit, Doctor, Estimate, Queue, Reply, Submit, Validate
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.service import refusals
 from tfx_engine.service.doctor import examine
@@ -71,6 +71,22 @@ class Requests:
 
         self._workers.try_once_more()
         self._questions.predict(request, config.as_dict(), answer)
+
+    def audit(self, request: Audit) -> None:
+        """Whether techniques do what they claim; refused where the configuration has problems."""
+        config, problems = parse_config(request.config)
+        if problems:
+            self._outbox.refuse(request.id, problems)
+            return
+
+        def answer(reply: Reply | None, reason: str) -> None:
+            if reply is None:
+                self._outbox.refuse(request.id, [refusals.nobody_to_audit(reason)])
+                return
+            self._outbox.put(Reply(id=request.id, ok=reply.ok, problems=reply.problems, result=reply.result))
+
+        self._workers.try_once_more()
+        self._questions.prove(config.as_dict(), request.run, answer)
 
     def change_queue(self, request: Queue) -> None:
         """Remove a run from the queue, adopt runs that nobody cares for, or just say how the queue is."""

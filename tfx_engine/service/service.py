@@ -18,6 +18,7 @@ from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.messages import (
     PROTOCOL,
     AnyRequest,
+    Audit,
     Control,
     Doctor,
     Estimate,
@@ -145,6 +146,8 @@ class Service:
                 self._requests.validate(request)
             case Estimate():
                 self._requests.estimate(request)
+            case Audit():
+                self._requests.audit(request)
             case Queue():
                 self._requests.change_queue(request)
             case Doctor():
@@ -183,7 +186,7 @@ class Service:
         self._questions.worker_gone(worker, reason)
         if worker.run is not None:
             self._run_over(worker.run, self._why_stopping or reason)
-        elif self._phase is not Phase.STOPPING:
+        elif self._phase is not Phase.STOPPING and not worker.ended:  # else it has audited
             self._workers.crashed(worker, reason)
             state = "given-up" if self._workers.given_up else "died"
             self._outbox.notice("warm", state=state, pid=worker.pid, reason=reason, crashes=self._workers.crashes)

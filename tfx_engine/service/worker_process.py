@@ -58,7 +58,7 @@ class WorkerProcess:
     @property
     def ready(self) -> bool:
         """Whether torch is imported and the worker listens."""
-        return self.ready_at is not None
+        return self.ready_at is not None and not self.ended
 
     def send(self, message: ToWorker) -> None:
         """Tell the worker. One that is dead does not hear it; `WorkerGone` follows then."""

@@ -1,4 +1,4 @@
-"""The worker's side of the conversation with the service: checks, then one run, then the end."""
+"""The worker's side of the conversation with the service: checks, then one run or one audit, then the end."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from tfx_engine.protocol.worker_messages import (
     Ended,
     Examine,
     Predict,
+    Prove,
     Ready,
     RunFile,
     Stop,
@@ -34,6 +35,7 @@ from tfx_engine.protocol.worker_messages import (
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.techniques.own import look_again
 from tfx_engine.train.control import ON_REQUEST, StopFlag
+from tfx_engine.worker.audit.question import prove
 from tfx_engine.worker.doctor import examine
 from tfx_engine.worker.failure import in_a_sentence
 from tfx_engine.worker.predicting import predict
@@ -69,18 +71,22 @@ class Inbox:
 
 
 def converse(lines: Lines, inbox: Inbox, stop: StopFlag) -> None:
-    """Say ready, answer checks, do one run. To be called by the main thread, which is the one that torch works on."""
-    runs: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    """Say ready, answer checks, do one run or audit. To be called by the main thread, the one that torch works on."""
+    runs: queue.SimpleQueue[str | Prove | None] = queue.SimpleQueue()
     lines.send(Ready(torch=str(torch.__version__)))
     threading.Thread(target=_answer, args=(lines, inbox, runs, stop), name="answers", daemon=True).start()
     warm_up()
-    path = runs.get()
-    if path is not None:
-        outcome = _run(path, lines, stop)
+    job = runs.get()
+    if isinstance(job, Prove):
+        reply = _proved(job, stop)
+        lines.send(Ended(status="finished"))  # before the reply, so that nobody asks this worker anything more
+        lines.send(reply)
+    elif job is not None:
+        outcome = _run(job, lines, stop)
         lines.send(Ended(status=outcome.status, reason=outcome.reason))
 
 
-def _answer(lines: Lines, inbox: Inbox, runs: queue.SimpleQueue[str | None], stop: StopFlag) -> None:
+def _answer(lines: Lines, inbox: Inbox, runs: queue.SimpleQueue[str | Prove | None], stop: StopFlag) -> None:
     """Answer each check at once, also while the main thread still warms up; hand the run over, and stop it."""
     try:
         while (line := inbox.get()) is not None:
@@ -96,6 +102,8 @@ def _answer(lines: Lines, inbox: Inbox, runs: queue.SimpleQueue[str | None], sto
                     lines.send(_predicted(message))
                 case Examine():
                     lines.send(Reply(id=message.id, ok=True, result=examine(message.measure)))
+                case Prove():
+                    runs.put(message)
                 case RunFile():
                     runs.put(message.path)
                 case Stop():
@@ -138,6 +146,17 @@ def _predicted(question: Predict) -> Reply:
     except Exception as error:
         return Reply(id=question.id, ok=False, problems=[problem_to_data(problem) for problem in _problems_in(error)])
     return Reply(id=question.id, ok=True, result=figures)
+
+
+def _proved(question: Prove, stop: StopFlag) -> Reply:
+    try:
+        _look_again()
+        found = prove(question.config, question.run, stop.is_set)
+    except RunFileError as error:
+        return Reply(id=question.id, ok=False, problems=[problem_to_data(error.problem)])
+    except Exception as error:
+        return Reply(id=question.id, ok=False, problems=[problem_to_data(problem) for problem in _problems_in(error)])
+    return Reply(id=question.id, ok=True, result={"audit": found})
 
 
 def _problems_in(error: Exception) -> Sequence[Problem]:

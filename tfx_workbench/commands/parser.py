@@ -10,8 +10,8 @@ from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_workbench import __version__
 
 PROGRAM = "tfx-workbench"
-COMMANDS = ("run", "estimate", "check", "techniques", "list", "show", "compare", "stop", "pause", "resume", "import",
-            "trust", "doctor", "frontier")
+COMMANDS = ("run", "estimate", "check", "audit", "techniques", "list", "show", "compare", "stop", "pause", "resume",
+            "import", "trust", "doctor", "frontier")
 
 
 class Parser(argparse.ArgumentParser):
@@ -50,6 +50,7 @@ def _commands_help() -> str:
 
 _HELP = {
     "run": tr_mark("run configurations one after the other, without a window"),
+    "audit": tr_mark("whether techniques do what they claim"),
     "estimate": tr_mark("what a configuration will cost, before it is run"),
     "check": tr_mark("every problem of a configuration"),
     "techniques": tr_mark("what there is to choose from"),
@@ -78,6 +79,10 @@ def command_parser(command: str) -> Parser:
                                 help=tr_mark("what becomes of the runs when this command dies"))
         case "check":
             parser.add_argument("config", metavar="CONFIG", help=tr_mark("a TOML file"))
+            _add_set(parser)
+        case "audit":
+            parser.add_argument("subject", metavar="CONFIG|RUN", help=tr_mark("a TOML file, or a run that has ended: "
+                                "its file keeps what is found"))
             _add_set(parser)
         case "estimate":
             parser.add_argument("config", metavar="CONFIG", help=tr_mark("a TOML file"))
