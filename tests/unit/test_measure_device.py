@@ -145,8 +145,9 @@ def test_the_cpu_reads_the_process_and_says_why_there_is_no_more():
 def test_an_allocator_with_statistics_is_read_per_step_and_its_driver_rarely():
     asked = []
     module = types.SimpleNamespace(
-        reset_peak_memory_stats=lambda d: asked.append("reset"), max_memory_allocated=lambda d: 11,
-        memory_reserved=lambda d: 22, mem_get_info=lambda d: asked.append("driver") or (70, 100),
+        reset_peak_memory_stats=lambda d: asked.append("reset"), memory_stats_as_nested_dict=lambda d: {
+            "allocated_bytes": {"all": {"peak": 11}}, "reserved_bytes": {"all": {"current": 22}},
+        }, mem_get_info=lambda d: asked.append("driver") or (70, 100),
     )
     meter = AllocatorMemory(module, torch.device("cuda"))
     for _ in range(3):

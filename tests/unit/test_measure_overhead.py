@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from tests.helpers.training import ListRecorder
 from tfx_engine.measure.budget import FREE_S, Budget
 from tfx_engine.measure.overhead import Overhead, is_turn_without, median_bounds, summary
 from tfx_engine.measure.readout import StepReading
@@ -103,3 +104,15 @@ def test_probes_within_steps_thin_themselves_to_half_the_budget(percent):
         hands[0] += 0.1
     allowed = max(FREE_S, percent / 100 * hands[0]) / 2
     assert 0.9 * allowed < spent <= allowed + 0.02
+
+
+def test_what_probes_cost_a_device_is_charged_for_all_steps_once_it_shows():
+    run = Run(measure_steps=1000)
+    budget = Budget(run, lambda: 0.0)
+    costs = Costs(run, budget, ListRecorder(), host_waits=False)
+    made = readings(90, cost_ms=10.0)
+    for reading in made:
+        costs.step_had_probes(reading)
+    assert budget.has_room_in_steps()  # nobody knows yet
+    costs.add(made)
+    assert not budget.has_room_in_steps()  # 60 steps of 10 ms each: more than half of the free quarter of a second

@@ -78,6 +78,10 @@ class Budget:
         """Note what probes within a step cost."""
         self._in_steps_s += seconds
 
+    def charge_steps(self, seconds: float) -> None:
+        """Note what probes within all steps together cost, as it turned out."""
+        self._in_steps_s = seconds
+
     @contextmanager
     def spending(self, probe: str) -> Iterator[None]:
         """What runs inside is charged to the budget, unless the configuration asked for this probe."""

@@ -71,7 +71,7 @@ class Overhead:
     """
 
     def __init__(self, host_waits: bool) -> None:
-        self._host_waits = host_waits
+        self.host_waits = host_waits
         self.probed = self.measured = self.comparisons = 0
         self.off_ms = math.nan  # a step without probes, about
         self._before: StepReading | None = None
@@ -100,7 +100,7 @@ class Overhead:
         both = (step, after)
         return (
             after.step == step.step + 1 and all(r.phase == "measure" and r.taint is None for r in both)
-            and (self._host_waits or step.captured_ms == after.captured_ms)
+            and (self.host_waits or step.captured_ms == after.captured_ms)
         )
 
     def _add(self, step: _Step) -> None:

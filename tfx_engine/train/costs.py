@@ -43,15 +43,23 @@ class Costs:
     def add(self, readings: Sequence[StepReading]) -> None:
         """Finished steps."""
         self.overhead.add(readings)
-        if self._run.probes and time.monotonic() - self._written_at >= _WRITE_EVERY_S:
+        if not self._run.probes:
+            return
+        if not self.overhead.host_waits:
+            self._charge_as_it_turned_out()
+        if time.monotonic() - self._written_at >= _WRITE_EVERY_S:
             self.write()
+
+    def _charge_as_it_turned_out(self) -> None:
+        """What a probe costs a device that goes on beside the host shows only in comparisons, later."""
+        cost = self.overhead.cost()
+        if cost.low is not None:
+            self._sure_ms = max(0.0, cost.low) / 100 * self.overhead.off_ms
+            self._budget.charge_steps(self._sure_ms / 1000 * self.overhead.probed)
 
     def write(self) -> None:
         """What is known now."""
         self._written_at = time.monotonic()
-        cost = self.overhead.cost()
-        if cost.low is not None:
-            self._sure_ms = max(0.0, cost.low) / 100 * self.overhead.off_ms
         found = summary(
             self.overhead, self._budget.spent_s, self._budget.elapsed_s, self._run.probe_budget_percent)
         if found is not None:
