@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,34 @@ def test_what_is_no_file_of_weights_is_refused(tmp_path: Path) -> None:
     codes = [problems_with(tmp_path / name)[0][0] for name in ("pickle.pt", "cut.safetensors", "", "none", "alone.tfx")]
     assert codes == ["not-weights"] * 3 + ["no-such-file"] * 2
     assert "save_weights" in problems_with(tmp_path / "alone.tfx")[0][1]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_nobody_waits_for_a_pipe_to_be_written_to(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    assert "it is no file" in problems_with(tmp_path / "pipe.safetensors")[0][1]
+
+
+def test_weights_that_are_no_numbers_to_train_with_are_refused_when_they_are_loaded(tmp_path: Path) -> None:
+    config, path = tiny_config(run={"start_from": str(tmp_path / "w.safetensors")}), tmp_path / "w.safetensors"
+    state = {name: tensor.clone() for name, tensor in weights.state_of(assemble(tiny_config(), "cpu")).items()}
+    state["blocks.0.attention.query.weight"][0, 0] = torch.nan
+    state["blocks.1.attention.query.bias"] = state["blocks.1.attention.query.bias"].int()
+    save_file(state, path)
+    with pytest.raises(ConfigError) as error:
+        assemble(config, "cpu")
+    found = {problem.code: problem.args["names"] for problem in error.value.problems}
+    assert found == {"weights-not-finite": "blocks.0.attention.query.weight",
+                     "weights-of-another-type": "blocks.1.attention.query.bias"}  # fmt: skip
+
+
+def test_what_somebody_called_a_tensor_is_shown_without_control_characters_and_not_at_any_length(
+    tmp_path: Path
+) -> None:
+    save_file({"\x1b[2J" + 5000 * "x": torch.zeros(1)}, tmp_path / "w.safetensors",
+              {weights.METADATA: 100_000 * "["})  # fmt: skip
+    sentences = " ".join(sentence for _, sentence in problems_with(tmp_path / "w.safetensors"))
+    assert "\x1b" not in sentences and len(sentences) < 1000
 
 
 def test_a_file_without_our_metadata_serves_as_well(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from tfx_engine.protocol.config import Config
+from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_engine.runfile.store import absolute, beside
 from tfx_engine.runfile.tables import SUFFIX
@@ -24,6 +25,7 @@ WEIGHTS_SUFFIX = ".safetensors"  # run.tfx has its weights in run.tfx.safetensor
 METADATA = "tfx_config"
 _PATH = "run.start_from"
 _SHOWN = 4  # names in one sentence
+_LONGEST = 120  # letters of each
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -89,10 +91,33 @@ def load(config: Config, model: nn.Module) -> None:
     problems = list(check(config, shapes_of(model)))
     if problems:
         raise ConfigError(problems)
-    loaded = load_file(_file(config.run.start_from))
+    loaded, state = load_file(_file(config.run.start_from)), state_of(model)
+    if problems := list(_check_numbers(loaded, state)):
+        raise ConfigError(problems)
     with torch.no_grad():
-        for name, tensor in state_of(model).items():
+        for name, tensor in state.items():
             tensor.copy_(loaded[name])
+
+
+def _check_numbers(loaded: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Iterator[Problem]:
+    """Numbers with which nothing can be trained."""
+    fractions = [name for name, tensor in wanted.items() if tensor.is_floating_point()]
+    other = [name for name in fractions if not loaded[name].is_floating_point()]
+    lost = [name for name in fractions if name not in other and not loaded[name].isfinite().all()]
+    hint = tr_mark("Name the weights of a run whose loss was a number to the end.")
+    if other:
+        yield Problem(
+            code="weights-of-another-type", path=_PATH,
+            template="holds {count} weights that are no fractions: {names}.",
+            hint_template=tr_mark("Name a file of float32, bfloat16 or float16."),
+            args={"count": len(other), "names": _some(other)},
+        )
+    if lost:
+        yield Problem(
+            code="weights-not-finite", path=_PATH, hint_template=hint,
+            template="holds {count} weights with numbers that are infinite or none at all: {names}.",
+            args={"count": len(lost), "names": _some(lost)},
+        )
 
 
 def _file(given: str) -> Path:
@@ -104,8 +129,8 @@ def _header(path: Path) -> tuple[Shapes, dict[str, str]]:
     """Names with shapes, and metadata. Raises OSError, ValueError."""
     from safetensors import SafetensorError, safe_open
 
-    if path.is_dir():
-        raise ValueError("it is a folder")
+    if path.exists() and not path.is_file():  # to open a pipe would mean to wait for somebody who writes to it
+        raise ValueError("it is a folder" if path.is_dir() else "it is no file")
     try:
         with safe_open(path, framework="pt") as file:
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
@@ -151,14 +176,16 @@ def _compare(there: Shapes, wanted: Shapes, hint: str) -> Iterator[Problem]:
 
 
 def _some(names: list[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+    """The first of them, as they may be shown: a file that somebody made may call its tensors anything."""
+    shown = ("".join(c if c.isprintable() else "?" for c in name[:_LONGEST]) for name in names[:_SHOWN])
+    return ", ".join(shown) + (", ..." if len(names) > _SHOWN else "")
 
 
 def _other_choices(metadata: Mapping[str, str], config: Config) -> str:
     """In what the configuration of the file differs from this one, as far as it shapes the model; "" if unknown."""
     try:
         theirs, ours = _choices(json.loads(metadata[METADATA])), _choices(config.as_dict())
-    except (KeyError, ValueError, TypeError, AttributeError):
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError):
         return ""
     found = [f"{key} = {value}" for key, value in theirs.items() if ours.get(key) != value]
     return f"It was trained with {_some(found)}." if found else ""
