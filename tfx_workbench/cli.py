@@ -26,6 +26,7 @@ FUNCTIONS = {
     "audit": ("audit", "audit"),
     "techniques": ("techniques", "techniques"),
     "list": ("runs", "list_runs"), "show": ("runs", "show"), "compare": ("compare", "compare"),
+    "export": ("export", "export"),
     "stop": ("control", "order"), "pause": ("control", "order"), "resume": ("control", "order"),
     "doctor": ("doctor", "doctor"), "import": ("importing", "import_model"),
     "trust": ("trust", "trust"), "frontier": ("frontier", "frontier"),

@@ -50,6 +50,7 @@ class ListRecorder:
         self.readings: list[StepReading] = []
         self.splits: list[tuple[int, str, MemorySplit]] = []
         self.profiles: list[StepProfile] = []
+        self.snapshots: list[bytes] = []
         self.maps: list[tuple[int, AttentionMaps]] = []
         self.evaluations: list[tuple[int, float]] = []
         self.reasons: dict[str, str] = {}
@@ -65,8 +66,11 @@ class ListRecorder:
     def memory(self, split: MemorySplit, step: int, phase: Phase) -> None:
         self.splits.append((step, phase, split))
 
-    def profile(self, profile: StepProfile) -> None:
+    def profile(self, profile: StepProfile, step: int) -> None:
         self.profiles.append(profile)
+
+    def snapshot(self, pickled: bytes) -> None:
+        self.snapshots.append(pickled)
 
     def attention(self, maps: AttentionMaps, step: int) -> None:
         self.maps.append((step, maps))

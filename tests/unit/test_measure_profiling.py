@@ -10,6 +10,7 @@ from tests.helpers.training import recorded, small_setup
 from tfx_engine.estimate import flops_per_token
 from tfx_engine.measure.operators import is_working
 from tfx_engine.techniques.catalogue import discover
+from tfx_engine.worker.facts import declared_flops
 
 RUN = {"warmup_steps": 1, "measure_steps": 2, "profile": True, "memory_every": 100}
 
@@ -53,6 +54,17 @@ def test_flops_by_operator_are_those_of_the_closed_form(techniques):
     declared, tokens = flops_per_token(setup.config), setup.tokens_per_step
     assert summed(profile, "flops", part="forward") + summed(profile, "flops", part="loss") == declared.forward * tokens
     assert summed(profile, "flops", part="backward") == declared.backward * tokens
+
+
+@pytest.mark.parametrize("techniques", [
+    {}, {"adapter": "lora", "recompute": "every_block"}, {"head": "untied", "attention": "latent", "norm": "rms_norm"},
+    {"feedforward": "swiglu", "position": "rotary", "residual": "hyper_connections", "gate": "per_head"},
+], ids=lambda t: "-".join(t) or "plain")
+def test_flops_are_where_the_techniques_declare_them(techniques):
+    setup, profile = profile_of(techniques)
+    declared = declared_flops(setup)
+    counted = {(row.part, row.component): row.flops for row in profile.parts if row.flops and row.part != "recompute"}
+    assert counted == declared
 
 
 def test_gradients_belong_to_the_component_that_was_differentiated(plain):

@@ -11,7 +11,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
-from tfx_engine.techniques.costs import PRODUCTS, STREAM, Linear, Product, Step, Work
+from tfx_engine.techniques.costs import PRODUCTS, STREAM, Linear, Step, Work
+
+Tally = dict[str, int | Fraction]  # multiply-adds per token by component
+
+
+def add(tally: Tally, component: str, products: int | Fraction) -> None:
+    """So much more work of a component."""
+    tally[component] = tally.get(component, 0) + products
+
+
+def component_of(part: Work, linear: Linear | None = None) -> str:
+    """Whose work it is: a linear layer's, or without one that of products of activations, which is the kernel's."""
+    if linear is None:
+        return "kernel" if part.slot == "attention" else part.slot
+    return "adapter" if linear.beside else part.slot
 
 
 class Block:
@@ -24,6 +38,8 @@ class Block:
     def __init__(self, parts: Sequence[Work], needed: bool, norms_tuned: bool, tokens: Fraction) -> None:
         self.needed = needed
         self.backward = 0
+        self.forward_by: Tally = {}  # the same by component, as `component_of` says
+        self.backward_by: Tally = {}
         self._sliced = False
         self._tokens, self._norms_tuned, self._placement = tokens, norms_tuned, parts[-1]
         self._needs: dict[str, bool] = {}  # whether the output of a layer needs a gradient, by name
@@ -62,38 +78,44 @@ class Block:
         found, waits = False, True
         for linear in part.linears:
             if linear.source == PRODUCTS and waits:
-                found, waits = self._products(part.products), False
-            self._linear(linear)
+                found, waits = self._products(part), False
+            self._linear(linear, part)
         if waits:  # nothing but the stream reads them
-            found = self._products(part.products)
+            found = self._products(part)
         found = found or any(self._needs[linear.name] for linear in part.linears)
         if part.keeps_after and found and part.slot != "residual":
             self._keep()
         return found
 
-    def _linear(self, linear: Linear) -> None:
+    def _linear(self, linear: Linear, part: Work) -> None:
         needed = self._needs[linear.source]
         if linear.trained or needed:
             self._keep()
         is_slice = self._sliced and linear.source == STREAM and linear.bias and not linear.operator
         self._steps.append(Step(linear.products, "mm" if is_slice else linear.runs_as))
+        add(self.forward_by, component_of(part, linear), linear.products)
         if linear.once:
             self._steps.append(Step(linear.once / self._tokens, "mm"))
-        self.backward += linear.products * (int(linear.trained) + int(needed))
+            add(self.forward_by, "adapter", linear.once / self._tokens)
+        backward = linear.products * (int(linear.trained) + int(needed))
+        self.backward += backward
+        add(self.backward_by, component_of(part, linear), backward)
         self._needs[linear.name] = linear.trained or linear.tuned or needed
         if linear.beside and self._needs[linear.name]:  # their outputs are added up
             self._needs[linear.beside] = True
         if linear.scaled and self._needs[linear.name]:
             self._keep()
 
-    def _products(self, products: tuple[Product, ...]) -> bool:
+    def _products(self, part: Work) -> bool:
         found = False
-        for product in products:
+        for product in part.products:
             sides = sum(any(self._needs[name] for name in side) for side in (product.left, product.right))
             if sides:
                 self._keep()
             self._steps.append(Step(product.multiply_adds, product.operator))
             self.backward += product.multiply_adds * sides
+            add(self.forward_by, component_of(part), product.multiply_adds)
+            add(self.backward_by, component_of(part), product.multiply_adds * sides)
             found = found or sides > 0
         self._needs[PRODUCTS] = found
         return found

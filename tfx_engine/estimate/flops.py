@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import dataclasses
 from fractions import Fraction
+from typing import NamedTuple
 
-from tfx_engine.estimate.blocks import Block
+from tfx_engine.estimate.blocks import Block, Tally, add, component_of
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.costs import INPUT, OUTSIDE, Run, Work
 from tfx_engine.techniques.counts import IN_BLOCKS, block_parts, chosen, in_slot, work_of
@@ -40,6 +41,37 @@ class Flops:
 
 def flops_per_token(config: Config) -> Flops:
     """The closed form for a configuration."""
+    counted = _counted(config)
+    again = sum(t.again(o, config, counted.runs) for t, o in chosen(config) if t.again is not None)
+    return Flops(
+        forward=_number(2 * sum(counted.forward.values())), backward=_number(2 * sum(counted.backward.values())),
+        recompute=_number(2 * again),
+    )
+
+
+def flops_by_component(config: Config) -> tuple[dict[str, int | float], dict[str, int | float]]:
+    """Forward and backward FLOPs per token by component: the slot whose technique declares them.
+
+    Products of activations are the attention kernel's, thin matrices beside a layer the adapter's. They add up to
+    `flops_per_token`, but for what is computed again.
+    """
+    counted = _counted(config)
+    forward, backward = (
+        {name: _number(2 * value) for name, value in tally.items() if value}
+        for tally in (counted.forward, counted.backward)
+    )
+    return forward, backward
+
+
+class _Counted(NamedTuple):
+    """Multiply-adds per token by component, and what of the blocks recompute may run again."""
+
+    forward: Tally
+    backward: Tally
+    runs: list[Run]
+
+
+def _counted(config: Config) -> _Counted:
     adapter, options = in_slot(config, "adapter")
 
     def adapted(layer: int, work: Work) -> Work:
@@ -49,28 +81,25 @@ def flops_per_token(config: Config) -> Flops:
         return adapted(layer, Work(slot=slot)).tuned
 
     needed = not adapter.freezes or any(is_tuned(OUTSIDE, slot) for slot in ("embedding", "position"))
-    forward: int | Fraction = 0
-    backward = first = 0
-    runs: list[Run] = []
+    counted, first = _Counted({}, {}, []), 0
     for count in adapter.alike(options, config):
         parts, norms_tuned = [adapted(first, part) for part in block_parts(config)], is_tuned(first, "norm")
         end = first + count
         while first < end:  # twice at most: what is needed once is needed in all blocks that follow
             block = Block(parts, needed, norms_tuned, tokens_at_once(config))
             layers = range(first, end if block.needed == needed else first + 1)
-            forward, backward = forward + len(layers) * block.forward, backward + len(layers) * block.backward
-            runs.append(Run(layers, block.again))
+            for total, tally in ((counted.forward, block.forward_by), (counted.backward, block.backward_by)):
+                for component, products in tally.items():
+                    add(total, component, len(layers) * products)
+            counted.runs.append(Run(layers, block.again))
             first, needed = layers.stop, block.needed
     needed = needed or is_tuned(OUTSIDE, "norm")
-    outside = [adapted(OUTSIDE, work_of(t, o, config)) for t, o in chosen(config) if t.slot not in IN_BLOCKS]
-    linears = [linear for work in outside for linear in work.linears]
-    backward_outside = sum(x.products * x.share * (int(x.trained) + int(needed and x.source != INPUT)) for x in linears)
-    again = sum(t.again(o, config, runs) for t, o in chosen(config) if t.again is not None)
-    return Flops(
-        forward=_number(2 * (forward + sum(x.products * x.share for x in linears))),
-        backward=_number(2 * (backward + backward_outside)),
-        recompute=_number(2 * again),
-    )
+    for work in (adapted(OUTSIDE, work_of(t, o, config)) for t, o in chosen(config) if t.slot not in IN_BLOCKS):
+        for x in work.linears:
+            gradients = int(x.trained) + int(needed and x.source != INPUT)
+            add(counted.forward, component_of(work, x), x.products * x.share)
+            add(counted.backward, component_of(work, x), x.products * x.share * gradients)
+    return counted
 
 
 def tokens_at_once(config: Config) -> Fraction:

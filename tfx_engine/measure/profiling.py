@@ -30,6 +30,7 @@ from tfx_engine.measure.clock import Clock, Mark
 from tfx_engine.measure.modules import ModuleRanges
 from tfx_engine.measure.operators import Done, Working, done_by, is_working
 from tfx_engine.measure.parts import PREFIX
+from tfx_engine.measure.trace_file import packed_trace
 from tfx_engine.techniques.ranges import named
 
 _DEVICES = {"cuda": ProfilerActivity.CUDA, "xpu": ProfilerActivity.XPU}
@@ -81,6 +82,8 @@ class StepProfile:
     parts: list[PartTime]
     operators: list[OperatorTime]
     kernels: list[OperatorTime]
+    trace_gz: bytes | None = None  # the last profiled step for Chrome's and Perfetto's viewers: JSON by gzip
+    trace_missing: str = ""  # why there is none
 
 
 class PartMarks:
@@ -140,6 +143,7 @@ class Profiler:
             self._activities.append(_DEVICES[device.type])
         self._marked: list[tuple[float, dict[str, float]]] = []
         self._profiled_ms: list[float] = []
+        self._looking: profile | None = None
         self._sums: dict[tuple[str, str, str], _Sum] = collections.defaultdict(_Sum)  # outer, part, component
         self._operators: dict[tuple[str, str, str], _Sum] = collections.defaultdict(_Sum)  # name, part, component
         self._kernels: dict[tuple[str, str, str], _Sum] = collections.defaultdict(_Sum)
@@ -169,6 +173,7 @@ class Profiler:
         if counts:
             self._profiled_ms.append(step_ms)
             self._read(looking.profiler.kineto_results)  # type: ignore[union-attr]
+            self._looking = looking  # the last one's trace is kept
 
     def _read(self, results: Any) -> None:
         placed_by_id: dict[int, Placed] = {}
@@ -217,11 +222,13 @@ class Profiler:
             key = (row.part, row.component)
             rows[key] = _added(rows[key], row) if key in rows else row
         count = len(self._profiled_ms)
+        trace_gz, trace_missing = packed_trace(self._looking) if self._looking is not None else (None, "")
         return StepProfile(
             step_ms=sum(part_ms.values()), profiled_ms=statistics.median(self._profiled_ms),
             marked_steps=len(self._marked), profiled_steps=count, parts=list(rows.values()),
             operators=_most(self._operators, count, MOST_OPERATORS, self.has_kernels, True),
             kernels=_most(self._kernels, count, MOST_KERNELS, True, False),
+            trace_gz=trace_gz, trace_missing=trace_missing,
         )
 
     def _rows(self, outer: str, ms: float, share: Callable[..., dict[Key, float]]) -> Iterator[PartTime]:

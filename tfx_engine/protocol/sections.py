@@ -159,6 +159,11 @@ class Run:
         help="After the measured steps, a few more that say where time goes, by part of the step and by component. "
              "They change no weight and count in no statistics.",
     )
+    snapshot: bool = option(
+        False, kind="bool", label="allocator snapshot",
+        help="On CUDA: after the measured steps, write what the allocator holds and did in one step beside the run "
+             "file, for PyTorch's memory viewer.",
+    )
     on_nan: str = option(
         "continue", kind="choice", label="when the loss is not a number", choices=("continue", "stop"),
         help="continue: say so and go on. stop: end the run there.",

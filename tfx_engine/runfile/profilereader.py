@@ -31,6 +31,12 @@ class ProfileReader(StepReader):
         """The kernels that take the most time, those first; empty where the host is the device."""
         return self._all("kernel", Kernel)
 
+    def trace(self) -> tuple[int, bytes] | None:
+        """(step, its trace as gzip'd JSON) of the newest step that has one."""
+        with self.reading():
+            rows = self.rows("SELECT step, json_gz FROM trace ORDER BY seq DESC LIMIT 1")
+            return (int(rows[0][0]), bytes(rows[0][1])) if rows else None
+
     def memory_modules(self, step: int) -> list[ModuleMemory]:
         """The modules of the split of that step; empty where it was not told by module."""
         with self.reading():

@@ -192,3 +192,10 @@ CREATE TABLE memory_slot (
   slots TEXT NOT NULL,                -- JSON: the names
   timeline BLOB NOT NULL              -- array blob int64 [n, slots], at the times of memory_probe.timeline_ms
 );
+
+-- since schema 3: one profiled step as torch's profiler writes it for chrome://tracing and ui.perfetto.dev
+CREATE TABLE trace (
+  seq INTEGER PRIMARY KEY,
+  step INTEGER NOT NULL,
+  json_gz BLOB NOT NULL               -- compressed by gzip
+);

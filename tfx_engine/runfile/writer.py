@@ -162,7 +162,8 @@ class RunWriter:
         """A row of a table that has no method of its own, with all its columns. Raises TypeError for others."""
         if wrong := columns.keys() ^ set(COLUMNS[table]):
             raise TypeError(f"a row of {table} has other columns: {', '.join(sorted(wrong))}")
-        self._put(table, tuple(columns[name] for name in COLUMNS[table]), 300)
+        size = sum(len(value) for value in columns.values() if isinstance(value, (str, bytes)))
+        self._put(table, tuple(columns[name] for name in COLUMNS[table]), 300 + size)
 
     # ------------------------------------------------------------------------------------ words
 

@@ -7,6 +7,7 @@ reader.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from contextlib import AbstractContextManager
@@ -18,6 +19,7 @@ from tfx_engine.measure.memory import MemoryMeter, is_out_of_memory
 from tfx_engine.measure.memory_split import MemoryProbe, can_split
 from tfx_engine.measure.parts import Parts
 from tfx_engine.measure.readout import Readout, StepReading
+from tfx_engine.measure.trace_file import allocator_snapshot
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.status import Phase
 from tfx_engine.protocol.taint import AFTER_A_PAUSE, MEMORY_PROBE, PROFILE
@@ -30,7 +32,7 @@ from tfx_engine.train.probing import Probes
 from tfx_engine.train.profiling import Part, Profile, both
 from tfx_engine.train.recorder import Recorder
 from tfx_engine.train.setup import Setup
-from tfx_engine.train.step import Training, train_step
+from tfx_engine.train.step import Training, no_name, train_step
 from tfx_engine.train.within import Within
 
 _PAUSE_LOOK_S = 0.05
@@ -40,6 +42,8 @@ _PROBES_OFF = tr_mark("Nothing was captured: this run measures only its clock an
 _NO_ROOM = tr_mark("It needs a copy of the weights in host memory, which has no room for it.")
 _COMPILED = tr_mark("Compiled in {seconds} s, in {graphs} graph(s).")
 _AGAIN = tr_mark("{graphs} more graph(s) were compiled while steps ran: their times are not those of a compiled model.")
+_NO_PROFILE = tr_mark("The profiler failed: {error}")
+_NO_CUDA = tr_mark("An allocator snapshot needs CUDA: other devices' allocators keep no record of what they did.")
 _NO_MEMORY = tr_mark("There was not enough memory to profile a step.")
 
 
@@ -76,7 +80,7 @@ class Loop:
             if self._compile() and self._warm_up() and self._measure() and self._splits:
                 self._enter("probe")
                 self._memory_step()
-            if self._run.probes and self._run.profile and not self._control.stop.is_set():
+            if self._wants_profile():
                 self._profile()
             self._say_if_compiled_again()
         finally:
@@ -220,16 +224,26 @@ class Loop:
         self._enter("profile")
         profile = Profile(self._setup, self._clock)
         try:
-            for look in profile.looks():
+            for look in profile.looks() if self._run.profile else ():
                 if not self._may_go_on():
                     return
                 self._profiled_step(profile.training, look)
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            self._recorder.missing("time_ms", _NO_MEMORY)
-            return
-        self._recorder.profile(profile.profiler.result())
+            if self._run.profile:
+                self._recorder.profile(profile.profiler.result(), self.step)
+            if self._run.snapshot and self._may_go_on():
+                self._recorder.snapshot(allocator_snapshot(
+                    lambda: self._profiled_step(profile.training, contextlib.nullcontext(no_name))
+                ))
+        except Exception as error:  # whatever it is, it must not cost a run what it has measured
+            reason = _NO_MEMORY if is_out_of_memory(error) else _NO_PROFILE.format(error=error)
+            self._recorder.missing("time_ms", reason)
+            self._recorder.event("problem", "not-profiled", "{reason}", reason=reason)
+
+    def _wants_profile(self) -> bool:
+        if self._run.snapshot and self._setup.device.type != "cuda":
+            self._recorder.missing("snapshot", _NO_CUDA)
+        takes = self._run.profile or (self._run.snapshot and self._setup.device.type == "cuda")
+        return self._run.probes and takes and not self._control.stop.is_set()
 
     def _profiled_step(self, training: Training, look: AbstractContextManager[Part]) -> None:
         self._begin_step()

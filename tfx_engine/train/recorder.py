@@ -25,8 +25,11 @@ class Recorder(Protocol):
     def memory(self, split: MemorySplit, step: int, phase: Phase) -> None:
         """The split of a step's memory."""
 
-    def profile(self, profile: StepProfile) -> None:
-        """Where the time of a step goes."""
+    def profile(self, profile: StepProfile, step: int) -> None:
+        """Where the time of a step goes; the last step that was looked at."""
+
+    def snapshot(self, pickled: bytes) -> None:
+        """What CUDA's allocator holds after a step, and what it did in it."""
 
     def attention(self, maps: AttentionMaps, step: int) -> None:
         """The attention after so many steps."""

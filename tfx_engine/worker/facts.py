@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 import torch
 
-from tfx_engine.estimate import count_parameters, flops_per_token
+from tfx_engine.estimate import count_parameters, flops_by_component, flops_per_token
 from tfx_engine.measure.device import NoGpu, NvidiaGpu
 from tfx_engine.protocol.machine import cpu_name
 from tfx_engine.protocol.marker import tr_mark
@@ -104,3 +104,16 @@ def device_name(device: torch.device) -> str:
 def rss_bytes() -> int:
     """Resident set of this process."""
     return int(psutil.Process().memory_info().rss)
+
+
+def declared_flops(setup: Setup) -> dict[tuple[str, str], float]:
+    """FLOPs of a step as its techniques declare them, by part and component; nothing where they are not known.
+
+    A compiled graph has no components. What is computed again is declared as a whole.
+    """
+    if setup.training.is_compiled or "flops_per_token.model" in missing_facts(setup):
+        return {}
+    forward, backward = flops_by_component(setup.config)
+    found = {("loss" if name == "head" else "forward", name): flops for name, flops in forward.items()}
+    found |= {("backward", name): flops for name, flops in backward.items()}
+    return {key: flops * setup.tokens_per_step for key, flops in found.items()}

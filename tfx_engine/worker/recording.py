@@ -7,7 +7,7 @@ import itertools
 import json
 import math
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tfx_engine.measure.attention import AttentionMaps
@@ -23,6 +23,8 @@ from tfx_engine.protocol.status import Phase
 from tfx_engine.protocol.taint import OWN, do_disturbed_count
 from tfx_engine.runfile.writer import RunWriter
 
+_SNAPSHOT = tr_mark("The allocator's snapshot is in {path}: https://docs.pytorch.org/memory_viz shows it.")
+_NOT_WRITTEN = tr_mark("The snapshot could not be written: {error}.")
 _PHASE = tr_mark("The phase {phase} begins.")
 
 
@@ -34,6 +36,7 @@ class RunRecorder:
         self.energy = Energy()
         self.others = array("d")  # per cent of the processors that others took, at each sample
         self._clean_ms, self._disturbed_ms = array("d"), array("d")  # of measured steps
+        self.declared_flops: Mapping[tuple[str, str], float] = {}  # of a step, by its part and component
         self._writer, self._on_measure = writer, on_measure
         self._captures = itertools.count()
 
@@ -89,9 +92,23 @@ class RunRecorder:
         if split.slot_timeline is not None:
             self._writer.row("memory_slot", step=step, slots=json.dumps(split.slots), timeline=split.slot_timeline)
 
-    def profile(self, profile: StepProfile) -> None:
+    def snapshot(self, pickled: bytes) -> None:
+        path = self._writer.path.with_suffix(".snapshot.pickle")
+        try:
+            path.write_bytes(pickled)
+        except OSError as error:
+            self._writer.missing("snapshot", _NOT_WRITTEN.format(error=error.strerror or error))
+        else:
+            self._writer.event("state", "snapshot", _SNAPSHOT, path=str(path), size=len(pickled))
+
+    def profile(self, profile: StepProfile, step: int) -> None:
+        if profile.trace_gz is not None:
+            self._writer.row("trace", step=step, json_gz=profile.trace_gz)
+        else:
+            self._writer.missing("trace", profile.trace_missing)
         for part in profile.parts:
-            self._writer.row("profile_part", **dataclasses.asdict(part), declared_flops=None)
+            declared = self.declared_flops.get((part.part, part.component))
+            self._writer.row("profile_part", **dataclasses.asdict(part), declared_flops=declared)
         for operator in profile.operators:
             self._writer.row("operator", **dataclasses.asdict(operator))
         for kernel in profile.kernels:

@@ -157,6 +157,7 @@ class _Run:
         self._setup = set_up(self._config, self._device)
         sampler.gpu.read()  # finds out what the driver refuses
         self._note_facts(self._setup, sampler, self._meter)
+        recorder.declared_flops = facts.declared_flops(self._setup)
         speed = Speed(self._config, self._device, sampler.gpu, writer)
         speed.note_known()
         clock = make_clock(self._device, self._zero_ns)

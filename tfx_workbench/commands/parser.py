@@ -10,8 +10,8 @@ from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_workbench import __version__
 
 PROGRAM = "tfx-workbench"
-COMMANDS = ("run", "estimate", "check", "audit", "techniques", "list", "show", "compare", "stop", "pause", "resume",
-            "import", "trust", "doctor", "frontier")
+COMMANDS = ("run", "estimate", "check", "audit", "techniques", "list", "show", "compare", "export", "stop", "pause",
+            "resume", "import", "trust", "doctor", "frontier")
 
 
 class Parser(argparse.ArgumentParser):
@@ -57,6 +57,7 @@ _HELP = {
     "list": tr_mark("the runs in the store"),
     "show": tr_mark("the figures of one run"),
     "compare": tr_mark("runs against the first of them"),
+    "export": tr_mark("a run in a format of others: the trace of a profiled step"),
     "stop": tr_mark("stop a run; what was measured is kept"),
     "pause": tr_mark("pause a run"),
     "resume": tr_mark("go on with a paused run"),
@@ -115,6 +116,12 @@ def command_parser(command: str) -> Parser:
             parser.add_argument("--yes", action="store_true", help=tr_mark("do not ask"))
         case "compare":
             parser.add_argument("runs", nargs="+", metavar="RUN", help=tr_mark("the first one is the baseline"))
+        case "export":
+            parser.add_argument("run", metavar="RUN", help=tr_mark("a path, a file name, a name, or how one begins"))
+            parser.add_argument("--format", choices=("trace",), required=True, help=tr_mark(
+                "trace: operators and kernels of one profiled step, for Perfetto and Chrome"))
+            parser.add_argument("-o", "--output", metavar="PATH", required=True,
+                                help=tr_mark("the file to write; compressed where it ends in .gz"))
         case "doctor":
             parser.add_argument("--measure", action="store_true",
                                 help=tr_mark("measure now how fast this machine's devices are: some seconds for each"))
