@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.helpers.ceilings import made_up
+from tfx_engine.protocol.ceilings import Circumstances
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_engine.runfile.writer import RunWriter
@@ -16,6 +19,10 @@ _MEGABYTE = 2**20
 _TOKENS_PER_S = 2.4e10  # of a model of one parameter, on the machine we pretend to have
 _TEXT = b"The transformer reads every token of the sequence at once; attention decides which of them matter. "
 _PATTERNS = ("previous", "local", "first", "same", "uniform", "diagonal")
+
+
+# Of what a component does: matrix FLOPs and bytes, as shares of 1e11 and 1e10 a second.
+_INTENSITY = {"attention": (1.2, 0.6), "kernel": (0.7, 0.3), "feedforward": (1.5, 0.5), "head": (1.1, 0.9)}
 
 
 class Numbers:
@@ -190,10 +197,17 @@ class Numbers:
                  ("data", "data", 0.01), ("other", "other", 0.01)]
         for part, slot, share in rows:
             ms = share * self.step_ms
-            work = {"calls": 12.0, "flops": ms * 1e8, "elements": ms * 1e5, "bytes": ms * 1e7}
+            flops, moved = _INTENSITY.get(slot, (0.0, 1.0))
+            work = {"calls": 12.0, "flops": ms * 1e8 * flops, "elements": ms * 1e6, "bytes": ms * 1e7 * moved}
             timed = {"part": part, "component": slot, "host_ms": ms * 1.2, "device_ms": None, **work}
             writer.row("profile_part", ms=ms, declared_flops=None, **timed)
             writer.row("operator", name=f"aten::{slot}", **timed)
+        ceilings = made_up(Circumstances(kind="cpu", name="Synthetic device", torch="none", threads=2), 4e11)
+        writer.fact("ceilings", msgspec.to_builtins(ceilings))
+        writer.fact("peak_flops_per_s", {
+            "format": "float32", "measured": 4e11, "spread_percent": 1.0, "measured_at": ceilings.measured_at,
+            "vendor": 6e11, "vendor_source": "made up",
+        })
         writer.fact("profile", {"step_ms": self.step_ms, "profiled_ms": 1.2 * self.step_ms, "marked_steps": 5,
                                 "profiled_steps": 2})
 
