@@ -13,6 +13,7 @@ from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_engine.techniques.tape import Op, Value, Weight
 
 KEPT, PASSING, GRADIENTS = (CATEGORIES.index(name) for name in ("activations", "temporary", "gradients"))
+_PRODUCTS = ("mm", "addmm", "bmm")
 Bytes = list[int]  # by category, in the order of CATEGORIES
 
 
@@ -61,12 +62,13 @@ class Account:
 
 
 class _Gradient:
-    """A gradient's memory, which several tensors may share for a while."""
+    """A gradient's memory, which several tensors may share for a while. `takes_more`: another can be added in place;
+    not so to one that a matrix product made, of which torch holds a view."""
 
-    __slots__ = ("size", "users")
+    __slots__ = ("size", "takes_more", "users")
 
-    def __init__(self, size: int) -> None:
-        self.size, self.users = size, 1
+    def __init__(self, size: int, takes_more: bool = True) -> None:
+        self.size, self.takes_more, self.users = size, takes_more, 1
 
 
 class Replay:
@@ -184,7 +186,7 @@ class Replay:
                 made.append((x, gradient))
             else:
                 self.account.take(x.bytes, PASSING)
-                made.append((x, _Gradient(x.bytes)))
+                made.append((x, _Gradient(x.bytes, op.operator not in _PRODUCTS)))
         if op.back:
             self.account.take(op.back, PASSING)
         for weight in op.weights:
@@ -211,7 +213,7 @@ class Replay:
         old = self._gradients.get(x)
         if old is None:
             self._gradients[x] = new
-        elif old.users == 1:
+        elif old.users == 1 and old.takes_more:
             self._drop(new)
         else:
             self.account.take(x.bytes, PASSING)

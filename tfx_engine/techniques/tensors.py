@@ -16,18 +16,20 @@ INDEX = 8  # bytes of an int64
 @dataclasses.dataclass(eq=False, slots=True)
 class Value:
     """A tensor of `numbers` of `width` bytes each. `needs`: whether a gradient flows to it. `base`: the tensor that it
-    is a part of, without memory of its own. `by_head`: in memory, each head's numbers lie in one piece."""
+    is a part of, without memory of its own. `by_head`: in memory, each head's numbers lie in one piece. `is_given`: it
+    is part of the batch, which is there in any case."""
 
     numbers: int
     width: int
     needs: bool = True
     base: Value | None = None
     by_head: bool = False
+    is_given: bool = False
 
     @property
     def bytes(self) -> int:
-        """Of its numbers."""
-        return self.numbers * self.width
+        """That it takes."""
+        return 0 if self.is_given else self.numbers * self.width
 
     @property
     def root(self) -> Value:

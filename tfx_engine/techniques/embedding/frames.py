@@ -115,7 +115,7 @@ def work(options: Options, config: Config) -> Work:
 def memory(tape: Tape, options: Options) -> Value:
     """A projection of the frames, which need no gradient."""
     config = tape.config
-    frames = Value(tape.batch * config.task.frames * config.task.features, FLOAT, False)
+    frames = Value(tape.batch * config.task.frames * config.task.features, FLOAT, False, is_given=True)
     x = tape.linear("embedding", tape.cast(frames, tape.widths.weights))
     if not options.class_token:
         return x
