@@ -150,6 +150,8 @@ class MainWindow(QMainWindow):
         session.refused.connect(self._on_refused)
         session.submitted.connect(lambda _keys: self.messages.withdraw(self._refusal))
         session.counted.connect(self._show_counts)
+        session.estimated.connect(self._show_estimate)
+        session.outdated.connect(self.pane.before_run.fade)
         runs = session.runs
         runs.lines_changed.connect(self._show_lines)
         runs.views_changed.connect(self.frames.mark_all)
@@ -265,6 +267,9 @@ class MainWindow(QMainWindow):
         per_token = flops.get("model") if isinstance(flops, dict) else flops
         self.pane.before_run.show_counts(params.get("total"), params.get("trainable"), per_token)
 
+    def _show_estimate(self, figures: dict) -> None:  # type: ignore[type-arg]
+        self.pane.before_run.show_estimate(figures, self.session.runs.prediction_error() if figures else None)
+
     def _show_lines(self) -> None:
         runs = self.session.runs
         lines = runs.lines()
@@ -305,6 +310,7 @@ class MainWindow(QMainWindow):
     def _apply_theme(self, palette: Palette) -> None:
         self.area.apply_theme(palette)
         self.table.set_palette(palette)
+        self.pane.before_run.set_palette(palette)
         self._run_button.setIcon(tinted("play", palette.on_accent))
         self.view_menu.show_theme()
 

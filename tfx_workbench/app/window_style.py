@@ -50,6 +50,10 @@ QPushButton#problemLink {
 }
 QPushButton#problemLink:hover { background: @card; }
 QPushButton#problemLink:focus { border-color: @accent; }
+QLabel#fit { color: @muted; }
+QLabel#fit[fits="yes"] { color: @better; }
+QLabel#fit[fits="no"] { color: @worse; }
+QLabel#fit[old="true"], QLabel#estimate[old="true"] { color: @muted; }
 QFrame#choicePopup { background: @card; border: 1px solid @line; border-radius: 8px; }
 QFrame#choicePopup QListWidget { background: @card; border: none; }
 QWidget#techniqueForm { background: transparent; }

@@ -24,6 +24,7 @@ class Figures:
     eta_s: float | None = None
     tokens_per_s: Interval | None = None
     peak_bytes: int | None = None
+    predicted_peak_bytes: int | None = None
     loss: float | None = None
     total: int | None = None
     trainable: int | None = None
@@ -64,10 +65,17 @@ def figures_of(run: SharedRun) -> Figures:
         status=run.info.status, reason=run.info.reason, name=run.info.name, paused=paused,
         progress=progress.fraction if started else None, eta_s=None if paused else progress.eta_s,
         tokens_per_s=_interval(speed) if speed["median"] is not None else None,
-        peak_bytes=peak, loss=loss["final"], total=summary["params"]["total"], trainable=summary["params"]["trainable"],
+        peak_bytes=peak, predicted_peak_bytes=_predicted_peak(summary),
+        loss=loss["final"], total=summary["params"]["total"], trainable=summary["params"]["trainable"],
         overhead_percent=summary["overhead_percent"], speeds=speeds[np.isfinite(speeds)],
         device=str(device_info.get("name", "")) if isinstance(device_info, dict) else "",
     )
+
+
+def _predicted_peak(summary: dict[str, Any]) -> int | None:
+    """What was predicted, where the run's own peak is known to the allocator."""
+    predicted = (summary["predicted"] or {}).get("memory_bytes", {}).get("peak")
+    return int(predicted) if predicted and summary["memory_bytes"]["peak"] is not None else None
 
 
 def is_paused(run: SharedRun) -> bool:

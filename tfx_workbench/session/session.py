@@ -40,6 +40,8 @@ class Session(QObject):
     removed = Signal(list)  # of Removed
     loaded = Signal(str)  # the configuration of a run of that name is in the form
     counted = Signal(dict)  # what the engine counted about the edited configuration
+    estimated = Signal(dict)  # what it will cost; empty where that is not known
+    outdated = Signal()  # what was counted and estimated is of an older configuration
 
     def __init__(
         self, store: Path, draft: Draft, on_disconnect: Literal["finish", "stop"] = "finish",
@@ -80,7 +82,7 @@ class Session(QObject):
     def _on_draft_changed(self) -> None:
         data = self.draft.data
         if data != self._validated:
-            self.counted.emit({})
+            self.outdated.emit()
             self._timer.start()
 
     def _validate(self) -> None:
@@ -88,15 +90,28 @@ class Session(QObject):
         data = self.draft.data
         self._validated = data
         if errors_among(self.draft.problems):
+            self._know_nothing()
             return
 
         def answer(reply: Reply) -> None:
             if self.draft.data == data:
                 problems = problems_of(reply)
                 self.draft.set_deep_problems([p for p in problems if p.code != "engine-gone"])
-                self.counted.emit(reply.result)
+                if reply.ok and reply.result.get("deep"):
+                    self.counted.emit(reply.result)
+                    self.engine.estimate(data, estimate)
+                else:
+                    self._know_nothing()
+
+        def estimate(reply: Reply) -> None:
+            if self.draft.data == data:
+                self.estimated.emit(reply.result if reply.ok else {})
 
         self.engine.validate(data, answer)
+
+    def _know_nothing(self) -> None:
+        self.counted.emit({})
+        self.estimated.emit({})
 
     # ------------------------------------------------------------------ running
 

@@ -1,11 +1,16 @@
-"""What is known of a configuration before it runs. It shows what the engine counted and nothing else."""
+"""What is known of a configuration before it runs. It shows what the engine worked out and nothing else."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QPushButton, QWidget
 
-from tfx_workbench.exhibits.format import count
+from tfx_workbench.exhibits.format import count, duration, percent, plain, size
+from tfx_workbench.exhibits.palette import Palette
+from tfx_workbench.widgets.memory_bar import HEIGHT, SMALL, MemoryBar
 from tfx_workbench.widgets.words import plain_tip
 
 
@@ -28,10 +33,35 @@ class BeforeRun(QFrame):
         self._verdict.setToolTip(plain_tip(self.tr("Go to the first of them.")))
         self._verdict.clicked.connect(self.problem_asked)
         self._verdict.hide()
-        self._grid.addWidget(self._verdict, 0, 1, Qt.AlignmentFlag.AlignRight)
+        self._fit = QLabel(self)
+        self._fit.setObjectName("fit")
+        self._fit.hide()
+        for widget in (self._verdict, self._fit):
+            self._grid.addWidget(widget, 0, 1, Qt.AlignmentFlag.AlignRight)
         self._grid.setColumnStretch(1, 1)
+        self.bar = MemoryBar(self)
+        self.bar.hide()
+        self._grid.addWidget(self.bar, 1, 0, 1, 2)
+        self._grid.setRowMinimumHeight(1, HEIGHT + 6)
         self._rows: dict[str, tuple[QLabel, QLabel]] = {}
+        for name in (self.tr("peak memory"), self.tr("parameters"), self.tr("FLOPs / token"), self.tr("step")):
+            self._set(name, "", "")
         self.hide()
+
+    def fade(self) -> None:
+        """What is shown is of an older configuration: it stays until there is something newer, but says so."""
+        self._show_age(is_old=True)
+
+    def _show_age(self, is_old: bool) -> None:
+        for widget in (self._fit, *(value for _, value in self._rows.values())):
+            if widget.property("old") != is_old:
+                widget.setProperty("old", is_old)
+                widget.style().polish(widget)
+        self.bar.show_age(is_old)
+
+    def set_palette(self, palette: Palette) -> None:
+        """Take on the colours of a theme."""
+        self.bar.set_palette(palette)
 
     def show_counts(self, total: int | None, trainable: int | None, flops_per_token: float | None) -> None:
         """Parameters and model FLOPs per token (forward and backward), None where the engine gave none."""
@@ -43,13 +73,51 @@ class BeforeRun(QFrame):
         self._set(self.tr("FLOPs / token"), count(flops_per_token) if flops_per_token else "", self.tr(
             "Model FLOPs of one training step, forward and backward, per token. A multiply-add is 2; "
             "attention counts in full, without a discount for the causal half."))
+        self._show_age(is_old=False)
         self._show_strip()
+
+    def show_estimate(self, figures: Mapping[str, Any], known_error: tuple[float, int] | None) -> None:
+        """What `api.estimate` gives; nothing where it is empty. `known_error`: median error of the peak in per cent on
+        one's own runs, and how many these are."""
+        memory = figures.get("memory_bytes") or {}
+        peak, capacity = memory.get("peak"), figures.get("device_bytes")
+        missing = figures.get("missing") or {}
+        self.bar.setVisible(peak is not None)
+        if peak is not None:
+            self.bar.show_memory(memory, capacity)
+        self._set(self.tr("peak memory"), self._of(peak, capacity), self.tr(
+            "Bytes that torch's allocator will have handed out at the fullest moment of a step; beside it what the "
+            "device has."))
+        step_ms = figures.get("step_ms")
+        self._set(self.tr("step"), self.tr("≈ {time}").format(time=duration(step_ms)) if step_ms else "", self.tr(
+            "Time of one step, from what this device can do."))
+        words = self._error_words(known_error, figures.get("error_percent")) if peak is not None else ""
+        self._show_age(is_old=False)
+        self._show_fit(figures.get("fits"), peak is not None and capacity is not None, words, missing.get("fits", ""))
+        self._show_strip()
+
+    def _error_words(self, known: tuple[float, int] | None, stated: float | None) -> str:
+        """How far predictions were off on one's own runs; before there are any, what is known of the method."""
+        if known is None:
+            return "" if stated is None else self.tr("±{percent} %").format(percent=plain(stated, 2))
+        template = self.tr("±{percent} % on 1 run") if known[1] == 1 else self.tr("±{percent} % on {runs} runs")
+        return template.format(percent=plain(max(known[0], 0.01), 2), runs=known[1])
+
+    def _show_fit(self, fits: bool | None, is_known: bool, error: str, reason: str) -> None:
+        words = {True: self.tr("fits"), False: self.tr("does not fit"), None: self.tr("too close to tell")}[fits]
+        self._fit.setText(" · ".join(filter(None, [words if is_known else "", error])))
+        self._fit.setProperty("fits", {True: "yes", False: "no", None: "unknown"}[fits])
+        self._fit.style().polish(self._fit)
+        self._fit.setToolTip(plain_tip(reason or self.tr(
+            "Whether the predicted peak fits into the device's memory, and how far predictions were off.")))
+        self._fit.setVisible(bool(self._fit.text()) and not self._verdict.text())
 
     def show_problems(self, number: int) -> None:
         """Say how many things are wrong; none: nothing."""
         words = self.tr("1 problem") if number == 1 else self.tr("{count} problems")
         self._verdict.setText(words.format(count=number) if number else "")
         self._verdict.setVisible(number > 0)
+        self._fit.setVisible(bool(self._fit.text()) and not number)
         self._show_strip()
 
     def _show_strip(self) -> None:
@@ -59,17 +127,30 @@ class BeforeRun(QFrame):
         """What is shown, by name."""
         return {name: value.text() for name, (_, value) in self._rows.items() if value.text()}
 
+    @property
+    def fit(self) -> str:
+        """What is said of the memory."""
+        return self._fit.text()
+
     def _set(self, name: str, text: str, definition: str) -> None:
         if name not in self._rows:
             label, value = QLabel(name), QLabel()
             label.setObjectName("muted")
+            value.setObjectName("estimate")
             value.setAlignment(Qt.AlignmentFlag.AlignRight)
-            for widget in (label, value):
-                widget.setToolTip(plain_tip(definition))
             row = self._grid.rowCount()
             self._grid.addWidget(label, row, 0)
             self._grid.addWidget(value, row, 1)
             self._rows[name] = (label, value)
         for widget in self._rows[name]:
             widget.setVisible(bool(text))
+            widget.setToolTip(plain_tip(definition))
         self._rows[name][1].setText(text)
+
+    def _of(self, peak: int | None, capacity: int | None) -> str:
+        if peak is None or capacity is None:
+            return "" if peak is None else size(peak)
+        if peak < SMALL * capacity:
+            return self.tr("{peak} · {share} of {whole}").format(
+                peak=size(peak), share=percent(100 * peak / capacity, 2), whole=size(capacity))
+        return self.tr("{peak} of {whole}").format(peak=size(peak), whole=size(capacity))

@@ -1,0 +1,63 @@
+"""The strip before a run: what is shown of an estimate, and what where nothing is known."""
+
+from __future__ import annotations
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from tfx_workbench.widgets.before_run import BeforeRun
+
+GIB = 2**30
+MEMORY = {"peak": 4 * GIB, "parameters": GIB, "gradients": 0, "optimizer": GIB, "activations": 2 * GIB, "adapters": 0,
+          "temporary": 0, "other": 0}
+
+
+def figures(fits: bool | None = True, capacity: int | None = 8 * GIB, **more: object) -> dict[str, object]:
+    return {"memory_bytes": MEMORY, "device_bytes": capacity, "fits": fits, "step_ms": None, "error_percent": 0.5,
+            "missing": {}, **more}
+
+
+@pytest.fixture
+def strip(qtbot: QtBot) -> BeforeRun:
+    strip = BeforeRun()
+    qtbot.addWidget(strip)
+    return strip
+
+
+def test_the_bar_is_to_the_scale_of_the_device(strip: BeforeRun) -> None:
+    strip.show_estimate(figures(), None)
+    assert strip.bar.segments() == [("parameters", 0, 0.125), ("optimizer", 0.125, 0.25), ("activations", 0.25, 0.5)]
+    assert strip.figures()["peak memory"] == "4.00 GiB of 8.00 GiB"
+
+
+def test_a_peak_beyond_the_device_is_drawn_beyond_it(strip: BeforeRun) -> None:
+    strip.show_estimate(figures(False, 2 * GIB), None)
+    assert strip.bar.segments()[-1][2] == 1.0 and strip.bar.whole == 4 * GIB
+    assert strip.fit.startswith("does not fit")
+
+
+def test_a_peak_too_small_to_see_fills_the_bar_and_says_its_share(strip: BeforeRun) -> None:
+    strip.show_estimate(figures(True, 400 * GIB), None)
+    assert strip.bar.segments()[-1][2] == 1.0
+    assert "1.0 % of 400 GiB" in strip.figures()["peak memory"]
+
+
+def test_the_error_is_that_of_ones_own_runs_once_there_are_any(strip: BeforeRun) -> None:
+    strip.show_estimate(figures(), None)
+    assert strip.fit == "fits · ±0.5 %"
+    strip.show_estimate(figures(), (0.62, 40))
+    assert strip.fit == "fits · ±0.62 % on 40 runs"
+
+
+def test_where_no_device_is_known_nothing_is_said_of_fitting(strip: BeforeRun) -> None:
+    strip.show_estimate(figures(None, None), None)
+    assert strip.fit == "±0.5 %" and strip.figures()["peak memory"] == "4.00 GiB"
+
+
+def test_old_figures_stay_until_there_are_newer_ones_and_go_where_there_are_none(strip: BeforeRun) -> None:
+    strip.show_estimate(figures(step_ms=212.0), None)
+    assert strip.figures()["step"] == "≈ 212 ms"
+    strip.fade()
+    assert strip.figures() and strip._fit.property("old") is True
+    strip.show_estimate({}, None)
+    assert not strip.figures() and not strip.fit and strip._fit.property("old") is False
