@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QMessageBox
 
 from tests.helpers.windows import wait, window
@@ -38,12 +40,16 @@ def test_a_trusted_folder_adds_a_toggle_and_forgetting_it_takes_it_away(tmp_path
         assert "feedforward = sine" in box.status.text() and box.places.count() == 1
         assert draft.values()["model.width"] == 96, "what was written stays"
         draft.choose("feedforward", "sine")
+        text = (folder / "sine.py").read_text(encoding="utf-8")
         assert not draft.problems and made.pane.form.rows["feedforward"].chosen == "sine"
         (folder / "sine.py").write_text("raise ValueError('no luck')", encoding="utf-8")
         made.own.look()
         wait(lambda: made.own.found.faults, "the fault")
         assert "sine.py" in made.own.found.faults[0] and "no luck" in box.status.text()
         assert draft.problems, "the draft asks for what is not there any more"
+        (folder / "sine.py").write_text(text, encoding="utf-8")
+        QGuiApplication.instance().applicationStateChanged.emit(Qt.ApplicationState.ApplicationActive)
+        wait(lambda: not draft.problems, "who comes back from the editor finds it mended")
         box.places.setCurrentRow(0)
         box.forget_button.click()
         assert not load_trusted() and box.places.count() == 0

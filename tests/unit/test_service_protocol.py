@@ -113,3 +113,16 @@ def test_a_question_that_is_thought_about_for_ever_is_given_up(tmp_path: Path) -
     answers = {line["id"]: line for line in service.say({**HELLO, "on_disconnect": "finish"}, *asked) if "id" in line}
     assert "It took longer than 0 s." in json.dumps(answers[2])
     assert answers[3]["ok"] and "longer" not in json.dumps(answers[3]), "another worker answers what comes after it"
+
+
+@pytest.mark.parametrize("changed", [True, False])
+def test_what_the_catalogue_does_not_know_is_asked_of_a_worker_where_own_files_have_changed(
+    tmp_path: Path, changed: bool
+) -> None:
+    if changed:
+        (tmp_path / "trusted.json").write_text(json.dumps({"folders": [str(tmp_path)]}))
+    environment = {"TFX_HOME": str(tmp_path), "TFX_WORKER_MODULE": "tests.helpers.standin_worker"}
+    service = Service({**child_environment(), **environment})
+    asked = {"do": "validate", "id": 2, "config": {"name": "quick", "techniques": {"feedforward": "sine"}}}
+    (answer,) = [line for line in service.say({**HELLO, "on_disconnect": "finish"}, asked) if line.get("id") == 2]
+    assert answer["ok"] == answer["result"]["deep"] == changed

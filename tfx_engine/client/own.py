@@ -19,7 +19,7 @@ import msgspec
 
 from tfx_engine.protocol.launch import child_environment, module_argv
 from tfx_engine.protocol.marker import tr_mark
-from tfx_engine.protocol.trust import load_trusted, own_catalogue, stamp
+from tfx_engine.protocol.trust import is_written_down, load_trusted, stamp
 
 LOADING_S = 30  # for one file or package
 TIMED_OUT = "Timeout ("  # how Python's faulthandler begins when that is over
@@ -47,16 +47,9 @@ class OwnFound(msgspec.Struct, frozen=True):
     faults: tuple[str, ...] = ()
 
 
-def is_written_down() -> bool:
-    """Whether the catalogue knows everything that is trusted, as its sources are now."""
-    trusted = load_trusted()
-    return not trusted or own_catalogue(trusted) is not None
-
-
 def keep_up() -> tuple[str, ...]:
     """Where sources have changed since they were loaded, have them loaded and written down; the faults found."""
-    trusted = load_trusted()
-    return () if not trusted or own_catalogue(trusted) is not None else _written_down(stamp(trusted)).faults
+    return () if is_written_down() else _written_down(stamp(load_trusted())).faults
 
 
 @functools.lru_cache(maxsize=1)

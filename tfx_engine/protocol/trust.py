@@ -120,6 +120,12 @@ def own_catalogue(trusted: Trusted) -> OwnCatalogue | None:
     return found if found is not None and found.stamp == stamp(trusted) else None
 
 
+def is_written_down() -> bool:
+    """Whether the catalogue knows everything that is trusted, as its sources are now."""
+    trusted = load_trusted()
+    return not trusted or own_catalogue(trusted) is not None
+
+
 def last_catalogue(trusted: Trusted) -> OwnCatalogue | None:
     """What was written down last of these folders and packages, whatever has changed in them since."""
     found = _read_catalogue()

@@ -8,6 +8,7 @@ from typing import Any
 from tfx_engine.protocol.config import parse_config
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.messages import Audit, Doctor, Estimate, Queue, Reply, Submit, Validate
+from tfx_engine.protocol.trust import is_written_down
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.service import refusals
 from tfx_engine.service.doctor import examine
@@ -42,7 +43,7 @@ class Requests:
     def validate(self, request: Validate) -> None:
         """Every problem of a configuration. `result["deep"]` says whether a worker was asked, `reason` why not."""
         config, problems = parse_config(request.config)
-        if problems or not request.deep:
+        if not request.deep or (problems and is_written_down()):
             self._outbox.refuse(request.id, problems, deep=False)
             return
 
@@ -54,7 +55,7 @@ class Requests:
             self._outbox.put(Reply(id=request.id, ok=reply.ok, problems=reply.problems, result=result))
 
         self._workers.try_once_more()
-        self._questions.check(config.as_dict(), answer)
+        self._questions.check(request.config if problems else config.as_dict(), answer)
 
     def estimate(self, request: Estimate) -> None:
         """What a configuration will cost; refused where it has problems, and where there is no worker to ask."""

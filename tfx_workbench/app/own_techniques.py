@@ -6,10 +6,11 @@ This process reads what that one wrote down, and never loads any of the code.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, Qt, Signal
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
@@ -21,10 +22,17 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from tfx_engine.client.own import OwnFound, is_written_down
+from tfx_engine.client.own import OwnFound
 from tfx_engine.protocol.cards import load_catalogue
 from tfx_engine.protocol.launch import child_environment, module_argv
-from tfx_engine.protocol.trust import Trusted, load_trusted, save_trusted, technique_files
+from tfx_engine.protocol.trust import (
+    Trusted,
+    is_written_down,
+    load_trusted,
+    save_trusted,
+    stamp,
+    technique_files,
+)
 from tfx_workbench.widgets.message_bar import WARNING
 
 if TYPE_CHECKING:
@@ -40,7 +48,9 @@ class OwnTechniques(QObject):
         super().__init__(window)
         self._window = window
         self._process: QProcess | None = None
+        self._looked_at = ""  # the state of the sources
         self.found = OwnFound()
+        cast(QGuiApplication, QGuiApplication.instance()).applicationStateChanged.connect(self._came_back)
 
     @property
     def is_looking(self) -> bool:
@@ -49,8 +59,13 @@ class OwnTechniques(QObject):
 
     def begin(self) -> None:
         """Have them looked at again where their files changed since the last time."""
-        if not is_written_down():
+        if not is_written_down() and self._looked_at != stamp(load_trusted()):
             self.look()
+
+    def _came_back(self, state: Qt.ApplicationState) -> None:
+        """Somebody may have been in an editor meanwhile."""
+        if state == Qt.ApplicationState.ApplicationActive and not self.is_looking:
+            self.begin()
 
     def add(self, folder: Path) -> None:
         """Trust a folder. The user has been asked."""
@@ -80,6 +95,7 @@ class OwnTechniques(QObject):
     def look(self) -> None:
         """Start a process that loads what is trusted and writes down what it is; the window goes on meanwhile."""
         self._give_up()
+        self._looked_at = stamp(load_trusted())
         program, *arguments = module_argv("tfx_engine")
         process = self._process = QProcess(self)
         environment = QProcessEnvironment()

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import msgspec
 
-from tfx_engine.client.own import OwnFound, is_written_down, write_down
+from tfx_engine.client.own import OwnFound, write_down
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_engine.protocol.trust import (
     ENTRY_POINTS,
     Trusted,
+    is_written_down,
     load_trusted,
     save_trusted,
     settings_folder,
