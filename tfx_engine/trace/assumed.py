@@ -11,19 +11,22 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tfx_engine.techniques import dispatch
 from tfx_engine.techniques.feedforward import mixture_of_experts
+from tfx_engine.techniques.mixer import lstm
 from tfx_engine.techniques.optimizer import adamw_8bit
 
 Routing = Callable[[int, int, int], list[int]]  # choices in all, experts, experts for each token -> choices of each
 
 _ASKS_A_NUMBER = torch.ops.aten._local_scalar_dense.default
 _LOOKS_FOR_INFINITY = torch.ops.aten._amp_foreach_non_finite_check_and_unscale_.default
+_FUSED_LSTM = torch.ops.aten.mkldnn_rnn_layer.default
+_WORKSPACE = 61  # bytes that the CPU's fused LSTM keeps for each number of its input: gates and states
 _BACKENDS = {  # by how the names of torch's operators go on after "_scaled_dot_product_"
     "flash": SDPBackend.FLASH_ATTENTION, "efficient": SDPBackend.EFFICIENT_ATTENTION,
     "cudnn": SDPBackend.CUDNN_ATTENTION,
@@ -52,7 +55,10 @@ class _Answers(TorchDispatchMode):
             return self._answer(args[0])
         if operator is _LOOKS_FOR_INFINITY:
             self._infinite.add(args[1].untyped_storage()._cdata)
-        return operator(*args, **(kwargs or {}))
+        result = operator(*args, **(kwargs or {}))
+        if operator is _FUSED_LSTM:  # whose workspace is unknown to fake tensors
+            return *result[:3], torch.empty(_WORKSPACE * args[0].numel(), dtype=torch.uint8, device=args[0].device)
+        return result
 
     def _answer(self, tensor: Tensor) -> bool | int | float:
         if tensor.dtype == torch.bool:
@@ -84,14 +90,28 @@ def _choose(
     return int(_BACKENDS.get(seen.used, SDPBackend.MATH).value)
 
 
+def _lstm(cell: nn.LSTM, x_BTD: Tensor) -> tuple[Tensor, object]:
+    """As torch does it on a CPU."""
+    x_TBD = x_BTD.transpose(0, 1).contiguous()
+    state_BH = x_BTD.new_zeros(x_BTD.shape[0], cell.hidden_size)
+    weights = list(cell._flat_weights)
+    if not cell.bias:
+        weights += [torch.zeros_like(weights[0]), torch.zeros_like(weights[0])]  # of that shape: so torch does it
+    y_TBH = torch.ops.aten.mkldnn_rnn_layer(
+        x_TBD, *weights, state_BH, state_BH.clone(), False, [], 2, cell.hidden_size, 1, cell.bias, False, False, True,
+    )[0]
+    return y_TBH.transpose(0, 1), None
+
+
 @contextlib.contextmanager
-def assumed(routing: Routing) -> Iterator[None]:
+def assumed(routing: Routing, kind: str = "cpu") -> Iterator[None]:
     """Within, nothing is asked in vain. What techniques keep for all models is made anew, and not kept."""
     adamw_8bit.steps.cache_clear()
+    lstm.LstmCell.stand_in = staticmethod(_lstm) if kind == "cpu" else None
     dispatch.chooser, mixture_of_experts.routing = _choose, routing
     try:
         with _Answers():
             yield
     finally:
-        dispatch.chooser = mixture_of_experts.routing = None
+        dispatch.chooser = mixture_of_experts.routing = lstm.LstmCell.stand_in = None
         adamw_8bit.steps.cache_clear()

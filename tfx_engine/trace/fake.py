@@ -7,7 +7,7 @@ import dataclasses
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from tfx_engine.data.task import blank_batch
+from tfx_engine.data.task import IGNORED, blank_batch
 from tfx_engine.measure.gradients import LayerNorms
 from tfx_engine.measure.memory_events import Range
 from tfx_engine.measure.memory_replay import Block
@@ -17,11 +17,12 @@ from tfx_engine.model.assemble import assemble, make_precision, materialise
 from tfx_engine.model.layers import layer_index, layer_names
 from tfx_engine.model.transformer import Transformer
 from tfx_engine.protocol.config import Config
+from tfx_engine.techniques.optimizer import Together
 from tfx_engine.techniques.update import watchers_of
 from tfx_engine.trace.assumed import Routing, assumed, evenly
 from tfx_engine.trace.recorder import Recorder
 from tfx_engine.train.setup import make_training
-from tfx_engine.train.step import no_name, train_step
+from tfx_engine.train.step import Batch, Training, cut, losses, no_name, train_step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Step:
 def fake_step(config: Config, device: torch.device, routing: Routing = evenly) -> Step:
     """The second step of a training: by then the optimizer has its state and tables are made."""
     model = assemble(config, "meta")
-    with FakeTensorMode(), assumed(routing):
+    with FakeTensorMode(), assumed(routing, device.type):
         _settle(model, device, make_precision(config).dtype)
         training = make_training(config, model, device)
         batch = blank_batch(config, device)
@@ -53,12 +54,30 @@ def fake_step(config: Config, device: torch.device, routing: Routing = evenly) -
                 take_norms()
             probe.gradients_are_there()
 
-        train_step(training, batch, 0, no_name, take_norms)
-        recorder = Recorder(device.type)
+        _begin(training, batch)
+        take_norms()
+        training.optimizer.zero_grad(set_to_none=True)
+        model.after_step()
+        recorder = Recorder(device.type, config.run.threads or torch.get_num_threads())
         probe = MemoryProbe(model, training.optimizer, batch, device, recorder)
         with probe:
             train_step(training, batch, 1, recorder.within, on_gradients)
         return Step(*probe.blocks(), recorder.makers)
+
+
+def _begin(training: Training, batch: Batch) -> None:
+    """What a first step leaves behind: state of the optimizer, tables, choices of kernels. Without a backward pass."""
+    piece = next(cut(batch, training.pieces))
+    loss, _ = losses(training, piece, (batch[1] != IGNORED).sum(), no_name)
+    if training.scaler is not None:
+        training.scaler.scale(loss)
+    del loss
+    for parameter in training.model.parameters():
+        if parameter.requires_grad:
+            parameter.grad = torch.empty_like(parameter)
+    parts = training.optimizer.parts if isinstance(training.optimizer, Together) else [training.optimizer]
+    for part in parts:
+        part.step()
 
 
 def _settle(model: Transformer, device: torch.device, dtype: torch.dtype) -> None:

@@ -17,6 +17,7 @@ from tfx_engine.trace.depth import depths_of, with_layers
 from tfx_engine.trace.fake import fake_step
 
 _ROUTED = tr_mark("Which experts work depends on the data: from evenly used experts to all tokens at the same ones.")
+_UNTRACED = tr_mark("This step cannot be traced: {error}")
 _COMPILED = tr_mark("This is the step as it is without the compiler, which usually needs less.")
 
 
@@ -49,7 +50,18 @@ class Traced:
 
 
 def traced(config: Config, device_kind: str = "cpu") -> Traced:
-    """The memory of a step of a configuration on a device of a kind ("cpu", "cuda"); nothing is allocated for it."""
+    """The memory of a step of a configuration on a device of a kind ("cpu", "cuda"); nothing is allocated for it.
+
+    Never raises: what cannot be traced has no figures, and a note that says why.
+    """
+    try:
+        return _traced(config, device_kind)
+    except Exception as error:  # whatever an operator has against fake tensors
+        first_line = str(error).partition("\n")[0]
+        return Traced(None, note=_UNTRACED.format(error=f"{type(error).__name__}: {first_line}"))
+
+
+def _traced(config: Config, device_kind: str) -> Traced:
     device, note = torch.device(device_kind), ""
     if config.use("compile") != "none":
         config, note = _with(config, "compile", "none"), _COMPILED

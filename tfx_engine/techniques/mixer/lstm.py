@@ -27,6 +27,7 @@ Paper: Hochreiter, Schmidhuber, "Long Short-Term Memory" (1997), Neural Computat
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +53,15 @@ from tfx_engine.techniques.technique import Technique
 
 class LstmCell(nn.LSTM):
     """Torch's layer, with a beginning of its own for the biases."""
+
+    # What runs in its place where torch cannot know that it would take its fused form: under fake tensors.
+    stand_in: Callable[[nn.LSTM, Tensor], tuple[Tensor, object]] | None = None
+
+    def forward(self, x_BTD: Tensor, hx: Any = None) -> Any:
+        """Torch's."""
+        if LstmCell.stand_in is not None:
+            return LstmCell.stand_in(self, x_BTD)
+        return super().forward(x_BTD, hx)
 
     def initialise_parameter(self, name: str, parameter: Tensor, generator: torch.Generator) -> bool:
         """Biases 0, but for the forget gate: it begins open. Matrices as the slot `init` says."""

@@ -1,0 +1,154 @@
+"""The traced peak of random configurations against what torch's allocator does.
+
+    python -m pytest tests/bench/test_trace_accuracy.py -s
+
+Configurations are drawn from the whole catalogue, compiled ones apart (their trace is that of the step without the
+compiler), at sizes of 64 to 512 wide, 2 to 8 layers, 64 to 256 tokens. Measured is the third step, by the allocator's
+events on a CPU, by its counters on a CUDA device (TFX_DEVICE=cuda, where also what it reserves is compared).
+TFX_CONFIGURATIONS says how many.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+
+from tests.helpers.random_config import realistic_config
+from tfx_engine.measure.gradients import LayerNorms
+from tfx_engine.measure.memory_split import MemoryProbe
+from tfx_engine.measure.parts import MEASURE, Parts
+from tfx_engine.model.validate import validate
+from tfx_engine.protocol.cards import load_catalogue
+from tfx_engine.protocol.config import Config, parse_config
+from tfx_engine.protocol.problems import errors_among
+from tfx_engine.trace import Traced, traced
+from tfx_engine.train.setup import Setup, set_up
+from tfx_engine.train.step import train_step
+
+pytestmark = [pytest.mark.filterwarnings("default")]
+DEVICE = torch.device(os.environ.get("TFX_DEVICE", "cpu"))
+NUMBER = int(os.environ.get("TFX_CONFIGURATIONS", "200"))
+LEFT = frozenset({"compile"})
+MEDIAN, PERCENTILE_95, RESERVED = 0.5, 2.0, 5.0  # per cent
+SHOWN = 25  # the worst ones in the table
+
+
+class Row(NamedTuple):
+    """One configuration; bytes."""
+
+    given: dict[str, Any]
+    predicted: Traced
+    measured: int
+    reserved: int | None
+    seconds: float  # that the trace took
+
+    @property
+    def error(self) -> float:
+        """Per cent of the measured peak, outside the interval where there is one."""
+        low, high = self.predicted.low_bytes, self.predicted.high_bytes
+        assert low is not None and high is not None
+        nearest = min(max(self.measured, low), high) if low < high else self.predicted.peak_bytes
+        return 100 * (nearest / self.measured - 1)
+
+    @property
+    def reserved_error(self) -> float:
+        """The same of what the allocator holds."""
+        return 100 * ((self.predicted.reserved_bytes or 0) / (self.reserved or 1) - 1)
+
+
+def configurations() -> Iterator[tuple[dict[str, Any], Config]]:
+    """Legal ones, as many as are asked for."""
+    found = seed = 0
+    while found < NUMBER:
+        given = realistic_config(seed, load_catalogue(), LEFT)
+        given["run"] |= {"device": DEVICE.type, "threads": torch.get_num_threads()}
+        config, problems = parse_config(given)
+        if not problems and not errors_among(validate(config)):
+            found += 1
+            yield given, config
+        seed += 1
+
+
+def third_step(setup: Setup) -> tuple[int, int | None]:
+    """(peak, reserved or None) of a step as the loop does it when it looks at memory."""
+    for index in range(2):
+        train_step(setup.training, setup.task.batch(index, setup.device), index)
+    batch = setup.task.batch(2, setup.device)
+    norms, parts = LayerNorms(setup.training.model, setup.layer_of, len(setup.layer_names)), Parts()
+    if setup.device.type == "cuda":
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        train_step(setup.training, batch, 2)
+        return torch.cuda.max_memory_allocated(), torch.cuda.memory_reserved()
+    probe = MemoryProbe(setup.training.model, setup.training.optimizer, batch, setup.device)
+
+    def on_gradients() -> None:
+        with parts(MEASURE):
+            norms.of_gradients()
+        probe.gradients_are_there()
+
+    with probe:
+        train_step(setup.training, batch, 2, parts, on_gradients)
+    return probe.split().peak_bytes, None
+
+
+def measure(given: dict[str, Any], config: Config) -> Row | None:
+    """None where the device cannot run it, which is said."""
+    begun = time.perf_counter()
+    predicted = traced(config, DEVICE.type)
+    seconds = time.perf_counter() - begun
+    assert predicted.peak_bytes is not None, (given, predicted.note)
+    gc.collect()
+    if DEVICE.type == "cuda":
+        torch.cuda.empty_cache()
+    try:
+        peak, reserved = third_step(set_up(config, DEVICE))
+    except RuntimeError as error:
+        print("not measured:", str(error).splitlines()[0], given["techniques"])
+        return None
+    return Row(given, predicted, peak, reserved, seconds)
+
+
+def described(given: dict[str, Any]) -> str:
+    sizes = given["model"]
+    techniques = [f"{slot}={choice['use']}" for slot, choice in given["techniques"].items()]
+    return (f"d{sizes['width']} L{sizes['layers']} T{sizes.get('context', '-')} B{given['run']['batch']} "
+            f"{given['data']['task']}: {', '.join(techniques)}")
+
+
+def show(rows: list[Row]) -> None:
+    """The worst configurations, quartiles, and the worst of each technique."""
+    print(f"\n{'predicted':>13} {'measured':>13} {'error %':>9}  configuration")
+    for row in sorted(rows, key=lambda row: -abs(row.error))[:SHOWN]:
+        print(f"{row.predicted.peak_bytes:13,} {row.measured:13,} {row.error:9.3f}  {described(row.given)}")
+    worst: dict[str, float] = {}
+    for row in rows:
+        for slot, choice in row.given["techniques"].items():
+            name = f"{slot}={choice['use']}"
+            worst[name] = max(worst.get(name, 0.0), abs(row.error))
+    print("\nworst error of a technique, per cent:")
+    print(", ".join(f"{name} {error:.2f}" for name, error in sorted(worst.items(), key=lambda item: -item[1])))
+
+
+def test_the_traced_peak_is_what_the_allocator_does() -> None:
+    rows = [row for given, config in configurations() if (row := measure(given, config)) is not None]
+    show(rows)
+    errors = np.abs([row.error for row in rows])
+    quartiles = ", ".join(f"{share}: {np.percentile(errors, share):.4f}" for share in (25, 50, 75, 90, 95, 100))
+    print(f"\n{len(rows)} configurations on {DEVICE.type}, |error| in per cent by percentile: {quartiles}")
+    print(f"seconds of a trace: median {np.median([row.seconds for row in rows]):.2f}, "
+          f"longest {max(row.seconds for row in rows):.2f}")
+    if DEVICE.type == "cuda":
+        held = np.abs([row.reserved_error for row in rows])
+        print("reserved, |error| in per cent by percentile: "
+              + ", ".join(f"{share}: {np.percentile(held, share):.2f}" for share in (50, 75, 90, 95, 100)))
+        assert np.median(held) <= RESERVED
+    assert np.median(errors) <= MEDIAN
+    assert np.percentile(errors, 95) <= PERCENTILE_95
