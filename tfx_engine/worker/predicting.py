@@ -65,12 +65,14 @@ def predict(config: Config, level: str = "instant", device_memory: int | str | N
     return figures(config, level, device_memory)
 
 
-def figures(config: Config, level: str = "instant", device_memory: int | None = None) -> dict[str, Any]:
+def figures(
+    config: Config, level: str = "instant", device_memory: int | None = None, with_time: bool = True
+) -> dict[str, Any]:
     """`predict` for a configuration that was found right."""
     peak = _traced(config) if level == "traced" else _instant(config)
     capacity = device_memory if device_memory is not None else _capacity(config)
     fits, why = _fits(peak, capacity)
-    step = expected_step(config) if level == "traced" else Expected(missing={"step_ms": _NO_TIME})
+    step = expected_step(config) if level == "traced" and with_time else Expected(missing={"step_ms": _NO_TIME})
     missing = {**step.missing, **peak.missing, **({"fits": why} if why else {})}
     return {
         "schema": SCHEMA, "level": peak.level,

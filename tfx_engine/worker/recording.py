@@ -33,6 +33,7 @@ class RunRecorder:
 
     def __init__(self, writer: RunWriter, on_measure: Callable[[], None]) -> None:
         self.last_split: MemorySplit | None = None
+        self.highest_peak_bytes: int | None = None  # of measured steps
         self.energy = Energy()
         self.others = array("d")  # per cent of the processors that others took, at each sample
         self._clean_ms, self._disturbed_ms = array("d"), array("d")  # of measured steps
@@ -77,6 +78,8 @@ class RunRecorder:
 
     def memory(self, split: MemorySplit, step: int, phase: Phase) -> None:
         self.last_split = split
+        if phase in ("measure", "probe"):
+            self.highest_peak_bytes = max(split.peak_bytes, self.highest_peak_bytes or 0)
         own = {name: int(value) for name, value in zip(CATEGORIES, split.category_peak, strict=True)}
         self._writer.memory_probe(
             step=step, phase=phase, peak_bytes=split.peak_bytes, composition=split.at_peak, category_peak=own,

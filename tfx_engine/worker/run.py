@@ -37,6 +37,7 @@ from tfx_engine.train.setup import Setup, set_up
 from tfx_engine.worker import facts, failure
 from tfx_engine.worker.audit.phase import audit_run
 from tfx_engine.worker.deadline import Deadline
+from tfx_engine.worker.foretold import Foretold
 from tfx_engine.worker.logs import LogCapture
 from tfx_engine.worker.mail import MailReader
 from tfx_engine.worker.recording import RunRecorder
@@ -160,6 +161,8 @@ class _Run:
         recorder.declared_flops = facts.declared_flops(self._setup)
         speed = Speed(self._config, self._device, sampler.gpu, writer)
         speed.note_known()
+        foretold = Foretold(self._config, self._writer)
+        foretold.note_instant()
         clock = make_clock(self._device, self._zero_ns)
         disturbance = Disturbance(self._device, lambda: sampler.newest) if self._config.run.probes else None
         self._loop = Loop(self._setup, clock, self._meter, recorder, self.control, disturbance)
@@ -173,6 +176,9 @@ class _Run:
                 self._note_missing({**sampler.gpu.missing, **self._meter.missing})
             self._note_device()
         self._note_speed(speed, self._setup)
+        if self._config.run.probes and not self.control.stop.is_set():
+            foretold.note_traced(len(self._recorder.measured_ms))
+        foretold.compare(self._recorder.highest_peak_bytes)
         if self._config.run.save_weights and self.control.stop.status != "interrupted":  # then there is no time
             save_weights(self._setup, self._path, self._writer)
         self._is_complete = not self.control.stop.is_set()

@@ -254,5 +254,7 @@ def _nested(predictions: Mapping[str, Any]) -> dict[str, Any] | None:
         for part in tables:
             table = table.setdefault(part, {})
         table[name] = prediction.value
-        result["level"] = prediction.level
+        result.setdefault("level", prediction.level)
+    if "memory_bytes.peak" in predictions:  # the time of a step may be known at another level
+        result["level"] = predictions["memory_bytes.peak"].level
     return result or None
