@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QColor
 from pytestqt.qtbot import QtBot
 
 from tfx_workbench.analysis.statistics import Effect
-from tfx_workbench.exhibits.palette import DARK
+from tfx_workbench.exhibits.palette import DARK, LIGHT, Palette
 from tfx_workbench.runs.interval import Interval
 from tfx_workbench.session.run_line import Line
 from tfx_workbench.widgets.delegates import bar_width, effect_colour
-from tfx_workbench.widgets.run_model import Column, RunModel
+from tfx_workbench.widgets.run_model import AUDIT_ROLE, Column, RunModel
 from tfx_workbench.widgets.run_table import RunTable
 
 
@@ -167,3 +168,30 @@ def test_columns_use_the_width_and_nothing_needed_is_cut(table: RunTable, width:
     assert sum(table.view.columnWidth(c) for c in shown) == table.view.viewport().width()
     assert {Column.TICK, Column.NAME, Column.STATUS, Column.SPEED, Column.SPEED_EFFECT, Column.MEMORY} <= set(shown)
     assert (Column.TRAINABLE in shown) == (width > 900)
+
+
+def test_what_the_audit_found_stands_behind_the_status_and_its_evidence_in_the_tip(table: RunTable) -> None:
+    sound, broken = line("a", claims_held=29), line("b", claims_held=27, claims_broken=("lora: <b>nothing</b> moved.",))
+    table.set_lines([sound, broken, line("c")])
+    model = table.model
+    words = [model.index(row, Column.STATUS).data(AUDIT_ROLE) for row in range(3)]
+    assert words == ["29 claims hold", "1 broken", ""]
+    tips = [model.index(row, Column.STATUS).data(Qt.ItemDataRole.ToolTipRole) for row in range(3)]
+    assert "29 claims hold" in tips[0] and "nothing" in tips[1] and "<b>" not in tips[1] and "claims" not in tips[2]
+
+
+@pytest.mark.parametrize(("palette", "width"), [(DARK, 900), (LIGHT, 900), (DARK, 420)])
+def test_a_broken_claim_is_a_red_badge_also_where_there_is_little_room(
+    table: RunTable, palette: Palette, width: int
+) -> None:
+    def red(made: Line) -> int:
+        table.set_palette(palette)
+        table.set_lines([made])
+        table.resize(width, 120)
+        table.show()
+        image = table.view.grab().toImage()
+        wanted = QColor(palette.worse)
+        return sum(image.pixelColor(x, y) == wanted for x in range(0, image.width(), 2) for y in range(image.height()))
+
+    assert red(line(claims_held=3)) == 0
+    assert red(line(claims_held=3, claims_broken=("a", "b"))) > 20

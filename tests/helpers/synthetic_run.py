@@ -38,6 +38,7 @@ REASONS = {
     "stopped": "Stopped on request.",
 }
 SAMPLE_EVERY_MS = 500.0
+LEAKS = "a mask that leaks"  # the name of a run whose audit finds something broken
 
 
 def make_config(
@@ -129,8 +130,25 @@ class SyntheticRun:
         """The end of the run; `interrupted` is what `close` makes of a run without one."""
         if status == "finished":
             self.numbers.write_profile(self.writer)
+            write_audit(self.writer, self.config)
         if status not in ("running", "interrupted"):
             self.writer.state(status, reason or REASONS.get(status, ""))
+
+
+def write_audit(writer: RunWriter, config: Config) -> None:
+    """What an audit finds: three claims that hold, one that could not be tried; a broken one in a run named `LEAKS`."""
+    found: list[tuple[str, str, bool | None, str, dict[str, Any]]] = [
+        ("mask", "hides", True, "In {layers} layer(s) no token reads what it should not.", {"layers": 2}),
+        ("recompute", "same", True, "Loss and {count} gradients are equal to the last bit.", {"count": 35}),
+        ("optimizer", "moves-all", True, "All {count} tensors moved.", {"count": 35}),
+        ("init", "begins", None, "No tensor has numbers enough to be judged.", {}),
+    ]
+    if config.name == LEAKS:
+        found[0] = ("mask", "hides", False, "In layer {layer} token {query} reads token {key}, which it should not "
+                    "see.", {"layer": 1, "query": 6, "key": 7})  # fmt: skip
+    for slot, claim, ok, template, args in found:
+        writer.audit(slot=slot, technique=config.use(slot), claim=claim, ok=ok, code="synthetic", template=template,
+                     args=args)
 
 
 def write_run(

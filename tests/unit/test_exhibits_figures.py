@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.exhibits import views
-from tests.helpers.synthetic_run import make_config, running, write_five, write_run
+from tests.helpers.synthetic_run import LEAKS, make_config, running, write_five, write_run
 from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_workbench.exhibits.attention import in_words, whole_captures
 from tfx_workbench.exhibits.exhibit import Curve, HeatMap, Line, Marker, Span, Stack
@@ -265,3 +265,27 @@ def test_the_device_shows_what_was_read_and_says_why_the_rest_is_missing(tmp_pat
     assert [p.key for p in exhibit.plots] == ["cpu_percent", "rss_bytes", "ram_used_bytes"]
     assert (exhibit.plots[0].y.low, exhibit.plots[0].y.high) == (0, 100)
     assert "power missing: the driver says NotSupported" in str(exhibit.notes[0])
+
+
+# ------------------------------------------------------------------------------------------ audit
+
+
+def test_what_is_broken_stands_first_and_in_red_with_its_evidence(five, tmp_path):
+    (leaks,) = views([write_run(tmp_path / "leaks.tfx", make_config(LEAKS))])
+    exhibit = exhibit_type("audit").make([leaks], {})
+    (table,) = exhibit.tables
+    assert [str(row[0]) for row in table.rows] == ["broken", "not tried", "holds", "holds"]
+    assert table.colours == ("worse", "muted", "better", "better")
+    assert [str(word) for word in table.rows[0][1:]] == [
+        "mask = causal", "hides the tokens that it should",
+        "In layer 1 token 6 reads token 7, which it should not see.",
+    ]  # fmt: skip
+    assert str(exhibit.sentence) == "1 broken · 2 claims hold"
+    sound = exhibit_type("audit").make(five, {})
+    assert "broken" not in str(sound.sentence) and "3 claims hold" in str(sound.sentence)
+
+
+def test_a_run_that_was_not_audited_says_why(tmp_path):
+    (live,) = views([write_run(tmp_path / "failed.tfx", status="failed")])
+    exhibit = exhibit_type("audit").make([live], {})
+    assert not exhibit.tables and "not audited" in str(exhibit.empty)

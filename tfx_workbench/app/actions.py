@@ -30,6 +30,8 @@ class Actions(QObject):
         self.reset = make(self.tr("&Reset to defaults"), "", self.tr("Every choice back to its default"))
         self.run = make(self.tr("Run"), "F5", self.tr("Run what is configured: real training steps on this device"))
         self.run_one = make(self.tr("Run only the &edited one"), "Ctrl+F5", self.tr("Queue only what is edited now"))
+        self.audit = make(self.tr("&Audit the techniques"), "", self.tr(
+            "Prove on copies of the model that each technique of the form does what it claims"))
         self.pause = make(self.tr("Pause"), "F8", self.tr("Pause the run that is going, or let it go on"))
         self.stop = make(self.tr("Stop"), "Shift+F5", self.tr("Stop the run that is going; what was measured is kept"))
         self.next_pane = make(self.tr("&Next pane"), "F6", self.tr("Keyboard to the next pane"))
@@ -57,7 +59,7 @@ class Actions(QObject):
         files = [self.open, self.import_model, self.save]
         _fill(bar.addMenu(self.tr("&File")), [*files, None, self.settings, None, self.quit])
         _fill(bar.addMenu(self.tr("&Edit")), [self.undo, self.redo, None, self.search, self.reset])
-        _fill(bar.addMenu(self.tr("&Run")), [self.run, self.run_one, None, self.pause, self.stop])
+        _fill(bar.addMenu(self.tr("&Run")), [self.run, self.run_one, None, self.audit, None, self.pause, self.stop])
         view_menu.setTitle(self.tr("&View"))
         bar.addMenu(view_menu)
         _fill(bar.addMenu(self.tr("&Help")), [self.help, self.log])

@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QPoint, Qt, QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QMenu
 
+from tfx_engine.protocol.claims import words_of
 from tfx_engine.protocol.problems import ConfigError
 from tfx_workbench.app.device_chip import DeviceChip
 from tfx_workbench.app.dialogs import Dialogs
@@ -46,6 +47,7 @@ class RunCommands(QObject):
         self._session.removed.connect(self._offer_undo)
         self._session.submitted.connect(self._on_submitted)
         self._session.ended.connect(self._on_ended)
+        self._session.audited.connect(self._on_audited)
         self._session.loaded.connect(self._on_loaded)
 
     # ------------------------------------------------------------------ presets
@@ -130,6 +132,18 @@ class RunCommands(QObject):
             words = self.tr("{name} was stopped.") if status == "stopped" else self.tr("{name} finished.")
             self._window.messages.say(words.format(name=name), INFO)
 
+    def _on_audited(self, name: str, findings: list[dict[str, Any]]) -> None:
+        broken = [f for f in findings if f["ok"] is False]
+        held = sum(f["ok"] is True for f in findings)
+        if not broken:
+            words = self.tr("{name}: audited, {count} claims hold.").format(name=name, count=held)
+            self._window.messages.say(words, INFO)
+        for finding in broken:
+            words = self.tr("{name}: {technique} does not do what it claims ({claim}). {evidence}")
+            self._window.messages.say(words.format(
+                name=name, technique=finding["technique"], claim=shown(words_of(finding["claim"])),
+                evidence=shown(finding["template"]).format_map(finding["args"])), WARNING)
+
     # ------------------------------------------------------------------ the context menu
 
     def _pop_menu(self, keys: list[str], position: QPoint) -> None:
@@ -169,6 +183,8 @@ class RunCommands(QObject):
             folder = QUrl.fromLocalFile(str(rows[0].path.parent))
             menu.addAction(self.tr("Show file"), lambda: QDesktopServices.openUrl(folder))
         if not statuses & {"running", "queued"}:
+            if len(keys) == 1:
+                menu.addAction(self.tr("Audit again"), lambda: self._session.audit(first))
             menu.addSeparator()
             menu.addAction(self.tr("Delete"), lambda: self._session.delete(keys)).setShortcut("Del")
         return menu

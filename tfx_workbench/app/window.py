@@ -164,6 +164,7 @@ class MainWindow(QMainWindow):
         do, session = self.actions_, self.session
         connect([
             (do.run, lambda: session.run()), (do.run_one, lambda: session.run(only_current=True)),
+            (do.audit, lambda: session.audit()),
             (do.pause, self.commands.pause_or_resume), (do.stop, self.commands.stop_going),
             (do.open, self.commands.ask_open), (do.import_model, self.commands.ask_import),
             (do.save, self.commands.ask_save), (do.quit, self.close),

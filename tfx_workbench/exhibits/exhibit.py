@@ -167,6 +167,7 @@ class Table:
     """Rows of words, already formatted for humans.
 
     Where a click on a row shows more of it, it chooses that of `keys`, one for each row, for the choice `chooses`.
+    `colours`: of the first word of each row, where they mean something.
     """
 
     key: str
@@ -174,6 +175,7 @@ class Table:
     rows: tuple[tuple[Words, ...], ...]
     chooses: str = ""
     keys: tuple[str, ...] = ()
+    colours: tuple[str, ...] = ()
 
 
 Layer = Curve | Stack | HeatMap | Bars | Marker | Line | Span

@@ -12,7 +12,17 @@ from typing import Any, Literal
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from tfx_engine.protocol.codec import problem_from_data
-from tfx_engine.protocol.messages import Doctor, Estimate, Notice, Queue, Reply, Request, Submit, Validate
+from tfx_engine.protocol.messages import (
+    Audit,
+    Doctor,
+    Estimate,
+    Notice,
+    Queue,
+    Reply,
+    Request,
+    Submit,
+    Validate,
+)
 from tfx_engine.protocol.problems import Problem
 
 _log = logging.getLogger(__name__)
@@ -105,6 +115,10 @@ class Engine(QObject):
     def estimate(self, config: Mapping[str, Any], on_reply: OnReply) -> None:
         """What a configuration will cost, by closed forms."""
         self._ask(Estimate(id=0, config=dict(config), level="instant"), on_reply)
+
+    def audit(self, config: Mapping[str, Any], run: str, on_reply: OnReply) -> None:
+        """Whether techniques do what they claim; `run`: an ended run, whose file keeps it."""
+        self._ask(Audit(id=0, config=dict(config), run=run), on_reply)
 
     def remove_from_queue(self, run: str, on_reply: OnReply) -> None:
         """Take a waiting run out of the queue."""

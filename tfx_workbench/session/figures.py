@@ -30,6 +30,8 @@ class Figures:
     trainable: int | None = None
     overhead_percent: float | None = None
     device: str = ""
+    claims_held: int = 0
+    claims_broken: tuple[str, ...] = ()  # each in a sentence
     # tokens/s of the measured steps
     speeds: Floats = dataclasses.field(default_factory=lambda: np.empty(0), repr=False)
 
@@ -68,6 +70,8 @@ def figures_of(run: SharedRun) -> Figures:
         peak_bytes=peak, predicted_peak_bytes=_predicted_peak(summary),
         loss=loss["final"], total=summary["params"]["total"], trainable=summary["params"]["trainable"],
         overhead_percent=summary["overhead_percent"], speeds=speeds[np.isfinite(speeds)],
+        claims_held=sum(row["ok"] is True for row in summary["audit"]),
+        claims_broken=tuple(f"{row['technique']}: {row['detail']}" for row in summary["audit"] if row["ok"] is False),
         device=str(device_info.get("name", "")) if isinstance(device_info, dict) else "",
     )
 

@@ -32,6 +32,8 @@ class Line:
     loss: float | None = None
     trainable: int | None = None
     total: int | None = None
+    claims_held: int = 0
+    claims_broken: tuple[str, ...] = ()
 
 
 def line_of(
@@ -48,7 +50,8 @@ def line_of(
     ended = figures.status not in ("queued", "running")
     line.status = figures.status if ended or row.status == "queued" else row.status
     line.reason = figures.reason or row.reason
-    for name in ("paused", "progress", "eta_s", "tokens_per_s", "peak_bytes", "loss", "trainable", "total"):
+    for name in ("paused", "progress", "eta_s", "tokens_per_s", "peak_bytes", "loss", "trainable", "total",
+                 "claims_held", "claims_broken"):
         setattr(line, name, getattr(figures, name))
     if effects is not None and ticked and not is_baseline:
         line.speed_effect, line.memory_effect = effects.speed, effects.memory

@@ -37,6 +37,7 @@ class Session(QObject):
     refused = Signal(int, object)  # index of the configuration, its first Problem: Run was pressed, and cannot
     submitted = Signal(list)  # keys
     ended = Signal(str, str, str)  # key, status, reason
+    audited = Signal(str, list)  # name, findings as data
     removed = Signal(list)  # of Removed
     loaded = Signal(str)  # the configuration of a run of that name is in the form
     counted = Signal(dict)  # what the engine counted about the edited configuration
@@ -204,6 +205,26 @@ class Session(QObject):
             return
         self.draft.load([lean_config(info.config, self.draft.catalogue)], info.name)
         self.loaded.emit(info.name)
+
+    def audit(self, key: str = "") -> None:
+        """Prove what the techniques of a run that has ended claim, or those of the form; emits `audited`."""
+        data, name = self.draft.data, self.draft.config.name
+        if key:
+            try:
+                with contextlib.closing(RunReader(key)) as reader:
+                    info = reader.info()
+            except RunFileError as error:
+                self.problem_found.emit(error.problem, "warning")
+                return
+            data, name = info.config, info.name
+
+        def answer(reply: Reply) -> None:
+            if reply.ok:
+                self.audited.emit(name, reply.result["audit"])
+            self._say_problems(reply)
+
+        self.said.emit(self.tr("The techniques of {name} are being audited.").format(name=name), "info")
+        self.engine.audit(data, key, answer)
 
     def rename(self, key: str, name: str) -> None:
         """Give a run another name."""

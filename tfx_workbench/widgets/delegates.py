@@ -17,7 +17,7 @@ from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPen
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from tfx_workbench.exhibits.palette import LIGHT, Palette
-from tfx_workbench.widgets.run_model import LINE_ROLE, Column
+from tfx_workbench.widgets.run_model import AUDIT_ROLE, LINE_ROLE, Column
 from tfx_workbench.widgets.run_row import Difference, RunRow
 
 ROW_HEIGHT = 26
@@ -25,6 +25,7 @@ _BAR_WIDTH = 90
 _BAR_SHORTEST = 24
 _BAR_GAP = 8
 _BAR_HEIGHT = 5
+_BADGE_PADDING = 7
 _CHECK = (QPointF(-3, 0), QPointF(-0.8, 2.4), QPointF(3.2, -2.6))  # a tick about its middle
 Index = QModelIndex | QPersistentModelIndex
 
@@ -51,6 +52,8 @@ class RunDelegate(QStyledItemDelegate):
         elif column == Column.STATUS and line.status == "running" and line.progress is not None:
             self._paint_progress(painter, rect, line, str(index.data() or ""))
         else:
+            if column == Column.STATUS:
+                self._paint_audit(painter, rect, line, str(index.data() or ""), str(index.data(AUDIT_ROLE) or ""))
             painter.setPen(QColor(self._ink(column, line)))
             flags = Qt.AlignmentFlag(index.data(Qt.ItemDataRole.TextAlignmentRole))
             painter.drawText(rect, flags, _elided(painter, str(index.data() or ""), rect.width()))
@@ -114,6 +117,26 @@ class RunDelegate(QStyledItemDelegate):
         text_rect = rect.adjusted(width + _BAR_GAP, 0, 0, 0)
         flags = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
         painter.drawText(text_rect, flags, _elided(painter, words, text_rect.width()))
+
+    def _paint_audit(self, painter: QPainter, rect: QRectF, line: RunRow, status: str, words: str) -> None:
+        """Behind the status: a red badge where a claim is broken, else a quiet word that all is well."""
+        metrics = painter.fontMetrics()
+        room = rect.adjusted(metrics.horizontalAdvance(status) + _BAR_GAP, 0, 0, 0)
+        width = metrics.horizontalAdvance(words) + 2 * _BADGE_PADDING
+        if not words or room.width() < width:
+            words = "!" if line.claims_broken else ""  # red is never left out
+            width = metrics.horizontalAdvance(words) + 2 * _BADGE_PADDING
+        if not words:
+            return
+        middle = Qt.AlignmentFlag.AlignCenter if line.claims_broken else Qt.AlignmentFlag.AlignVCenter
+        if line.claims_broken:
+            height = metrics.height() + 2.0
+            room = QRectF(room.left(), rect.center().y() - height / 2, min(width, room.width()), height)
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(QColor(self.palette.worse))
+            painter.drawRoundedRect(room, height / 2, height / 2)
+        painter.setPen(QColor(self.palette.card if line.claims_broken else self.palette.muted))
+        painter.drawText(room, middle, words)
 
     def editorEvent(self, event: QEvent, model: QAbstractItemModel, option: QStyleOptionViewItem, index: Index) -> bool:
         """A click on the tick column ticks, wherever in the cell it lands."""

@@ -122,7 +122,7 @@ class ExhibitView(QFrame):
         if plots:
             self._plots().show_plots(exhibit.plots, self._palette)
         if tables:
-            self._tables().show_tables(exhibit.tables)
+            self._tables().show_tables(exhibit.tables, self._palette)
         self._empty.setText(said(exhibit.empty))
         for widget, visible in ((self._canvas, plots), (self._table, tables), (self._own_body, own)):
             if widget is not None:

@@ -16,6 +16,7 @@ from tfx_workbench.widgets.words import plain_tip
 Index = QModelIndex | QPersistentModelIndex
 LINE_ROLE = Qt.ItemDataRole.UserRole + 1
 SORT_ROLE = Qt.ItemDataRole.UserRole + 2
+AUDIT_ROLE = Qt.ItemDataRole.UserRole + 3  # what the audit found, in a word or two
 
 
 class Column(enum.IntEnum):
@@ -135,6 +136,8 @@ class RunModel(QAbstractTableModel):
                 return self.tr("{name}, shown").format(name=line.name) if line.ticked else line.name
             case _ if role == LINE_ROLE:
                 return line
+            case _ if role == AUDIT_ROLE:
+                return self.audit_words(line)
             case _ if role == SORT_ROLE:
                 return _sort_key(line, column)
         return None
@@ -174,6 +177,12 @@ class RunModel(QAbstractTableModel):
             return percent
         return self.tr("{percent} · {time} left").format(percent=percent, time=_time_left(line.eta_s))
 
+    def audit_words(self, line: RunRow) -> str:
+        """What the audit found, in a word or two; "" where there was none."""
+        if line.claims_broken:
+            return self.tr("{count} broken").format(count=len(line.claims_broken))
+        return self.tr("{count} claims hold").format(count=line.claims_held) if line.claims_held else ""
+
     def _effect_words(self, line: RunRow, effect: Difference | None, *, interval: bool) -> str:
         if line.is_baseline:
             return self.tr("baseline") if interval else ""
@@ -191,7 +200,7 @@ class RunModel(QAbstractTableModel):
             case Column.NAME:
                 return plain_tip(line.name, line.created, line.key)
             case Column.STATUS:
-                return plain_tip(self.status_words(line), line.reason)
+                return plain_tip(self.status_words(line), line.reason, self.audit_words(line), *line.claims_broken)
             case Column.TRAINABLE if line.trainable is not None and line.total:
                 return plain_tip(self.tr("{trained:,} of {total:,} parameters are trained: {share:.3g} %").format(
                     trained=line.trainable, total=line.total, share=100 * line.trainable / line.total))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QModelIndex, Qt, Signal
+from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QAbstractItemView, QFrame, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
 from tfx_workbench.exhibits.exhibit import Table
+from tfx_workbench.exhibits.palette import Palette
 from tfx_workbench.widgets.exhibit_words import said
+from tfx_workbench.widgets.words import plain_tip
 
 
 class TableView(QTableWidget):
@@ -17,6 +20,7 @@ class TableView(QTableWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._tables: tuple[Table, ...] = ()
+        self._look = ""
         self._keys: list[tuple[str, str]] = []
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
@@ -31,11 +35,11 @@ class TableView(QTableWidget):
         self.clicked.connect(self._choose)
         self.activated.connect(self._choose)
 
-    def show_tables(self, tables: tuple[Table, ...]) -> None:
+    def show_tables(self, tables: tuple[Table, ...], palette: Palette) -> None:
         """Take on new rows."""
-        if tables == self._tables:
+        if (tables, palette.name) == (self._tables, self._look):
             return
-        self._tables = tables
+        self._tables, self._look = tables, palette.name
         columns = tables[0].columns
         rows = [row for table in tables for row in table.rows]
         self._keys = [(t.chooses, t.keys[r] if t.keys else "") for t in tables for r in range(len(t.rows))]
@@ -49,7 +53,12 @@ class TableView(QTableWidget):
                 if r < 0:
                     self.setHorizontalHeaderItem(c, item)
                 else:
+                    item.setToolTip(plain_tip(said(words)))  # a long one is cut off
                     self.setItem(r, c, item)
+        colours = [t.colours[r] if t.colours else "" for t in tables for r in range(len(t.rows))]
+        for r, name in enumerate(colours):
+            if name and (first := self.item(r, 0)) is not None:
+                first.setForeground(QColor(palette.colour(name)))
 
     def _choose(self, index: QModelIndex) -> None:
         name, key = self._keys[index.row()]
