@@ -18,7 +18,7 @@ from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.adapter import PREFIX
-from tfx_engine.techniques.costs import ROLES, Linear, Work, roles_of
+from tfx_engine.techniques.costs import ROLES, Linear, Work, changed, roles_of
 from tfx_engine.techniques.counts import block_parts
 from tfx_engine.techniques.initial import initialise
 
@@ -142,7 +142,7 @@ def is_target(options: HasTargets, linear: Linear, slot: str) -> bool:
 
 def frozen(work: Work) -> Work:
     """The work with none of its weights trained."""
-    return dataclasses.replace(work, linears=tuple(dataclasses.replace(x, trained=False) for x in work.linears))
+    return changed(work, linears=tuple(changed(x, trained=False) for x in work.linears))
 
 
 def check_targets(

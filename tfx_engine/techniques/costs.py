@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from tfx_engine.protocol.config import Config
 
@@ -136,6 +136,19 @@ class Work:
     def parameters(self) -> int:
         """Of all linear layers."""
         return sum(linear.parameters for linear in self.linears)
+
+
+T = TypeVar("T", Linear, Work)
+
+
+def changed(made: T, **fields: Any) -> T:
+    """The same with other values in some fields: as `dataclasses.replace`, in a tenth of its time.
+
+    An adapter does so with every layer whenever somebody toggles something.
+    """
+    other = object.__new__(type(made))
+    other.__dict__.update(made.__dict__, **fields)
+    return other
 
 
 def roles_of(linear: Linear, slot: str) -> tuple[str, ...]:

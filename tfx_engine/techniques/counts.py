@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -10,7 +9,7 @@ import torch
 from torch import nn
 
 from tfx_engine.protocol.config import Config
-from tfx_engine.techniques.costs import Work
+from tfx_engine.techniques.costs import Work, changed
 from tfx_engine.techniques.placement import Placement
 from tfx_engine.techniques.scores import HeadShape, Scores
 from tfx_engine.techniques.technique import Technique
@@ -80,7 +79,7 @@ def connection_count(config: Config) -> int:
 
 def work_of(technique: Technique, options: Any, config: Config) -> Work:
     """What a technique declares, with the slot that it fills."""
-    return dataclasses.replace(technique.work(options, config), slot=technique.slot)
+    return changed(technique.work(options, config), slot=technique.slot)
 
 
 def block_parts(config: Config) -> list[Work]:

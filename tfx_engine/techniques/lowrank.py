@@ -21,7 +21,7 @@ from tfx_engine.techniques.adapting import (
     is_target,
     targets_option,
 )
-from tfx_engine.techniques.costs import ROLES, Linear, Work
+from tfx_engine.techniques.costs import ROLES, Linear, Work, changed
 from tfx_engine.techniques.counts import block_parts
 from tfx_engine.techniques.ranges import doing
 from tfx_engine.techniques.tape import Tape, Value
@@ -119,17 +119,17 @@ def adapts(options: LowRankOptions, config: Config, layer: int, work: Work, oper
     linears: list[Linear] = []
     for linear in frozen(work).linears:
         if is_target(options, linear, work.slot):
-            linears += [dataclasses.replace(linear, operator=operator or linear.operator), *beside(options, linear)]
+            linears += [changed(linear, operator=operator or linear.operator), *beside(options, linear)]
         else:
             linears.append(linear)
-    return dataclasses.replace(work, linears=tuple(linears))
+    return changed(work, linears=tuple(linears))
 
 
 def beside(options: LowRankOptions, linear: Linear) -> tuple[Linear, Linear]:
     """Both thin matrices beside a layer."""
-    same = dataclasses.replace(linear, bias=False, beside=linear.name, trained=True, shared=False, operator="")
-    narrow = dataclasses.replace(same, name=f"{linear.name} A", outputs=options.rank)
-    wide = dataclasses.replace(same, name=f"{linear.name} B", inputs=options.rank, source=narrow.name)
+    same = changed(linear, bias=False, beside=linear.name, trained=True, shared=False, operator="")
+    narrow = changed(same, name=f"{linear.name} A", outputs=options.rank)
+    wide = changed(same, name=f"{linear.name} B", inputs=options.rank, source=narrow.name)
     return narrow, wide
 
 

@@ -22,8 +22,6 @@ Paper: Liu and others, "DoRA: Weight-Decomposed Low-Rank Adaptation" (2024), arX
 
 from __future__ import annotations
 
-import dataclasses
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -33,7 +31,7 @@ from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.adapter import Adapter
 from tfx_engine.techniques.adapting import frozen, is_target
 from tfx_engine.techniques.claims import BeginsAtBase, EveryGradient, Merges, Quiet, TrainsOnly
-from tfx_engine.techniques.costs import Linear, Work
+from tfx_engine.techniques.costs import Linear, Work, changed
 from tfx_engine.techniques.counts import block_parts
 from tfx_engine.techniques.lowrank import (
     LowRankLinear,
@@ -109,10 +107,10 @@ def lengthened(options: LowRankOptions, config: Config, layer: int, work: Work) 
         narrow, wide = beside(options, linear)
         norm = linear.copies * linear.outputs * options.rank * linear.inputs
         linears += [
-            dataclasses.replace(linear, tuned=True, operator="mm"), narrow,
-            dataclasses.replace(wide, scaled=True, once=norm),
+            changed(linear, tuned=True, operator="mm"), narrow,
+            changed(wide, scaled=True, once=norm),
         ]
-    return dataclasses.replace(work, linears=tuple(linears))
+    return changed(work, linears=tuple(linears))
 
 
 def params(options: LowRankOptions, config: Config) -> int:

@@ -35,7 +35,7 @@ from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.adapter import Adapter
 from tfx_engine.techniques.claims import EveryGradient, TrainsOnly
-from tfx_engine.techniques.costs import OUTSIDE, Work
+from tfx_engine.techniques.costs import OUTSIDE, Work, changed
 from tfx_engine.techniques.counts import (
     chosen,
     in_slot,
@@ -190,8 +190,8 @@ def adapts(options: Options, config: Config, layer: int, work: Work) -> Work:
     if work.slot in ("head", "embedding") and is_tied(config):
         trained = "head" in options.train or "embedding" in options.train
     biases = options.trains("biases", layer, layers) and kind in _WITH_BIASES
-    linears = tuple(dataclasses.replace(x, trained=trained, tuned=biases and x.bias) for x in work.linears)
-    return dataclasses.replace(work, linears=linears, tuned=_tunes(options, config, work.slot, trained, biases))
+    linears = tuple(changed(x, trained=trained, tuned=biases and x.bias) for x in work.linears)
+    return changed(work, linears=linears, tuned=_tunes(options, config, work.slot, trained, biases))
 
 
 def _tunes(options: Options, config: Config, slot: str, trained: bool, biases: bool) -> bool:

@@ -13,8 +13,8 @@ than LoRA of rank 1 on the same layers. The multiplications keep one tensor more
 layers skip their weight gradients, about a third of a step's FLOPs.
 
 Choose it where there are few examples, or very many tasks of which each is to cost a few kilobytes. It wants a large
-learning rate: the paper trains with 3e-3. Rather not where there is much to learn: LoRA of even a small rank reaches
-further.
+learning rate: its authors' own configuration has 3e-3. Rather not where there is much to learn: LoRA of even a small
+rank reaches further.
 
 Paper: Liu and others, "Few-Shot Parameter-Efficient Fine-Tuning is Better and Cheaper than In-Context Learning" (2022),
 arXiv:2205.05638.
@@ -42,7 +42,7 @@ from tfx_engine.techniques.adapting import (
     targets_option,
 )
 from tfx_engine.techniques.claims import BeginsAtBase, EveryGradient, Merges, TrainsOnly
-from tfx_engine.techniques.costs import STREAM, Linear, Work
+from tfx_engine.techniques.costs import STREAM, Linear, Work, changed
 from tfx_engine.techniques.counts import block_parts
 from tfx_engine.techniques.tape import Tape, Value, Weight
 from tfx_engine.techniques.technique import Technique, all_alike
@@ -125,9 +125,9 @@ def adapts(options: Options, config: Config, layer: int, work: Work) -> Work:
     if work.slot == "feedforward":  # there it is what enters them
         scaled = {linear.source for linear in work.linears if linear.name in scaled}
     linears = tuple(
-        dataclasses.replace(x, tuned=True, scaled=True) if x.name in scaled else x for x in frozen(work).linears
+        changed(x, tuned=True, scaled=True) if x.name in scaled else x for x in frozen(work).linears
     )
-    return dataclasses.replace(work, linears=linears)
+    return changed(work, linears=linears)
 
 
 def params(options: Options, config: Config) -> int:

@@ -12,8 +12,10 @@ Formula, m = width / base width, with Adam:
     tables of token vectors and positions: deviation sqrt(2 / (5 · base width)), rate η
     logits: multiplied by 1 / m; a table of their own begins and moves as the others
 
-Where token vectors are multiplied by sqrt(d) (sinusoidal positions), the table begins smaller and moves slower by
-sqrt(m), which is the same thing; a head tied to it then multiplies by 1 / sqrt(m). At the base width all factors are 1.
+So how the table of token vectors begins depends on the positions: where its vectors are multiplied by sqrt(d), as with
+sinusoidal ones, it begins smaller and moves slower by sqrt(m), which is the same thing; a head tied to it then
+multiplies by 1 / sqrt(m). With another choice of positions the same seed gives another table. At the base width all
+factors are 1.
 
 What it costs: nothing. It assumes that inner widths grow with the model's, and that depth, batch and length of training
 stay: these change the best rate too. Weight decay is a share of the rate and shrinks with it.

@@ -17,7 +17,10 @@ together: α without β leaves the branches too loud, β without α too quiet, s
 both are given.
 
 The paper begins from Xavier's normal distribution: `init = "xavier"`. With another `init` β multiplies what that one
-gives. It multiplies linear layers only; the recurrent cells of an LSTM in the attention's place keep theirs.
+gives. It multiplies linear layers only, by their part: of a gated feed-forward all three and of a mixture every expert
+but not the router; of latent attention the layer that makes the values but not the one before it that makes the latent;
+of differential attention values and output. A gate on attention and the recurrent cells of an LSTM in the attention's
+place keep theirs. These are our readings: the paper knows multi-head attention and two feed-forward layers.
 
 When to choose it: when you want post-norm's form and depth: the paper trains 1000 layers. Warm-up is still wise. When
 not: shallow models, where plain post-norm does, or where pre-norm or peri-norm are accepted anyway; with weights that
