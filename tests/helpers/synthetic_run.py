@@ -80,7 +80,7 @@ class SyntheticRun:
         for key, value in numbers.facts().items():
             writer.fact(key, value)
         writer.missing("device_bytes", "This run is synthetic: there is no device.")
-        writer.prediction("peak_bytes", numbers.peak_bytes * 1.04, "instant")
+        writer.prediction("memory_bytes.peak", numbers.peak_bytes * 1.04, "instant")
         writer.prediction("step_ms", numbers.step_ms * 1.1, "instant")
         writer.event("phase", "build", "The model is being built.")
         writer.event("phase", "warmup", "Warming up for {steps} steps.", steps=self.config.run.warmup_steps)

@@ -1,0 +1,127 @@
+"""The ledger of predictions: how far off the predicted peak of each run was, and of one run each figure by itself."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+import numpy as np
+
+from tfx_engine.protocol.marker import tr_mark
+from tfx_engine.protocol.metrics import CATEGORIES
+from tfx_workbench.exhibits.by_step import NO_RUN, about
+from tfx_workbench.exhibits.exhibit import Axis, Bars, Column, Definition, Exhibit, Line, Plot, Table
+from tfx_workbench.exhibits.format import duration, percent, signed_percent, size
+from tfx_workbench.exhibits.kind import Choices, ExhibitType
+from tfx_workbench.exhibits.runview import RunView, focused
+from tfx_workbench.exhibits.text import Text, Words, say
+from tfx_workbench.runs.interval import median_interval
+from tfx_workbench.runs.summary import highest_probe
+
+_TITLE = tr_mark("Predictions")
+_NAMES = {
+    "parameters": tr_mark("parameters"), "gradients": tr_mark("gradients"), "optimizer": tr_mark("optimizer"),
+    "activations": tr_mark("activations"), "adapters": tr_mark("adapters"), "temporary": tr_mark("temporary"),
+    "other": tr_mark("other"),
+}
+_SMALLEST = 1.0  # per cent that the axis shows at least: else noise would fill it
+_ROOM = 1.35  # of the axis, so that figures stand beside the longest bar
+_DEFINITIONS = (
+    Definition(say(tr_mark("error")), say(tr_mark(
+        "Predicted / measured - 1, for the peak of a step's memory. The prediction is made from the configuration "
+        "alone; nothing that the run measured is in it."))),
+)
+_Entry = tuple[Words, str, str, str]  # what, predicted, measured, error
+
+
+def ledger(runs: Sequence[RunView], choices: Choices) -> Exhibit:
+    """Errors of the runs that are shown, and the figures of the one in focus."""
+    run = focused(runs)
+    if run is None:
+        return Exhibit("ledger", say(_TITLE), empty=NO_RUN, definitions=_DEFINITIONS)
+    error = _peak_error(run)
+    if error is None:
+        return Exhibit("ledger", say(_TITLE), empty=_why_nothing(run), definitions=_DEFINITIONS)
+    known = [(r, e) for r in runs if (e := _peak_error(r)) is not None]
+    return Exhibit(
+        "ledger", say(_TITLE), sentence=_sentence(run, runs, error, [e for _, e in known]), definitions=_DEFINITIONS,
+        plots=(_plot(known),), tables=(_table(run),),
+    )
+
+
+def _peak_error(run: RunView) -> float | None:
+    """Error of the predicted peak in per cent; None where it was not predicted, or not measured."""
+    predicted, probe = _predicted(run, "memory_bytes.peak"), highest_probe(run.data.memory_probes)
+    return None if predicted is None or probe is None or not probe.peak_bytes else _off(predicted, probe.peak_bytes)
+
+
+def _predicted(run: RunView, key: str) -> float | None:
+    found = run.data.predictions.get(key)
+    return None if found is None or found.value is None else float(found.value)
+
+
+def _off(predicted: float, measured: float) -> float:
+    return 100 * (predicted / measured - 1)
+
+
+def _why_nothing(run: RunView) -> Words:
+    if _predicted(run, "memory_bytes.peak") is None:
+        return say(run.data.missing.get("predicted") or tr_mark("Nothing was predicted for this run."))
+    if reason := run.data.missing.get("memory_split"):
+        return say(reason)
+    if run.data.is_live:
+        return say(tr_mark("Waiting for the first step whose memory is split into categories."))
+    return say(tr_mark("The memory of this run was never split into categories."))
+
+
+def _sentence(run: RunView, runs: Sequence[RunView], error: float, errors: list[float]) -> Text:
+    said: list[Words] = [say(tr_mark("peak predicted {error} off"), error=signed_percent(error))]
+    if len(errors) > 1:
+        median = statistics.median(map(abs, errors))
+        said.append(say(tr_mark("median error {median} over {count} runs"), median=percent(median, 2),
+                        count=len(errors)))
+    return about(run, runs, *said)
+
+
+def _plot(known: list[tuple[RunView, float]]) -> Plot:
+    """A bar for each run, the first at the top, from no error to its own."""
+    known = known[::-1]
+    errors = np.array([error for _, error in known])
+    labels = tuple(run.label for run, _ in known)
+    reach = max(_SMALLEST, float(np.abs(errors).max())) * _ROOM
+    bars = Bars("errors", labels, np.zeros(len(known)), errors, tuple(run.colour_name for run, _ in known),
+                tuple(signed_percent(error) for error in errors), label=say(tr_mark("error of the predicted peak")))
+    x = Axis(say(tr_mark("error of the predicted peak")), "%", low=-reach, high=reach)
+    y = Axis(low=-0.5, high=len(known) - 0.5, ticks=tuple((float(i), name) for i, name in enumerate(labels)))
+    return Plot("errors", x, y, (Line("none", 0.0, upright=True, style="solid"), bars))
+
+
+def _table(run: RunView) -> Table:
+    columns = (Column(say(tr_mark("predicted and measured")), number=False), Column(say(tr_mark("predicted"))),
+               Column(say(tr_mark("measured"))), Column(say(tr_mark("error"))))
+    return Table("figures", columns, tuple(_entries(run)))
+
+
+def _entries(run: RunView) -> list[_Entry]:
+    probe = highest_probe(run.data.memory_probes)
+    assert probe is not None
+    found = [_entry(say(tr_mark("peak memory")), _predicted(run, "memory_bytes.peak"), probe.peak_bytes)]
+    for name in CATEGORIES:
+        predicted, measured = _predicted(run, f"memory_bytes.{name}"), probe.composition[name]
+        if predicted or measured:
+            found.append(_entry(say(_NAMES[name]), predicted, measured))
+    predicted_ms, measured_ms = _predicted(run, "step_ms"), median_interval(run.data.measured("step_ms")).median
+    if predicted_ms is not None and measured_ms > 0:
+        found.append((say(tr_mark("step")), duration(predicted_ms), duration(measured_ms),
+                      signed_percent(_off(predicted_ms, measured_ms))))
+    return found
+
+
+def _entry(what: Words, predicted: float | None, measured: int) -> _Entry:
+    error = "" if predicted is None or not measured else signed_percent(_off(predicted, measured))
+    return what, "" if predicted is None else size(predicted), size(measured), error
+
+
+EXHIBIT = ExhibitType(
+    name="ledger", title=_TITLE, function=ledger, order=75, needs=frozenset({"info", "memory", "steps"}),
+)
