@@ -26,7 +26,9 @@ from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.store import new_run_path
 from tfx_engine.train import loop as loop_module
 from tfx_engine.train.control import StopFlag
+from tfx_engine.train.setup import set_up
 from tfx_engine.worker.run import execute
+from tfx_workbench.runs.rundata import RunData
 
 TINY = {
     "name": "tiny", "seed": 3, "model": {"width": 16, "layers": 2, "heads": 2, "context": 16},
@@ -279,3 +281,22 @@ def test_a_file_that_is_no_run_is_refused(tmp_path):
     path.write_text("hello")
     with pytest.raises(RunFileError):
         execute(path)
+
+
+@pytest.mark.parametrize(("spoil", "code", "words"), [
+    (lambda setup: setup.training.optimizer.param_groups[0].update(lr=0), "learns-nothing", "learns nothing: not one"),
+    (lambda setup: next(setup.training.model.parameters()).data.fill_(np.inf), "origin-weight", "before step 1: embed"),
+], ids=["learns nothing", "lost"])
+def test_what_goes_wrong_in_training_is_in_the_file_and_shown(spoil, code, words, tmp_path, monkeypatch):
+    def spoilt(config, device):
+        setup = set_up(config, device)
+        spoil(setup)
+        return setup
+
+    monkeypatch.setattr("tfx_engine.worker.run.set_up", spoilt)
+    path = queued(tmp_path, techniques={"optimizer": "sgd"})
+    execute(path)
+    with closing(RunData(path)) as run:
+        summary = run.load().summary()
+    assert words in {warning["code"]: warning["message"] for warning in summary["warnings"]}[code]
+    assert summary["learns"] is (code != "learns-nothing")

@@ -76,7 +76,7 @@ class AllocatorMemory:
         self._module.reset_peak_memory_stats(self._device)
 
     def stop(self) -> StepMemory:
-        # The nested form as it comes: flattening it, which every other question does, costs more than a short step's rest.
+        # The nested form as it comes: flattening it, which every other question does, takes a part of a short step.
         counts = self._module.memory_stats_as_nested_dict(self._device)
         return StepMemory(
             allocated_bytes=counts["allocated_bytes"]["all"]["peak"],

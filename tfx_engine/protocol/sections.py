@@ -165,8 +165,10 @@ class Run:
              "file, for PyTorch's memory viewer.",
     )
     on_nan: str = option(
-        "continue", kind="choice", label="when the loss is not a number", choices=("continue", "stop"),
-        help="continue: say so and go on. stop: end the run there.",
+        "continue", kind="choice", label="when the loss is not a number", choices=("continue", "stop", "find"),
+        help="continue: say so and go on. stop: end the run there. find: look at every step before its update, say "
+             "where it began, and end the run there; on a GPU the host waits for every step then. On the CPU it is "
+             "always said where it began.",
     )
     threads: int | None = option(
         None, kind="int", label="CPU threads", low=1, high=4096, automatic="torch's choice",

@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import time
 from contextlib import AbstractContextManager
+from functools import partial
 
 from tfx_engine.measure.budget import Budget
 from tfx_engine.measure.clock import Clock
@@ -27,7 +28,7 @@ from tfx_engine.train.compiling import compile_now, compiled_graphs
 from tfx_engine.train.control import RunControl
 from tfx_engine.train.costs import Costs
 from tfx_engine.train.kernels import Kernels
-from tfx_engine.train.losing import LossWatch
+from tfx_engine.train.losing import LossWatch, Moved
 from tfx_engine.train.probing import Probes
 from tfx_engine.train.profiling import Part, Profile, both
 from tfx_engine.train.recorder import Recorder
@@ -72,7 +73,7 @@ class Loop:
         self._plain_step_s = 0.0
         self._kernels = Kernels(setup.training.model, recorder)
         self._graphs = 0  # that had been compiled when the phase `compile` was over
-        self._losses = LossWatch(recorder, control, self._run.on_nan)
+        self._losses = LossWatch(setup, recorder, control)
 
     def run(self) -> None:
         """All steps. Whatever was read is handed on, also when this raises."""
@@ -119,6 +120,7 @@ class Loop:
 
     def _measure(self) -> bool:
         self._enter("measure")
+        moved = Moved(self._setup.training.model)
         self._budget.begin()
         for measured in range(1, self._run.measure_steps + 1):
             if not self._may_go_on():
@@ -132,6 +134,8 @@ class Loop:
                 self._probes.scheduled(measured, self.step)
         self._hand_on(wait=True)
         self._costs.finish()
+        if self._costs.overhead.measured:
+            moved.say(self._recorder, float(self._setup.training.optimizer.param_groups[0]["lr"]))
         if self._probes and not self._control.stop.is_interrupted:
             self._probes.all(self.step)
         return self._may_go_on()
@@ -177,7 +181,10 @@ class Loop:
             captured_ms=self._budget.captured_ms,
         )
         batch = self._setup.task.batch(self.step - 1, self._setup.device)
-        on_gradients = self._within.on_gradients(reading)
+        def on_gradients() -> None:
+            self._within.gradients_are_there(reading)
+            self._losses.gradients_are_there(batch, self.step)
+
         reading.loss_tensor = train_step(self._setup.training, batch, self.step - 1, self.parts, on_gradients)
         mark.stop()
         self._within.end(reading, with_update)
@@ -204,8 +211,9 @@ class Loop:
         )
 
         def on_gradients() -> None:
-            self._within.take_norms(reading)
+            self._within.gradients_are_there(reading)
             probe.gradients_are_there()
+            self._losses.gradients_are_there(batch, self.step)
 
         with probe:
             reading.loss_tensor = train_step(setup.training, batch, self.step - 1, self.parts, on_gradients)
@@ -255,7 +263,7 @@ class Loop:
             part = both(self.parts, seen)
             with part("data"):
                 batch = setup.task.batch(self.step - 1, setup.device)
-            on_gradients = self._within.on_gradients(reading, part)
+            on_gradients = partial(self._within.gradients_are_there, reading, part)
             reading.loss_tensor = train_step(training, batch, self.step - 1, part, on_gradients)
         mark.stop()
         self._finish(reading)

@@ -16,7 +16,6 @@ from tfx_engine.measure.parts import MEASURE, Parts
 from tfx_engine.measure.readout import StepReading
 from tfx_engine.techniques.update import watchers_of
 from tfx_engine.train.setup import Setup
-from tfx_engine.train.step import nothing
 
 Part = Callable[[str], AbstractContextManager[object]]
 
@@ -44,14 +43,11 @@ class Within:
         if is_on:
             self._meter.start()
 
-    def on_gradients(self, reading: StepReading, part: Part | None = None) -> Callable[[], None]:
-        """What is done when all gradients are there; `part` is entered around it."""
-        return (lambda: self.take_norms(reading, part)) if self._is_on else nothing
-
-    def take_norms(self, reading: StepReading, part: Part | None = None) -> None:
-        """All gradients are there."""
-        with (part or self._parts)(MEASURE), self._timed():
-            reading.norms_tensor_L = self._norms.of_gradients()
+    def gradients_are_there(self, reading: StepReading, part: Part | None = None) -> None:
+        """All of them; `part` is entered around what is read of them."""
+        if self._is_on:
+            with (part or self._parts)(MEASURE), self._timed():
+                reading.norms_tensor_L = self._norms.of_gradients()
 
     def _take_norm(self, parameter: nn.Parameter) -> None:
         """Of a gradient that moves its weight within the backward pass and is gone after it."""

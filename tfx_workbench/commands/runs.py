@@ -90,6 +90,8 @@ def print_summary(summary: dict[str, Any]) -> None:
         *_times(summary["time_ms"]),
         (tr_mark("loss"), tr_mark("{first} first, {final} last, {held_out} held out").format(
             **{name: words.number(value) for name, value in loss.items()})),
+        *([(tr_mark("learning"), tr_mark("nothing: no trainable parameter moved over the measured steps"))]
+          if summary["learns"] is False else []),
         (tr_mark("held-out accuracy"), words.number(summary["accuracy"])),
         (tr_mark("held-out bits per byte"), words.number(loss["bits_per_byte"])),
         (tr_mark("peak memory"), words.size(memory["peak"])),
@@ -101,6 +103,7 @@ def print_summary(summary: dict[str, Any]) -> None:
         (tr_mark("energy"), words.energy(summary["energy_j"])),
         (tr_mark("measuring costs"), words.overhead(summary["overhead"])),
         *_audit_rows(summary["audit"]),
+        *((tr_mark("warning"), warning["message"]) for warning in summary["warnings"]),
     ]
     width = max(len(name) for name, _ in rows)
     for name, value in rows:

@@ -31,6 +31,7 @@ NOT_YET = tr_mark("the run has not ended")
 NOT_EVALUATED = tr_mark("no evaluation on the held-out data")
 NO_ANSWERS = tr_mark("text has no one right answer to count; its figure is bits per byte")
 NO_OVERHEAD = tr_mark("the cost of measuring was not measured")
+MOST_WARNINGS = 20
 NO_ENERGY = tr_mark("the energy of the device was not read")
 FEW_PAIRS = tr_mark("too few steps without probes could be compared with their neighbours")
 NOT_SAID = tr_mark("the last evaluation did not say it")
@@ -91,9 +92,14 @@ def summarise(run: RunData, measured: Measured) -> dict[str, Any]:
         ),
         **utilisation(facts, step_ms.median, figures),
         "overhead_percent": figures.known("overhead_percent", facts.get("overhead_percent"), NO_OVERHEAD),
+        "learns": figures.known("learns", facts.get("learns"), NOT_YET if run.is_live else NO_STEPS),
         "overhead": _overhead(facts, figures),
         "energy_j": figures.group("energy_j", _pick(facts, "energy_j", ("per_step", "per_token")), NO_ENERGY),
         "audit": [_audited(row) for row in newest_audit(run)],
+        "warnings": [
+            {"code": event.code, "message": event.message, "args": event.args}
+            for event in run.events if event.kind in ("warning", "problem")
+        ][-MOST_WARNINGS:],
     }
     if not run.audit or run.missing.get("audit"):  # an empty reason: it was made up for later
         figures.known("audit", None, tr_mark("the run was not audited"))
