@@ -14,7 +14,7 @@ from pytestqt.qtbot import QtBot
 
 from tests.helpers.services import family, gone, info
 from tests.helpers.synthetic_run import write_five, write_run
-from tests.helpers.windows import spend, wait, window
+from tests.helpers.windows import seen_views, spend, wait, window
 from tfx_workbench.app.window import MainWindow
 from tfx_workbench.widgets.run_model import Column
 
@@ -38,9 +38,7 @@ def test_the_window_is_usable_before_panels_and_engine_are_there(tmp_path: Path)
 
 def test_without_runs_the_panels_say_how_to_start_one_and_with_some_how_to_see_them(tmp_path: Path) -> None:
     def said() -> set[str]:
-        seen = [dock.panel for dock in made.area.docks.values() if dock.panel.isVisible()]  # others are behind tabs
-        assert len(seen) >= 6
-        return {panel.view.empty_text for panel in seen}  # type: ignore[attr-defined]
+        return {view.empty_text for view in seen_views(made).values()}
 
     with window(tmp_path) as made:
         wait(lambda: all("press Run (F5)" in text and "Tick" not in text for text in said()), "how to start one")
@@ -58,8 +56,8 @@ def test_every_panel_shows_finished_runs_like_live_ones(tmp_path: Path) -> None:
         made.session.runs.show_only(keys)
         made.session.runs.set_baseline(keys[0])
         wait(lambda: len(made.session.runs.views()) == 5)
-        views = {name: dock.panel.view for name, dock in made.area.docks.items()}  # type: ignore[attr-defined]
-        wait(lambda: not any(view.empty_text for view in views.values()), "every panel has something to show")
+        assert len(seen_views(made)) == 6
+        wait(lambda: not any(view.empty_text for view in seen_views(made).values()), "every panel has what to show")
         wait(lambda: made.table.model.line(1).speed_effect, "the effect")
         assert "−" in str(made.table.model.index(1, Column.SPEED_EFFECT).data())
 

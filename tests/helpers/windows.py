@@ -16,6 +16,7 @@ from tfx_workbench.app.theme import Theme
 from tfx_workbench.app.window import MainWindow
 from tfx_workbench.session.draft import Draft
 from tfx_workbench.session.session import Session
+from tfx_workbench.widgets.exhibit_view import ExhibitView
 
 PATIENCE_S = 60.0  # far more than anything takes
 
@@ -68,3 +69,10 @@ def window(
         theme.deleteLater()
         QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
         QCoreApplication.processEvents()
+
+
+def seen_views(made: MainWindow) -> dict[str, ExhibitView]:
+    """The exhibits in front, by the name of their panel; those behind tabs are not drawn."""
+    panels = {name: dock.panel for name, dock in made.area.docks.items()}
+    return {name: panel.view for name, panel in panels.items()  # type: ignore[attr-defined]
+            if panel.isVisible() and not panel.visibleRegion().isEmpty()}

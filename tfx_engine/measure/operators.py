@@ -24,7 +24,8 @@ from tfx_engine.measure.attribution import ALLOCATION
 
 _BARE = frozenset({  # they give memory or a handle, and move nothing
     "empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "resize_", "set_", "detach_", "alias",
-    "lift_fresh", "resolve_conj", "resolve_neg", "item", "_local_scalar_dense", "is_nonzero", "record_stream",
+    "lift_fresh", "resolve_conj", "resolve_neg", "_unsafe_view", "_reshape_alias",
+    "item", "_local_scalar_dense", "is_nonzero", "record_stream",
     "_has_compatible_shallow_copy_type", "result_type", "_nested_tensor_size",
 })
 _SCALED = ("scaled_dot_product", "flash_attention", "efficient_attention", "cudnn_attention")

@@ -198,7 +198,8 @@ class Profiler:
     def _read_kernels(self, events: Iterable[Any], placed: dict[int, Placed]) -> None:
         """Kernels and copies of the device, each at the place of the operator that started it."""
         for event in events:
-            if str(event.device_type()).rpartition(".")[2] == "CPU" or event.is_user_annotation():
+            is_ours = getattr(event, "is_user_annotation", lambda: False)()  # our ranges, drawn over the device's work
+            if str(event.device_type()).rpartition(".")[2] == "CPU" or is_ours:
                 continue
             origin = placed.get(event.linked_correlation_id())
             where = origin.where if origin else None
