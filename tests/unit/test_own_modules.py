@@ -152,6 +152,7 @@ class WholeContext(nn.Module):
         super().__init__()
         self.mix = nn.Linear(context, context, bias=False)
         self.register_buffer("past", torch.ones(context, context).tril())
+        self.register_buffer("noise", torch.rand(2))
         self.register_buffer("numbers", torch.tensor(torch.arange(context).tolist()), persistent=False)
 
     def forward(self, x):
