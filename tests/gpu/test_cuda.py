@@ -38,7 +38,7 @@ def test_every_step_has_its_time_and_its_memory(run):
 def test_the_split_adds_up_to_what_the_allocator_counted(run):
     for step, _, split in run.splits:
         assert sum(split.at_peak.values()) == split.peak_bytes
-        # On an H200, 2 KiB of the 147 MiB of the last step were still in the split and no longer in the allocator's count.
+        # On an H200, 2 KiB of the last step's 147 MiB were still in the split and no longer in the allocator's count.
         assert split.peak_bytes == pytest.approx(run.readings[step - 1].memory.allocated_bytes, rel=1e-4)
 
 

@@ -68,6 +68,12 @@ def test_bytes_are_those_that_operators_read_and_write():
     assert update.what == "optimizer"
 
 
+def test_of_a_table_only_what_is_looked_up_is_read():
+    tables = [operators_of(tiny_config(model={"vocab": vocab}), CPU) for vocab in (64, 6400)]
+    small, large = ({o.name: o.bytes for o in found if o.name in ("embedding", "nll_loss_forward")} for found in tables)
+    assert small == large and set(small) == {"embedding", "nll_loss_forward"}
+
+
 def test_a_product_takes_its_flops_at_the_rate_of_its_neighbours():
     rates = tuple(ProductRate(format="float32", rows=n, inner=n, columns=n, flops_per_s=r)
                   for n, r in ((128, 1e10), (512, 1e11)))

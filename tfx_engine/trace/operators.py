@@ -144,8 +144,15 @@ def _is_view(operator: Any) -> bool:
     return bool(returns) and all(r.alias_info is not None and not r.alias_info.is_write for r in returns)
 
 
+# They read of a table what their indices say, and no more.
+_PICKING = frozenset({"embedding", "gather", "index_select", "nll_loss_forward", "nll_loss2d_forward"})
+
+
 def _moved(operator: Any, args: Any, kwargs: Any, result: Any) -> int:
     """Bytes read and written, if each tensor is read once, what is changed is written too, and results are written."""
+    if operator.overloadpacket.__name__ in _PICKING:
+        indices = sum(_bytes(t) for t in _tensors(args) if not t.is_floating_point())
+        return 2 * (indices + sum(_bytes(t) for t in _tensors([result])))
     moved = 0
     known = set()
     for argument, given in zip(operator._schema.arguments, args, strict=False):
