@@ -48,8 +48,8 @@ def test_probes_stay_within_one_per_cent(device, tmp_path):
         cells = (found["step_percent"], found["turns_percent"])
         print(f"{name:>18}{step_ms:>9.1f} ms{cells[0]:>9.2f}{cells[1]:>9.2f}"
               f"{_share(found['low'], found):>8.2f}{_share(found['high'], found):>8.2f}"
-              f"{found['probed_percent']:>9.0f} %{captures['attention']:>11.2f}{captures['evaluation']:>10.2f}{captures['memory']:>8.2f}"
-              f"{captures['update']:>9.2f}{found['percent']:>7.2f}")
+              f"{found['probed_percent']:>9.0f} %{captures['attention']:>11.2f}{captures['evaluation']:>10.2f}"
+              f"{captures['memory']:>8.2f}{captures['update']:>9.2f}{found['percent']:>7.2f}")
         norms = found["step_percent"] * found["probed_percent"] / 100
         over += [(name, p) for p in (norms, captures["attention"]) if p > LIMIT_PERCENT]
     assert not over
