@@ -91,3 +91,9 @@ def test_every_claim_has_words_and_a_proof() -> None:
     for technique in discover().values():
         names = {card.name for card in technique.card().options}
         assert all(not claim.when or claim.when in names for claim in technique.claims), technique.module
+
+
+@pytest.mark.parametrize("recompute", ["selective", {"use": "selective", "keep": ["matmuls"]}, "every_block"], ids=str)
+def test_a_sink_is_one_key_more_than_what_is_said_to_run_again(recompute: Any) -> None:
+    config = tiny_config({"sink": "learned", "recompute": recompute})
+    assert complaints(findings(config, ("recompute",))) == []
