@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.helpers.own import settings_of_its_own, trust
-from tests.helpers.tiny import tiny_config
+from tests.helpers.tiny import counted_parameters, tiny_config
 from tfx_engine.estimate import count_parameters
 from tfx_engine.model.assemble import assemble
 from tfx_engine.model.validate import validate
@@ -44,6 +44,14 @@ class Halves(nn.Module):
 
     def forward(self, x):
         return self.linear(x) / 2
+
+class Nested(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(width, 2 * width), nn.Tanh(), nn.Linear(2 * width, width))
+
+    def forward(self, x):
+        return self.net(x)
 
 class Ahead(nn.Module):
     def __init__(self):
@@ -217,6 +225,14 @@ def test_an_own_module_that_does_not_fit_is_refused_in_words(folder: Path, slot:
     trust(folder)
     line = {name: number for number, text in enumerate(MODULE.splitlines(), 1) for name in text.split("# ")[1:]}
     assert words.format_map(line) in problem_of(slot, module)
+
+
+def test_an_adapter_reaches_linear_layers_within_parts_of_an_own_module(folder: Path) -> None:
+    (folder / "nested_of.py").write_text(MODULE, encoding="utf-8")
+    trust(folder)
+    own = {"use": "own_module", "module": "nested_of:Nested"}
+    config = tiny_config({"feedforward": own, "adapter": {"use": "lora", "targets": ["feedforward"]}})
+    assert count_parameters(config) == counted_parameters(config)
 
 
 def test_an_own_module_too_large_for_any_memory_is_judged_by_its_shapes() -> None:

@@ -113,9 +113,13 @@ class LinearAdapter:
         declared = {(work.slot == "feedforward", linear.name): (linear, work.slot)
                     for work in block_parts(self.config) for linear in work.linears}  # fmt: skip
         for name, module in model.named_modules():
-            *path, last = name.split(".")
-            linear, slot = declared.get(("feedforward" in path, last), (None, ""))
-            if isinstance(module, nn.Linear) and linear is not None and self.takes(linear, slot):
+            if not isinstance(module, nn.Linear):
+                continue
+            path = name.split(".")
+            ends = (".".join(path[i:]) for i in range(len(path)))  # an own module's layers are declared with their path
+            found = (declared.get(("feedforward" in path[:-1], end)) for end in ends)
+            linear, slot = next((pair for pair in found if pair is not None), (None, ""))
+            if linear is not None and self.takes(linear, slot):
                 yield name, module, slot
 
     def merge(self, model: nn.Module) -> None:
