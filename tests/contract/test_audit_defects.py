@@ -21,7 +21,7 @@ from tfx_engine.techniques import initial, lowrank, optimizer, recompute
 from tfx_engine.techniques.adapter import dora
 from tfx_engine.techniques.adapting import LinearAdapter
 from tfx_engine.techniques.clip import norm as clip_norm
-from tfx_engine.techniques.feedforward import TwoLayers, mixture_of_experts
+from tfx_engine.techniques.feedforward import TwoLayers, mixture_of_experts, swiglu
 from tfx_engine.techniques.head import tied
 from tfx_engine.techniques.kernel import eager
 from tfx_engine.techniques.loss import chunked_cross_entropy, predictions, sum_of_nats
@@ -249,6 +249,10 @@ def weights_move_twice(patch: Patch) -> None:
     patch.setattr(in_backward.PassingOptimizer, "hook", hook)
 
 
+def bend_is_another_one(patch: Patch) -> None:
+    patch.setattr(swiglu.F, "silu", F.gelu)
+
+
 LORA = {"adapter": "lora"}
 DEFECTS: list[tuple[Callable[[Patch], None], dict[str, Any], str, str]] = [
     (zero_gradients, LORA, "adapter", "every-gradient"),
@@ -280,6 +284,7 @@ DEFECTS: list[tuple[Callable[[Patch], None], dict[str, Any], str, str]] = [
     (clip_does_not_clip, {"clip": "norm"}, "clip", "limits"),
     (tied_head_is_a_copy, {}, "head", "shares"),
     (dropout_goes_on_in_evaluation, {"embedding": {"dropout": 0.5}}, "embedding", "quiet"),
+    (bend_is_another_one, {"feedforward": "swiglu"}, "feedforward", "reference"),
     (experts_are_the_worst, {"feedforward": "mixture_of_experts"}, "feedforward", "routes"),
     (rate_is_never_set, {"schedule": "cosine"}, "schedule", "schedules"),
     (rotation_turns_nothing, {"position": "rotary"}, "position", "order"),

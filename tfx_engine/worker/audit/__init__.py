@@ -52,25 +52,27 @@ _FAILED = tr_mark("It could not be tried: {error}")
 
 
 def audit(stand: Stand, budget_s: float = BUDGET_S, slots: Collection[str] = ()) -> Iterator[Finding]:
-    """What comes of trying every claim of the configuration's techniques, or of those in `slots`, one by one."""
+    """What comes of trying every claim of the configuration's techniques, or of those in `slots`, one by one.
+
+    What techniques say of themselves comes first; that they compute what their references do follows, time permitting.
+    """
     begun_s = time.perf_counter()
-    for technique, options in chosen(stand.full):
-        if slots and technique.slot not in slots:
-            continue
-        case = Case(technique, options, stand)
-        for claim in claimed(technique, options):
-            if time.perf_counter() - begun_s > budget_s:
-                evidence = untried("no-time", _NO_TIME, seconds=round(budget_s))
-            else:
-                evidence = tried(case, claim)
-            if evidence.code != references.NOWHERE:
-                yield Finding(technique.slot, technique.name, claim.name, evidence)
+    cases = [Case(technique, options, stand) for technique, options in chosen(stand.full)]
+    cases = [case for case in cases if not slots or case.technique.slot in slots]
+    tries = [(case, claim) for case in cases for claim in claimed(case.technique, case.options)]
+    tries += [(case, claims.Reference()) for case in cases if case.technique.slot in references.PAIRS]
+    for case, claim in tries:
+        if time.perf_counter() - begun_s > budget_s:
+            evidence = untried("no-time", _NO_TIME, seconds=round(budget_s))
+        else:
+            evidence = tried(case, claim)
+        if evidence.code != references.NOWHERE:
+            yield Finding(case.technique.slot, case.technique.name, claim.name, evidence)
 
 
 def claimed(technique: Technique, options: Any) -> list[Claim]:
-    """The claims that mean something with these options and that are to be tried; the one that all make comes last."""
-    said = [c for c in technique.claims if type(c) in PROOFS and (not c.when or getattr(options, c.when))]
-    return [*said, claims.Reference()] if technique.slot in references.PAIRS else said
+    """The claims of a technique's file that mean something with these options and that are to be tried."""
+    return [c for c in technique.claims if type(c) in PROOFS and (not c.when or getattr(options, c.when))]
 
 
 def tried(case: Case, claim: Claim) -> Evidence:

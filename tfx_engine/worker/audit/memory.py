@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from tfx_engine.data.task import IGNORED
@@ -68,11 +71,11 @@ def runs_again(case: Case, claim: RunsAgain) -> Evidence:
     stand, slot = case.stand, case.technique.slot
     if any(t.again is None for t, _ in chosen(stand.config)) or not all(t.is_counted for t, _ in chosen(stand.config)):
         raise Untried("unknown", _UNKNOWN)
-    config = with_choice(stand.config, "kernel", "eager", {})
+    config = of_length(with_choice(stand.config, "kernel", "eager", {}), stand.batch[0])
     plain = with_choice(config, slot, stand.plain(slot).use(slot), {})
     if not reaches_first_block(stand.training(config)):
         raise Untried("nothing", _NOTHING)
-    tokens = stand.config.run.batch * stand.config.model.context
+    tokens = config.model.context  # of the one sample
     without = flops(case, plain)
     found = flops(case, config) - without
     whole = tokens * flops_per_token(plain).hardware
@@ -85,10 +88,17 @@ def runs_again(case: Case, claim: RunsAgain) -> Evidence:
                   plain=f"{slot} = {plain.use(slot)}")
 
 
+def of_length(config: Config, inputs: Tensor) -> Config:
+    """The configuration with a context as long as samples of the stand are."""
+    if inputs.is_floating_point():
+        return config
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, context=inputs.shape[1]))
+
+
 def flops(case: Case, config: Config) -> int:
     """Of one step, as torch counts them."""
     training = case.stand.training(config)
     torch.manual_seed(0)
     with FlopCounterMode(display=False) as counter:
-        train_step(training, case.stand.batch, 0)
+        train_step(training, (case.stand.batch[0][-1:], case.stand.batch[1][-1:]), 0)
     return int(counter.get_total_flops())

@@ -80,7 +80,7 @@ def limits(case: Case, claim: Limits) -> Evidence:
             fresh, optimizer=optimizer, clip=clip, nats=lambda *inputs: LARGE * fresh.nats(*inputs)
         )
         torch.manual_seed(0)
-        train_step(training, stand.batch, 0)
+        train_step(training, stand.few, 0)
         if not optimizer.seen:
             raise Untried("gone", _MOVED_ON)
         found.append(torch.cat(optimizer.seen))
@@ -112,7 +112,7 @@ def schedules(case: Case, claim: Schedules) -> Evidence:
     training = stand.fresh()
     first = [group["lr"] for group in training.optimizer.param_groups]
     for step in (0, total - 1):
-        train_step(training, stand.batch, step)
+        train_step(training, stand.few, step)
         wanted = first[0] * case.technique.reference(case.options, total, step)
         found = float(training.optimizer.param_groups[0]["lr"])
         if abs(found - wanted) > 1e-6 * abs(first[0]):

@@ -27,10 +27,9 @@ from tfx_engine.techniques.claims import (
 )
 from tfx_engine.techniques.position import Position
 from tfx_engine.techniques.scores import Scores
-from tfx_engine.train.step import train_step
 from tfx_engine.worker.audit.case import Case
 from tfx_engine.worker.audit.finding import Evidence, Untried, broken, held, judged
-from tfx_engine.worker.audit.stand import with_choice
+from tfx_engine.worker.audit.stand import is_tied, with_choice
 
 LOUD = 1e3  # what inputs are multiplied by, so that an epsilon in a root no longer counts
 LOUDEST = 1e6
@@ -43,7 +42,7 @@ _NOT_NORMED = tr_mark("A norm gives mean squares between {low} and {high} and me
 _NOT_FINITE = tr_mark("A token of zeros becomes something that is not finite.")
 _BOUND = tr_mark("The largest number is {found} for inputs up to {inputs}; the bound is {bound}.")
 _NO_CAP = tr_mark("The scores of layer {layer} reach the kernel without a bound.")
-_SHARED = tr_mark("Head and embedding are one tensor, also after a step.")
+_SHARED = tr_mark("Head and embedding are one tensor, also after some steps.")
 _COPIED = tr_mark("The head has another tensor than the embedding: {bytes} bytes more.")
 _OWN = tr_mark("Head and embedding are two tensors.")
 _NOT_OWN = tr_mark("Head and embedding are one tensor.")
@@ -144,18 +143,15 @@ def bounded(case: Case, claim: Bounded) -> Evidence:
 
 def shares(case: Case, claim: Shares) -> Evidence:
     """The storage of both tables, after a step too."""
-    training = case.stand.fresh()
-    train_step(training, case.stand.batch, 0)
-    head, embedding = training.model.head.weight, training.model.embedding.weight
-    if head.data_ptr() != embedding.data_ptr():
+    if not case.stand.steps().is_tied:
+        head = case.stand.shared().head.weight
         return broken("copied", _COPIED, bytes=head.numel() * head.element_size())
     return held("one", _SHARED)
 
 
 def own_table(case: Case, claim: OwnTable) -> Evidence:
     """The same, the other way round."""
-    model = case.stand.shared()
-    one = model.head.weight.data_ptr() == getattr(model.embedding, "weight", model.head.weight[:0]).data_ptr()
+    one = is_tied(case.stand.shared())
     return judged(not one, "two" if not one else "one", _OWN if not one else _NOT_OWN)
 
 

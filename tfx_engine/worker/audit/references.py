@@ -272,7 +272,7 @@ def _of_optimizer(case: Case, model: Transformer) -> Iterator[Pair]:
     training.optimizer.step = step  # type: ignore[method-assign]
     torch.manual_seed(0)
     for index in range(2):
-        train_step(training, case.stand.batch, index)
+        train_step(training, case.stand.few, index)
     for (p, begin), gradients in zip(watched.items(), seen, strict=True):
         wanted = case.technique.reference(case.options, begin, gradients)
         if wanted.isfinite().all():  # some leave out what keeps a zero from being divided by a zero

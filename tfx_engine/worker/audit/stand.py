@@ -21,6 +21,7 @@ from tfx_engine.model.transformer import Transformer
 from tfx_engine.protocol.config import Choice, Config
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.techniques.catalogue import technique_for
+from tfx_engine.techniques.counts import window_of
 from tfx_engine.techniques.initial import generator_for
 from tfx_engine.techniques.slots import SLOTS
 from tfx_engine.techniques.update import watchers_of
@@ -29,8 +30,11 @@ from tfx_engine.train.step import Batch, Training, train_step
 from tfx_engine.worker.audit.finding import Untried
 
 SAMPLES = 3  # so that two pieces of the batch are of different sizes
-MULTIPLY_ADDS = 1.5e10  # of one pass forward and backward that a try can afford; deeper models lose blocks
+MULTIPLY_ADDS = 6e9  # of one pass forward and backward that a try can afford; larger models lose tokens and blocks
 FEWEST_LAYERS = 2
+FEWEST_TOKENS = 64
+BEYOND = 16  # tokens that a sample must reach beyond the widest window
+FEW = 16
 COPIES = 6  # of the weights that exist at the same time: two models, their gradients, and two sets kept
 NOISE = 0.02
 STEPS = 3
@@ -58,6 +62,7 @@ class Steps(NamedTuple):
     moved: set[str]
     had_gradient: set[str]
     too_small: set[str]
+    is_tied: bool  # head and embedding are one tensor after them
     numbers: dict[str, int]
 
 
@@ -72,13 +77,23 @@ class Stand:
         is_stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         self.full, self.device, self._weights, self._is_stopped = config, device, weights or {}, is_stopped
-        self.config = affordable(config)
-        self.batch = unbalanced(tuple(t[:SAMPLES].to(device) for t in task.batch(0)))
+        self.config, tokens = affordable(config)
+        inputs, targets = (t[: self.config.run.batch].to(device) for t in task.batch(0))
+        if tokens < config.model.context:  # the last ones, where tasks ask most
+            inputs, targets = inputs[:, -tokens:].contiguous(), targets[:, -tokens:].contiguous()
+        self.batch = unbalanced((inputs, targets))
         self._passes: dict[str, Pass] = {}
         self._shared: dict[str, Transformer] = {}
         self._steps: Steps | None = None
+        self.kept: dict[str, Any] = {}  # what proofs share
         self._room: Untried | None = None
         self._look_for_room()
+
+    @property
+    def few(self) -> Batch:
+        """The last tokens of one sample; of frames a whole one, since some models count them."""
+        inputs, targets = (t[-1:] for t in self.batch)
+        return (inputs, targets) if inputs.is_floating_point() else (inputs[:, -FEW:], targets[:, -FEW:])
 
     # ------------------------------------------------------------------------------------ configurations
 
@@ -93,7 +108,7 @@ class Stand:
     def of(self, config: Config) -> Stand:
         """The same stand for another configuration."""
         other = copy.copy(self)
-        other.config, other._passes, other._steps = config, {}, None
+        other.config, other._passes, other._steps, other.kept = config, {}, None, {}
         return other
 
     # ------------------------------------------------------------------------------------ copies
@@ -109,7 +124,8 @@ class Stand:
         config = with_choice(config or self.config, "precision", "float32", {})
         key = f"{config.as_dict()}"
         if key not in self._shared:
-            self._shared.clear()
+            while len(self._shared) >= 2:  # the first one stays: it is that of most claims
+                self._shared.pop(list(self._shared)[-1])
             self._shared[key] = self.model(config).eval()
         return self._shared[key]
 
@@ -220,31 +236,41 @@ def take_steps(training: Training, batch: Batch) -> Steps:
     return Steps(
         trained={name for name, p in model.named_parameters() if p.requires_grad},
         moved={name for name, p in model.named_parameters() if not torch.equal(p, before[name])},
-        had_gradient=had_gradient, too_small=had_gradient - large,
+        had_gradient=had_gradient, too_small=had_gradient - large, is_tied=is_tied(model),
         numbers={name: p.numel() for name, p in model.named_parameters()},
     )
 
 
-def affordable(config: Config) -> Config:
-    """The configuration at the size of a copy: few samples, no file to begin with, not compiled, fewer blocks."""
+def is_tied(model: Transformer) -> bool:
+    """Whether head and embedding have one and the same table."""
+    head, embedding = getattr(model.head, "weight", None), getattr(model.embedding, "weight", None)
+    return head is not None and embedding is not None and head.data_ptr() == embedding.data_ptr()
+
+
+def affordable(config: Config) -> tuple[Config, int]:
+    """(the configuration at the size of a copy, and not compiled; how many tokens of its samples)."""
     model = assemble(dataclasses.replace(config, run=dataclasses.replace(config.run, start_from=None)), "meta")
-    samples = min(config.run.batch, SAMPLES)
-    outside, inside = 0, 0
-    for name, parameter in model.named_parameters():
-        if name.startswith("blocks."):
-            inside += parameter.numel()
-        else:
-            outside += parameter.numel()
-    a_layer = 3 * samples * config.model.context * inside / config.model.layers
-    left = MULTIPLY_ADDS - 3 * samples * config.model.context * outside
-    layers = min(config.model.layers, max(FEWEST_LAYERS, int(left / max(1.0, a_layer))))
+    inside = sum(p.numel() for name, p in model.named_parameters() if name.startswith("blocks.")) / config.model.layers
+    outside = sum(p.numel() for name, p in model.named_parameters() if not name.startswith("blocks."))
+
+    def most_layers() -> int:
+        return int((MULTIPLY_ADDS / (3 * samples * tokens) - outside) / max(1.0, inside))
+
+    samples, tokens = min(config.run.batch, SAMPLES), config.model.context
+    fewest = min(FEWEST_LAYERS, config.model.layers)
+    if most_layers() < fewest and not config.task.frames:
+        window = max((window_of(config).size(layer) or 0 for layer in range(config.model.layers)), default=0)
+        tokens = min(tokens, max(FEWEST_TOKENS, window + BEYOND))
+    if most_layers() < fewest:
+        samples = min(samples, 2)
+    layers = min(config.model.layers, max(fewest, most_layers()))
     small = dataclasses.replace(
         config, model=dataclasses.replace(config.model, layers=layers),
         run=dataclasses.replace(config.run, batch=samples),
     )
     if layers < config.model.layers:  # which the weights on disk would not fit
         small = dataclasses.replace(small, run=dataclasses.replace(small.run, start_from=None))
-    return with_choice(small, "compile", "none", {})
+    return with_choice(small, "compile", "none", {}), tokens
 
 
 def with_choice(config: Config, slot: str, name: str, options: Mapping[str, Any]) -> Config:

@@ -99,6 +99,13 @@ def _fades(stand: Stand) -> bool:
 
 def readings_of(stand: Stand) -> list[Reading]:
     """One for each of the first layers."""
+    if "readings" not in stand.kept:
+        stand.kept["readings"] = _read(stand)
+    found: list[Reading] = stand.kept["readings"]
+    return found
+
+
+def _read(stand: Stand) -> list[Reading]:
     model = stand.model().eval()
     with torch.no_grad(), make_precision(stand.config).context(stand.device.type):
         x_BTD = entering(model, stand.batch[0][:1])
