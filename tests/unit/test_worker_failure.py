@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
+import tfx_engine.api as tfx
+from tests.helpers.training import small_setup
+from tfx_engine.estimate.memory import memory_of_step
+from tfx_engine.measure.memory import is_out_of_memory
 from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_engine.worker import failure
+from tfx_engine.worker.advice import advice, sentence
 
 HELD = {"parameters": 3 * 2**30, "gradients": 0, "activations": 512 * 2**20}
 
@@ -33,6 +39,39 @@ def test_out_of_memory_says_what_was_asked_for_where_and_what_was_held():
 def test_out_of_memory_while_building_has_no_step_and_no_composition():
     words = failure.out_of_memory(MemoryError(), "cpu", "", 0, {}, None)
     assert words == "Out of memory while the model was built: more was asked for than there is on cpu."
+
+
+def test_the_module_that_asked_for_memory_is_found_in_the_traceback():
+    setup = small_setup()
+    model = setup.training.model
+    assert failure.module_at(RuntimeError(), model) == ""
+    module = model.blocks[1].feedforward
+    module.register_forward_hook(lambda *args: torch.empty(2**60))
+    with pytest.raises(RuntimeError) as caught:
+        model(setup.task.batch(0)[0])
+    assert is_out_of_memory(caught.value)
+    name = failure.module_at(caught.value, model)
+    assert name.startswith("blocks.1") and model.get_submodule(name) is module
+    words = failure.out_of_memory(caught.value, "cpu", "forward", 1, {}, None, name)
+    assert f"in the forward pass of step 1, by {name}: " in words
+
+
+def test_advice_is_single_changes_that_are_legal_and_save_most_first():
+    config = tfx.load_config({
+        "model": {"width": 64, "layers": 3, "heads": 2, "context": 128}, "run": {"batch": 8, "device": "cpu"},
+        "techniques": {"recompute": "every_block"},
+    })
+    found = advice(config, "cpu")
+    saved = [each.saves_bytes for each in found]
+    assert len(found) > 2 and saved == sorted(saved, reverse=True) and min(saved) > 0
+    by_path = {each.path: each for each in found}
+    assert by_path["run.batch"].value == 4 and "techniques.recompute" not in by_path
+    changed = config.as_dict()
+    changed["techniques"]["accumulation"] = by_path["techniques.accumulation"].value
+    peak = memory_of_step(tfx.load_config(changed), "cpu").peak
+    assert peak == by_path["techniques.accumulation"].peak_bytes == memory_of_step(config).peak - saved[
+        found.index(by_path["techniques.accumulation"])]
+    assert found[0].words in sentence(found) and sentence([]) == ""
 
 
 @pytest.mark.parametrize(("size", "words"), [

@@ -6,6 +6,8 @@ import re
 import traceback
 from collections.abc import Mapping
 
+from torch import nn
+
 from tfx_engine.protocol.problems import ConfigError
 from tfx_engine.runfile.errors import RunFileError
 
@@ -18,16 +20,32 @@ _PARTS = {
 
 
 def out_of_memory(
-    error: BaseException, device: str, part: str, step: int, held: Mapping[str, int], capacity_bytes: int | None
+    error: BaseException, device: str, part: str, step: int, held: Mapping[str, int], capacity_bytes: int | None,
+    module: str = "",
 ) -> str:
     """What was being allocated, where, and what was held."""
     where = f"{_PARTS.get(part, 'in ' + part)} of step {step}" if step else "while the model was built"
+    where += f", by {module}" if module else ""
     asked = asked_bytes(str(error))
     wanted = f"{in_words(asked)} more were asked for" if asked is not None else "more was asked for than there is"
     capacity = f", which has {in_words(capacity_bytes)} in all" if capacity_bytes else ""
     sentence = f"Out of memory {where}: {wanted} on {device}{capacity}."
     parts = ", ".join(f"{name} {in_words(size)}" for name, size in held.items() if size)
     return f"{sentence} Peak so far: {in_words(sum(held.values()))} ({parts})." if parts else sentence
+
+
+def module_at(error: BaseException, model: nn.Module) -> str:
+    """The innermost module of the model in whose forward pass an exception was raised; empty where it was in none.
+
+    (In the backward pass only what is computed again is: the rest is no Python.)
+    """
+    names = {id(module): name for name, module in model.named_modules()}
+    found = ""
+    frame = error.__traceback__
+    while frame is not None:
+        found = names.get(id(frame.tb_frame.f_locals.get("self"))) or found
+        frame = frame.tb_next
+    return found
 
 
 def asked_bytes(message: str) -> int | None:

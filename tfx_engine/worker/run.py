@@ -35,6 +35,7 @@ from tfx_engine.train.control import RunControl, StopFlag
 from tfx_engine.train.loop import Loop
 from tfx_engine.train.setup import Setup, set_up
 from tfx_engine.worker import facts, failure
+from tfx_engine.worker.advice import Advice, advice, sentence
 from tfx_engine.worker.audit.phase import audit_run
 from tfx_engine.worker.deadline import Deadline
 from tfx_engine.worker.foretold import Foretold
@@ -242,14 +243,32 @@ class _Run:
         self._writer.log("traceback", failure.full_traceback(error))
         part, step = (self._loop.parts.current, self._loop.step) if self._loop else ("", 0)
         if is_out_of_memory(error):
-            capacity = self._meter.capacity_bytes() if self._meter else None
-            reason = failure.out_of_memory(error, facts.device_name(self._device), part, step, self._held(), capacity)
-            self._writer.event("problem", "out-of-memory", "{reason}", reason=reason, step=step, part=part,
-                               asked_bytes=failure.asked_bytes(str(error)))
+            reason = self._out_of_memory(error, part, step)
         else:
             reason = failure.in_a_sentence(error)
             self._writer.event("problem", "failed", "{reason}", reason=reason, step=step, part=part)
         return Outcome("failed", reason)
+
+    def _out_of_memory(self, error: BaseException, part: str, step: int) -> str:
+        """Why, what was held and asked for by whom, and what would help."""
+        capacity, held = self._meter.capacity_bytes() if self._meter else None, self._held()
+        module = failure.module_at(error, self._setup.training.model) if self._setup else ""
+        name = facts.device_name(self._device)
+        reason = failure.out_of_memory(error, name, part, step, held, capacity, module)
+        found = self._advice()
+        self._writer.event(
+            "problem", "out-of-memory", "{reason}", reason=reason, step=step, part=part, module=module, held=held,
+            capacity_bytes=capacity, asked_bytes=failure.asked_bytes(str(error)),
+            advice=[dataclasses.asdict(each) for each in found],
+        )
+        return f"{reason} {sentence(found)}".rstrip()
+
+    def _advice(self) -> list[Advice]:
+        try:
+            return advice(self._config, self._device.type)
+        except Exception as error:  # there may be no memory for it either, or no estimate of such a step
+            self._writer.log("advice", failure.full_traceback(error))
+            return []
 
     def _held(self) -> dict[str, int]:
         """The composition at the last split's peak, or as much as is known of what was held when it broke off."""
