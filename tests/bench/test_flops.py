@@ -36,6 +36,7 @@ from tfx_engine.train.step import Batch, Training, train_step
 pytestmark = pytest.mark.filterwarnings("default")
 CPU = torch.device("cpu")
 RANDOM = 120
+LEFT = frozenset({"optimizer"})  # whose products are left out in any case, and one compiles itself
 
 
 def counted(training: Training, batch: Batch) -> int:
@@ -132,7 +133,7 @@ def test_random_combinations():
     rows, seed = [], 0
     while len(rows) < RANDOM:
         seed += 1
-        config, problems = parse_config(random_config(seed, built_in_catalogue()))
+        config, problems = parse_config(random_config(seed, built_in_catalogue(), LEFT))
         if problems or not is_run(config):
             continue
         setup = set_up(config, CPU)

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.filterwarnings("default")
 ROUNDS = 15
 SIZES = {
     "cpu": ({"width": 128, "layers": 4, "heads": 4, "context": 128}, {"batch": 4}),
-    "cuda": ({"width": 768, "layers": 8, "heads": 12, "context": 1024, "vocab": 32768}, {"batch": 8}),
+    "cuda": ({"width": 768, "layers": 8, "heads": 12, "context": 1024, "vocab": 32768}, {"batch": 16}),
 }
 LIMIT = {"cpu": 10.0, "cuda": 7.0}  # per cent, of the median
 SWIGLU, RMS, LORA = {"feedforward": "swiglu"}, {"norm": "rms_norm"}, {"adapter": {"use": "lora", "rank": 8}}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 
+import numpy as np
 import pytest
 
 from tests.helpers.exhibits import views
-from tests.helpers.synthetic_run import running
+from tests.helpers.synthetic_run import running, write_run
 from tfx_workbench.exhibits import throughput
 from tfx_workbench.exhibits.exhibit import Line
+from tfx_workbench.exhibits.format import percent
 from tfx_workbench.exhibits.kind import exhibit_type
 
 SIZES = {"layers": 3, "heads": 2, "context": 16, "width": 32}
@@ -51,3 +53,15 @@ def test_of_many_live_runs_no_more_than_one_interval_is_worked_out_for_a_picture
         line = drawn[view.colour_name]
         assert (line.value * scale, line.low * scale, line.high * scale) == pytest.approx(
             (exact.median, exact.low, exact.high), rel=1e-12)
+
+
+def test_mfu_stands_beside_the_throughput_with_its_denominators(tmp_path):
+    (view,) = views([write_run(tmp_path / "run.tfx", steps=40, **SIZES)])
+    facts = view.data.facts
+    done = facts["flops_per_token"]["model"] * float(np.median(view.data.measured("tokens_per_s")))
+    measured, published = exhibit_type("throughput").make([view], {}).notes
+    assert f"MFU {percent(100 * done / 4e11)}" in str(measured)
+    assert "of the 400 GFLOP/s that products in float32 reach here" in str(measured)
+    assert f"{percent(100 * done / 6e11)} of the 600 GFLOP/s that the maker publishes" in str(published)
+    view.data.facts = {**facts, "peak_flops_per_s": {**facts["peak_flops_per_s"], "measured": 1.0}}
+    assert exhibit_type("throughput").make([view], {}).notes == ()

@@ -18,6 +18,7 @@ from tfx_engine.protocol.ceilings import Ceilings, CopyRate, ProductRate
 
 TERMS = ("products", "attention", "elementwise", "optimizer", "starting")
 _NEIGHBOURS = 3  # measured shapes that a rate is made of
+_VIEW = 0.25  # of what starting an operator costs: one that only gives its input another shape
 _PRIOR = 0.03  # how much evidence it takes to believe that a term is off: its weight beside one run's
 LEAST_RUNS = 3  # before an error is stated
 
@@ -26,7 +27,8 @@ LEAST_RUNS = 3  # before an error is stated
 class Operator:
     """One kind of call of a step. `sizes` of a product: rows, inner, columns; of attention: context and head width.
 
-    `what`: product, attention, attention_backward, optimizer, view, or other. `bytes`: read and written.
+    `what`: product, attention, attention_backward, optimizer, other, view (which moves nothing), or hook: code in
+    Python that it passes through and that takes as long again. `bytes`: read and written.
     """
 
     name: str  # as torch calls it: "mm", "gelu"
@@ -64,9 +66,8 @@ def step_time(operators: Mapping[Operator, float], ceilings: Ceilings) -> StepTi
     terms = dict.fromkeys(TERMS, 0.0)
     rates = _Rates(ceilings)
     for operator, calls in operators.items():
-        start_us = ceilings.dispatch_us if operator.what != "view" else ceilings.dispatch_us / 4
-        terms["starting"] += calls * start_us / 1e3
-        if operator.what != "view":
+        terms["starting"] += calls * ceilings.dispatch_us * (_VIEW if operator.what == "view" else 1.0) / 1e3
+        if operator.what not in ("view", "hook"):
             terms[_TERM.get(operator.what, "elementwise")] += 1e3 * calls * rates.seconds(operator)
     return StepTime(terms, is_queued=ceilings.circumstances.kind != "cpu")
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from tfx_engine.measure.rounds import of_device
 
 _SIDE = {"cpu": (1024, 512), "": (8192, 2048)}  # rows and columns of what operators work on
-_TOKENS, _HEADS = {"cpu": 2048, "": 16384}, 4  # of the attention that is timed
+_TOKENS, _HEADS = {"cpu": 2048, "": 16384}, {"cpu": 4, "": 12}  # of the attention that is timed
 CONTEXTS = {"cpu": (64, 256, 512), "": (256, 1024, 2048)}
 HEAD_WIDTHS = (32, 64)
 
@@ -75,12 +75,12 @@ def _optimizer(device: torch.device) -> dict[str, Timing]:
 
 def attention_calls(device: torch.device, dtype: torch.dtype) -> Iterator[AttentionCall]:
     """Attention as torch chooses it by itself, forward and backward."""
-    tokens = of_device(_TOKENS, device)
+    tokens, heads = of_device(_TOKENS, device), of_device(_HEADS, device)
     for context in of_device(CONTEXTS, device):
         for width in HEAD_WIDTHS:
-            shape = (max(1, tokens // context), _HEADS, context, width)
+            shape = (max(1, tokens // context), heads, context, width)
             q, k, v = (torch.randn(shape, device=device, dtype=dtype, requires_grad=True) for _ in range(3))
-            flops = 4 * shape[0] * _HEADS * context * context * width
+            flops = 4 * shape[0] * heads * context * context * width
             forward = partial(F.scaled_dot_product_attention, q.detach(), k.detach(), v.detach(), is_causal=True)
             yield context, width, False, forward, flops
             y = F.scaled_dot_product_attention(q, k, v, is_causal=True)

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import functools
 import math
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -100,6 +101,8 @@ class _Log(TorchDispatchMode):
         result = operator(*args, **(kwargs or {}))
         if operator.namespace in ("aten", "torchao", "quantized_decomposed"):
             self._note(operator, args, kwargs or {}, result)
+            if _is_watched():
+                self.seen[Operator(operator.overloadpacket.__name__, "hook")] += 1
         return result
 
     def _note(self, operator: Any, args: Any, kwargs: Any, result: Any) -> None:
@@ -115,6 +118,14 @@ class _Log(TorchDispatchMode):
         format = _FORMATS.get(given[0].dtype if given else result.dtype, "")
         format = self._float32 if format == "float32" else format
         self.seen[_operator(name, format, [tuple(t.shape) for t in given], moved, self._part)] += 1
+
+
+def _is_watched() -> bool:
+    """Whether the operator came by way of a hook in Python, as those do whose results selective recompute keeps."""
+    frame = sys._getframe(2)
+    while frame.f_back is not None and frame.f_globals.get("__name__") == "torch._ops":
+        frame = frame.f_back
+    return frame.f_code.co_name == "__torch_dispatch__"
 
 
 def _operator(name: str, format: str, shapes: list[tuple[int, ...]], moved: int, part: str) -> Operator:

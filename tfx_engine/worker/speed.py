@@ -130,11 +130,14 @@ class Speed:
         known = load_ceilings(circumstances(self._device, self._name, self._gpu))
         if known is None or len(step_ms) < LEAST_STEPS:
             return
+        state = torch.get_rng_state()
         try:
             time = time_of(config, known)
         except Unknown as error:
             self._writer.missing("predicted.step_ms", str(error))
             return
+        finally:
+            torch.set_rng_state(state)
         past = past_of(known)
         ms, error_percent = step_ms_of(time, past)
         self._writer.prediction("step_ms", ms, "traced")

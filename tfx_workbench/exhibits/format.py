@@ -39,6 +39,12 @@ def count_scale(largest: float, unit: str) -> Scale:
     return Scale(f"{prefix} {unit}".strip(), size)
 
 
+def rate_scale(largest: float, unit: str) -> Scale:
+    """The decimal multiple of a unit with a symbol of its own in which `largest` is at least 1: "GFLOP/s"."""
+    prefix, size = _largest_below(largest, _COUNTS)
+    return Scale(f"{prefix}{unit}", size)
+
+
 def _largest_below(value: float, units: tuple[tuple[str, int], ...]) -> tuple[str, int]:
     if not math.isfinite(value):
         return units[0]

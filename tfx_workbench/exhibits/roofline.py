@@ -30,7 +30,7 @@ from tfx_workbench.exhibits.exhibit import (
     Plot,
     Table,
 )
-from tfx_workbench.exhibits.format import Scale, count_scale, duration, number, percent
+from tfx_workbench.exhibits.format import duration, number, percent, rate_scale
 from tfx_workbench.exhibits.kind import Choices, ExhibitType
 from tfx_workbench.exhibits.runview import RunView, focused
 from tfx_workbench.exhibits.text import Text, Words, join, say
@@ -151,7 +151,7 @@ def _plot(run: RunView, roof: _Roof, points: list[_Point]) -> Plot:
     ridge, drawn = roof.per_s / roof.bytes_per_s, _drawn(roof, points)
     low = min([0.1, *(p.intensity for p in drawn)]) / 2
     high = max([10 * ridge, *(5 * p.intensity for p in drawn)])
-    scale = _rate(roof.per_s, "FLOP/s")
+    scale = rate_scale(roof.per_s, "FLOP/s")
     # x holds logarithms: a plot has one scale for all that is drawn over it.
     x = np.log10(np.array([low, ridge, high]))
     roofs = np.array([roof.at(v) for v in (low, ridge, high)]) / scale.size
@@ -178,12 +178,6 @@ def _drawn(roof: _Roof, points: list[_Point]) -> list[_Point]:
     return [p for p in points if p.ms >= _DRAWN_SHARE * whole and p.per_s >= _DRAWN_DEPTH * roof.per_s]
 
 
-def _rate(value: float, unit: str) -> Scale:
-    """The multiple of a unit per second in which `value` is at least 1: "GFLOP/s"."""
-    scale = count_scale(value, "")
-    return Scale(f"{scale.unit}{unit}", scale.size)
-
-
 def _power(exponent: int) -> str:
     return f"{10.0**exponent:,g}"
 
@@ -200,7 +194,7 @@ def _table(roof: _Roof, points: list[_Point]) -> Table:
     )
     rows: list[tuple[Words, ...]] = []
     for point in points:
-        reached = _rate(point.per_s, "FLOP/s").text(point.per_s)
+        reached = rate_scale(point.per_s, "FLOP/s").text(point.per_s)
         share = percent(100 * point.per_s / roof.at(point.intensity), 2)
         rows.append((_title(point), duration(point.ms), number(point.intensity, 3), reached, share,
                      say(_BOUND[roof.bound(point)])))
@@ -222,8 +216,8 @@ def _sentence(run: RunView, runs: Sequence[RunView], roof: _Roof, points: list[_
 def _notes(roof: _Roof) -> tuple[Words, ...]:
     return (say(
         tr_mark("measured here: {peak} in {format}, {bandwidth} of memory, {start} µs to start an operator"),
-        peak=_rate(roof.per_s, "FLOP/s").text(roof.per_s), format=roof.format,
-        bandwidth=_rate(roof.bytes_per_s, "B/s").text(roof.bytes_per_s), start=number(roof.start_us, 2),
+        peak=rate_scale(roof.per_s, "FLOP/s").text(roof.per_s), format=roof.format,
+        bandwidth=rate_scale(roof.bytes_per_s, "B/s").text(roof.bytes_per_s), start=number(roof.start_us, 2),
     ),)
 
 

@@ -26,8 +26,8 @@ from tfx_workbench.exhibits.by_step import (
     why_missing,
     x_axis,
 )
-from tfx_workbench.exhibits.exhibit import Axis, Curve, Exhibit, Layer, Line, Plot
-from tfx_workbench.exhibits.format import Scale, count_scale, spread
+from tfx_workbench.exhibits.exhibit import Axis, Curve, Definition, Exhibit, Layer, Line, Plot
+from tfx_workbench.exhibits.format import Scale, count_scale, percent, rate_scale, spread
 from tfx_workbench.exhibits.kind import Choices, ExhibitType
 from tfx_workbench.exhibits.runview import RunView, focused
 from tfx_workbench.exhibits.text import Text, say
@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 
 _COLUMN = "tokens_per_s"
 _TITLE = tr_mark("Throughput")
+_MFU = Definition(say(tr_mark("MFU")), say(tr_mark(
+    "Model FLOPs utilisation: model FLOPs / (step time x peak). Model FLOPs are those of the mathematics, attention "
+    "over the full square, nothing computed again; the peak is what matrix products in the run's format reached on "
+    "this device when it was measured.")))
 
 
 def throughput(runs: Sequence[RunView], choices: Choices) -> Exhibit:
@@ -57,7 +61,7 @@ def throughput(runs: Sequence[RunView], choices: Choices) -> Exhibit:
     return Exhibit(
         "throughput", say(_TITLE), sentence=_sentence(runs), legend=legend_of(runs),
         plots=(Plot("throughput", x, Axis("", scale.unit), tuple(layers)),),
-        definitions=define(_COLUMN, "step_ms"),
+        definitions=(*define(_COLUMN, "step_ms"), _MFU), notes=_utilisation(runs),
     )
 
 
@@ -107,6 +111,28 @@ def _work_out(run: RunView) -> Interval:
     interval = median_interval(run.data.measured(_COLUMN))
     _known[run.data] = (len(run.data.steps), interval)
     return interval
+
+
+def _utilisation(runs: Sequence[RunView]) -> tuple[Text, ...]:
+    """MFU of the run in focus with its denominators, where the device's peak was measured."""
+    run = focused(runs)
+    facts = run.data.facts if run is not None else {}
+    peak, flops = facts.get("peak_flops_per_s") or {}, (facts.get("flops_per_token") or {}).get("model")
+    if run is None or not flops or not peak.get("measured"):
+        return ()
+    done = flops * _median(run).median
+    if not done <= peak["measured"]:  # the run's figures say what is wrong then
+        return ()
+    said = say(
+        tr_mark("MFU {mfu}: {done} of the {peak} that products in {format} reach here"), format=str(peak["format"]),
+        mfu=percent(100 * done / peak["measured"]), done=rate_scale(done, "FLOP/s").text(done),
+        peak=rate_scale(peak["measured"], "FLOP/s").text(peak["measured"]),
+    )
+    if not peak.get("vendor"):
+        return (said,)
+    published = say(tr_mark("{share} of the {vendor} that the maker publishes"), share=percent(
+        100 * done / peak["vendor"]), vendor=rate_scale(peak["vendor"], "FLOP/s").text(peak["vendor"]))
+    return (said, published)
 
 
 _known: WeakKeyDictionary[RunData, tuple[int, Interval]] = WeakKeyDictionary()
