@@ -27,7 +27,7 @@ def strip(qtbot: QtBot) -> BeforeRun:
 def test_the_bar_is_to_the_scale_of_the_device(strip: BeforeRun) -> None:
     strip.show_estimate(figures(), None)
     assert strip.bar.segments() == [("parameters", 0, 0.125), ("optimizer", 0.125, 0.25), ("activations", 0.25, 0.5)]
-    assert strip.figures()["peak memory"] == "4.00 GiB of 8.00 GiB"
+    assert strip.figures()["peak memory"] == "4.00 of 8.00 GiB"
 
 
 def test_a_peak_beyond_the_device_is_drawn_beyond_it(strip: BeforeRun) -> None:
@@ -45,8 +45,12 @@ def test_a_peak_too_small_to_see_fills_the_bar_and_says_its_share(strip: BeforeR
 def test_the_error_is_that_of_ones_own_runs_once_there_are_any(strip: BeforeRun) -> None:
     strip.show_estimate(figures(), None)
     assert strip.fit == "fits · ±0.5 %"
+    strip.resize(400, 100)
     strip.show_estimate(figures(), (0.62, 40))
     assert strip.fit == "fits · ±0.62 % on 40 runs"
+    strip.resize(200, 100)
+    strip._fit_text()
+    assert strip.fit == "fits · ±0.62 %" and "on 40 runs" in strip._fit.toolTip()
 
 
 def test_where_no_device_is_known_nothing_is_said_of_fitting(strip: BeforeRun) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QPushButton, QWidget
 
-from tfx_workbench.exhibits.format import count, duration, percent, plain, size
+from tfx_workbench.exhibits.format import byte_scale, count, duration, number, percent, plain, size
 from tfx_workbench.exhibits.palette import Palette
 from tfx_workbench.widgets.memory_bar import HEIGHT, SMALL, MemoryBar
 from tfx_workbench.widgets.words import plain_tip
@@ -28,6 +29,8 @@ class BeforeRun(QFrame):
         title = QLabel(self.tr("Before you run"))
         title.setObjectName("cardTitle")
         self._grid.addWidget(title, 0, 0)
+        self._title = title
+        self._fits: tuple[str, ...] = ("", "")  # at length, in short
         self._verdict = QPushButton(self)
         self._verdict.setObjectName("problemLink")
         self._verdict.setToolTip(plain_tip(self.tr("Go to the first of them.")))
@@ -65,12 +68,12 @@ class BeforeRun(QFrame):
 
     def show_counts(self, total: int | None, trainable: int | None, flops_per_token: float | None) -> None:
         """Parameters and model FLOPs per token (forward and backward), None where the engine gave none."""
-        parameters = count(total) if total is not None else ""
+        parameters = count(total, 3) if total is not None else ""
         if total is not None and trainable is not None:
             words = self.tr("{total}, all trained") if trainable == total else self.tr("{total} · {trained} trained")
-            parameters = words.format(total=parameters, trained=count(trainable))
+            parameters = words.format(total=parameters, trained=count(trainable, 3))
         self._set(self.tr("parameters"), parameters, self.tr("Numbers in the model, and how many of them are trained."))
-        self._set(self.tr("FLOPs / token"), count(flops_per_token) if flops_per_token else "", self.tr(
+        self._set(self.tr("FLOPs / token"), count(flops_per_token, 3) if flops_per_token else "", self.tr(
             "Model FLOPs of one training step, forward and backward, per token. A multiply-add is 2; "
             "attention counts in full, without a discount for the causal half."))
         self._show_age(is_old=False)
@@ -91,26 +94,41 @@ class BeforeRun(QFrame):
         step_ms = figures.get("step_ms")
         self._set(self.tr("step"), self.tr("≈ {time}").format(time=duration(step_ms)) if step_ms else "", self.tr(
             "Time of one step, from what this device can do."))
-        words = self._error_words(known_error, figures.get("error_percent")) if peak is not None else ""
+        words = self._error_words(known_error, figures.get("error_percent")) if peak is not None else ("", "")
         self._show_age(is_old=False)
         self._show_fit(figures.get("fits"), peak is not None and capacity is not None, words, missing.get("fits", ""))
         self._show_strip()
 
-    def _error_words(self, known: tuple[float, int] | None, stated: float | None) -> str:
-        """How far predictions were off on one's own runs; before there are any, what is known of the method."""
+    def _error_words(self, known: tuple[float, int] | None, stated: float | None) -> tuple[str, str]:
+        """How far predictions were off on one's own runs, at length and in short; before there are any, what is known
+        of the method."""
         if known is None:
-            return "" if stated is None else self.tr("±{percent} %").format(percent=plain(stated, 2))
+            short = "" if stated is None else self.tr("±{percent} %").format(percent=plain(stated, 2))
+            return short, short
+        off = plain(max(known[0], 0.01), 2)
         template = self.tr("±{percent} % on 1 run") if known[1] == 1 else self.tr("±{percent} % on {runs} runs")
-        return template.format(percent=plain(max(known[0], 0.01), 2), runs=known[1])
+        return template.format(percent=off, runs=known[1]), self.tr("±{percent} %").format(percent=off)
 
-    def _show_fit(self, fits: bool | None, is_known: bool, error: str, reason: str) -> None:
+    def _show_fit(self, fits: bool | None, is_known: bool, errors: tuple[str, str], reason: str) -> None:
         words = {True: self.tr("fits"), False: self.tr("does not fit"), None: self.tr("too close to tell")}[fits]
-        self._fit.setText(" · ".join(filter(None, [words if is_known else "", error])))
+        self._fits = tuple(" · ".join(filter(None, [words if is_known else "", error])) for error in errors)
+        self._fit_text()
         self._fit.setProperty("fits", {True: "yes", False: "no", None: "unknown"}[fits])
         self._fit.style().polish(self._fit)
         self._fit.setToolTip(plain_tip(reason or self.tr(
-            "Whether the predicted peak fits into the device's memory, and how far predictions were off.")))
+            "Whether the predicted peak fits into the device's memory, and how far predictions were off: {error}.")
+            .format(error=errors[0])))
         self._fit.setVisible(bool(self._fit.text()) and not self._verdict.text())
+
+    def _fit_text(self) -> None:
+        """As much as there is room for beside the title."""
+        room = self.width() - self._title.sizeHint().width() - 28
+        text = next((t for t in self._fits if self._fit.fontMetrics().horizontalAdvance(t) <= room), self._fits[-1])
+        self._fit.setText(text)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit_text()
 
     def show_problems(self, number: int) -> None:
         """Say how many things are wrong; none: nothing."""
@@ -153,4 +171,5 @@ class BeforeRun(QFrame):
         if peak < SMALL * capacity:
             return self.tr("{peak} · {share} of {whole}").format(
                 peak=size(peak), share=percent(100 * peak / capacity, 2), whole=size(capacity))
-        return self.tr("{peak} of {whole}").format(peak=size(peak), whole=size(capacity))
+        unit = byte_scale(capacity)
+        return self.tr("{peak} of {whole}").format(peak=number(peak / unit.size, 3), whole=size(capacity))
