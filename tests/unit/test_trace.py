@@ -74,9 +74,9 @@ def test_techniques_are_predicted_to_half_a_percent(techniques):
 def test_a_deep_model_follows_from_two_shallow_ones(techniques):
     config = sized(techniques, model={"layers": 8, "width": 32})
     depths = depths_of(config)
-    steps = [fake_step(with_layers(config, layers), CPU) for layers in (depths.shallow, depths.deep)]
+    steps = [fake_step(with_layers(config, layers), "cpu") for layers in (depths.shallow, depths.deep)]
     assert deeper(*steps, depths.times) is not None
-    told, whole = traced(config), extremes(course_of(fake_step(config, CPU)))
+    told, whole = traced(config), extremes(course_of(fake_step(config, "cpu")))
     assert told.peak_bytes == max(int(part.at_peak_C.sum()) for part in whole)
     assert list(told.category_peak.values()) == np.max([part.most_C for part in whole], axis=0).tolist()
 
@@ -93,3 +93,20 @@ def test_a_trace_leaves_nothing_behind_that_a_training_would_find():
     assert dispatch.chooser is mixture_of_experts.routing is recompute.watcher is None
     measured = split_of_step(set_up(config, CPU), step=2)
     assert measured.peak_bytes > 0
+
+
+def test_a_cuda_device_takes_whole_blocks_and_holds_more_than_it_uses(plain):
+    predicted = traced(sized(), "cuda")
+    assert predicted.peak_bytes > plain.peak_bytes
+    assert all(size % 512 == 0 for size in predicted.at_peak.values())
+    assert predicted.reserved_bytes >= predicted.peak_bytes and predicted.reserved_bytes % 2**21 == 0
+
+
+def test_what_cannot_be_traced_is_said():
+    predicted = traced(sized(), "no such device")
+    assert predicted.peak_bytes is None and "cannot be traced" in predicted.note
+
+
+def test_the_largest_configuration_has_an_answer():
+    huge = sized(model={"width": 100_000, "layers": 1000, "heads": 100, "context": 8192})
+    assert traced(huge).peak_bytes > 10**14

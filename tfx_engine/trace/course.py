@@ -6,6 +6,7 @@ C categories in the order of `CATEGORIES`, N events. What an event changes is on
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,9 +21,13 @@ _ALIKE = 4096  # bytes: what is smaller may grow with the depth, such as a norm 
 
 @dataclasses.dataclass(frozen=True)
 class Stretch:
-    """Changes by category, int64 [N, C], that happen `times` times in a row."""
+    """Changes by category, int64 [N, C], that happen `times` times in a row.
+
+    `kinds_N` tells which blocks are alike: 2 k where one of kind k is made, 2 k + 1 where one is freed.
+    """
 
     changes_NC: np.ndarray
+    kinds_N: np.ndarray
     times: int = 1
 
 
@@ -36,10 +41,18 @@ class Part:
 
 @dataclasses.dataclass(frozen=True)
 class Course:
-    """What the step begins with, int64 [C], and what happens then."""
+    """What the step begins with, as (category, bytes) of each block, and what happens then."""
 
-    begin_C: np.ndarray
+    begin: tuple[tuple[int, int], ...]
     parts: tuple[Part, ...]
+
+    @property
+    def begin_C(self) -> np.ndarray:
+        """Bytes by category."""
+        total_C = np.zeros(len(CATEGORIES), np.int64)
+        for category, size in self.begin:
+            total_C[category] += size
+        return total_C
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,8 +66,8 @@ class _Events:
 
 def course_of(step: Step) -> Course:
     """That of a step that was traced in full."""
-    begin_C, parts = _events(step, {})
-    return Course(begin_C, tuple(Part(p.name, (Stretch(p.changes_NC),)) for p in parts))
+    begin, parts = _events(step, {})
+    return Course(tuple(begin), tuple(Part(p.name, (Stretch(p.changes_NC, p.kinds_N),)) for p in parts))
 
 
 def deeper(shallow: Step, deep: Step, times: int) -> Course | None:
@@ -63,7 +76,7 @@ def deeper(shallow: Step, deep: Step, times: int) -> Course | None:
     None where the two do not differ in that way.
     """
     known: dict[tuple[object, ...], int] = {}
-    (begin_C, few), (more_C, many) = _events(shallow, known), _events(deep, known)
+    (begin, few), (more, many) = _events(shallow, known), _events(deep, known)
     if [part.name for part in few] != [part.name for part in many]:
         return None
     parts = []
@@ -72,22 +85,24 @@ def deeper(shallow: Step, deep: Step, times: int) -> Course | None:
         if stretches is None:
             return None
         parts.append(Part(one.name, tuple(stretches)))
-    return Course(begin_C + times * (more_C - begin_C), tuple(parts))
+    added = (Counter(more) - Counter(begin)).elements()
+    return Course((*begin, *list(added) * times), tuple(parts))
 
 
-def _events(step: Step, known: dict[tuple[object, ...], int]) -> tuple[np.ndarray, list[_Events]]:
-    """(what there is at the beginning, the events of each part in order)."""
-    begin_C = np.zeros(len(CATEGORIES), np.int64)
+def _events(step: Step, known: dict[tuple[object, ...], int]) -> tuple[list[tuple[int, int]], list[_Events]]:
+    """(the blocks at the beginning, the events of each part in order)."""
+    begin: list[tuple[int, int]] = []
     events: list[tuple[int, int, int, int]] = []  # (moment, category, bytes, kind)
     for block in step.blocks:
         number = NUMBER[block.category]
         like = (number, block.size if block.size >= _ALIKE else 0, step.makers.get(block.born_ns))
+        kind = 2 * known.setdefault(like, len(known))
         if block.born_ns == 0:
-            begin_C[number] += block.size
+            begin.append((number, block.size))
         else:
-            events.append((block.born_ns, number, block.size, known.setdefault((*like, True), len(known))))
+            events.append((block.born_ns, number, block.size, kind))
         if block.died_ns != FOREVER:
-            events.append((block.died_ns, number, -block.size, known.setdefault((*like, False), len(known))))
+            events.append((block.died_ns, number, -block.size, kind + 1))
     events.sort(key=lambda e: (e[0], e[2] > 0))
     table = np.array(events, np.int64).reshape(-1, 4)
     changes_NC = np.zeros((len(table), len(CATEGORIES)), np.int64)
@@ -96,7 +111,7 @@ def _events(step: Step, known: dict[tuple[object, ...], int]) -> tuple[np.ndarra
     for name, first, last in _parts(step):
         a, b = np.searchsorted(table[:, 0], [first, last])
         parts.append(_Events(name, changes_NC[a:b], table[a:b, 3]))
-    return begin_C, parts
+    return begin, parts
 
 
 def _parts(step: Step) -> list[tuple[str, int, int]]:
@@ -118,14 +133,14 @@ def _stretches(few: _Events, many: _Events, times: int) -> list[Stretch] | None:
     while True:
         run = _common(few.kinds_N[i:], many.kinds_N[j:])
         a_NC, b_NC = few.changes_NC[i : i + run], many.changes_NC[j : j + run]
-        found.append(Stretch(a_NC + times * (b_NC - a_NC)))
+        found.append(Stretch(a_NC + times * (b_NC - a_NC), many.kinds_N[j : j + run]))
         i, j = i + run, j + run
         if i == len(few.kinds_N) and j == len(many.kinds_N):
             return found
         size = _inserted(few.kinds_N[i:], many.kinds_N[j:], left)
         if size is None:
             return None
-        found.append(Stretch(many.changes_NC[j : j + size], times))
+        found.append(Stretch(many.changes_NC[j : j + size], many.kinds_N[j : j + size], times))
         j, left = j + size, left - size
 
 

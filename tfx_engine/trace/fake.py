@@ -20,6 +20,7 @@ from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.optimizer import Together
 from tfx_engine.techniques.update import watchers_of
 from tfx_engine.trace.assumed import Routing, assumed, evenly
+from tfx_engine.trace.caching import rounded
 from tfx_engine.trace.recorder import Recorder
 from tfx_engine.train.setup import make_training
 from tfx_engine.train.step import Batch, Training, cut, losses, no_name, train_step
@@ -34,10 +35,14 @@ class Step:
     makers: dict[int, str]  # the operator that allocated at a moment
 
 
-def fake_step(config: Config, device: torch.device, routing: Routing = evenly) -> Step:
-    """The second step of a training: by then the optimizer has its state and tables are made."""
+def fake_step(config: Config, kind: str, routing: Routing = evenly) -> Step:
+    """The second step of a training: by then the optimizer has its state and tables are made.
+
+    Where this torch knows no CUDA, tensors of a CPU stand in for those of a card.
+    """
+    device = torch.device("cpu" if kind == "cuda" and not torch.cuda.is_available() else kind)
     model = assemble(config, "meta")
-    with FakeTensorMode(), assumed(routing, device.type):
+    with FakeTensorMode(), assumed(routing, kind):
         _settle(model, device, make_precision(config).dtype)
         training = make_training(config, model, device)
         batch = blank_batch(config, device)
@@ -58,11 +63,15 @@ def fake_step(config: Config, device: torch.device, routing: Routing = evenly) -
         take_norms()
         training.optimizer.zero_grad(set_to_none=True)
         model.after_step()
-        recorder = Recorder(device.type, config.run.threads or torch.get_num_threads())
+        recorder = Recorder(device.type, kind, config.run.threads or torch.get_num_threads())
         probe = MemoryProbe(model, training.optimizer, batch, device, recorder)
         with probe:
             train_step(training, batch, 1, recorder.within, on_gradients)
-        return Step(*probe.blocks(), recorder.makers)
+        blocks, ranges = probe.blocks()
+    if kind == "cuda":
+        for block in blocks:
+            block.size = rounded(block.size)
+    return Step(blocks, ranges, recorder.makers)
 
 
 def _begin(training: Training, batch: Batch) -> None:

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import torch
 
+from tfx_engine.measure.memory_replay import NUMBER
 from tfx_engine.measure.parts import MEASURE
 from tfx_engine.protocol.config import Choice, Config
 from tfx_engine.protocol.marker import tr_mark
@@ -15,9 +16,11 @@ from tfx_engine.trace.assumed import Routing, evenly, unevenly
 from tfx_engine.trace.course import Course, course_of, deeper, extremes
 from tfx_engine.trace.depth import depths_of, with_layers
 from tfx_engine.trace.fake import fake_step
+from tfx_engine.trace.reserved import reserved_bytes
 
 _ROUTED = tr_mark("Which experts work depends on the data: from evenly used experts to all tokens at the same ones.")
 _UNTRACED = tr_mark("This step cannot be traced: {error}")
+_NO_CUDA = tr_mark("Traced with the kernels of a CPU: there is no CUDA device here to ask which it would take.")
 _COMPILED = tr_mark("This is the step as it is without the compiler, which usually needs less.")
 
 
@@ -62,13 +65,15 @@ def traced(config: Config, device_kind: str = "cpu") -> Traced:
 
 
 def _traced(config: Config, device_kind: str) -> Traced:
-    device, note = torch.device(device_kind), ""
+    kind, note = device_kind, ""
+    if kind == "cuda" and not torch.cuda.is_available():
+        note = _NO_CUDA
     if config.use("compile") != "none":
-        config, note = _with(config, "compile", "none"), _COMPILED
-    even = _summary(_course(config, device, evenly))
+        config, note = _with(config, "compile", "none"), f"{note} {_COMPILED}".lstrip()
+    even = _summary(_course(config, kind, evenly), kind)
     if config.use("feedforward") != "mixture_of_experts":
         return dataclasses.replace(even, note=note)
-    uneven = _summary(_course(config, device, unevenly))
+    uneven = _summary(_course(config, kind, unevenly), kind)
     bounds = sorted(bound for bound in (even.peak_bytes, uneven.peak_bytes) if bound is not None)
     return dataclasses.replace(even, low_bytes=bounds[0], high_bytes=bounds[-1], note=f"{_ROUTED} {note}".rstrip())
 
@@ -78,18 +83,20 @@ def _with(config: Config, slot: str, name: str) -> Config:
     return dataclasses.replace(config, techniques={**config.techniques, slot: Choice(name)})
 
 
-def _course(config: Config, device: torch.device, routing: Routing) -> Course:
+def _course(config: Config, kind: str, routing: Routing) -> Course:
     """Of few layers where that is enough."""
     depths = depths_of(config)
     if depths is not None:
-        shallow, deep = (fake_step(with_layers(config, n), device, routing) for n in (depths.shallow, depths.deep))
+        shallow, deep = (fake_step(with_layers(config, n), kind, routing) for n in (depths.shallow, depths.deep))
         course = deeper(shallow, deep, depths.times)
         if course is not None:
             return course
-    return course_of(fake_step(config, device, routing))
+    return course_of(fake_step(config, kind, routing))
 
 
-def _summary(course: Course) -> Traced:
+def _summary(course: Course, kind: str) -> Traced:
+    workspace = _workspace_bytes() if kind == "cuda" else 0
+    course = dataclasses.replace(course, begin=(*course.begin, (NUMBER["other"], workspace)))
     parts = extremes(course)
     fullest = max(parts, key=lambda part: int(part.at_peak_C.sum()))
     peak = int(fullest.at_peak_C.sum())
@@ -100,8 +107,14 @@ def _summary(course: Course) -> Traced:
             PhasePeak(part.name, int(part.at_peak_C.sum()), _named(part.at_peak_C))
             for part in parts if part.name not in ("", MEASURE)
         ),
-        low_bytes=peak, high_bytes=peak,
+        low_bytes=peak, high_bytes=peak, reserved_bytes=reserved_bytes(course) if kind == "cuda" else None,
     )
+
+
+def _workspace_bytes() -> int:
+    """What torch keeps of a CUDA device for cuBLAS, from the first matrix product on: more since Hopper."""
+    is_older = torch.cuda.is_available() and torch.cuda.get_device_capability()[0] < 9
+    return 8_519_680 if is_older else 32 * 2**20
 
 
 def _named(bytes_C: np.ndarray) -> dict[str, int]:

@@ -35,9 +35,9 @@ class _Watched(weakref.ref):  # type: ignore[type-arg]
 class Recorder(TorchDispatchMode):
     """A `Recording` of what happens on devices of one kind. Time is the number of events so far."""
 
-    def __init__(self, kind: str, threads: int = 1) -> None:
+    def __init__(self, kind: str, kernels_of: str | None = None, threads: int = 1) -> None:
         super().__init__()
-        self.kind, self.threads = kind, threads
+        self.kind, self.kernels_of, self.threads = kind, kernels_of or kind, threads
         self.changes: list[Change] = []
         self.ranges: list[Range] = []
         self.kernels: set[str] = set()
@@ -69,7 +69,7 @@ class Recorder(TorchDispatchMode):
         result = operator(*args, **kwargs)
         self._operator = operator
         self._hold(result, args)
-        extra = scratch_bytes(operator, args, result, self.kind, self.threads)
+        extra = scratch_bytes(operator, args, result, self.kernels_of, self.threads)
         if extra:
             self._pass(extra)
         return result
