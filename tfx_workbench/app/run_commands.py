@@ -13,9 +13,12 @@ from PySide6.QtWidgets import QMenu
 
 from tfx_engine.protocol.claims import words_of
 from tfx_engine.protocol.problems import ConfigError
+from tfx_engine.runfile.errors import RunFileError
 from tfx_workbench.app.device_chip import DeviceChip
 from tfx_workbench.app.dialogs import Dialogs
+from tfx_workbench.exhibits.format import size
 from tfx_workbench.session.presets import Preset, load_presets
+from tfx_workbench.session.retrying import Advice, advice_of, changed_config
 from tfx_workbench.session.trash import Removed
 from tfx_workbench.widgets.message_bar import INFO, WARNING
 from tfx_workbench.widgets.words import plain_tip, shown
@@ -127,10 +130,37 @@ class RunCommands(QObject):
         row = self._session.runs.rows.get(key)
         name = row.name if row else key
         if status in ("failed", "interrupted"):
-            self._window.messages.say(f"{name}: {reason}", WARNING)
+            best = next(iter(advice_of(key)), None)
+            if best is None:
+                self._window.messages.say(f"{name}: {reason}", WARNING)
+                return
+            words = self.tr("Apply {change} and retry").format(change=best.change)
+            self._window.messages.say(f"{name}: {reason}", WARNING, words, lambda: self.retry(key, best))
         elif not self._session.waiting():
             words = self.tr("{name} was stopped.") if status == "stopped" else self.tr("{name} finished.")
             self._window.messages.say(words.format(name=name), INFO)
+
+    def retry(self, key: str, advice: Advice) -> None:
+        """Run a configuration again with one change, which is then in the form too."""
+        try:
+            config, name = changed_config(key, advice, self._session.draft.catalogue)
+        except RunFileError as error:
+            self._window.say_problem(error.problem)
+            return
+        self._session.draft.load([config], name)
+        self._session.run()
+
+    def _add_advice(self, menu: QMenu, key: str) -> None:
+        found = advice_of(key)
+        if not found:
+            return
+        inner = menu.addMenu(self.tr("Apply and retry"))
+        for advice in found:
+            words = self.tr("{change}: saves {bytes}").format(change=advice.change, bytes=size(advice.saves_bytes))
+            if abs(advice.flops_percent) >= 0.5:
+                words += self.tr(", {percent:+.0f} % FLOPs").format(percent=advice.flops_percent)
+            action = inner.addAction(words)
+            action.triggered.connect(lambda _=False, a=advice: self.retry(key, a))
 
     def _on_audited(self, name: str, findings: list[dict[str, Any]]) -> None:
         broken = [f for f in findings if f["ok"] is False]
@@ -167,6 +197,8 @@ class RunCommands(QObject):
             is_baseline = runs.baseline == first
             words = self.tr("No baseline") if is_baseline else self.tr("Set as baseline")
             menu.addAction(words, lambda: runs.set_baseline("" if is_baseline else first))
+            if "failed" in statuses:
+                self._add_advice(menu, first)
         menu.addSeparator()
         if "running" in statuses:
             paused = any(map(self._is_paused, keys))
