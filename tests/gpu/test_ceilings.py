@@ -22,7 +22,7 @@ SIZES = {"width": 512, "layers": 4, "heads": 8, "head_width": None, "context": 5
 def ceilings():
     held = torch.cuda.memory_allocated()
     found = measure_ceilings(CUDA, device_name(CUDA))
-    assert torch.cuda.memory_allocated() == held
+    assert torch.cuda.memory_allocated() - held < 2**27  # but for the workspace of cuBLAS
     return found
 
 

@@ -147,6 +147,13 @@ def test_this_cpu_can_be_measured(monkeypatch):
     assert found.is_current(circumstances(CPU, "x"))
 
 
+def test_without_memory_a_format_has_no_peak_and_the_reason(monkeypatch):
+    monkeypatch.setattr(product_rates, "free_bytes", lambda device: 0)
+    missing = {}
+    assert list(product_rates.products_to_time("float32", CPU, missing)) == []
+    assert "no memory" in missing["float32"]
+
+
 def test_measuring_ends_when_the_run_is_to_end():
     assert measure_ceilings(CPU, "x", is_over=lambda: True) is None
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from tfx_engine.measure.device import NoGpu, NvidiaGpu, find_gpu
 from tfx_engine.measure.operator_rates import attention_calls, dispatch_call, operator_calls
-from tfx_engine.measure.product_rates import flops_of, products_to_time
+from tfx_engine.measure.product_rates import flops_of, free_bytes, products_to_time
 from tfx_engine.measure.rounds import Timed, of_device, time_in_turn, timed_on
 from tfx_engine.protocol.ceilings import (
     FORMATS,
@@ -149,9 +149,4 @@ def _copy(size: int, device: torch.device) -> Callable[[], Tensor]:
 
 def _largest_copy(device: torch.device) -> int:
     """Bytes; no more than an eighth of what is free, since a run may still hold its own."""
-    wanted = of_device(COPY_BYTES, device)
-    if device.type == "cuda":
-        free = torch.cuda.mem_get_info(device)[0]
-    else:
-        free = int(psutil.virtual_memory().available)
-    return max(2 * SMALL_COPIES[-1], min(wanted, free // 8 // 4096 * 4096))
+    return max(2 * SMALL_COPIES[-1], min(of_device(COPY_BYTES, device), free_bytes(device) // 8 // 4096 * 4096))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 
+import psutil
 import torch
 
 from tfx_engine.measure.memory import is_out_of_memory
@@ -22,6 +23,7 @@ OBLONG = {
          (8192, 4096, 1024), (256, 8192, 256), (1024, 8192, 1024), (1024, 8192, 4096), (8192, 768, 50304),
          (256, 64, 256), (256, 256, 64)),
 }
+_ROOM = 8  # times what a product needs must be free, as a run may still hold its own
 _OBLONG_FORMATS = {"cpu": ("float32", "bfloat16"), "": ("float32", "tf32", "bfloat16", "float16")}
 _DTYPES = {"float32": torch.float32, "tf32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _NO_UNITS = tr_mark("This device has no units for it.")
@@ -39,7 +41,9 @@ def products_to_time(format: str, device: torch.device, missing: dict[str, str])
     squares = [(size, size, size) for size in of_device(SIZES, device)]
     oblong = of_device(OBLONG, device) if format in of_device(_OBLONG_FORMATS, device) else ()
     for number, shape in enumerate((*squares, *oblong)):
-        if number >= LEAST_SIZES and flops_of(shape) / best > of_device(LONGEST_S, device):
+        if best and number >= LEAST_SIZES and flops_of(shape) / best > of_device(LONGEST_S, device):
+            continue
+        if free_bytes(device) < _ROOM * _numbers(shape) * 4:
             continue
         try:
             timed = timed_on(device, partial(_as_asked, format, _product(format, shape, device)))
@@ -52,6 +56,20 @@ def products_to_time(format: str, device: torch.device, missing: dict[str, str])
             continue
         best = max(best, flops_of(shape) / timed.best_s)
         yield shape, timed
+    if not best:
+        missing.setdefault(format, _NO_ROOM)
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that the device has left."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)
+
+
+def _numbers(shape: Shape) -> int:
+    rows, inner, columns = shape
+    return rows * inner + inner * columns + rows * columns
 
 
 def flops_of(shape: Shape) -> float:
