@@ -21,6 +21,7 @@ from tfx_engine.techniques import initial, lowrank, optimizer, recompute
 from tfx_engine.techniques.adapter import dora
 from tfx_engine.techniques.adapting import LinearAdapter
 from tfx_engine.techniques.clip import norm as clip_norm
+from tfx_engine.techniques.compile import default
 from tfx_engine.techniques.feedforward import TwoLayers, mixture_of_experts, swiglu
 from tfx_engine.techniques.head import tied
 from tfx_engine.techniques.kernel import eager
@@ -35,6 +36,7 @@ from tfx_engine.techniques.softcap import tanh
 from tfx_engine.techniques.update import in_backward
 from tfx_engine.techniques.window import sliding
 from tfx_engine.train import step
+from tfx_engine.train.setup import set_up
 from tfx_engine.worker.audit import audit
 from tfx_engine.worker.audit.stand import Stand
 
@@ -311,3 +313,19 @@ def test_a_planted_defect_is_caught(
     assert found(config, slot)[claim] is True
     plant(monkeypatch)
     assert found(config, slot)[claim] is False
+
+
+@pytest.mark.parametrize(("error", "holds"), [(0.0, True), (0.01, False)])
+def test_a_compiler_that_changes_numbers_is_caught(error: float, holds: bool, monkeypatch: Patch) -> None:
+    def compiler(config: Config, mode: str) -> Callable[[Any], Any]:
+        return lambda function: lambda *inputs: function(*inputs) * (1 + error)
+
+    monkeypatch.setattr(default, "compiler", compiler)  # as torch.compile, and a thousand times as fast
+    config = tiny_config({"compile": "default"})
+    assert found(config, "compile") == {"same-compiled": holds}
+    setup = set_up(config, torch.device("cpu"))
+    before = [p.detach().clone() for p in setup.training.model.parameters()]
+    stand = Stand(config, setup.device, setup.task, run=setup.training)
+    assert [finding.evidence.ok for finding in audit(stand, slots=["compile"])] == [holds]
+    after = list(setup.training.model.parameters())
+    assert all(torch.equal(a, b) and b.grad is None for a, b in zip(before, after, strict=True))

@@ -6,6 +6,7 @@ from tfx_engine.protocol.marker import tr_mark
 
 CLAIMS: dict[str, str] = {  # "the technique ..."
     "same": tr_mark("changes neither the loss nor any gradient"),
+    "same-compiled": tr_mark("computes compiled what it computes as written"),
     "same-steps": tr_mark("moves the weights exactly as its plain form does"),
     "keeps-less": tr_mark("keeps fewer bytes for the backward pass"),
     "runs-again": tr_mark("computes again what it does not keep, and no more"),

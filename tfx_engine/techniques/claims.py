@@ -38,6 +38,13 @@ class Same(Claim):
 
 
 @dataclasses.dataclass(frozen=True)
+class SameCompiled(Claim):
+    """What the run has compiled gives the loss and the gradients that the same model gives as it is written."""
+
+    name = "same-compiled"
+
+
+@dataclasses.dataclass(frozen=True)
 class SameSteps(Claim):
     """After two steps every weight is as with the slot's default."""
 

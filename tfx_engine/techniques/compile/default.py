@@ -34,6 +34,7 @@ from torch import Tensor
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
+from tfx_engine.techniques.claims import SameCompiled
 from tfx_engine.techniques.compile import check_compiler, compiler
 from tfx_engine.techniques.technique import NoOptions, Technique
 
@@ -68,4 +69,5 @@ TECHNIQUE = Technique(
         Effect(quantity="activations", sign="-", formula="what fused kernels can make again is not kept"),
         Effect(quantity="flops", sign="0", formula="0"),
     ),
+    claims=(SameCompiled(),),
 )

@@ -33,6 +33,7 @@ from torch import Tensor
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
+from tfx_engine.techniques.claims import SameCompiled
 from tfx_engine.techniques.compile import check_compiler, compiler
 from tfx_engine.techniques.technique import Technique
 
@@ -78,4 +79,5 @@ TECHNIQUE = Technique(
         Effect(quantity="activations", sign="+", formula="on CUDA a pool of its own for what is recorded"),
         Effect(quantity="flops", sign="0", formula="0"),
     ),
+    claims=(SameCompiled(),),
 )

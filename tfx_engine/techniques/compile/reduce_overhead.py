@@ -32,6 +32,7 @@ from torch import Tensor
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.problems import Problem
+from tfx_engine.techniques.claims import SameCompiled
 from tfx_engine.techniques.compile import check_compiler, compiler
 from tfx_engine.techniques.devices import device_kind
 from tfx_engine.techniques.technique import NoOptions, Technique
@@ -79,4 +80,5 @@ TECHNIQUE = Technique(
         Effect(quantity="activations", sign="+", formula="a pool of its own for what is recorded"),
         Effect(quantity="flops", sign="0", formula="0"),
     ),
+    claims=(SameCompiled(),),
 )

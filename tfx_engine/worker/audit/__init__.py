@@ -35,7 +35,8 @@ BUDGET_S = 10.0  # after which no further claim is tried
 
 Proof = Callable[[Case, Any], Evidence]
 PROOFS: dict[type[Claim], Proof] = {
-    claims.Same: sameness.same, claims.SameSteps: adapters.same_steps, claims.KeepsLess: memory.keeps_less,
+    claims.Same: sameness.same, claims.SameCompiled: sameness.same_compiled,
+    claims.SameSteps: adapters.same_steps, claims.KeepsLess: memory.keeps_less,
     claims.RunsAgain: memory.runs_again, claims.TrainsOnly: trained.trains_only,
     claims.EveryGradient: trained.every_gradient, claims.MovesAll: adapters.moves_all,
     claims.BeginsAtBase: adapters.begins_at_base, claims.Merges: adapters.merges, claims.Near: numbers.near,

@@ -19,7 +19,7 @@ def audit_run(setup: Setup, writer: RunWriter, stop: StopFlag) -> None:
     """Audit the techniques of a trained setup and write what comes of it. Whatever goes wrong, the run stands."""
     weights = {name: p.detach() for name, p in setup.training.model.named_parameters()}
     try:
-        stand = Stand(setup.config, setup.device, setup.task, weights, stop.is_set)
+        stand = Stand(setup.config, setup.device, setup.task, weights, stop.is_set, setup.training)
         for finding in audit(stand):
             if stop.is_set():
                 writer.missing("audit", _STOPPED)

@@ -69,14 +69,16 @@ class Steps(NamedTuple):
 class Stand:
     """Makes copies for one configuration. `weights`: those of the run by name; without any the first ones are taken.
 
-    `is_stopped`: whether the audit is to end, asked before every copy is made.
+    `is_stopped`: whether the audit is to end, asked before every copy is made. `run`: the run's own training, for what
+    it has compiled; its weights are left as they are.
     """
 
     def __init__(
         self, config: Config, device: torch.device, task: Task, weights: Mapping[str, Tensor] | None = None,
-        is_stopped: Callable[[], bool] = lambda: False,
+        is_stopped: Callable[[], bool] = lambda: False, run: Training | None = None,
     ) -> None:
         self.full, self.device, self._weights, self._is_stopped = config, device, weights or {}, is_stopped
+        self.run, self.run_batch = run, tuple(t.to(device) for t in task.batch(0))
         self.config, tokens = affordable(config)
         inputs, targets = (t[: self.config.run.batch].to(device) for t in task.batch(0))
         if tokens < config.model.context:  # the last ones, where tasks ask most
