@@ -154,9 +154,15 @@ def live_runs(probe: Probe) -> None:
 
 
 def _add_panels(window: MainWindow) -> None:
-    """Two more panels, so that there are eight; all of them in sight, in two rows of four."""
+    """Two more panels, so that there are eight; all of them in sight, in two rows of four. None behind them."""
     from tfx_workbench.panels import all_panels
 
+    window._behind.clear()
+    for name in list(window.area.docks)[6:]:
+        dock = window.area.docks.pop(name)
+        dock.panel.close_panel()
+        window.area.removeDockWidget(dock)
+        dock.deleteLater()
     more = [factory(window.area) for factory in all_panels() if factory.name in DOUBLED]
     for panel in more:
         panel.name += " 2"

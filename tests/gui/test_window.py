@@ -15,6 +15,7 @@ from pytestqt.qtbot import QtBot
 from tests.helpers.services import family, gone, info
 from tests.helpers.synthetic_run import write_five, write_run
 from tests.helpers.windows import seen_views, spend, wait, window
+from tfx_workbench.app.dock_area import IN_FRONT
 from tfx_workbench.app.window import MainWindow
 from tfx_workbench.widgets.run_model import Column
 
@@ -346,3 +347,23 @@ def test_windows_leave_nothing_behind(tmp_path: Path) -> None:
             del made
     gc.collect()
     assert not [w for w in QApplication.topLevelWidgets() if isinstance(w, MainWindow)]
+
+
+def test_panels_behind_others_come_when_the_window_is_usable_and_find_their_places(tmp_path: Path) -> None:
+    with window(tmp_path, begun=False) as made:
+        made.begin()
+        front = set(made.area.docks)
+        assert len(front) == IN_FRONT and not made.is_whole
+        wait(lambda: made.is_whole, "the panels behind")
+        name = next(name for name in made.area.docks if name not in front)
+        assert all(made.area.docks[other].isVisible() for other in front)
+        made.area.docks[name].setFloating(True)
+        made.area.docks[name].hide()
+    with window(tmp_path, begun=False) as made:
+        made.begin()
+        wait(lambda: made.is_whole, "the panels behind")
+        assert made.area.docks[name].isHidden() and made.area.docks[name].isFloating()
+    with window(tmp_path, begun=False) as made:
+        made.begin()  # and closed before they came: nothing is forgotten
+    with window(tmp_path) as made:
+        assert made.area.docks[name].isHidden()

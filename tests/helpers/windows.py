@@ -61,6 +61,8 @@ def window(
     try:
         if begun:
             made.begin()
+            while not made.is_whole:
+                made.add_behind()
         QCoreApplication.processEvents()
         yield made
     finally:

@@ -21,6 +21,7 @@ from tfx_workbench.widgets.panel import Panel
 FRAME_MS = 33
 FRAME_BUDGET_MS = 14.0
 COLUMNS = 3
+IN_FRONT = 2 * COLUMNS  # panels that an arrangement begins with; further ones are behind them
 
 
 class DockArea(QMainWindow):
@@ -40,12 +41,24 @@ class DockArea(QMainWindow):
     def add_panels(self, panels: Sequence[Panel]) -> None:
         """Dock these panels in the arrangement that the window starts with."""
         for panel in panels:
-            dock = CardDock(panel, self)
-            self.docks[panel.name] = dock
-            self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, dock)
-            panel.probe_wanted.connect(self.probe_wanted)
-            panel.choices_changed.connect(lambda p=panel: self.choices_changed.emit(p.name, p.choices()))
+            self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, self._make(panel))
         self.arrange()
+
+    def _make(self, panel: Panel) -> CardDock:
+        self.docks[panel.name] = dock = CardDock(panel, self)
+        panel.probe_wanted.connect(self.probe_wanted)
+        panel.choices_changed.connect(lambda p=panel: self.choices_changed.emit(p.name, p.choices()))
+        return dock
+
+    def add_behind(self, panel: Panel) -> None:
+        """Dock one more panel where it was, or as a tab behind those of the last row."""
+        before = list(self.docks.values())
+        fronts = [dock for dock in before if not dock.visibleRegion().isEmpty()]
+        dock = self._make(panel)
+        if not self.restoreDockWidget(dock):
+            self.tabifyDockWidget(before[COLUMNS + len(before) % COLUMNS], dock)
+            for front in fronts:
+                front.raise_()
 
     def arrange(self) -> None:
         """All panels in two rows of three, further ones as tabs upon the last ones."""
@@ -62,7 +75,7 @@ class DockArea(QMainWindow):
         for row in rows:
             for left, right in itertools.pairwise(row):
                 self.splitDockWidget(left, right, Qt.Orientation.Horizontal)
-        for i, dock in enumerate(docks[2 * COLUMNS :]):
+        for i, dock in enumerate(docks[IN_FRONT:]):
             self.tabifyDockWidget(docks[COLUMNS + i % COLUMNS], dock)
         for dock in docks:
             dock.show()

@@ -13,7 +13,8 @@ from PySide6.QtWidgets import QMainWindow, QSplitter, QVBoxLayout, QWidget
 from tfx_engine.protocol.cards import Catalogue
 from tfx_engine.protocol.problems import Problem
 from tfx_workbench.app.actions import Actions, connect
-from tfx_workbench.app.dock_area import DockArea, Frames
+from tfx_workbench.app.dock import CardDock
+from tfx_workbench.app.dock_area import IN_FRONT, DockArea, Frames
 from tfx_workbench.app.icons import app_icon, tinted
 from tfx_workbench.app.pages import Pages
 from tfx_workbench.app.panes import Panes
@@ -32,16 +33,18 @@ from tfx_workbench.widgets.words import problem_words
 
 if TYPE_CHECKING:
     from tfx_workbench.app.own_techniques import OwnTechniques
+    from tfx_workbench.panels import PanelFactory
 
 WINDOW_SIZE = QSize(1680, 1010)
 _SMALLEST = QSize(960, 600)
 _DRAFT_AFTER_MS = 300
+_BEHIND_AFTER_MS = 250  # the window is usable, and whoever presses a key at once is served first
 
 
 class MainWindow(QMainWindow):
     """Made in well under a second: panels, engine and library come with `begin`, after the first paint."""
 
-    begun = Signal()  # panels are there, the library is being read, the engine starts
+    begun = Signal()  # the panels in front are there, the library is being read, the engine starts
     closed = Signal()
 
     def __init__(self, session: Session, settings: Settings, theme: Theme) -> None:
@@ -61,6 +64,7 @@ class MainWindow(QMainWindow):
         self._draft_timer.timeout.connect(self._keep_work)
         self.panes = Panes(self)
         self.pages = Pages(self)
+        self._behind: list[PanelFactory] = []  # what makes the panels that are still to come
         self._refusal = ""  # what was last said about a draft that cannot be run
         self.messages.set_resting(self.tr("F5 run · Shift+F5 stop · Ctrl+F find a technique · F1 read about it"))
         self._connect_pane()
@@ -186,13 +190,14 @@ class MainWindow(QMainWindow):
     # ------------------------------------------------------------------ life
 
     def begin(self) -> None:
-        """Bring in what took too long before the first paint: panels, presets, library, engine."""
+        """Bring in what took too long before the first paint: the panels in front, library, engine; then the others."""
         from tfx_workbench.panels import all_panels
 
-        self.area.add_panels([factory(self.area) for factory in all_panels()])
-        self.area.apply_theme(self.theme.palette)
-        for name, dock in self.area.docks.items():
-            dock.panel.update_runs([], self.settings.panel_choices(name) or None)
+        factories = all_panels()
+        self._behind = factories[IN_FRONT:]
+        self.area.add_panels([factory(self.area) for factory in factories[:IN_FRONT]])
+        for dock in self.area.docks.values():
+            self._prepare(dock)
         self.area.restore(self.settings.layout("docks"), self.settings.area_size)
         self.view_menu.fill()
         self.session.runs.restore(self.settings.ticked, self.settings.baseline)
@@ -200,6 +205,29 @@ class MainWindow(QMainWindow):
         self.session.start()
         self.own.begin()
         self.begun.emit()
+        QTimer.singleShot(_BEHIND_AFTER_MS, self, self.add_behind)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all panels are there."""
+        return not self._behind
+
+    def add_behind(self) -> None:
+        """Make one of the panels that nobody sees yet, and the next when there is time again."""
+        if not self._behind:
+            return
+        panel = self._behind.pop(0)(self.area)
+        self.area.add_behind(panel)
+        self._prepare(self.area.docks[panel.name])
+        self.frames.mark_all()
+        if self._behind:
+            QTimer.singleShot(0, self, self.add_behind)
+        else:
+            self.view_menu.fill()
+
+    def _prepare(self, dock: CardDock) -> None:
+        dock.apply_theme(self.theme.palette)
+        dock.panel.update_runs([], self.settings.panel_choices(dock.panel.name) or None)
 
     def take_catalogue(self, catalogue: Catalogue) -> None:
         """Show another catalogue: techniques of the user's own came, changed or went."""
@@ -214,7 +242,7 @@ class MainWindow(QMainWindow):
         keep.keep_layout("geometry", self.saveGeometry())
         keep.keep_layout("columns", self._columns.saveState())
         keep.keep_layout("rows", self.rows.saveState())
-        if self.area.docks:
+        if self.area.docks and self.is_whole:  # else the others' places would be forgotten
             keep.keep_layout("docks", QByteArray(self.area.saveState()))
             keep.area_size = self.area.size()
         keep.sync()
@@ -232,6 +260,7 @@ class MainWindow(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:
         """Everything is taken down in a fixed order: what draws first, then what reads, then what runs."""
         self.remember()
+        self._behind.clear()
         self.hide()  # runs that are to be stopped take a moment
         self.frames.stop()
         self._draft_timer.stop()
