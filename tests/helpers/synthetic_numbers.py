@@ -222,5 +222,10 @@ class Numbers:
             "params": {"total": self.params + self.bytes["adapters"] // 4, "trainable": self.trainable},
             "flops_per_token": {"model": flops, "hardware": flops * (4 / 3 if self.is_recomputed else 1)},
             "kernel": "none", "token_text": text, "capacity_bytes": 8 * 2**30,
-            "process_base_rss_bytes": 410 * _MEGABYTE,
+            "process_base_rss_bytes": 410 * _MEGABYTE, "overhead_percent": 0.62,
+            "overhead": {
+                "percent": 0.62, "low": 0.31, "high": 0.88, "comparisons": 40, "step_percent": 0.3,
+                "turns_percent": 0.4, "probed_percent": 66.7, "budget_percent": 1.0,
+                "captures_percent": {"attention": 0.2, "evaluation": 0.15, "memory": 0.05, "update": 0.02},
+            },
         }
