@@ -7,6 +7,7 @@ crosshair) over it, where it can be kept inside and apart. Layers are updated in
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pyqtgraph as pg
@@ -170,8 +171,10 @@ class PlotFrame(pg.GraphicsWidget):
         self._ticked = self.view.viewRange()
         (x_low, x_high), (y_low, y_high) = self._ticked
         box = self.data_rect()
-        every = NAME_EVERY if any(isinstance(layer, Bars) for layer in self.plot.layers) else _TICK_EVERY
-        upright = [(at, said(w)) for at, w in ticks(self.plot.y, y_low, y_high, max(2.0, box.height() / every))]
+        axis, every = self.plot.y, _TICK_EVERY
+        if any(isinstance(layer, Bars) for layer in self.plot.layers):  # where names are left out, not the topmost
+            axis, every = dataclasses.replace(axis, ticks=axis.ticks[::-1]), NAME_EVERY
+        upright = [(at, said(words)) for at, words in ticks(axis, y_low, y_high, max(2.0, box.height() / every))]
         widest = max([metrics.horizontalAdvance(text) for _, text in upright], default=0.0)
         # In steps of eight pixels, so that the plot does not jump with every new digit.
         self._left = max(_LEFT, -(-(int(widest) + _WORDS_GAP) // 8) * 8)

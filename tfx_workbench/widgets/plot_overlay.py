@@ -135,7 +135,7 @@ class Overlay(pg.GraphicsWidget):
             a = self._frame.to_pixels(float(min(start, end)), row + 0.32)
             b = self._frame.to_pixels(float(max(start, end)), row - 0.32)
             painter.fillRect(QRectF(a, b), brush(self._colour(colour)))
-            if bars.texts and row % every == 0:
+            if bars.texts and (len(bars.starts) - 1 - row) % every == 0:
                 anchor = QPointF(b.x() + 4, (a.y() + b.y()) / 2)
                 self._write(painter, said(bars.texts[row]), anchor, self._colour("text"))
 
