@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch.nn.modules import module as torch_module
 
-from tests.helpers.training import recorded, small_setup
+from tests.helpers.training import ListRecorder, loop_of, recorded, small_setup
 from tfx_engine.estimate import flops_per_token
 from tfx_engine.measure.operators import is_working
 from tfx_engine.techniques.catalogue import discover
+from tfx_engine.train.control import RunControl
 from tfx_engine.worker.facts import declared_flops
 
 RUN = {"warmup_steps": 1, "measure_steps": 2, "profile": True, "memory_every": 100}
@@ -128,3 +129,35 @@ def test_profiling_leaves_every_weight_as_it_is(optimizer):
 
 def test_a_run_without_probes_is_not_profiled():
     assert recorded(small_setup(run={**RUN, "probes": False})).phases == ["warmup", "measure"]
+
+
+class StopInProfile(ListRecorder):
+    """Somebody stops the run when its profile begins."""
+
+    def __init__(self, control: RunControl) -> None:
+        super().__init__()
+        self._control = control
+
+    def phase(self, name) -> None:
+        super().phase(name)
+        if name == "profile":
+            self._control.stop.set("stopped", "enough")
+
+
+def test_a_stop_while_it_is_profiled_leaves_a_complete_run():
+    control = RunControl()
+    recorder = StopInProfile(control)
+    loop = loop_of(small_setup(run=RUN), recorder, control)
+    loop.run()
+    assert loop.is_complete and recorder.phases[-1] == "profile" and not recorder.profiles
+    assert "profile" not in {reading.phase for reading in recorder.readings}
+
+
+def test_a_profiler_that_fails_costs_nothing_but_the_profile(monkeypatch):
+    def fail(self):
+        raise RuntimeError("no kineto")
+
+    monkeypatch.setattr("tfx_engine.measure.profiling.Profiler.result", fail)
+    recorder = recorded(small_setup(run=RUN))
+    assert "no kineto" in recorder.reasons["time_ms"] and not recorder.profiles
+    assert [code for code, _ in recorder.events if code == "not-profiled"]

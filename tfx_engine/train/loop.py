@@ -49,7 +49,10 @@ _NO_MEMORY = tr_mark("There was not enough memory to profile a step.")
 
 
 class Loop:
-    """Trains a setup to its end, or until it is told to stop. `step` and `parts.current` say where it is."""
+    """Trains a setup to its end, or until it is told to stop. `step` and `parts.current` say where it is.
+
+    `is_complete`: all steps that were asked for are done; profiling is extra.
+    """
 
     def __init__(
         self, setup: Setup, clock: Clock, meter: MemoryMeter, recorder: Recorder, control: RunControl,
@@ -58,6 +61,7 @@ class Loop:
         self.step = 0
         self.phase: Phase = "warmup"
         self.parts = Parts()
+        self.is_complete = False
         self._setup, self._clock = setup, clock
         self._recorder, self._control, self._disturbance = recorder, control, disturbance
         self._run = setup.config.run
@@ -78,11 +82,13 @@ class Loop:
     def run(self) -> None:
         """All steps. Whatever was read is handed on, also when this raises."""
         try:
-            if self._compile() and self._warm_up() and self._measure() and self._splits:
-                self._enter("probe")
-                self._memory_step()
-            if self._wants_profile():
-                self._profile()
+            if self._compile() and self._warm_up() and self._measure():
+                if self._splits:
+                    self._enter("probe")
+                    self._memory_step()
+                self.is_complete = True
+                if self._wants_profile():
+                    self._profile()
             self._say_if_compiled_again()
         finally:
             self._hand_on(wait=True)

@@ -182,8 +182,9 @@ class _Run:
         foretold.compare(self._recorder.highest_peak_bytes)
         if self._config.run.save_weights and self.control.stop.status != "interrupted":  # then there is no time
             save_weights(self._setup, self._path, self._writer)
-        self._is_complete = not self.control.stop.is_set()
-        if self._is_complete and self._config.run.probes and self._config.run.audit:
+        stop = self.control.stop
+        self._is_complete = self._loop.is_complete and stop.status != "interrupted"
+        if self._is_complete and not stop.is_set() and self._config.run.probes and self._config.run.audit:
             recorder.phase("audit")
             audit_run(self._setup, writer, self.control.stop)
 
