@@ -81,21 +81,32 @@ def _memory(parts: dict[str, Highest]) -> Memory:
 
 
 def _parts(config: Config, device: str) -> dict[str, Highest]:
-    """The highest moments of each part of a step."""
+    """The highest moments of each part of a step, over all pieces of its batch."""
     techniques = {technique.slot: (technique, options) for technique, options in chosen(config)}
-    pieces = _pieces(techniques, config)
-    tape, loss, blocks = write_pass(config, device, -(-config.run.batch // pieces))
+    pieces, batch = _pieces(techniques, config), config.run.batch
+    first = _parts_of_piece(config, device, techniques, -(-batch // pieces), is_later=False)
+    if pieces == 1:
+        return first
+    second = batch // pieces + (batch % pieces > 1)
+    later = _parts_of_piece(config, device, techniques, second, is_later=True)
+    return {**{f"first {name}": part for name, part in first.items()}, **later}
+
+
+def _parts_of_piece(
+    config: Config, device: str, techniques: Techniques, samples: int, is_later: bool
+) -> dict[str, Highest]:
+    tape, loss, blocks = write_pass(config, device, samples)
     weights = list(dict.fromkeys(w for op in _all(tape.ops) for w in op.weights))
     optimizer, options = techniques["optimizer"]
     state, scratch = optimizer.memory(options, weights) if optimizer.memory else _as_adam(weights)
     resting = {**_resting(config, tape, techniques), "optimizer": state}
-    if pieces > 1:  # an earlier piece left them
+    if is_later:  # an earlier piece left them
         resting["gradients"] = sum(w.numbers * w.width for w in weights)
     account = Account(resting, _CUDA_BLOCK if device == "cuda" else 1)
     update, own = techniques["update"]
     move = update.memory(own, optimizer, options) if update.memory else None
     offload, where = techniques["offload"]
-    replay = Replay(account, move, pieces > 1, offload.memory(where, device) if offload.memory else None)
+    replay = Replay(account, move, is_later, offload.memory(where, device) if offload.memory else None)
     replay.forward(tape.ops, frozenset({loss.root}), blocks)
     replay.backward(tape.ops, loss, blocks)
     account.begin("optimizer")

@@ -214,9 +214,9 @@ class Tape:
         """A tensor times a vector of parameters, which are trained where they are given."""
         return self.make(x, saves=(x,) if weights else (), weights=weights, back=x.bytes if weights else 0)
 
-    def bent(self, x: Value, of_result: bool = False) -> Value:
-        """A function of each number, whose backward pass needs its argument, or its result."""
-        return self.make(x, saves=(RESULT if of_result else x,))
+    def bent(self, x: Value, of_result: bool = False, back: int = 0) -> Value:
+        """A function of each number, whose backward pass needs its argument, or its result; and `back` tensors more."""
+        return self.make(x, saves=(RESULT if of_result else x,), back=back * x.bytes)
 
     def matmul(self, a: Value, b: Value, numbers: int, operator: str = "bmm") -> Value:
         """A product of two tensors."""

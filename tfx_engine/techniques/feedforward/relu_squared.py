@@ -53,7 +53,7 @@ def reference(module: TwoLayers, x_BTD: Tensor) -> Tensor:
 
 def memory(tape: Tape, options: PlainOptions, x: Value) -> Value:
     """Keeps what comes out of the curve, and its square."""
-    return two_memory(tape, x, lambda z: tape.bent(tape.bent(z, of_result=True)))
+    return two_memory(tape, x, lambda z: tape.bent(tape.bent(z, of_result=True), back=2))
 
 
 TECHNIQUE = Technique(

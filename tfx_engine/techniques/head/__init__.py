@@ -17,7 +17,7 @@ from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.techniques.costs import Linear, Work
 from tfx_engine.techniques.counts import norm_of
-from tfx_engine.techniques.tape import Tape, Value
+from tfx_engine.techniques.tape import Tape, Value, Weight
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,7 +138,11 @@ def logits_memory(tape: Tape, options: HeadOptions, x: Value, name: str = "head"
     """The memory of `LinearHead.project` behind the transform."""
     outputs = tape.config.task.answers * tape.config.vocab
     bias = tape.parameter("bias", outputs) if getattr(options, "bias", False) else ()
-    logits = tape.linear(name, x)
+    return capped_memory(tape, options, tape.linear(name, x), bias)
+
+
+def capped_memory(tape: Tape, options: HeadOptions, logits: Value, bias: tuple[Weight, ...] = ()) -> Value:
+    """The memory of what happens to the logits of a table."""
     if getattr(options, "multiplier", 1.0) != 1.0:
         logits = tape.scaled(logits)
     if bias:

@@ -40,7 +40,14 @@ from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.claims import Bounded, Shares
 from tfx_engine.techniques.costs import Linear, Work
-from tfx_engine.techniques.head import HeadOptions, LinearHead, Nats, linear_reference, logits_memory
+from tfx_engine.techniques.head import (
+    HeadOptions,
+    LinearHead,
+    Nats,
+    capped_memory,
+    linear_reference,
+    logits_memory,
+)
 from tfx_engine.techniques.loss import Prediction
 from tfx_engine.techniques.tape import Tape, Value
 from tfx_engine.techniques.technique import Technique
@@ -134,6 +141,10 @@ def work(options: Options, config: Config) -> Work:
     return Work(tuple(linears))
 
 
+def _capped(tape: Tape, options: Options, head: Linear, x: Value) -> Value:
+    return capped_memory(tape, options, tape.plain_linear(head, x))
+
+
 def memory(tape: Tape, options: Options, x: Value, nats: Nats) -> Value:
     """As many logits as there are tokens ahead."""
     total = nats(lambda x: logits_memory(tape, options, x), x)
@@ -144,7 +155,7 @@ def memory(tape: Tape, options: Options, x: Value, nats: Nats) -> Value:
             turned = tape.add(x, tape.bent(tape.plain_linear(own, x)))
             head = dataclasses.replace(tape.work.linears[0], name=f"head {ahead}")
             head = dataclasses.replace(head, shared=options.shared and options.tied)
-            total = tape.add(total, nats(functools.partial(tape.plain_linear, head), turned))
+            total = tape.add(total, nats(functools.partial(_capped, tape, options, head), turned))
     return total
 
 

@@ -197,7 +197,7 @@ def again(options: Options, config: Config, runs: Sequence[Run]) -> int:
 def memory(tape: Tape, options: Options, x: Value) -> Value:
     """The logits of a few rows at a time, whichever way they are made again."""
     def nats(project: Project, x: Value) -> Value:
-        begin = len(tape.ops)
+        begin, given = len(tape.ops), x
         project(x)
         inside = tape.ops[begin:]
         del tape.ops[begin:]
@@ -205,10 +205,12 @@ def memory(tape: Tape, options: Options, x: Value) -> Value:
         rows = min(options.rows or rows_for(outputs), tape.tokens)
         weights = tuple(w for op in inside for w in op.weights)
         table, logits = sum(w.numbers * w.width for w in weights), rows * outputs * FLOAT
+        kept = sum(x.bytes for op in inside for x in op.saves if x is not given) * rows // tape.tokens
         if _by_torch(options, tape.config):  # both gradients are made with the loss
             grown = (Value(x.numbers, FLOAT, False), Value(table // FLOAT, FLOAT, False))
             return tape.make(x, numbers=1, saves=grown, weights=weights, scratch=logits, back=logits)
-        return tape.make(x, numbers=1, saves=(x,), weights=weights, scratch=2 * logits, back=2 * logits + table)
+        back = kept + max(3 * logits, logits + table)
+        return tape.make(x, numbers=1, saves=(x,), weights=weights, scratch=2 * logits, back=back)
 
     total: Value = tape.use("head", x, nats)
     return total
