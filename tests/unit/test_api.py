@@ -12,7 +12,7 @@ import tfx_engine.api as tfx
 from tfx_engine.runfile.reader import RunReader
 
 SMALL = {"model": {"width": 16, "layers": 2, "heads": 2, "context": 16},
-         "run": {"batch": 2, "warmup_steps": 1, "measure_steps": 2, "device": "cpu"}}
+         "run": {"batch": 2, "warmup_steps": 1, "measure_steps": 2, "device": "cpu", "profile": False, "audit": False}}
 
 
 def test_a_configuration_comes_from_a_dict_or_a_file(tmp_path):
