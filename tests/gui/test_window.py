@@ -110,6 +110,22 @@ def test_run_queues_every_configuration_of_a_preset_and_shows_the_runs(tmp_path:
         assert [line.is_baseline for line in lines] == [True, False]
 
 
+def test_a_run_is_audited_again_from_its_menu_and_the_form_from_the_menu_of_runs(tmp_path: Path, standin: None) -> None:
+    with window(tmp_path, engine=True) as made:
+        made.session.draft.load([{"name": "quick"}])
+        made.actions_.run.trigger()
+        wait(lambda: [row.status for row in made.session.runs.rows.values()] == ["finished"], "it to finish")
+        menu = made.commands.menu_for([made.session.runs.lines()[0].key])
+        assert menu is not None
+        next(a for a in menu.actions() if a.text() == "Audit again").trigger()
+        wait(lambda: "quick: audited, 1 claims hold." in made.messages.text, "words about it")
+        wait(lambda: made.session.runs.lines()[0].claims_held == 1, "the table to say so")
+        made.session.draft.load([{"name": "endless"}])
+        made.actions_.audit.trigger()
+        wait(lambda: "does not do what it claims" in made.messages.text, "words about what is broken")
+        assert "3 tokens are hidden." in made.messages.text
+
+
 def test_stop_ends_the_run_that_is_going_and_keeps_what_was_measured(tmp_path: Path, standin: None) -> None:
     with window(tmp_path, engine=True) as made:
         made.session.draft.load([{"name": "endless"}])

@@ -55,6 +55,19 @@ def named(*names: str) -> list[dict[str, Any]]:
     return [{"name": name, "model": {"width": 16, "layers": 1, "heads": 2, "context": 16}} for name in names]
 
 
+def test_a_worker_that_has_audited_ends_and_the_next_question_has_another(start: Start) -> None:
+    client = start(warm=True)
+    for _ in range(2):
+        assert [row["claim"] for row in client.audit(named("quick")[0])] == ["hides"]
+    assert client.validate(named("quick")[0]) == ()
+    (run,) = client.submit(named("quick"))
+    assert client.wait_for("ended", run).detail["status"] == "finished"
+    states = [n.detail["state"] for n in client.notices if n.kind == "warm"]
+    assert states.count("starting") >= 3 and "died" not in states
+    with pytest.raises(ConfigError, match=r"model\.width"):
+        client.audit({"model": {"width": -1}})
+
+
 # ------------------------------------------------------------------------------------------------ the queue
 
 

@@ -85,6 +85,7 @@ class RunData:
             "logs": self._refresh_logs, "audit": self._refresh_audit, "profile": self._refresh_profile,
         }
         self._is_settled = False  # ended and read to its end
+        self._settled: Mark | None = None  # as the file was then: an ended run may be audited once more, or renamed
         self._abandoned: Mark | None = None  # as `_is_settled`, but nobody has recorded its end yet
         self._info_at = self._summary_at = -1.0
         self._summary: dict[str, Any] | None = None
@@ -115,7 +116,7 @@ class RunData:
         ended run means that everything was read.
         """
         mark = mark_of(self.path)
-        if self._is_settled or mark == self._abandoned:
+        if mark in (self._settled, self._abandoned):
             return frozenset()
         if not self.is_live:
             self._info_at = -1.0  # whoever settles an abandoned run writes once, and that is not to be missed
@@ -125,6 +126,7 @@ class RunData:
             changed |= {name for name, read in self._readers.items() if self._is_new(name, newest) and read()}
         is_read = not self.is_live and not changed
         self._is_settled = is_read and self.info.recorded_status in ENDED
+        self._settled = mark if self._is_settled else None
         self._abandoned = mark if is_read else None
         return frozenset(changed)
 
