@@ -55,7 +55,7 @@ def test_the_composition_adds_up_and_so_does_that_of_every_phase(plain):
     {"kernel": "math", "attention": {"use": "grouped_query", "kv_heads": 2}},
     {"precision": "float16_autocast", "optimizer": "sgd"},
     {"optimizer": {"use": "adamw_8bit", "implementation": "own"}, "adapter": {"use": "lora", "rank": 4}},
-    {"accumulation": {"use": "micro_batches", "pieces": 2}, "update": "after_backward"},
+    {"accumulation": {"use": "micro_batches", "pieces": 3}},  # of different sizes
     {"head": "untied", "position": "rotary", "norm": "rms_norm"},
 ], ids=lambda techniques: " ".join(techniques))
 def test_techniques_are_predicted_to_half_a_percent(techniques):

@@ -76,11 +76,12 @@ def fake_step(config: Config, kind: str, routing: Routing = evenly) -> Step:
 
 def _begin(training: Training, batch: Batch) -> None:
     """What a first step leaves behind: state of the optimizer, tables, choices of kernels. Without a backward pass."""
-    piece = next(cut(batch, training.pieces))
-    loss, _ = losses(training, piece, (batch[1] != IGNORED).sum(), no_name)
-    if training.scaler is not None:
-        training.scaler.scale(loss)
-    del loss
+    pieces = {len(piece[0]): piece for piece in cut(batch, training.pieces)}  # a choice is made for every shape
+    for piece in pieces.values():
+        loss, _ = losses(training, piece, (batch[1] != IGNORED).sum(), no_name)
+        if training.scaler is not None:
+            training.scaler.scale(loss)
+        del loss
     for parameter in training.model.parameters():
         if parameter.requires_grad:
             parameter.grad = torch.empty_like(parameter)

@@ -19,6 +19,8 @@ from tfx_engine.trace.fake import fake_step
 from tfx_engine.trace.reserved import reserved_bytes
 
 _ROUTED = tr_mark("Which experts work depends on the data: from evenly used experts to all tokens at the same ones.")
+_ROUTED_EVENLY = tr_mark("Which experts work depends on the data: here all of them have as much to do.")
+_MOST_EXPERTS = 16  # of more of them only one routing is traced: each costs as much as a layer
 _UNTRACED = tr_mark("This step cannot be traced: {error}")
 _NO_CUDA = tr_mark("Traced with the kernels of a CPU: there is no CUDA device here to ask which it would take.")
 _COMPILED = tr_mark("This is the step as it is without the compiler, which usually needs less.")
@@ -73,6 +75,8 @@ def _traced(config: Config, device_kind: str) -> Traced:
     even = _summary(_course(config, kind, evenly), kind)
     if config.use("feedforward") != "mixture_of_experts":
         return dataclasses.replace(even, note=note)
+    if config.techniques["feedforward"].options["experts"] > _MOST_EXPERTS:
+        return dataclasses.replace(even, note=f"{_ROUTED_EVENLY} {note}".rstrip())
     uneven = _summary(_course(config, kind, unevenly), kind)
     bounds = sorted(bound for bound in (even.peak_bytes, uneven.peak_bytes) if bound is not None)
     return dataclasses.replace(even, low_bytes=bounds[0], high_bytes=bounds[-1], note=f"{_ROUTED} {note}".rstrip())
