@@ -24,8 +24,8 @@ from tfx_engine.worker.step_time import Expected, expected_step
 
 SCHEMA = 1
 LEVELS = ("instant", "traced")
-# Of the instant level, in per cent of the peak: tests/bench/test_instant_accuracy.py.
-INSTANT_ERROR = 0.5
+# Median error of the peak in per cent, of the instant level: tests/bench/test_instant_accuracy.py.
+INSTANT_ERROR = 0.6
 TRACED_ERROR = 0.5  # of the traced level
 _NO_TIME = tr_mark("The closed form does not know the time of a step; the traced estimate does.")
 _NO_CAPACITY = tr_mark("How much memory the device has is not known; --device-memory says it.")
