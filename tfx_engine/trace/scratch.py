@@ -29,6 +29,11 @@ def _sum(args: Sequence[Any], result: Any, threads: int) -> int:
     return x.numel() * result.element_size() if x.dtype != result.dtype else 0
 
 
+def _index(args: Sequence[Any], result: Any, threads: int) -> int:
+    """Places in 32 bits are looked up as ones in 64."""
+    return sum(8 * places.numel() for places in args[1] if places is not None and places.dtype == torch.int32)
+
+
 def _blocks(queries: int, keys: int) -> tuple[int, int]:
     """(queries, keys) of one block of the CPU's fused attention."""
     return 32 if queries < 192 else 64 if queries < 768 else 256, min(512, keys)
@@ -81,7 +86,7 @@ def _recurrence(args: Sequence[Any], result: Any, threads: int) -> int:
 
 _aten = torch.ops.aten
 _ON_CPU: dict[Any, Rule] = {
-    _aten.sum: _sum,
+    _aten.sum: _sum, _aten.index: _index,
     _aten._scaled_dot_product_flash_attention_for_cpu: _attention,
     _aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
     _aten.mm: _product, _aten.bmm: _product,
