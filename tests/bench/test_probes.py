@@ -56,7 +56,7 @@ def test_probes_stay_within_one_per_cent(device, tmp_path):
 
 
 def _share(bound, found):
-    """A bound of all that measuring costs as one of a step with probes; NaN where every step was disturbed by others."""
+    """A bound of all that measuring costs as one of a step with probes; NaN where every step was disturbed."""
     if bound is None:
         return float("nan")
     return (bound - sum(found["captures_percent"].values())) / (found["probed_percent"] / 100)
