@@ -28,7 +28,7 @@ OWN_FOLDERS = {  # where platformdirs and Qt look for settings, data and caches
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How much of what is drawn at random is tried."""
     parser.addoption("--configurations", type=int, default=300, help="random configurations that are trained (300)")
-    parser.addoption("--audits", type=int, default=160, help="random configurations that are audited where legal (160)")
+    parser.addoption("--audits", type=int, default=120, help="random configurations that are audited where legal (120)")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -73,11 +73,12 @@ def limits(case: Case, claim: Limits) -> Evidence:
     """A step whose loss is multiplied: what reaches the optimiser."""
     stand, found = case.stand, []
     config = with_choice(stand.config, "precision", "float32", {})
-    fresh = stand.fresh(config)
-    for clip in (None, fresh.clip):
+    for is_clipped in (False, True):
+        fresh = stand.fresh(config)  # a step may leave something behind, such as votes for experts
         optimizer = Recording([p for p in fresh.model.parameters() if p.requires_grad])
         training = dataclasses.replace(
-            fresh, optimizer=optimizer, clip=clip, nats=lambda *inputs: LARGE * fresh.nats(*inputs)
+            fresh, optimizer=optimizer, clip=fresh.clip if is_clipped else None,
+            nats=lambda *inputs, nats=fresh.nats: LARGE * nats(*inputs),
         )
         torch.manual_seed(0)
         train_step(training, stand.few, 0)

@@ -20,7 +20,7 @@ from tfx_engine.techniques.counts import chosen
 from tfx_engine.techniques.scores import Scores
 from tfx_engine.worker.audit.case import Case
 from tfx_engine.worker.audit.finding import Evidence, Untried, broken, held, judged
-from tfx_engine.worker.audit.stand import Stand
+from tfx_engine.worker.audit.stand import Stand, with_choice
 
 MOST_LAYERS = 4  # in which single tokens are changed
 PUT_TOGETHER = 1e-5  # how equal results are, relative, where tokens are put together anew and so rounded otherwise
@@ -62,7 +62,9 @@ def hides(case: Case, claim: Hides) -> Evidence:
 
 def shows(case: Case, claim: Shows) -> Evidence:
     """Somebody on each side reads each key; where nothing fades with distance, some of the farthest that may do too."""
-    readings, tries = readings_of(case.stand), 0
+    exact = with_choice(case.stand.config, "precision", "float32", {})  # where little is not rounded away
+    is_exact = exact.techniques["precision"] == case.stand.config.techniques["precision"]
+    readings, tries = readings_of(case.stand if is_exact else case.stand.of(exact)), 0
     edges: list[tuple[bool, int, int, int]] = []  # whether it was read, layer, query, key
     for reading in readings:
         allowed_TT = reading.mask_TT & reading.window_TT
