@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import sqlite3
 
 import numpy as np
 import pytest
@@ -88,6 +90,17 @@ def test_live_and_reopened_show_the_same(opened, tmp_path):
         assert np.array_equal(live.series(column).mean, again.series(column).mean, equal_nan=True)
     assert np.array_equal(live.layers("layer_grad_norm")[1], again.layers("layer_grad_norm")[1])
     assert live.summary() == again.summary()
+
+
+def test_what_is_added_to_an_ended_run_is_in_its_summary_at_once(opened, tmp_path):
+    path = write_run(tmp_path / "a.tfx", steps=20)
+    run = opened(path).load()
+    before = len(run.summary()["audit"])  # of this moment, which no later one may live on
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("INSERT INTO audit (t_ms, slot, technique, claim, ok, code, template) "
+                           "VALUES (1, 'norm', 'layer_norm', 'normed', 1, 'normed', 'It is.')")
+    assert "audit" in run.refresh()
+    assert len(run.summary()["audit"]) == before + 1
 
 
 def test_a_writer_that_is_gone_without_a_word_leaves_an_interrupted_run(opened, tmp_path):

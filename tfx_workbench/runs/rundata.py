@@ -124,6 +124,8 @@ class RunData:
             changed = {"info"} if self._refresh_info() else set()
             newest = self._reader.newest()
             changed |= {name for name, read in self._readers.items() if self._is_new(name, newest) and read()}
+        if changed and not self.is_live:
+            self._summary = None  # what came last would otherwise be missed by a summary of a moment ago, and for good
         is_read = not self.is_live and not changed
         self._is_settled = is_read and self.info.recorded_status in ENDED
         self._settled = mark if self._is_settled else None
