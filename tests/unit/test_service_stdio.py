@@ -30,7 +30,8 @@ def test_only_messages_reach_the_other_side(tmp_path: object) -> None:
                           env=child_environment(), check=True)
     before, *lines = done.stdout.splitlines()
     assert before == b"printed before"  # what came before is still the old stdout's
-    assert [msgspec.json.decode(line) for line in lines] == [{"do": "doctor", "id": 0}, {"do": "doctor", "id": 1}]
+    asked = [{"do": "doctor", "id": id, "measure": False} for id in (0, 1)]
+    assert [msgspec.json.decode(line) for line in lines] == asked
     for words in (b"printed after", b"written to descriptor 1", b"put by C", b"by a child"):
         assert words in done.stderr
     assert b"''" in done.stderr  # a child that reads finds nothing, instead of eating the protocol
