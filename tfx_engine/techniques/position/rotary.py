@@ -154,6 +154,11 @@ class RotaryPosition(Position):
 
     def _turned(self, x_BHTK: Tensor, cos_TP: Tensor, sin_TP: Tensor) -> Tensor:
         rotated = 2 * cos_TP.shape[-1]
+        if self.options.layout == "half" and rotated == x_BHTK.shape[-1]:
+            # The same products and sums, without cutting the halves out, which costs the backward pass a copy of each.
+            other_BHTK = x_BHTK.roll(rotated // 2, dims=-1)
+            turned_BHTK = x_BHTK * torch.cat((cos_TP, cos_TP), -1) + other_BHTK * torch.cat((-sin_TP, sin_TP), -1)
+            return turned_BHTK.to(x_BHTK.dtype)
         if self.options.layout == "half":
             a_BHTP, b_BHTP = x_BHTK[..., : rotated // 2], x_BHTK[..., rotated // 2 : rotated]
         else:
@@ -253,14 +258,20 @@ def reference(module: RotaryPosition, x_BTD: Tensor, q_BHTK: Tensor, k_BGTK: Ten
 
 def memory(tape: Tape, options: Options) -> Places:
     """Products with a table, which needs nothing of queries and keys; they are made anew."""
+    part = _head_part(tape.config)
+    is_whole = options.layout == "half" and rotated_width(options, part) == part  # then heads lie as they lay
+
     def rotate(tape: Tape, q: Value, k: Value) -> tuple[Value, Value]:
         every = options.without_every
         if every is not None and (tape.layer + 1) % every == 0:
             return q, k
+        if is_whole:
+            whole = [tape.make(x, scratch=2 * x.bytes, back=2 * x.bytes) for x in (q, k)]
+            return whole[0], whole[1]
         turned = [tape.headed(tape.make(x, scratch=x.bytes, back=2 * x.bytes)) for x in (q, k)]
         return turned[0], turned[1]
 
-    return Places(rotate=rotate if rotated_width(options, _head_part(tape.config)) else Places.rotate)
+    return Places(rotate=rotate if rotated_width(options, part) else Places.rotate)
 
 
 TECHNIQUE = Technique(
