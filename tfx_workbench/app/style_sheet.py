@@ -89,6 +89,12 @@ QSlider::handle:horizontal {
 }
 QSlider::handle:horizontal:focus { background: @accent; }
 QSplitter::handle { background: @background; }
+QTabBar { background: transparent; border: none; }
+QTabBar::tab {
+    background: transparent; color: @muted; border: none; border-bottom: 2px solid transparent; padding: 3px 8px;
+}
+QTabBar::tab:hover { color: @text; }
+QTabBar::tab:selected { color: @text; border-bottom: 2px solid @accent; }
 QStatusBar { background: @background; color: @muted; }
 QStatusBar::item { border: none; }
 QMenuBar { background: @background; color: @text; }
