@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QPoint, Qt, Signal
-from PySide6.QtGui import QAction
+from PySide6.QtGui import QAction, QResizeEvent
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -17,6 +17,8 @@ from PySide6.QtWidgets import (
 )
 
 from tfx_workbench.widgets.words import plain_tip
+
+_COST_FROM_PX = 1440  # width of the bar in which everything has room
 
 READY, BUSY, WAITING, GONE = "ready", "busy", "waiting", "gone"
 
@@ -57,6 +59,7 @@ class TopBar(QWidget):
         row.addLayout(self._buttons)
         row.addStretch(3)
         row.addWidget(self._chip())
+        self._has_cost = False
         self.cost = QLabel()
         self.cost.setObjectName("muted")
         self.cost.hide()
@@ -113,9 +116,18 @@ class TopBar(QWidget):
             self._dot.style().unpolish(self._dot)
             self._dot.style().polish(self._dot)
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._place_cost()
+
+    def _place_cost(self) -> None:
+        """The first thing to give way where there is little room: before the menus do."""
+        self.cost.setVisible(self._has_cost and self.width() >= _COST_FROM_PX)
+
     def show_cost(self, percent: float | None, definition: str = "") -> None:
         """What measuring costs, where it was measured."""
-        self.cost.setVisible(percent is not None)
+        self._has_cost = percent is not None
+        self._place_cost()
         if percent is not None:
             self.cost.setText(self.tr("measuring costs {percent:.1f} %").format(percent=percent))
             self.cost.setToolTip(plain_tip(definition))
