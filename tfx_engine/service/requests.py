@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tfx_engine.protocol.config import parse_config
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.messages import Audit, Doctor, Estimate, Queue, Reply, Submit, Validate
+from tfx_engine.protocol.problems import Problem
 from tfx_engine.protocol.trust import is_written_down
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.service import refusals
 from tfx_engine.service.doctor import examine
 from tfx_engine.service.events import Events
 from tfx_engine.service.outbox import Outbox
-from tfx_engine.service.questions import Questions
+from tfx_engine.service.questions import Answer, Questions
 from tfx_engine.service.runs import RunQueue
 from tfx_engine.service.submission import Submission
 from tfx_engine.service.workers import Workers
@@ -59,22 +61,18 @@ class Requests:
 
     def estimate(self, request: Estimate) -> None:
         """What a configuration will cost; refused where it has problems, and where there is no worker to ask."""
-        config, problems = parse_config(request.config)
-        if problems:
-            self._outbox.refuse(request.id, problems)
-            return
-
-        def answer(reply: Reply | None, reason: str) -> None:
-            if reply is None:
-                self._outbox.refuse(request.id, [refusals.nobody_to_ask(reason)])
-                return
-            self._outbox.put(Reply(id=request.id, ok=reply.ok, problems=reply.problems, result=reply.result))
-
-        self._workers.try_once_more()
-        self._questions.predict(request, config.as_dict(), answer)
+        self._ask(request, refusals.nobody_to_ask, lambda config, then: self._questions.predict(request, config, then))
 
     def audit(self, request: Audit) -> None:
-        """Whether techniques do what they claim; refused where the configuration has problems."""
+        """Whether techniques do what they claim; refused as an estimate is."""
+        self._ask(
+            request, refusals.nobody_to_audit, lambda config, then: self._questions.prove(config, request.run, then)
+        )
+
+    def _ask(
+        self, request: Estimate | Audit, nobody: Callable[[str], Problem], ask: Callable[[dict[str, Any], Answer], None]
+    ) -> None:
+        """Have a worker answer; `nobody` makes a problem of the reason why there is none."""
         config, problems = parse_config(request.config)
         if problems:
             self._outbox.refuse(request.id, problems)
@@ -82,12 +80,12 @@ class Requests:
 
         def answer(reply: Reply | None, reason: str) -> None:
             if reply is None:
-                self._outbox.refuse(request.id, [refusals.nobody_to_audit(reason)])
+                self._outbox.refuse(request.id, [nobody(reason)])
                 return
             self._outbox.put(Reply(id=request.id, ok=reply.ok, problems=reply.problems, result=reply.result))
 
         self._workers.try_once_more()
-        self._questions.prove(config.as_dict(), request.run, answer)
+        ask(config.as_dict(), answer)
 
     def change_queue(self, request: Queue) -> None:
         """Remove a run from the queue, adopt runs that nobody cares for, or just say how the queue is."""

@@ -75,7 +75,8 @@ def find_class(name: str) -> Make:
 
 def _check_trusted(package: str) -> None:
     trusted = load_trusted()
-    importable(trusted.folders)
+    if package not in sys.modules or set(trusted.folders) != _PLACES:  # looking through folders anew is what costs
+        importable(trusted.folders)
     if package in (__name__.partition(".")[0], *trusted.packages):
         return
     try:

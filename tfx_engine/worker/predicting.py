@@ -26,7 +26,7 @@ SCHEMA = 1
 LEVELS = ("instant", "traced")
 # Median error of the peak in per cent, of the instant level: tests/bench/test_instant_accuracy.py.
 INSTANT_ERROR = 0.6
-TRACED_ERROR = 0.5  # of the traced level
+TRACED_ERROR = 0.5  # of the traced level: the most that tests/bench/test_trace_accuracy.py allows its median
 _NO_TIME = tr_mark("The closed form does not know the time of a step; the traced estimate does.")
 _NO_CAPACITY = tr_mark("How much memory the device has is not known; --device-memory says it.")
 _COMPILED = tr_mark("The memory is that of the step without compiling: what a compiler keeps, nobody knows beforehand.")

@@ -15,6 +15,7 @@ from tfx_engine.protocol.problems import errors_among
 from tfx_engine.protocol.toml import dumps
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.reader import RunReader
+from tfx_engine.runfile.rows import RunInfo
 from tfx_workbench.runs.library import RunRow
 from tfx_workbench.session.draft import Draft
 from tfx_workbench.session.engine import Engine, problems_of
@@ -197,24 +198,25 @@ class Session(QObject):
 
     def load_from_run(self, key: str) -> None:
         """Edit the configuration of a run."""
-        try:
-            with contextlib.closing(RunReader(key)) as reader:
-                info = reader.info()
-        except RunFileError as error:
-            self.problem_found.emit(error.problem, "warning")
+        if (info := self._info_of(key)) is None:
             return
         self.draft.load([lean_config(info.config, self.draft.catalogue)], info.name)
         self.loaded.emit(info.name)
+
+    def _info_of(self, key: str) -> RunInfo | None:
+        """What a run file says of itself; None where it cannot be read, which is said."""
+        try:
+            with contextlib.closing(RunReader(key)) as reader:
+                return reader.info()
+        except RunFileError as error:
+            self.problem_found.emit(error.problem, "warning")
+            return None
 
     def audit(self, key: str = "") -> None:
         """Prove what the techniques of a run that has ended claim, or those of the form; emits `audited`."""
         data, name = self.draft.data, self.draft.config.name
         if key:
-            try:
-                with contextlib.closing(RunReader(key)) as reader:
-                    info = reader.info()
-            except RunFileError as error:
-                self.problem_found.emit(error.problem, "warning")
+            if (info := self._info_of(key)) is None:
                 return
             data, name = info.config, info.name
 
