@@ -103,6 +103,14 @@ def test_what_is_added_to_an_ended_run_is_in_its_summary_at_once(opened, tmp_pat
     assert len(run.summary()["audit"]) == before + 1
 
 
+def test_the_final_loss_is_that_of_the_last_step_that_trained(opened, tmp_path):
+    path = write_run(tmp_path / "a.tfx", steps=20)
+    final = opened(path).load().summary()["loss"]["final"]
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("INSERT INTO step (step, phase, t_ms, loss) VALUES (999, 'profile', 1e9, 123.0)")
+    assert opened(path).load().summary()["loss"]["final"] == final
+
+
 def test_a_writer_that_is_gone_without_a_word_leaves_an_interrupted_run(opened, tmp_path):
     path = write_run(tmp_path / "a.tfx", status="running", steps=9)
     run = opened(path).load()

@@ -81,6 +81,7 @@ class StepColumns:
         self.disturbed = 0  # measured steps read that something from outside disturbed
         self.newest_phase = ""
         self.first_loss: float | None = None
+        self.last_loss: float | None = None  # of a step that trained: those of the profile move nothing
 
     def __len__(self) -> int:
         """Steps of the run up to the newest read."""
@@ -107,6 +108,8 @@ class StepColumns:
         self.disturbed += int(np.count_nonzero(disturbed))
         self._measured_count += int(np.count_nonzero(rows["phase"] == "measure"))
         self.newest_phase = str(rows["phase"][-1])
+        trained = rows["loss"][rows["phase"] != "profile"]
+        self.last_loss = float(trained[-1]) if len(trained) else self.last_loss
         self.seq = int(rows["seq"][-1])
         self._refresh_levels(reader)
         return True

@@ -223,9 +223,8 @@ def _no_times(run: RunData) -> str:
 
 
 def _losses(run: RunData, figures: _Figures) -> dict[str, Any]:
-    losses = run.steps.raw("loss")
-    values = {"first": run.steps.first_loss, "final": float(losses[-1]) if len(losses) else None}
-    reason = NO_STEPS if not len(losses) else tr_mark("the loss was not a number")
+    values = {"first": run.steps.first_loss, "final": run.steps.last_loss}
+    reason = tr_mark("the loss was not a number") if len(run.steps) else NO_STEPS
     return {
         **figures.group("loss", values, reason),
         "held_out": figures.known("loss.held_out", _last(run, "held_out_loss"), NOT_EVALUATED),
