@@ -15,7 +15,6 @@ from tfx_workbench.exhibits.by_step import (
     define,
     first_step_s,
     in_drawing_order,
-    latest,
     legend_of,
     series_of,
     why_missing,
@@ -74,8 +73,9 @@ def _sentence(runs: Sequence[RunView], series: dict[int, Series]) -> Text | str:
     if run is None or id(run) not in series:
         return ""
     held_out = [e.held_out_loss for e in run.data.evaluations if e.held_out_loss is not None]
+    last = run.data.steps.last_loss
     return about(
-        run, runs, say(tr_mark("training {loss}"), loss=number(latest(series[id(run)]))),
+        run, runs, say(tr_mark("training {loss}"), loss=number(float("nan") if last is None else last)),
         say(tr_mark("held-out {loss} nats"), loss=number(held_out[-1])) if held_out else "",
     )
 
