@@ -5,12 +5,15 @@ from __future__ import annotations
 import statistics
 from contextlib import closing
 
+import msgspec
 import pytest
 
 from tests.helpers.ceilings import PEAK, made_up, this_cpu
 from tests.helpers.worker import queue_run, read
 from tfx_engine.measure.ceilings import circumstances
-from tfx_engine.protocol.ceilings import save_ceilings
+from tfx_engine.measure.disturbance import Disturbance
+from tfx_engine.measure.others import DISTURBED
+from tfx_engine.protocol.ceilings import add_past, load_past, save_ceilings
 from tfx_engine.worker import speed
 from tfx_engine.worker.run import execute
 from tfx_workbench.commands import words
@@ -110,11 +113,28 @@ def test_where_the_figures_cannot_be_kept_the_run_says_so_and_ends_well(tmp_path
 
 def test_the_prediction_of_a_run_stands_beside_what_was_measured_and_the_next_learns_from_it(tmp_path, monkeypatch):
     monkeypatch.setenv("TFX_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(Disturbance, "mark", lambda *_: None)  # whatever else this machine does
     save_ceilings(made_up(this_cpu(1)))
     long = {"measure_steps": speed.LEAST_STEPS + 5}  # those that are probed do not count
-    first, second = (summary_of(run_of(tmp_path, run=long)) for _ in range(2))
-    for summary in (first, second):
-        assert summary["predicted"]["step_ms"] > 0
-    off = [abs(s["predicted"]["step_ms"] - s["step_ms"]["median"]) for s in (first, second)]
-    assert off[1] < off[0]
+    first = summary_of(run_of(tmp_path, run=long))
+    assert first["predicted"]["step_ms"] > 0
+    (learnt,) = load_past(this_cpu(1))
+    assert learnt.measured_ms == pytest.approx(first["step_ms"]["median"])
+    for _ in range(5):  # as if it had taken a thousand times as long, again and again
+        add_past(msgspec.structs.replace(learnt, measured_ms=1000 * learnt.measured_ms))
+    second = summary_of(run_of(tmp_path, run=long))
+    assert second["predicted"]["step_ms"] > 1.1 * first["predicted"]["step_ms"]  # learning is bounded
     assert "step_ms" not in summary_of(run_of(tmp_path))["predicted"]  # so few steps say nothing
+
+
+def test_a_run_that_was_disturbed_has_its_prediction_and_teaches_nothing(tmp_path, monkeypatch):
+    def disturb(_, readings):
+        for reading in readings:
+            reading.taint = reading.taint or DISTURBED
+
+    monkeypatch.setenv("TFX_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(Disturbance, "mark", disturb)
+    save_ceilings(made_up(this_cpu(1)))
+    summary = summary_of(run_of(tmp_path, run={"measure_steps": speed.LEAST_STEPS}))
+    assert summary["predicted"]["step_ms"] > 0
+    assert load_past(this_cpu(1)) == []

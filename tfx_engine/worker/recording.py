@@ -72,6 +72,11 @@ class RunRecorder:
         return self._clean_ms + self._disturbed_ms if both else self._clean_ms
 
     @property
+    def undisturbed_ms(self) -> Sequence[float]:
+        """The times of the measured steps that nothing from outside disturbed."""
+        return self._clean_ms
+
+    @property
     def disturbed(self) -> tuple[int, bool]:
         """How many measured steps were disturbed, and whether they count all the same."""
         return len(self._disturbed_ms), do_disturbed_count(len(self._disturbed_ms), len(self._clean_ms))

@@ -122,13 +122,14 @@ class Speed:
         else:
             self._writer.fact("mfu", mfu)
 
-    def note_predicted(self, config: Config, step_ms: Sequence[float]) -> None:
+    def note_predicted(self, config: Config, undisturbed_ms: Sequence[float]) -> None:
         """What the step's time was predicted to be, from the device's speed and earlier runs; and learn from this one.
 
-        Made after the measured steps, so that they need not wait for it; nothing that this run measured is in it.
+        Made after the measured steps, so that they need not wait for it; nothing that this run measured is in it. A
+        run whose steps were disturbed has its prediction all the same, and teaches nothing.
         """
         known = load_ceilings(circumstances(self._device, self._name, self._gpu))
-        if known is None or len(step_ms) < LEAST_STEPS:
+        if known is None or config.run.measure_steps < LEAST_STEPS:
             return
         state = torch.get_rng_state()
         try:
@@ -143,8 +144,10 @@ class Speed:
         self._writer.prediction("step_ms", ms, "traced")
         self._writer.prediction("step_ms_error_percent", error_percent, "traced")
         self._writer.fact("step_time_terms_ms", {name: round(value, 6) for name, value in time.terms.items()})
+        if len(undisturbed_ms) < LEAST_STEPS:
+            return
         run = PastRun(circumstances=known.circumstances, terms=dict(time.terms), name=config.name[:80],
-                      measured_ms=statistics.median(step_ms))
+                      measured_ms=statistics.median(undisturbed_ms))
         with contextlib.suppress(OSError):  # then there is one run less to learn from
             add_past(run)
 
