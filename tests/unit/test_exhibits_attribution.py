@@ -76,17 +76,6 @@ def test_the_timeline_adds_up_to_what_is_allocated(runs, by):
     assert len(exhibit.legend) == len(stack.areas) >= 2
 
 
-@pytest.mark.parametrize("of", ["difference", "peak"])
-def test_the_waterfall_ends_at_the_peak(runs, of):
-    exhibit = made("memory_waterfall", runs, of=of)
-    bars = exhibit.plots[0].layers[0]
-    probe = max(runs[-1].data.memory_probes, key=lambda p: p.peak_bytes)
-    unit = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}[exhibit.plots[0].x.unit]
-    assert bars.ends[0] * unit == pytest.approx(probe.peak_bytes) and bars.starts[0] == 0
-    assert bars.ends[1] * unit == pytest.approx(probe.peak_bytes)  # row 0 is lowest: the last change ends where it does
-    assert np.all(bars.starts[1:-1] == pytest.approx(bars.ends[2:])) or of == "peak"
-
-
 def test_operators_are_put_together_or_told_by_place(runs):
     together = made("operators", runs).tables[0]
     places = made("operators", runs, view="places").tables[0]

@@ -14,7 +14,7 @@ from tfx_engine.measure.device import NoGpu, NvidiaGpu
 from tfx_engine.protocol.machine import cpu_name
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.techniques.adapter import count_numbers
-from tfx_engine.techniques.counts import chosen
+from tfx_engine.techniques.counts import chosen, parameters_of
 from tfx_engine.techniques.optimizer import implementation_of
 from tfx_engine.train.setup import Setup
 
@@ -64,6 +64,15 @@ def training_facts(setup: Setup) -> dict[str, Any]:
     counted = {"model": flops.model, "hardware": flops.hardware}
     if known := {name: value for name, value in counted.items() if f"flops_per_token.{name}" not in missing}:
         facts["flops_per_token"] = known
+    if "hardware" in known:
+        forward, backward = flops_by_component(config)
+        again = {"recompute": flops.recompute} if flops.recompute else {}
+        facts["flops_by_component"] = {
+            name: forward.get(name, 0) + backward.get(name, 0) for name in dict.fromkeys((*forward, *backward))
+        } | again
+    by_component = {t.slot: brought for t, o in chosen(config) if (brought := parameters_of(t, o, config))}
+    if sum(by_component.values()) == count_numbers(model):
+        facts["params_by_component"] = by_component
     labels = setup.task.labels()
     if labels is not None:
         facts["token_text"] = labels

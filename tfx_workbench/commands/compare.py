@@ -5,12 +5,17 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
+from collections.abc import Callable
 from typing import Any
 
+from tfx_engine.protocol.cards import load_catalogue
+from tfx_engine.protocol.components import COMPONENTS
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_workbench.analysis.compare import config_diff, effects
+from tfx_workbench.analysis.config_words import differences
 from tfx_workbench.analysis.statistics import Effect
+from tfx_workbench.analysis.waterfall import QUANTITIES, REST, SMALLER, Part, Waterfall, waterfall
 from tfx_workbench.commands import words
 from tfx_workbench.commands.output import DONE, emit, print_table
 from tfx_workbench.commands.runs import library_of
@@ -40,23 +45,63 @@ def _against(baseline: RunData, other: RunData) -> dict[str, Any]:
     found, missing = effects(baseline, other)
     difference = config_diff(baseline.info.config, other.info.config)
     names = {"run": str(other.path), "name": other.info.name}
-    return {**names, "effects": found, "config_diff": difference, "missing": missing}
+    words_of_it = differences(baseline.info.config, other.info.config, load_catalogue())
+    return {**names, "effects": found, "config_diff": difference, "missing": missing,
+            "where": {name: waterfall(name, baseline, other) for name in QUANTITIES}, "words": words_of_it}
 
 
 def _as_dict(result: dict[str, Any]) -> dict[str, Any]:
-    return {**result, "effects": {name: found.as_dict() for name, found in result["effects"].items()}}
+    plain = {name: value for name, value in result.items() if name != "words"}
+    return {**plain, "effects": {name: found.as_dict() for name, found in result["effects"].items()},
+            "where": {name: _where(found) for name, found in result["where"].items()}}
+
+
+def _where(found: Waterfall) -> dict[str, Any]:
+    """`{before, after, parts: [{part: [...], change}, ...]}` or `{missing: reason}`."""
+    if found.missing:
+        return {"missing": found.missing}
+    parts = [{"part": list(part.key), "change": part.change} for part in found.parts]
+    return {"before": found.before, "after": found.after, "parts": parts}
 
 
 def _print(result: dict[str, Any], baseline: RunData) -> None:
     names = {"name": words.title(result["name"]), "baseline": words.title(baseline.info.name)}
     print(tr_mark("{name} against {baseline}").format(**names))
-    for key, values in result["config_diff"].items():
-        print(f"  {key}: {values['baseline']} → {values['run']}")
+    for one in result["words"]:
+        print(f"  {one.title}: {words.title(str(one.before))} → {words.title(str(one.after))}")
     rows = [
         [name, words.percent(found.percent), _bounds(found), _verdict(found)]
         for name, found in result["effects"].items() if not math.isnan(found.percent)
     ]
     print_table(["", tr_mark("difference"), tr_mark("95 % interval"), ""], rows, right=[1, 2])
+    for name, template in _WHERE.items():
+        found = result["where"][name]
+        if found.parts:
+            write = words.size if name == "memory" else _ms
+            parts = ", ".join(f"{_part(part)} {_signed(part.change, write)}" for part in found.parts[:_SHOWN])
+            more = tr_mark(", {count} more").format(count=len(found.parts) - _SHOWN)
+            print(template.format(change=_signed(found.change, write), parts=parts),
+                  more if len(found.parts) > _SHOWN else "", sep="")
+
+
+_WHERE = {
+    "memory": tr_mark("where the memory went ({change}): {parts}"),
+    "time": tr_mark("where the time of a step went ({change}): {parts}"),
+}
+_SHOWN = 4  # parts in a line, the biggest first
+
+
+def _part(part: Part) -> str:
+    names = {SMALLER: tr_mark("smaller ones"), REST: tr_mark("not attributed")}
+    return names.get(part.key) or " ".join(COMPONENTS.get(name, name) for name in part.key)
+
+
+def _ms(value: float) -> str:
+    return f"{words.number(value)} ms"
+
+
+def _signed(value: float, write: Callable[[float], str]) -> str:
+    return f"{'−' if value < 0 else '+'}{write(abs(value))}"
 
 
 def _bounds(found: Effect) -> str:

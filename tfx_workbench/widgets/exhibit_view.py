@@ -122,7 +122,7 @@ class ExhibitView(QFrame):
         if plots:
             self._plots().show_plots(exhibit.plots, self._palette)
         if tables:
-            self._tables().show_tables(exhibit.tables, self._palette)
+            self._tables().show_tables(exhibit.tables, self._palette, is_beside=plots)
         self._empty.setText(said(exhibit.empty))
         for widget, visible in ((self._canvas, plots), (self._table, tables), (self._own_body, own)):
             if widget is not None:
@@ -143,7 +143,8 @@ class ExhibitView(QFrame):
 
             self._canvas = PlotCanvas(self)
             self._canvas.setAccessibleName(self.accessibleName())
-            self._box.insertWidget(1, self._canvas, 1)
+            below = self._table if self._table is not None else self._empty  # the head may be in the dock's title bar
+            self._box.insertWidget(self._box.indexOf(below), self._canvas, 1)
         return self._canvas
 
     def _tables(self) -> TableView:

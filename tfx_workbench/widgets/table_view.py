@@ -11,6 +11,9 @@ from tfx_workbench.exhibits.palette import Palette
 from tfx_workbench.widgets.exhibit_words import said
 from tfx_workbench.widgets.words import plain_tip
 
+_ROW, _HEAD = 22, 44  # px; the head with room for a scroll bar below the rows
+_TALLEST = (1 << 24) - 1  # as high as Qt lets a widget be
+
 
 class TableView(QTableWidget):
     """Shows the rows of tables with the same columns, one below the other."""
@@ -29,14 +32,16 @@ class TableView(QTableWidget):
         self.setShowGrid(False)
         self.setTabKeyNavigation(False)
         self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(22)
+        self.verticalHeader().setDefaultSectionSize(_ROW)
         self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         self.horizontalHeader().setHighlightSections(False)
         self.clicked.connect(self._choose)
         self.activated.connect(self._choose)
 
-    def show_tables(self, tables: tuple[Table, ...], palette: Palette) -> None:
-        """Take on new rows."""
+    def show_tables(self, tables: tuple[Table, ...], palette: Palette, is_beside: bool = False) -> None:
+        """Take on new rows. `is_beside`: there are plots, too, which get the room that the rows do not need."""
+        rows = sum(len(table.rows) for table in tables)
+        self.setMaximumHeight(_HEAD + _ROW * rows if is_beside else _TALLEST)
         if (tables, palette.name) == (self._tables, self._look):
             return
         self._tables, self._look = tables, palette.name
