@@ -64,7 +64,10 @@ def test_counts_have_no_scatter(before, after, percent, distinguishable):
 
 def test_from_nothing_to_something_has_no_percentage():
     found = exact_effect(0, 5)
-    assert found.as_dict() == {"percent": None, "low": None, "high": None, "distinguishable": True}
+    assert found.as_dict() == {
+        "percent": None, "low": None, "high": None, "distinguishable": True, "corrected": False, "family": 1,
+        "noise_band": None, "method": "counted, without scatter",
+    }
 
 
 def test_a_count_that_is_missing_has_no_effect():

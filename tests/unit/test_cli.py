@@ -242,7 +242,7 @@ def test_compare_has_the_keys_that_others_rely_on(run, store):
     (other,) = comparison["runs"]
     assert other["run"] == str(store / "two.tfx")
     assert other["config_diff"] == {"seed": {"baseline": 0, "run": 1}}
-    assert {"percent", "low", "high", "distinguishable"} == other["effects"]["tokens_per_s"].keys()
+    assert {"percent", "low", "high", "distinguishable"} <= other["effects"]["tokens_per_s"].keys()
 
 
 @pytest.mark.parametrize(

@@ -215,7 +215,8 @@ class Recorder:
         for columns in rows:
             self._seq += 1
             plain = conversion.step_columns(columns)
-            completed.extend(self._rollups.add(reading(plain)))
+            if not plain["process"]:  # later processes measure time again, which is no part of the run's course
+                completed.extend(self._rollups.add(reading(plain)))
             yield self._seq, *conversion.step_row(plain)
 
 

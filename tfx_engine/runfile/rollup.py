@@ -158,7 +158,8 @@ def _buckets(connection: sqlite3.Connection, level: int, after: int) -> list[Buc
 
 def _step_rows(connection: sqlite3.Connection, after_seq: int) -> Iterator[dict[str, Any]]:
     names = ("step", "t_ms", "tokens", *(c for c in ROLLUP_COLUMNS if c != "tokens_per_s"), *LAYER_COLUMNS)
-    for row in connection.execute(f"SELECT {', '.join(names)} FROM step WHERE seq > ? ORDER BY seq", (after_seq,)):
+    sql = f"SELECT {', '.join(names)} FROM step WHERE seq > ? AND process = 0 ORDER BY seq"
+    for row in connection.execute(sql, (after_seq,)):
         columns: dict[str, Any] = dict(zip(names, row, strict=True))
         for name in LAYER_COLUMNS:
             columns[name] = None if columns[name] is None else unpack(columns[name])

@@ -21,14 +21,28 @@ class StepReader(FileAccess):
     """The steps of one run file."""
 
     def count_steps(self) -> int:
-        """How many step rows there are; cheap."""
+        """How many steps the run has, without those of later processes, which only measure time again; cheap."""
         with self.reading():
-            return int(self.rows("SELECT COALESCE(MAX(seq), 0) FROM step")[0][0])
+            # Backwards from the newest, past those of later processes.
+            found = self.rows("SELECT seq FROM step WHERE process = 0 ORDER BY seq DESC LIMIT 1")
+            return int(found[0][0]) if found else 0
+
+    def turns(self) -> dict[str, NDArray[Any]]:
+        """The measured steps of an interleaved comparison, of all its processes, each column [n], as `steps` has them.
+
+        Columns: process, round, block, taint, step_ms, tokens. Empty where the run is part of none.
+        """
+        names = ("process", "round", "block", "taint", "step_ms", "tokens")
+        with self.reading():
+            sql = f"SELECT {', '.join(names)} FROM step WHERE round > 0 AND phase = 'measure' ORDER BY seq"
+            return arrays(names, self.rows(sql))
 
     def steps(
         self, after_seq: int = 0, limit: int = LIMIT, columns: Sequence[str] | None = None
     ) -> dict[str, NDArray[Any]]:
-        """Scalar columns of the step rows after a seq, each [n]. `columns`: only these (and `seq`).
+        """Scalar columns of the steps after a seq, each [n]. `columns`: only these (and `seq`).
+
+        Those of the run's first process: what later ones measure for a comparison is in `turns`.
 
         Readings are float64 (NaN where there is none), `seq` and what counts int64, `phase` and `taint` objects.
         """
@@ -40,7 +54,7 @@ class StepReader(FileAccess):
             stored = [c for c in dict.fromkeys(chosen) if c != "tokens_per_s"]
             if "tokens_per_s" in chosen:
                 stored += [c for c in ("tokens", "step_ms") if c not in stored]
-            sql = f"SELECT {', '.join(stored)} FROM step WHERE seq > ? ORDER BY seq LIMIT ?"
+            sql = f"SELECT {', '.join(stored)} FROM step WHERE seq > ? AND process = 0 ORDER BY seq LIMIT ?"
             found = arrays(stored, self.rows(sql, after_seq, limit))
             if "tokens_per_s" in chosen:
                 found["tokens_per_s"] = _ratio(found["tokens"] * 1000.0, found["step_ms"])
@@ -53,7 +67,8 @@ class StepReader(FileAccess):
         _check_layer_column(column)
         with self.reading():
             rows = self.rows(
-                f"SELECT step, {column} FROM step WHERE seq > ? AND {column} IS NOT NULL ORDER BY seq LIMIT ?",
+                f"SELECT step, {column} FROM step WHERE seq > ? AND process = 0 AND {column} IS NOT NULL"
+                " ORDER BY seq LIMIT ?",
                 after_seq, limit,
             )
             if not rows:

@@ -1,14 +1,25 @@
-"""Runs against a baseline: every figure as a difference in per cent, and what their configurations differ in."""
+"""Runs against a baseline: every figure as a difference in per cent, and what their configurations differ in.
+
+Runs that were measured in turns (one interleaved comparison) are compared block by block, all others as one after the
+other. Of several runs the intervals hold all at once.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.metrics import CATEGORIES
-from tfx_workbench.analysis.statistics import Effect, effect, exact_effect
+from tfx_workbench.analysis.rounds import CONTROL, are_interleaved, blocks_of, pair_blocks, role
+from tfx_workbench.analysis.statistics import (
+    Effect,
+    effects_of_pairs,
+    effects_of_series,
+    exact_effect,
+)
 from tfx_workbench.runs.rundata import RunData
 
 SERIES = ("tokens_per_s", "step_ms")
@@ -18,9 +29,74 @@ ONE_SEED = tr_mark("one run each does not tell how much the loss scatters betwee
 IDENTITY = ("name",)
 
 
-def effects(baseline: RunData, other: RunData) -> tuple[dict[str, Effect], dict[str, str]]:
+@dataclasses.dataclass(frozen=True)
+class Compared:
+    """One run against the baseline. `missing`: the reasons of what could not be known, by metric."""
+
+    run: RunData
+    effects: dict[str, Effect]
+    missing: dict[str, str]
+    is_control: bool = False  # a second copy of the baseline: what it differs by is this machine's noise
+
+
+def effects(baseline: RunData, other: RunData, noise_band: float | None = None) -> tuple[
+    dict[str, Effect], dict[str, str]
+]:
     """The effect of each metric over all measured steps, and the reasons of what could not be known."""
-    result = {name: effect(baseline.every_measured(name), other.every_measured(name)) for name in SERIES}
+    (found,) = compare_runs(baseline, [other], noise_band)
+    return found.effects, found.missing
+
+
+def compare_runs(
+    baseline: RunData, others: Sequence[RunData], noise_band: float | None = None
+) -> list[Compared]:
+    """Every run against the baseline, in order; the intervals of one metric hold for all of them at once.
+
+    A control among them (a second copy of the baseline that took its turns as the others did) says how large the noise
+    is, and belongs to no family. Without one `noise_band` is what is known of the machine, in per cent.
+    """
+    controls = [run for run in others if is_control_of(baseline, run)]
+    rest = [run for run in others if run not in controls]
+    series: dict[int, dict[str, Effect]] = {id(run): {} for run in others}
+    for metric in SERIES:
+        for control in controls:
+            series[id(control)][metric] = _series(baseline, [control], metric)[0]
+        band = noise_of(series[id(controls[0])][metric]) if controls else noise_band
+        for run, found in zip(rest, _series(baseline, rest, metric), strict=True):
+            series[id(run)][metric] = found.within(band)
+    return [_compared(baseline, run, series[id(run)], run in controls) for run in others]
+
+
+def is_control_of(baseline: RunData, run: RunData) -> bool:
+    """Whether a run is the second copy of this baseline in one interleaved comparison."""
+    return are_interleaved(baseline, run) and role(run) == CONTROL and role(baseline) == "baseline"
+
+
+def noise_of(control: Effect) -> float | None:
+    """By how many per cent two copies of one configuration may differ: the far end of the interval of their effect."""
+    if control.distinguishable is None:
+        return None
+    return max(abs(control.low), abs(control.high))
+
+
+def _series(baseline: RunData, others: Sequence[RunData], metric: str) -> list[Effect]:
+    """Interleaved runs block by block, the others as series."""
+    in_turns = [run for run in others if are_interleaved(baseline, run)]
+    alone = [run for run in others if run not in in_turns]
+    found: dict[int, Effect] = {}
+    if in_turns:
+        blocks = blocks_of(baseline)
+        pairs = [pair_blocks(blocks, blocks_of(run), metric) for run in in_turns]
+        found |= zip(map(id, in_turns), effects_of_pairs(pairs), strict=True)
+    if alone:
+        values = [run.every_measured(metric) for run in alone]
+        of_series = effects_of_series(baseline.every_measured(metric), values)
+        found |= zip(map(id, alone), of_series, strict=True)
+    return [found[id(run)] for run in others]
+
+
+def _compared(baseline: RunData, other: RunData, series: dict[str, Effect], is_control: bool) -> Compared:
+    result = dict(series)
     before, after = baseline.complete_summary(), other.complete_summary()
     for key, metric in _counts().items():
         result[metric] = exact_effect(_at(before, key), _at(after, key))
@@ -28,7 +104,7 @@ def effects(baseline: RunData, other: RunData) -> tuple[dict[str, Effect], dict[
     missing = {name: NO_FIGURE for name, found in result.items() if found.distinguishable is None}
     if not math.isnan(result["loss"].percent):
         missing["loss"] = ONE_SEED
-    return result, missing
+    return Compared(other, result, missing, is_control)
 
 
 def _counts() -> dict[str, str]:

@@ -12,7 +12,7 @@ from tfx_engine.protocol.cards import load_catalogue
 from tfx_engine.protocol.components import COMPONENTS
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem
-from tfx_workbench.analysis.compare import config_diff, effects
+from tfx_workbench.analysis.compare import Compared, compare_runs, config_diff
 from tfx_workbench.analysis.config_words import differences
 from tfx_workbench.analysis.statistics import Effect
 from tfx_workbench.analysis.waterfall import QUANTITIES, REST, SMALLER, Part, Waterfall, waterfall
@@ -32,28 +32,23 @@ def compare(args: argparse.Namespace) -> int:
     paths = [find_run(text, library) for text in args.runs]
     with contextlib.ExitStack() as stack:
         baseline, *others = [stack.enter_context(contextlib.closing(RunData(path))).load() for path in paths]
-        results = [_against(baseline, other) for other in others]
-    if args.json:
-        emit({"baseline": str(baseline.path), "runs": [_as_dict(result) for result in results]})
-    else:
-        for result in results:
-            _print(result, baseline)
+        results = compare_runs(baseline, others)
+        if args.json:
+            emit({"baseline": str(baseline.path), "runs": [_as_dict(result, baseline) for result in results]})
+        else:
+            for result in results:
+                _print(result, baseline)
     return DONE
 
 
-def _against(baseline: RunData, other: RunData) -> dict[str, Any]:
-    found, missing = effects(baseline, other)
-    difference = config_diff(baseline.info.config, other.info.config)
-    names = {"run": str(other.path), "name": other.info.name}
-    words_of_it = differences(baseline.info.config, other.info.config, load_catalogue())
-    return {**names, "effects": found, "config_diff": difference, "missing": missing,
-            "where": {name: waterfall(name, baseline, other) for name in QUANTITIES}, "words": words_of_it}
-
-
-def _as_dict(result: dict[str, Any]) -> dict[str, Any]:
-    plain = {name: value for name, value in result.items() if name != "words"}
-    return {**plain, "effects": {name: found.as_dict() for name, found in result["effects"].items()},
-            "where": {name: _where(found) for name, found in result["where"].items()}}
+def _as_dict(result: Compared, baseline: RunData) -> dict[str, Any]:
+    info = result.run.info
+    return {
+        "run": str(result.run.path), "name": info.name, "status": info.status, "is_control": result.is_control,
+        "effects": {name: found.as_dict() for name, found in result.effects.items()},
+        "config_diff": config_diff(baseline.info.config, info.config), "missing": result.missing,
+        "where": {name: _where(waterfall(name, baseline, result.run)) for name in QUANTITIES},
+    }
 
 
 def _where(found: Waterfall) -> dict[str, Any]:
@@ -64,18 +59,25 @@ def _where(found: Waterfall) -> dict[str, Any]:
     return {"before": found.before, "after": found.after, "parts": parts}
 
 
-def _print(result: dict[str, Any], baseline: RunData) -> None:
-    names = {"name": words.title(result["name"]), "baseline": words.title(baseline.info.name)}
+def _print(result: Compared, baseline: RunData) -> None:
+    info = result.run.info
+    names = {"name": words.title(info.name), "baseline": words.title(baseline.info.name)}
     print(tr_mark("{name} against {baseline}").format(**names))
-    for one in result["words"]:
+    for one in differences(baseline.info.config, info.config, load_catalogue()):
         print(f"  {one.title}: {words.title(str(one.before))} → {words.title(str(one.after))}")
     rows = [
         [name, words.percent(found.percent), _bounds(found), _verdict(found)]
-        for name, found in result["effects"].items() if not math.isnan(found.percent)
+        for name, found in result.effects.items() if not math.isnan(found.percent)
     ]
     print_table(["", tr_mark("difference"), tr_mark("95 % interval"), ""], rows, right=[1, 2])
+    _print_where(baseline, result.run)
+    for note in _notes(result):
+        print(f"  {note}")
+
+
+def _print_where(baseline: RunData, run: RunData) -> None:
     for name, template in _WHERE.items():
-        found = result["where"][name]
+        found = waterfall(name, baseline, run)
         if found.parts:
             write = words.size if name == "memory" else _ms
             parts = ", ".join(f"{_part(part)} {_signed(part.change, write)}" for part in found.parts[:_SHOWN])
@@ -102,6 +104,26 @@ def _ms(value: float) -> str:
 
 def _signed(value: float, write: Callable[[float], str]) -> str:
     return f"{'−' if value < 0 else '+'}{write(abs(value))}"
+
+
+def _notes(result: Compared) -> list[str]:
+    """How the speed was compared, whether that was corrected, how large the noise is, and what broke off."""
+    found, info = result.effects["step_ms"], result.run.info
+    notes = []
+    if info.status != "finished":
+        notes.append(tr_mark("This run is {status}: {reason} What it has is compared.").format(
+            status=info.status, reason=info.reason))
+    if result.is_control:
+        notes.append(tr_mark("This is the baseline a second time: what it differs by is noise."))
+    if found.method is not None:
+        notes.append(tr_mark("Speed: {method}.").format(method=found.method))
+    if found.corrected:
+        notes.append(tr_mark("The intervals of the {count} runs hold all at once (max-t bootstrap).").format(
+            count=found.family))
+    if found.noise_band is not None:
+        notes.append(tr_mark("Two copies of the baseline differ by up to {band} here; less is not distinguishable.")
+                     .format(band=words.percent(found.noise_band).lstrip("+")))
+    return notes
 
 
 def _bounds(found: Effect) -> str:

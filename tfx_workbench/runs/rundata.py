@@ -43,7 +43,7 @@ from tfx_workbench.runs.stepcolumns import ROWS_A_CALL, StepColumns, X, read_mea
 from tfx_workbench.runs.summary import summarise
 
 TABLES = {  # what changes -> where the run file keeps it
-    "steps": "step", "memory": "memory_probe", "attention": "attention", "device": "device_sample",
+    "steps": "step", "turns": "step", "memory": "memory_probe", "attention": "attention", "device": "device_sample",
     "evaluations": "evaluation", "events": "event", "logs": "log", "audit": "audit", "profile": "profile_part",
 }
 MOST_PROBES = 240
@@ -78,12 +78,16 @@ class RunData:
         self.events: deque[Event] = deque(maxlen=MOST_ROWS)
         self.logs: deque[LogLine] = deque(maxlen=MOST_ROWS)
         self.audit: deque[Audited] = deque(maxlen=MOST_ROWS)
-        self._after = dict.fromkeys(("memory", "attention", "evaluations", "events", "logs", "audit", "profile"), 0)
+        self._after = dict.fromkeys(
+            ("turns", "memory", "attention", "evaluations", "events", "logs", "audit", "profile"), 0
+        )
         self._readers: dict[str, Callable[[], bool]] = {
-            "steps": self._refresh_steps, "memory": self._refresh_memory, "attention": self._refresh_attention,
-            "device": self._refresh_device, "evaluations": self._refresh_evaluations, "events": self._refresh_events,
-            "logs": self._refresh_logs, "audit": self._refresh_audit, "profile": self._refresh_profile,
+            "steps": self._refresh_steps, "turns": self._refresh_turns, "memory": self._refresh_memory,
+            "attention": self._refresh_attention, "device": self._refresh_device, "events": self._refresh_events,
+            "evaluations": self._refresh_evaluations, "logs": self._refresh_logs, "audit": self._refresh_audit,
+            "profile": self._refresh_profile,
         }
+        self._newest_step = 0  # seq, of any process
         self._is_settled = False  # ended and read to its end
         self._settled: Mark | None = None  # as the file was then: an ended run may be audited once more, or renamed
         self._abandoned: Mark | None = None  # as `_is_settled`, but nobody has recorded its end yet
@@ -112,8 +116,8 @@ class RunData:
     def refresh(self) -> frozenset[str]:
         """Read what was added, at most about 20,000 steps a call; the names of what changed.
 
-        Names: info, steps, memory, attention, device, evaluations, events, logs, audit, profile. An empty set from an
-        ended run means that everything was read.
+        Names: info, steps, turns (of an interleaved comparison), memory, attention, device, evaluations, events, logs,
+        audit, profile. An empty set from an ended run means that everything was read.
         """
         mark = mark_of(self.path)
         if mark in (self._settled, self._abandoned):
@@ -123,6 +127,7 @@ class RunData:
         with self._reader.snapshot():  # one opening of the file, and one moment for all tables
             changed = {"info"} if self._refresh_info() else set()
             newest = self._reader.newest()
+            self._newest_step = newest["step"]
             changed |= {name for name, read in self._readers.items() if self._is_new(name, newest) and read()}
         if changed and not self.is_live:
             self._summary = None  # what came last would otherwise be missed by a summary of a moment ago, and for good
@@ -173,6 +178,10 @@ class RunData:
         """As `measured`, of all steps however many: reads a long run from its beginning."""
         return self.measured(column) if self.steps.is_whole else read_measured(self._reader, column)
 
+    def turns(self) -> dict[str, NDArray[Any]]:
+        """The measured steps of an interleaved comparison, of all its processes; see `RunReader.turns`. Reads anew."""
+        return self._reader.turns()
+
     def memory_blocks(self) -> list[MemoryBlock]:
         """The largest blocks at the peak of the newest split that tells them, the largest first."""
         if self._memory_blocks[0] != self._after["memory"]:
@@ -213,6 +222,10 @@ class RunData:
         for layers in self._layers.values():
             layers.refresh(self._reader, self.steps.seq)
         return True
+
+    def _refresh_turns(self) -> bool:
+        self._after["turns"] = self._newest_step
+        return "comparison" in self.facts
 
     def _refresh_memory(self) -> bool:
         fresh = self._reader.memory_probes(self._after["memory"], ROWS_A_CALL)
