@@ -202,6 +202,31 @@ def test_list_names_every_run(run, store):
     assert "finished" in text
 
 
+def test_list_finds_and_sorts(run, store):
+    def names(*words):
+        code, out, _ = run("list", *words, "--store", store, "--json")
+        assert code == 0
+        return [row["name"] for row in only_object(out)["runs"]]
+
+    assert names("two") == ["two"]
+    assert names("speed>1", "loss<99") == ["one", "two"]
+    assert names("--sort", "name", "--reverse") == ["two", "one"]
+    assert set(names("--sort", "speed")) == {"one", "two"}
+    assert names("nothing of the kind") == []
+    code, out, _ = run("list", "colour:red", "--store", store, "--json")
+    assert code == 2
+    assert only_object(out)["problems"][0]["code"] == "bad-search"
+
+
+def test_a_run_is_annotated(run, store):
+    code, out, _ = run("annotate", "one", "--tag", "paper", "--note", "the best", "--store", store, "--json")
+    assert code == 0
+    assert (only_object(out)["tags"], only_object(out)["note"]) == (["paper"], "the best")
+    code, out, _ = run("annotate", "one", "--untag", "paper", "--name", "first", "--store", store, "--json")
+    assert (only_object(out)["tags"], only_object(out)["note"]) == ([], "the best")
+    assert only_object(out)["name"] == "first"
+
+
 def test_list_goes_on_past_a_file_that_is_no_run(run, store):
     (store / "bad.tfx").write_bytes(b"nothing of the kind" * 100)
     code, out, err = run("list", "--store", store)

@@ -9,11 +9,13 @@ import pytest
 
 from tests.helpers.synthetic_run import running, write_run
 from tfx_engine.protocol.problems import ConfigError
+from tfx_engine.runfile.edit import annotate, rename
 from tfx_engine.runfile.errors import RunFileError, failure
 from tfx_engine.runfile.header import is_sealed
 from tfx_workbench.runs import library
 from tfx_workbench.runs.find import find_run
 from tfx_workbench.runs.library import Library
+from tfx_workbench.runs.listing import listing_file
 
 
 @pytest.fixture
@@ -100,8 +102,51 @@ def test_deleting_takes_everything_that_belongs_to_a_run(store):
 def test_a_run_can_be_called_something_else(store):
     library = Library(store)
     row = library.scan()[0]
-    library.rename(row.path, "zweite Wahl")
+    rename(row.path, "zweite Wahl")
     assert library.scan()[0].name == "zweite Wahl"
+
+
+def test_note_and_tags_are_kept_in_the_file_and_cleaned(store):
+    path = Library(store).scan()[0].path
+    annotate(path, note="two\nlines, ✓", tags=[" paper ", "figure  2", "paper", "", "a,b", "x" * 99])
+    row = Library(store).scan()[0]
+    assert row.note == "two\nlines, ✓"
+    assert row.tags == ("paper", "figure 2", "a b", "x" * 60)
+    annotate(path, tags=[])
+    row = Library(store).scan()[0]
+    assert (row.note, row.tags) == ("two\nlines, ✓", ())
+    assert is_sealed(path)
+
+
+def test_a_run_that_is_being_written_is_not_annotated(tmp_path):
+    with running(tmp_path / "a.tfx"), pytest.raises(RunFileError):
+        annotate(tmp_path / "a.tfx", note="no")
+
+
+def test_what_was_found_is_known_to_the_next_start_without_opening_files(store, monkeypatch):
+    monkeypatch.setattr(library, "WORTH_KEEPING", 2)
+    first = Library(store).scan()
+
+    def read_row(path):
+        opened.append(path.name)
+        return actual(path)
+
+    opened, actual = [], library.read_row
+    monkeypatch.setattr(library, "read_row", read_row)
+    assert Library(store).scan() == first
+    assert opened == ["20260101-000002-twin-cccc.tfx"]  # it has not ended
+    rename(first[0].path, "another")
+    opened.clear()
+    assert Library(store).scan()[0].name == "another"
+    assert sorted(opened) == ["20260101-000000-first-aaaa.tfx", "20260101-000002-twin-cccc.tfx"]
+
+
+@pytest.mark.parametrize("content", [b"", b"no JSON", b'{"format": 2, "store": "", "rows": {}}', b"[1]"])
+def test_a_listing_that_nobody_wrote_counts_for_nothing(store, content):
+    file = listing_file(store)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    assert len(Library(store).scan()) == 3
 
 
 def test_a_run_that_is_being_written_is_not_deleted(tmp_path):

@@ -29,15 +29,16 @@ _INTEGERS = frozenset({"seq", *STEP_INTEGERS})
 class FileAccess:
     """One run file, open only while something is being read. Safe in any thread."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Open the file once to see that it can be read."""
+    def __init__(self, path: str | os.PathLike[str], look: bool = True) -> None:
+        """`look`: open the file now to see that it can be read, rather than at the first reading."""
         self.path = Path(path)
         self.was_locked = False  # just before the present snapshot
         self._opener = Opener(self.path)
         self._mutex = threading.RLock()
         self._connection: sqlite3.Connection | None = None
-        with self.snapshot():
-            pass
+        if look:
+            with self.snapshot():
+                pass
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:

@@ -17,6 +17,7 @@ from tfx_engine.runfile.outcome import INTERRUPTED
 from tfx_engine.runfile.plausible import check_config, check_facts, check_keys, check_state
 from tfx_engine.runfile.profilereader import ProfileReader
 from tfx_engine.runfile.rows import (
+    Annotations,
     AttentionCapture,
     Audited,
     Evaluation,
@@ -76,6 +77,20 @@ class RunReader(ProfileReader):
             facts = {as_words(key): msgspec.json.decode(as_words(value)) for key, value in rows}
             check_facts(facts)
             return facts
+
+    def fact(self, key: str) -> Any:
+        """One of the facts, None where there is no such."""
+        with self.reading():
+            assert key.isidentifier()  # it becomes a part of the statement
+            rows = self.rows(f"SELECT value FROM fact WHERE key = '{key}'")
+            return msgspec.json.decode(as_words(rows[0][0])) if rows else None
+
+    def annotations(self) -> Annotations:
+        """Note and tags."""
+        with self.reading():
+            said = {as_words(key): as_words(value) for key, value in self.rows("SELECT key, value FROM annotation")}
+            tags = msgspec.json.decode(said.get("tags", "[]"), type=list[str])
+            return Annotations(said.get("note", ""), tuple(tags))
 
     def missing(self) -> dict[str, str]:
         """Why readings are missing, by their key."""

@@ -33,6 +33,14 @@ class RunInfo:
 
 
 @dataclasses.dataclass(frozen=True)
+class Annotations:
+    """What people say of a run."""
+
+    note: str = ""
+    tags: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
 class MemoryProbe:
     """The split of one step's memory; bytes, by category in the order of `protocol.metrics.CATEGORIES`."""
 

@@ -199,3 +199,9 @@ CREATE TABLE trace (
   step INTEGER NOT NULL,
   json_gz BLOB NOT NULL               -- compressed by gzip
 );
+
+-- since schema 3: what people say of the run: key 'note' (text) and 'tags' (JSON list of texts)
+CREATE TABLE annotation (
+  key TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+);

@@ -56,6 +56,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "memory_module": ("step", "module", "slot", *CATEGORIES),
     "memory_block": ("step", "module", "slot", "category", "bytes", "name", "operator", "shape", "dtype"),
     "trace": ("step", "json_gz"),
+    "annotation": ("key", "value"),
     "memory_slot": ("step", "slots", "timeline"),
     "kernel": ("name", "part", "component", "calls", "device_ms"),
     "audit": ("t_ms", "slot", "technique", "claim", "ok", "code", "template", "args"),

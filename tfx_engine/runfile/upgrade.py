@@ -14,7 +14,7 @@ from tfx_engine.runfile.errors import failure
 from tfx_engine.runfile.tables import SCHEMA_VERSION, TABLES, create_statement
 
 NEW_IN_3 = ("audit", "profile_part", "operator", "kernel", "memory_module", "memory_block",
-            "memory_slot", "trace")  # tables
+            "memory_slot", "trace", "annotation")  # tables
 DEVICE_NEW_IN_3 = {
     "others_percent": "REAL", "energy_j": "REAL", "clock_events": "INTEGER", "other_processes": "INTEGER",
 }

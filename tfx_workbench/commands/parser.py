@@ -11,7 +11,9 @@ from tfx_workbench import __version__
 
 PROGRAM = "tfx-workbench"
 COMMANDS = ("run", "estimate", "check", "audit", "techniques", "list", "show", "compare", "export", "stop", "pause",
-            "resume", "import", "trust", "doctor", "frontier")
+            "resume", "import", "trust", "doctor", "frontier", "annotate")
+
+SORTS = ("created", "name", "status", "steps", "size", "speed", "memory", "loss", "params")
 
 
 class Parser(argparse.ArgumentParser):
@@ -54,7 +56,8 @@ _HELP = {
     "estimate": tr_mark("what a configuration will cost, before it is run"),
     "check": tr_mark("every problem of a configuration"),
     "techniques": tr_mark("what there is to choose from"),
-    "list": tr_mark("the runs in the store"),
+    "list": tr_mark("the runs in the store, or those that a search finds"),
+    "annotate": tr_mark("a run's name, note and tags"),
     "show": tr_mark("the figures of one run"),
     "compare": tr_mark("runs against the first of them"),
     "export": tr_mark("a run in a format of others: the trace of a profiled step"),
@@ -114,6 +117,17 @@ def command_parser(command: str) -> Parser:
                                 help=tr_mark("a folder with technique files, or an installed package that brings some"))
             parser.add_argument("--forget", action="store_true", help=tr_mark("load them no more"))
             parser.add_argument("--yes", action="store_true", help=tr_mark("do not ask"))
+        case "list":
+            parser.add_argument("query", nargs="*", metavar="WORD", help=tr_mark(
+                "only runs that all of these find, such as: rotary tag:paper \"loss<2\" -- -status:failed"))
+            parser.add_argument("--sort", choices=SORTS, default="created", help=tr_mark("in which order (created)"))
+            parser.add_argument("--reverse", action="store_true", help=tr_mark("the other way round"))
+        case "annotate":
+            parser.add_argument("run", metavar="RUN", help=tr_mark("a path, a file name, a name, or how one begins"))
+            parser.add_argument("--name", metavar="NAME", help=tr_mark("call it something else"))
+            parser.add_argument("--note", metavar="TEXT", help=tr_mark("replace its note"))
+            parser.add_argument("--tag", action="append", default=[], metavar="TAG", help=tr_mark("may be repeated"))
+            parser.add_argument("--untag", action="append", default=[], metavar="TAG", help=tr_mark("may be repeated"))
         case "compare":
             parser.add_argument("runs", nargs="+", metavar="RUN", help=tr_mark("the first one is the baseline"))
         case "export":

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import closing
 from typing import Any
 
 from tfx_engine.protocol.claims import words_of
 from tfx_engine.protocol.components import COMPONENTS, PARTS
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.metrics import CATEGORIES
+from tfx_engine.runfile.edit import annotate, rename
+from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.store import default_store
 from tfx_workbench.commands import words
 from tfx_workbench.commands.output import DONE, emit, print_table, say
 from tfx_workbench.runs.find import find_run
 from tfx_workbench.runs.library import Library
+from tfx_workbench.runs.row import RunRow, read_row
 from tfx_workbench.runs.rundata import RunData
+from tfx_workbench.runs.search import FIGURES, NUMBERS, Found, Query, found_of
 
 
 def library_of(store: str | None) -> Library:
@@ -25,22 +30,76 @@ def library_of(store: str | None) -> Library:
 def list_runs(args: argparse.Namespace) -> int:
     """The runs of the store, the oldest first; files that cannot be read are named on stderr."""
     library = library_of(args.store)
-    rows = library.scan()
+    query = Query(" ".join(args.query))
+    rows = _in_order(library.scan(), query, args.sort, args.reverse)
     if args.json:
         problems = [problem.as_dict() for problem in library.problems]
         emit({"store": str(library.store), "runs": [row.as_dict() for row in rows], "problems": problems})
         return DONE
     if rows:
         print_table(
-            [tr_mark("run"), tr_mark("name"), tr_mark("status"), tr_mark("steps"), tr_mark("created"), tr_mark("size")],
+            [tr_mark("run"), tr_mark("name"), tr_mark("status"), tr_mark("steps"), tr_mark("created"), tr_mark("size"),
+             tr_mark("tags")],
             [[row.path.stem, words.title(row.name), row.status, words.count(row.steps),
-              row.created_at[:19].replace("T", " "), words.size(row.size_bytes)] for row in rows],
+              row.created_at[:19].replace("T", " "), words.size(row.size_bytes), words.title(", ".join(row.tags))]
+             for row in rows],
             right=[3, 5],
         )
+    elif args.query:
+        print(tr_mark("No run in {store} is found by that.").format(store=library.store))
     else:
         print(tr_mark("There is no run in {store} yet.").format(store=library.store))
     for problem in library.problems:
         say(problem.sentence())
+    return DONE
+
+
+def _in_order(rows: list[RunRow], query: Query, sort: str, reverse: bool) -> list[RunRow]:
+    """Those that the query finds, sorted; what is not known stands last. Figures are read only where they matter."""
+    needed = query.figures | ({sort} & FIGURES)
+    found = [(row, found_of(row, _figures(row) if needed else None)) for row in rows]
+    kept = [(row, entry) for row, entry in found if query.matches(entry)]
+    if sort == "created":
+        return [row for row, _ in (reversed(kept) if reverse else kept)]
+
+    def key(pair: tuple[RunRow, Found]) -> Any:
+        value = pair[1].numbers.get(sort)
+        return value if sort in NUMBERS else pair[1].words[sort]
+
+    known = [pair for pair in kept if sort not in NUMBERS or pair[1].numbers.get(sort) is not None]
+    unknown = [row for row, entry in kept if sort in NUMBERS and entry.numbers.get(sort) is None]
+    return [row for row, _ in sorted(known, key=key, reverse=reverse)] + unknown
+
+
+def _figures(row: RunRow) -> dict[str, float | None]:
+    try:
+        with closing(RunData(row.path)) as run:
+            summary = run.load().complete_summary()
+    except RunFileError:  # it went away meanwhile
+        return {}
+    memory = summary["memory_bytes"]
+    return {
+        "speed": summary["tokens_per_s"]["median"], "loss": summary["loss"]["final"],
+        "memory": memory["peak"] if memory["peak"] is not None else memory["step_peak"],
+        "params": summary["params"]["total"], "trained": summary["params"]["trainable"],
+    }
+
+
+def annotate_run(args: argparse.Namespace) -> int:
+    """Name, note and tags of a run that nobody is writing."""
+    path = find_run(args.run, library_of(args.store))
+    before = read_row(path)
+    tags = [tag for tag in (*before.tags, *args.tag) if tag not in args.untag]
+    if args.name is not None:
+        rename(path, args.name)
+    if args.note is not None or args.tag or args.untag:
+        annotate(path, args.note, tags)
+    row = read_row(path)
+    if args.json:
+        emit(row.as_dict())
+    else:
+        print_table([tr_mark("name"), tr_mark("tags"), tr_mark("note")],
+                    [[words.title(row.name), words.title(", ".join(row.tags)), words.title(row.note)]])
     return DONE
 
 

@@ -9,7 +9,8 @@ from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem, nearest
 from tfx_engine.runfile.store import absolute
 from tfx_engine.runfile.tables import SUFFIX
-from tfx_workbench.runs.library import Library, RunRow
+from tfx_workbench.runs.library import Library
+from tfx_workbench.runs.row import RunRow
 
 SHOWN = 5  # candidates in a sentence
 

@@ -1,42 +1,20 @@
-"""The library: the run files of a store, listed cheaply, removed, renamed."""
+"""The library: the run files of a store, listed cheaply, removed."""
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from pathlib import Path
-from typing import Any
 
 from tfx_engine.protocol.problems import Problem
-from tfx_engine.runfile.edit import rename
+from tfx_engine.protocol.status import ENDED
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.lock import is_locked
-from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.seal import seal
 from tfx_engine.runfile.store import run_files, side_files
+from tfx_workbench.runs.listing import Mark, load_listing, save_listing
+from tfx_workbench.runs.row import RunRow, read_row
 
-
-@dataclasses.dataclass(frozen=True)
-class RunRow:
-    """One run file, as a list shows it."""
-
-    path: Path
-    run_id: str
-    name: str
-    status: str  # `interrupted` where its writer is gone without a word
-    reason: str
-    created_at: str  # ISO 8601, UTC
-    started_at: str | None
-    ended_at: str | None
-    comparison: str
-    queue_position: float
-    steps: int
-    size_bytes: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """The row for JSON."""
-        row = dataclasses.asdict(self)
-        return {"run": str(row.pop("path")), **row}
+WORTH_KEEPING = 50  # rows that took opening a file each
 
 
 class Library:
@@ -45,19 +23,24 @@ class Library:
     def __init__(self, store: str | Path) -> None:
         self.store = Path(store)
         self.problems: tuple[Problem, ...] = ()  # files that the last scan could not read
-        self._seen: dict[Path, tuple[Any, RunRow | Problem]] = {}
+        self._seen: dict[Path, tuple[Mark, RunRow | Problem]] | None = None
+        self._fresh = 0  # rows of ended runs that the kept listing has not
 
     def scan(self) -> list[RunRow]:
         """All runs, the oldest first. Unchanged files are not opened again; abandoned ones are sealed."""
-        seen = {path: self._look(path) for path in run_files(self.store)}
-        self._seen = seen
+        if self._seen is None:
+            self._seen = {**load_listing(self.store)}
+        seen = self._seen = {path: self._look(path, self._seen.get(path)) for path in run_files(self.store)}
+        if self._fresh >= WORTH_KEEPING:
+            save_listing(self.store, {path: (mark, row) for path, (mark, row) in seen.items()
+                                      if isinstance(row, RunRow) and row.status in ENDED})
+            self._fresh = 0
         self.problems = tuple(found for _, found in seen.values() if isinstance(found, Problem))
         rows = [found for _, found in seen.values() if isinstance(found, RunRow)]
         return sorted(rows, key=lambda row: (row.created_at, row.path.name))
 
-    def _look(self, path: Path) -> tuple[Any, RunRow | Problem]:
+    def _look(self, path: Path, before: tuple[Mark, RunRow | Problem] | None) -> tuple[Mark, RunRow | Problem]:
         mark = _mark(path)
-        before = self._seen.get(path)
         if before and before[0] == mark and not _may_be_abandoned(before[1]):
             return before
         try:
@@ -66,11 +49,8 @@ class Library:
                 row, mark = read_row(path), _mark(path)
         except RunFileError as error:
             return mark, error.problem
+        self._fresh += row.status in ENDED and (before is None or before[0] != mark)
         return mark, row
-
-    def rename(self, path: str | Path, name: str) -> None:
-        """Call a run something else; its file keeps its name. Raises `RunFileError` while a worker writes it."""
-        rename(path, name)
 
     def delete(self, path: str | Path) -> None:
         """Remove a run file and what belongs to it. Raises `RunFileError` while a worker writes it."""
@@ -82,7 +62,8 @@ class Library:
                 beside.unlink(missing_ok=True)
         except OSError as error:
             raise RunFileError(_failed(path, error)) from error
-        self._seen.pop(path, None)
+        if self._seen is not None:
+            self._seen.pop(path, None)
 
     @staticmethod
     def _refuse_locked(path: Path) -> None:
@@ -91,20 +72,6 @@ class Library:
                 code="run-in-use", path=str(path), template="is being written by its worker.",
                 hint_template="Stop the run first.",
             ))
-
-
-def read_row(path: Path) -> RunRow:
-    """The row of one run file. Raises `RunFileError`."""
-    reader = RunReader(path)
-    try:
-        info, steps = reader.info(), reader.count_steps()
-    finally:
-        reader.close()
-    return RunRow(
-        path=path, run_id=info.run_id, name=info.name, status=info.status, reason=info.reason,
-        created_at=info.created_at, started_at=info.started_at, ended_at=info.ended_at, comparison=info.comparison,
-        queue_position=info.queue_position, steps=steps, size_bytes=path.stat().st_size,
-    )
 
 
 def _can_seal(path: Path) -> bool:
@@ -120,7 +87,7 @@ def _may_be_abandoned(found: RunRow | Problem) -> bool:
     return isinstance(found, RunRow) and found.status in ("running", "interrupted")
 
 
-def _mark(path: Path) -> tuple[tuple[int, int] | None, ...]:
+def _mark(path: Path) -> Mark:
     """Size and time of the file and its write-ahead log: the same where nothing was written."""
     return tuple(_stamp(name) for name in (str(path), f"{path}-wal"))
 

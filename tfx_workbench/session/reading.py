@@ -15,7 +15,8 @@ from PySide6.QtCore import QObject, QThread, QTimer, Signal, Slot
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.runfile.edit import rename
 from tfx_engine.runfile.errors import RunFileError
-from tfx_workbench.runs.library import Library, RunRow, read_row
+from tfx_workbench.runs.library import Library
+from tfx_workbench.runs.row import RunRow, read_row
 from tfx_workbench.session.figures import Effects, Figures, effects_of, figures_of
 from tfx_workbench.session.shared_run import SharedRun
 from tfx_workbench.session.trash import empty_old

@@ -6,7 +6,7 @@ import dataclasses
 
 from tfx_workbench.analysis.statistics import Effect
 from tfx_workbench.runs.interval import Interval
-from tfx_workbench.runs.library import RunRow
+from tfx_workbench.runs.row import RunRow
 from tfx_workbench.session.figures import Effects, Figures
 
 

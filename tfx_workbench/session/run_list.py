@@ -10,7 +10,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal
 
 from tfx_workbench.exhibits.runview import RunView
-from tfx_workbench.runs.library import RunRow
+from tfx_workbench.runs.row import RunRow
 from tfx_workbench.session.figures import Effects, Figures
 from tfx_workbench.session.reading import ReadingThread
 from tfx_workbench.session.run_line import Line, in_order, line_of

@@ -16,7 +16,7 @@ from tfx_engine.protocol.toml import dumps
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.rows import RunInfo
-from tfx_workbench.runs.library import RunRow
+from tfx_workbench.runs.row import RunRow
 from tfx_workbench.session.draft import Draft
 from tfx_workbench.session.engine import Engine, problems_of
 from tfx_workbench.session.lean import lean_config
