@@ -128,10 +128,15 @@ class Client:
     # ------------------------------------------------------------------------------------------ requests
 
     def submit(
-        self, configs: Sequence[Mapping[str, Any]], toml: Sequence[str] = (), comparison: str = ""
+        self, configs: Sequence[Mapping[str, Any]], toml: Sequence[str] = (), comparison: str = "",
+        facts: Sequence[Mapping[str, Any]] = (),
     ) -> list[Path]:
-        """Queue runs in order and return their run files; all, or none and `ConfigError` with every problem."""
-        reply = self.call(Submit(id=0, configs=[dict(c) for c in configs], toml=list(toml), comparison=comparison))
+        """Queue runs in order and return their run files; all, or none and `ConfigError` with every problem.
+
+        `facts`: what is known of each beforehand, and is kept in its file.
+        """
+        reply = self.call(Submit(id=0, configs=[dict(c) for c in configs], toml=list(toml), comparison=comparison,
+                                 facts=[dict(f) for f in facts]))
         return [Path(run) for run in self._result(reply)["runs"]]
 
     def validate(self, config: Mapping[str, Any], deep: bool = True) -> tuple[Problem, ...]:

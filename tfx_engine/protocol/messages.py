@@ -38,6 +38,7 @@ class Submit(Request, frozen=True, kw_only=True, tag="submit"):
     configs: list[dict[str, Any]]
     toml: list[str] = []  # as the user wrote them, where they came from files; parallel to `configs`
     comparison: str = ""
+    facts: list[dict[str, Any]] = []  # what is known of each run beforehand, parallel to `configs`; kept in its file
 
 
 class Validate(Request, frozen=True, kw_only=True, tag="validate"):

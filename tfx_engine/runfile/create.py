@@ -8,9 +8,10 @@ import os
 import sqlite3
 import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import tfx_engine
 from tfx_engine.protocol.config import Config
@@ -21,9 +22,10 @@ from tfx_engine.runfile.texts import json_text, storable
 
 
 def create(
-    path: str | os.PathLike[str], config: Config, config_toml: str, comparison: str = "", queue_position: float = 0.0
+    path: str | os.PathLike[str], config: Config, config_toml: str, comparison: str = "", queue_position: float = 0.0,
+    facts: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a queued run file, whole or not at all, readable by its owner alone.
+    """Write a queued run file, whole or not at all, readable by its owner alone. `facts`: what is known beforehand.
 
     Raises `RunFileError`: the file exists, no permission, no space.
     """
@@ -36,6 +38,11 @@ def create(
             with closing(sqlite3.connect(half)) as connection:
                 connection.executescript(f"PRAGMA synchronous = FULL; BEGIN; {schema()} COMMIT;")
                 _insert_run(connection, config, config_toml, comparison, queue_position)
+                with connection:
+                    connection.executemany(
+                        "INSERT INTO fact (key, value) VALUES (?, ?)",
+                        [(storable(key), json_text(value)) for key, value in (facts or {}).items()],
+                    )
         except sqlite3.Error as error:
             raise write_failure(error, path) from None
         half.replace(path)

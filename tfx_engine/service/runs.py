@@ -10,9 +10,10 @@ import bisect
 import datetime
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.problems import Problem
@@ -73,14 +74,14 @@ class RunQueue:
         changed, self._changed = self._changed, False
         return changed
 
-    def create(self, config: Config, toml: str, comparison: str) -> Queued:
+    def create(self, config: Config, toml: str, comparison: str, facts: Mapping[str, Any] | None = None) -> Queued:
         """A new run file, locked; `add` puts it into the queue. Raises `RunFileError`."""
         path = new_run_path(config.run.store or self.home, config.name, datetime.datetime.now())
         # Seconds since the epoch: the queues of several services merge in the order in which they were asked.
         self._last_position = max(time.time(), self._last_position + 1e-3)
         lock = RunLock(path)  # before there is a file, so that nobody else ever sees it queued and free
         try:
-            create(path, config, toml, comparison, queue_position=self._last_position)
+            create(path, config, toml, comparison, queue_position=self._last_position, facts=facts or {})
         except BaseException:
             lock.release()
             raise

@@ -88,7 +88,8 @@ class Submission:
             for index, config in enumerate(self._configs):
                 given = self._request.toml[index] if index < len(self._request.toml) else ""
                 toml = given or dumps(self._request.configs[index])
-                runs.append(self._queue.create(config, toml, self._request.comparison))
+                facts = self._request.facts[index] if index < len(self._request.facts) else {}
+                runs.append(self._queue.create(config, toml, self._request.comparison, facts))
         except RunFileError:
             for run in runs:
                 run.discard()

@@ -40,13 +40,12 @@ class TableView(QTableWidget):
 
     def show_tables(self, tables: tuple[Table, ...], palette: Palette, is_beside: bool = False) -> None:
         """Take on new rows. `is_beside`: there are plots, too, which get the room that the rows do not need."""
-        rows = sum(len(table.rows) for table in tables)
-        self.setMaximumHeight(_HEAD + _ROW * rows if is_beside else _TALLEST)
+        rows = [row for table in tables for row in table.rows]
+        self.setMaximumHeight(_HEAD + _ROW * len(rows) if is_beside else _TALLEST)
         if (tables, palette.name) == (self._tables, self._look):
             return
         self._tables, self._look = tables, palette.name
         columns = tables[0].columns
-        rows = [row for table in tables for row in table.rows]
         self._keys = [(t.chooses, t.keys[r] if t.keys else "") for t in tables for r in range(len(t.rows))]
         self.setColumnCount(len(columns))
         self.setRowCount(len(rows))
