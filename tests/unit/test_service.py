@@ -136,6 +136,15 @@ def test_the_text_of_a_configuration_is_kept_as_written(start: Start) -> None:
     assert 'name = "quick"' in info(made).config_toml
 
 
+def test_what_is_known_beforehand_is_a_fact_of_the_run(start: Start) -> None:
+    client = start()
+    first, second = client.submit(named("quick", "quick"), facts=[{"ablation": {"levels": {"norm": "rms_norm"}}}])
+    client.wait_for("ended", second)
+    with closing(RunReader(first)) as reader, closing(RunReader(second)) as other:
+        assert reader.facts()["ablation"] == {"levels": {"norm": "rms_norm"}}
+        assert "ablation" not in other.facts()
+
+
 def test_a_queued_run_can_be_removed_and_a_running_one_cannot(start: Start) -> None:
     client = start()
     running, queued, last = client.submit(named("endless", "quick", "quick"))
