@@ -1,45 +1,157 @@
-"""The most that fits is found with few questions, whatever the shape of the peak."""
+"""What fits, predicted and confirmed, against a memory of which all is known."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from tfx_workbench.analysis.frontier import largest
+from tfx_engine.protocol.problems import ConfigError, Problem
+from tfx_workbench.analysis.frontier import Answer, Ask, Asking, Frontier, confirming, frontier_of, predicting
+from tfx_workbench.analysis.frontier_file import NAME, keep_frontier, read_frontiers
 
-SHAPES = {
-    "proportional": lambda n: 1000 + 37 * n,
-    "square": lambda n: 5000 + 3 * n + n * n,
-    "bent": lambda n: max(10_000 + n, 90 * n),
-    "steps": lambda n: 4096 * (n // 7) + 100,
-    "flat, then steep": lambda n: 50_000 if n < 300 else 50_000 + 900 * (n - 299),
-}
+CONFIG: dict[str, Any] = {"name": "mine", "run": {"batch": 4}, "techniques": {"recompute": {"use": "a", "every": 2}}}
+LEAST, MOST = 1000, 1_000_000
+WRONG = Problem(code="wrong", path="techniques.adapter", template="is wrong here.")
 
 
-@pytest.mark.parametrize("step", [1, 8])
-@pytest.mark.parametrize("start", [1, 8, 5000])
-@pytest.mark.parametrize("shape", SHAPES)
-def test_the_largest_that_fits_is_found_with_few_questions(shape: str, start: int, step: int) -> None:
-    asked: list[int] = []
-
-    def peak(value: int) -> int:
-        asked.append(value)
-        return SHAPES[shape](value)
-
-    found = largest(peak, 100_000, start, 1_000_000, step)
-    wanted = max(n for n in range(step, 200_000, step) if SHAPES[shape](n) <= 100_000)
-    assert (found.value, found.peak_bytes) == (wanted, SHAPES[shape](wanted))
-    assert not found.is_limited
-    assert len(asked) == len(set(asked)) <= 30
-    assert all(value % step == 0 for value in asked)
+def peak(config: dict[str, Any], error: float = 1.0) -> int:
+    a_sample = 40 if config["techniques"]["recompute"]["use"] == "b" else 100
+    return round(error * (LEAST + a_sample * config["run"]["batch"]))
 
 
-def test_nothing_fits_where_the_smallest_does_not() -> None:
-    found = largest(lambda n: 10 * n + 1000, 900, 8, 1000)
-    assert found.value is None and found.peak_bytes is None
+class Engine:
+    """Answers as an engine would; `measured` and `instant` are off by a factor."""
+
+    def __init__(self, measured: float = 1.0, instant: float = 1.05, device_bytes: int | None = MOST) -> None:
+        self.measured, self.instant, self.device_bytes = measured, instant, device_bytes
+        self.asked: list[Ask] = []
+
+    def __call__(self, ask: Ask) -> Answer:
+        self.asked.append(ask)
+        if ask.kind == "check":
+            is_wrong = ask.row.technique.startswith("adapter")
+            return Answer(problems=[WRONG] if is_wrong else [])
+        if ask.kind == "run":
+            return Answer(peak_bytes=peak(ask.config, self.measured), run=f"{len(self.asked)}.tfx")
+        if ask.config["run"]["batch"] > 5000:
+            return Answer(problems=[WRONG], reason=WRONG.sentence())
+        size = peak(ask.config, self.instant if ask.kind == "instant" else 1.0)
+        return Answer(peak_bytes=size, device_bytes=self.device_bytes, level=ask.kind, step_ms=10.0)
 
 
-def test_a_refusal_or_the_most_that_is_allowed_ends_it_and_is_said() -> None:
-    refused = largest(lambda n: 10 * n if n <= 70 else None, 10_000, 8, 1000)
-    assert (refused.value, refused.is_limited) == (70, True)
-    most = largest(lambda n: 10 * n, 10_000, 8, 64)
-    assert (most.value, most.is_limited) == (64, True)
+def drive(asking: Asking, answer: Engine) -> None:
+    try:
+        ask = next(asking)
+        while True:
+            ask = asking.send(answer(ask))
+    except StopIteration:
+        return
+
+
+def predicted(engine: Engine, capacity: int | None = 41_000, *techniques: str) -> Frontier:
+    found = frontier_of(CONFIG, "batch", techniques or ("recompute=b", "adapter=lora"), capacity)
+    drive(predicting(found), engine)
+    return found
+
+
+def test_each_technique_has_the_value_beyond_which_it_does_not_fit() -> None:
+    engine = Engine()
+    plain, changed, wrong = predicted(engine).rows
+    assert (plain.value, plain.predicted_bytes, plain.headroom_bytes, plain.level) == (400, 41_000, 0, "traced")
+    assert (changed.value, changed.predicted_bytes) == (1000, 41_000)
+    assert (wrong.value, wrong.reason) == (None, WRONG.sentence())
+    kinds = [ask.kind for ask in engine.asked]
+    assert kinds == sorted(kinds, key=["check", "instant", "traced"].index), "closed forms come first, for all rows"
+    traced = [ask.config["run"]["batch"] for ask in engine.asked if ask.kind == "traced" and not ask.row.technique]
+    assert len(traced) <= 4, "the closed form has said where to begin"
+    assert {"use": "b"} in [ask.config["techniques"]["recompute"] for ask in engine.asked], "without options of another"
+
+
+def test_what_the_configuration_itself_or_a_technique_that_was_asked_for_does_wrong_is_refused() -> None:
+    found = frontier_of(CONFIG, "batch", ["adapter=lora"])
+    with pytest.raises(ConfigError, match="is wrong here"):
+        drive(predicting(found, ["adapter=lora"]), Engine())
+    for setting in ("recompute", "recompute=", "=b"):
+        with pytest.raises(ConfigError, match="slot=technique"):
+            frontier_of(CONFIG, "batch", [setting])
+
+
+def test_what_does_not_fit_at_all_says_what_it_needs() -> None:
+    row = predicted(Engine(), 1050, "recompute=b").rows[0]
+    assert (row.value, row.predicted_bytes, row.headroom_bytes) == (None, 1100, -50)
+    assert row.reason == "not even the smallest fits"
+
+
+def test_what_ends_it_other_than_memory_is_said() -> None:
+    row = predicted(Engine(), 10**9).rows[0]
+    assert row.value == 5000 and row.reason == WRONG.sentence()
+
+
+def test_a_device_whose_memory_nobody_knows_has_no_frontier_and_says_so() -> None:
+    found = predicted(Engine(device_bytes=None), None)
+    assert [row.value for row in found.rows] == [None] * 3 and "--device-memory" in found.rows[0].reason
+    known = predicted(Engine(), None)
+    assert known.capacity_bytes == MOST and known.rows[0].value is not None
+
+
+def test_a_run_confirms_what_was_predicted() -> None:
+    found, engine = predicted(Engine()), Engine(measured=0.99)
+    for row in found.rows:
+        drive(confirming(found, row), engine)
+    plain, changed, wrong = found.rows
+    assert (plain.value, plain.measured_bytes, plain.headroom_bytes) == (400, 40_590, 410)
+    assert plain.runs == ["1.tfx"] and plain.reason == "" and changed.measured_bytes is not None
+    assert wrong.runs == [] and wrong.reason == WRONG.sentence()
+    config = engine.asked[0].config
+    assert config["name"] == "mine batch 400" and config["run"]["measure_steps"] == 2 and not config["run"]["audit"]
+
+
+def test_what_did_not_fit_after_all_is_tried_smaller() -> None:
+    found, engine = predicted(Engine()), Engine(measured=1.02)
+    drive(confirming(found, found.rows[0]), engine)
+    row = found.rows[0]
+    assert row.value == 391 and row.predicted_value == 400 and row.measured_bytes == 40_902
+    assert row.predicted_bytes == 40_100 and len(row.runs) == 2 and row.reason == "400 was predicted to fit and did not"
+
+
+def test_runs_that_never_fit_leave_no_value() -> None:
+    found = predicted(Engine())
+    drive(confirming(found, found.rows[0]), Engine(measured=90.0))
+    assert found.rows[0].value is None and len(found.rows[0].runs) == 3
+
+
+@pytest.mark.parametrize(("values", "said"), [
+    ({"device": "cpu", "free_bytes": 80_000}, "most of this machine's memory"),
+    ({"device_bytes": 30_000}, "this device has less memory"),
+])
+def test_what_this_machine_cannot_try_is_not_tried(values: dict[str, Any], said: str) -> None:
+    found, engine = predicted(Engine()), Engine()
+    for name, value in values.items():
+        setattr(found, name, value)
+    drive(confirming(found, found.rows[0]), engine)
+    assert not engine.asked and said in found.rows[0].reason and found.rows[0].value == 400
+
+
+def test_a_step_of_minutes_is_not_tried() -> None:
+    found, engine = predicted(Engine()), Engine()
+    found.rows[0].step_ms = 90_000
+    drive(confirming(found, found.rows[0]), engine)
+    assert not engine.asked and "minutes" in found.rows[0].reason
+
+
+def test_frontiers_are_kept_one_for_each_thing_that_grows(tmp_path: Path) -> None:
+    store = tmp_path / "runs"
+    batch = predicted(Engine())
+    keep_frontier(store, batch)
+    layers = frontier_of(CONFIG, "layers", [])
+    keep_frontier(store, layers)
+    assert read_frontiers(store) == {"batch": batch, "layers": layers}
+    assert [file.name for file in store.iterdir()] == [NAME]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"schema": 1, "frontiers": {"batch": 3}}', "\x00", '{"schema": 1}'])
+def test_a_file_that_is_none_of_ours_holds_no_frontier(text: str, tmp_path: Path) -> None:
+    (tmp_path / NAME).write_text(text)
+    assert read_frontiers(tmp_path) == {}

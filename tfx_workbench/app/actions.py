@@ -32,6 +32,8 @@ class Actions(QObject):
         self.run_one = make(self.tr("Run only the &edited one"), "Ctrl+F5", self.tr("Queue only what is edited now"))
         self.audit = make(self.tr("&Audit the techniques"), "", self.tr(
             "Prove on copies of the model that each technique of the form does what it claims"))
+        self.fits = make(self.tr("&What fits?"), "Ctrl+Shift+F", self.tr(
+            "The largest batch, context or depth that fits, with each technique that saves memory"))
         self.pause = make(self.tr("Pause"), "F8", self.tr("Pause the run that is going, or let it go on"))
         self.stop = make(self.tr("Stop"), "Shift+F5", self.tr("Stop the run that is going; what was measured is kept"))
         self.next_pane = make(self.tr("&Next pane"), "F6", self.tr("Keyboard to the next pane"))
@@ -59,7 +61,8 @@ class Actions(QObject):
         files = [self.open, self.import_model, self.save]
         _fill(bar.addMenu(self.tr("&File")), [*files, None, self.settings, None, self.quit])
         _fill(bar.addMenu(self.tr("&Edit")), [self.undo, self.redo, None, self.search, self.reset])
-        _fill(bar.addMenu(self.tr("&Run")), [self.run, self.run_one, None, self.audit, None, self.pause, self.stop])
+        asked = [self.fits, self.audit]
+        _fill(bar.addMenu(self.tr("&Run")), [self.run, self.run_one, None, *asked, None, self.pause, self.stop])
         view_menu.setTitle(self.tr("&View"))
         bar.addMenu(view_menu)
         _fill(bar.addMenu(self.tr("&Help")), [self.help, self.log])

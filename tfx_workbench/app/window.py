@@ -15,6 +15,7 @@ from tfx_engine.protocol.problems import Problem
 from tfx_workbench.app.actions import Actions, connect
 from tfx_workbench.app.dock import CardDock
 from tfx_workbench.app.dock_area import IN_FRONT, DockArea, Frames
+from tfx_workbench.app.frontiers import Frontiers
 from tfx_workbench.app.icons import app_icon, tinted
 from tfx_workbench.app.pages import Pages
 from tfx_workbench.app.panes import Panes
@@ -64,6 +65,7 @@ class MainWindow(QMainWindow):
         self._draft_timer.timeout.connect(self._keep_work)
         self.panes = Panes(self)
         self.pages = Pages(self)
+        self.frontiers = Frontiers(self)
         self._behind: list[PanelFactory] = []  # what makes the panels that are still to come
         self._refusal = ""  # what was last said about a draft that cannot be run
         self.messages.set_resting(self.tr("F5 run · Shift+F5 stop · Ctrl+F find a technique · F1 read about it"))
@@ -140,6 +142,7 @@ class MainWindow(QMainWindow):
         pane.config_selected.connect(draft.select)
         pane.slot_reset_asked.connect(draft.reset_slot)
         pane.restore(self.settings.form)
+        pane.before_run.fits_asked.connect(self.actions_.fits.trigger)
         pane.arranged.connect(self._keep_form)
         self.top.name_edited.connect(lambda name: draft.set_value("name", name))
         draft.changed.connect(self._show_draft)
@@ -168,7 +171,7 @@ class MainWindow(QMainWindow):
         do, session = self.actions_, self.session
         connect([
             (do.run, lambda: session.run()), (do.run_one, lambda: session.run(only_current=True)),
-            (do.audit, lambda: session.audit()),
+            (do.audit, lambda: session.audit()), (do.fits, self.frontiers.ask),
             (do.pause, self.commands.pause_or_resume), (do.stop, self.commands.stop_going),
             (do.open, self.commands.ask_open), (do.import_model, self.commands.ask_import),
             (do.save, self.commands.ask_save), (do.quit, self.close),
@@ -228,6 +231,7 @@ class MainWindow(QMainWindow):
     def _prepare(self, dock: CardDock) -> None:
         dock.apply_theme(self.theme.palette)
         dock.panel.update_runs([], self.settings.panel_choices(dock.panel.name) or None)
+        self.frontiers.attach(dock.panel)
 
     def take_catalogue(self, catalogue: Catalogue) -> None:
         """Show another catalogue: techniques of the user's own came, changed or went."""

@@ -59,9 +59,11 @@ def sentence(run: RunData) -> str:
 
 
 def run_all(
-    given: Sequence[Given], on_end: OnEnd, store: str | None = None, on_disconnect: Literal["stop", "finish"] = "stop"
+    given: Sequence[Given], on_end: OnEnd, store: str | None = None,
+    on_disconnect: Literal["stop", "finish"] = "stop", comparison: str = "",
 ) -> list[Path]:
-    """Queue all configurations, follow the runs, call `on_end` with each; their run files in order.
+    """Queue all configurations, follow the runs, call `on_end` with each; their run files in order. Several are one
+    comparison; `comparison` names one that they belong to.
 
     Raises `ConfigError` where one of them cannot be run, and then none is. Ctrl-C stops the runs, reports them, and is
     passed on.
@@ -77,7 +79,7 @@ def run_all(
     with Client(store, on_disconnect=on_disconnect, warm=len(given) > 1, on_notice=hear) as client:
         follower = None
         try:
-            paths = _submit(client, given)
+            paths = _submit(client, given, comparison)
             follower = Follower(paths, on_end, gone)
             follower.follow()
         except KeyboardInterrupt:
@@ -117,8 +119,8 @@ def _stop(client: Client, follower: Follower | None) -> None:
         raise
 
 
-def _submit(client: Client, given: Sequence[Given]) -> list[Path]:
-    comparison = uuid.uuid4().hex if len(given) > 1 else ""
+def _submit(client: Client, given: Sequence[Given], comparison: str) -> list[Path]:
+    comparison = comparison or (uuid.uuid4().hex if len(given) > 1 else "")
     try:
         return client.submit([g.data for g in given], [g.toml for g in given], comparison)
     except ServiceGone as error:

@@ -88,7 +88,8 @@ class HeatMap:
 class Bars:
     """Horizontal bars from `starts` to `ends`, one row a label; `texts` stand at their ends.
 
-    `label` is what the length of each means, where it can be read off: several of them make a divided bar.
+    `label` is what the length of each means, where it can be read off: several of them make a divided bar. `hollow`:
+    only thought to be so, and drawn as an outline.
     """
 
     key: str
@@ -98,6 +99,7 @@ class Bars:
     colours: tuple[str, ...]
     texts: tuple[Words, ...] = ()
     label: Words = ""
+    hollow: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,7 +200,7 @@ class LegendEntry:
 
     label: Words
     colour: str
-    style: LineStyle | Literal["area"] = "solid"
+    style: LineStyle | Literal["area", "outline"] = "solid"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -109,7 +109,7 @@ def _read_stack(plot: Plot, stack: Stack, at: float) -> list[Reading]:
 
 
 def _read_bars(plot: Plot, bars: list[Bars], x: float, y: float) -> Readout | None:
-    """What the bar of the row at `y` is divided into, and their sum."""
+    """What the bar of the row at `y` is divided into, and the sum; what is thought and what is known have none."""
     row = round(y)
     if not 0 <= row < len(bars[0].labels):
         return None
@@ -118,9 +118,11 @@ def _read_bars(plot: Plot, bars: list[Bars], x: float, y: float) -> Readout | No
         Reading(layer.colours[row], layer.label, with_unit(number(length), plot.x.unit))
         for layer, length in lengths if length > 0
     ]
-    total = Reading("", say(tr_mark("total")), with_unit(number(sum(length for _, length in lengths)), plot.x.unit))
+    if not any(layer.hollow for layer in bars):
+        total = with_unit(number(sum(length for _, length in lengths)), plot.x.unit)
+        readings.insert(0, Reading("", say(tr_mark("total")), total))
     label = bars[0].labels[row]
-    return Readout(x, label if isinstance(label, Text) else say("{what}", what=label), (total, *readings))
+    return Readout(x, label if isinstance(label, Text) else say("{what}", what=label), tuple(readings))
 
 
 def _read_heat_map(plot: Plot, heat: HeatMap, x: float, y: float) -> Readout | None:

@@ -112,9 +112,11 @@ class Engine(QObject):
         """Every problem of a configuration, techniques' own checks included."""
         self._ask(Validate(id=0, config=dict(config)), on_reply)
 
-    def estimate(self, config: Mapping[str, Any], on_reply: OnReply) -> None:
-        """What a configuration will cost, by closed forms."""
-        self._ask(Estimate(id=0, config=dict(config), level="instant"), on_reply)
+    def estimate(
+        self, config: Mapping[str, Any], on_reply: OnReply, level: Literal["instant", "traced"] = "instant"
+    ) -> None:
+        """What a configuration will cost: by closed forms, or by steps without numbers."""
+        self._ask(Estimate(id=0, config=dict(config), level=level), on_reply)
 
     def audit(self, config: Mapping[str, Any], run: str, on_reply: OnReply) -> None:
         """Whether techniques do what they claim; `run`: an ended run, whose file keeps it."""

@@ -19,6 +19,7 @@ from tfx_engine.runfile.rows import RunInfo
 from tfx_workbench.runs.row import RunRow
 from tfx_workbench.session.draft import Draft
 from tfx_workbench.session.engine import Engine, problems_of
+from tfx_workbench.session.frontier import FrontierSearch
 from tfx_workbench.session.lean import lean_config
 from tfx_workbench.session.opening import open_files
 from tfx_workbench.session.reading import ReadingThread
@@ -55,6 +56,7 @@ class Session(QObject):
         self.engine = Engine(store, on_disconnect, self)
         self.reading = ReadingThread(store, self)
         self.runs = RunList(self.reading, self)
+        self.frontier = FrontierSearch(self)
         self._validated: dict[str, Any] | None = None
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -71,6 +73,7 @@ class Session(QObject):
         """Begin: read the library, start the engine. To be called when the window is up."""
         self.reading.start()
         self.engine.start()
+        self.frontier.load()
         self._on_draft_changed()
 
     def close(self) -> None:

@@ -16,9 +16,13 @@ from tfx_workbench.widgets.words import plain_tip
 
 
 class BeforeRun(QFrame):
-    """A quiet strip of figures; invisible while none is known and nothing is wrong. Emits `problem_asked()`."""
+    """A quiet strip of figures; invisible while none is known and nothing is wrong.
+
+    Emits `problem_asked()` and `fits_asked()`.
+    """
 
     problem_asked = Signal()
+    fits_asked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -30,6 +34,12 @@ class BeforeRun(QFrame):
         title.setObjectName("cardTitle")
         self._grid.addWidget(title, 0, 0)
         self._title = title
+        self._asks = QPushButton(self.tr("What fits?"), self)
+        self._asks.setObjectName("disclosure")
+        self._asks.setToolTip(plain_tip(self.tr(
+            "The largest batch, context or depth that fits, with each technique that saves memory (Ctrl+Shift+F).")))
+        self._asks.clicked.connect(self.fits_asked)
+        self._grid.addWidget(self._asks, 0, 1, Qt.AlignmentFlag.AlignLeft)
         self._fits: tuple[str, ...] = ("", "")  # at length, in short
         self._verdict = QPushButton(self)
         self._verdict.setObjectName("problemLink")
@@ -122,7 +132,7 @@ class BeforeRun(QFrame):
 
     def _fit_text(self) -> None:
         """As much as there is room for beside the title."""
-        room = self.width() - self._title.sizeHint().width() - 28
+        room = self.width() - self._title.sizeHint().width() - self._asks.sizeHint().width() - 34
         text = next((t for t in self._fits if self._fit.fontMetrics().horizontalAdvance(t) <= room), self._fits[-1])
         self._fit.setText(text)
 

@@ -92,6 +92,10 @@ class ExhibitView(QFrame):
         self._box.insertWidget(1, body, 1)
         body.hide()
 
+    def set_strip(self, strip: QWidget) -> None:
+        """Show this widget under all the others: controls of what is shown."""
+        self._box.addWidget(strip)
+
     # ------------------------------------------------------------------ data
 
     def show_exhibit(self, exhibit: Exhibit) -> None:

@@ -27,7 +27,7 @@ class Entry:
 
     label: str
     colour: str
-    style: str = "solid"  # or dashed, dotted, area
+    style: str = "solid"  # or dashed, dotted, area, outline
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,8 +141,12 @@ class LegendBar(QWidget):
     def _paint_entry(self, painter: QPainter, line: int, x: int, entry: Entry, text: str) -> None:
         colour = QColor(self._colours.colour(entry.colour))
         middle = line * _LINE + _LINE / 2
+        swatch = QRectF(x, middle - _SWATCH / 2, _SWATCH, _SWATCH)
         if entry.style == "area":
-            painter.fillRect(QRectF(x, middle - _SWATCH / 2, _SWATCH, _SWATCH), colour)
+            painter.fillRect(swatch, colour)
+        elif entry.style == "outline":
+            painter.setPen(QPen(colour, 1))
+            painter.drawRect(swatch.toRect().adjusted(0, 0, -1, -1))
         else:
             painter.setPen(QPen(colour, 2, _STYLES[entry.style]))
             painter.drawLine(QPointF(x, middle), QPointF(x + _STROKE, middle))
@@ -170,4 +174,4 @@ class LegendBar(QWidget):
 
 
 def _mark(entry: Entry) -> int:
-    return _SWATCH if entry.style == "area" else _STROKE
+    return _SWATCH if entry.style in ("area", "outline") else _STROKE

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tfx_workbench.widgets.plot_frame import PlotFrame
 
 _INTERVAL_ALPHA = 40
+_HOLLOW_ALPHA = 36
 _LINE_HEIGHT = 14.0  # px of a word
 NAME_EVERY = 13.0  # px of height per name of a bar
 
@@ -134,10 +135,20 @@ class Overlay(pg.GraphicsWidget):
         for row, (start, end, colour) in enumerate(zip(bars.starts, bars.ends, bars.colours, strict=True)):
             a = self._frame.to_pixels(float(min(start, end)), row + 0.32)
             b = self._frame.to_pixels(float(max(start, end)), row - 0.32)
-            painter.fillRect(QRectF(a, b), brush(self._colour(colour)))
+            if bars.hollow:
+                self._paint_outline(painter, QRectF(a, b), self._colour(colour))
+            else:
+                painter.fillRect(QRectF(a, b), brush(self._colour(colour)))
             if bars.texts and (len(bars.starts) - 1 - row) % every == 0:
                 anchor = QPointF(b.x() + 4, (a.y() + b.y()) / 2)
                 self._write(painter, said(bars.texts[row]), anchor, self._colour("text"))
+
+    def _paint_outline(self, painter: QPainter, place: QRectF, colour: str) -> None:
+        if place.width() > 0:
+            painter.fillRect(place, brush(self._colour("card")))  # over the grid
+            painter.setPen(pen(colour))
+            painter.setBrush(brush(colour, _HOLLOW_ALPHA))
+            painter.drawRect(place.toRect().adjusted(0, 0, -1, -1))
 
     def _paint_marker(self, painter: QPainter, marker: Marker) -> None:
         place = self._frame.to_pixels(marker.x, self._value(marker.y))
