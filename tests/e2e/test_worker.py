@@ -10,7 +10,7 @@ import pytest
 
 from tests.helpers.worker import Worker, queue_run, read, until
 from tfx_engine.protocol.messages import Reply
-from tfx_engine.protocol.worker_messages import Check, Ended, Examine, Ready, RunFile, Stop, WarmedUp
+from tfx_engine.protocol.worker_messages import Check, Ended, Examine, Predict, Ready, RunFile, Stop, WarmedUp
 
 ENDLESS = {"measure_steps": 1_000_000}
 # One step of this model takes far longer than an interruption may: attention over a very long context.
@@ -40,6 +40,23 @@ def test_a_worker_answers_checks_then_does_its_run_and_ends(tmp_path):
     assert replies[2].result["params"]["total"] > 0 and replies[2].result["flops_per_token"]["model"] > 0
     assert replies[3].result["automatic_device"] and replies[3].result["ram_bytes"] > 0
     assert read(run, "info").status == "finished" and read(run, "count_steps") == 7
+
+
+def test_the_time_of_a_step_is_predicted_and_broken_off_for_the_next():
+    deep = {"model": {"width": 64, "heads": 4, "layers": 40}, "run": {"device": "cpu"}}
+    with Worker() as worker:
+        worker.hear(Ready)
+        worker.say(Predict(id=1, config=deep, level="time"))
+        first = worker.hear(Reply)
+        worker.say(Predict(id=2, config=deep, level="time"))
+        worker.say(Check(id=3, config=deep))
+        checked = worker.hear(Reply)
+        worker.say(Predict(id=4, config={"model": {"heads": 7}}, level="time"))
+        broken, wrong = worker.hear(Reply), worker.hear(Reply)
+    assert first.ok and first.result["step_ms"] > 0
+    assert (checked.id, checked.ok) == (3, True), "at once"
+    assert (broken.id, broken.problems[0]["code"]) == (2, "superseded")
+    assert not wrong.ok and wrong.problems[0]["code"] != "superseded"
 
 
 def test_an_idle_worker_ends_when_the_service_does():

@@ -6,6 +6,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from tfx_workbench.widgets.before_run import BeforeRun
+from tfx_workbench.widgets.fitting_label import FittingLabel
 
 GIB = 2**30
 MEMORY = {"peak": 4 * GIB, "parameters": GIB, "gradients": 0, "optimizer": GIB, "activations": 2 * GIB, "adapters": 0,
@@ -59,9 +60,52 @@ def test_where_no_device_is_known_nothing_is_said_of_fitting(strip: BeforeRun) -
 
 
 def test_old_figures_stay_until_there_are_newer_ones_and_go_where_there_are_none(strip: BeforeRun) -> None:
-    strip.show_estimate(figures(step_ms=212.0), None)
-    assert strip.figures()["step"] == "≈ 212 ms"
+    strip.show_estimate(figures(), None)
     strip.fade()
     assert strip.figures() and strip._fit.property("old") is True
     strip.show_estimate({}, None)
     assert not strip.figures() and not strip.fit and strip._fit.property("old") is False
+
+
+def step_of(strip: BeforeRun) -> FittingLabel:
+    return strip._rows["step"][1]
+
+
+def test_the_time_of_a_step_comes_later_in_its_place(strip: BeforeRun) -> None:
+    strip.show_estimate(figures(), None)
+    strip.show()
+    height = strip.sizeHint().height()
+    assert step_of(strip).whole == "…"
+    strip.show_time({"step_ms": 212.0, "step_ms_error_percent": None, "missing": {"step_ms_error_percent": "Too few."}})
+    assert strip.figures()["step"] == "≈ 212 ms" and "Too few." in step_of(strip).toolTip()
+    strip.fade()
+    strip.show_estimate(figures(), None)
+    assert strip.figures()["step"] == "≈ 212 ms", "no flicker: the older one stays"
+    assert step_of(strip).property("old") is True and strip._fit.property("old") is False
+    strip.show_time({"step_ms": 300.0, "step_ms_error_percent": 6.2})
+    assert strip.figures()["step"] == "≈ 300 ms ±6.2 %" and step_of(strip).property("old") is False
+    assert strip.sizeHint().height() == height, "nothing moves when it comes"
+
+
+def test_a_time_that_nobody_knows_is_a_dash_with_the_reason(strip: BeforeRun) -> None:
+    strip.show_time({"step_ms": 212.0})
+    assert not strip.figures(), "of a configuration that is gone"
+    strip.show_estimate(figures(), None)
+    strip.show_time({"step_ms": None, "missing": {"step_ms": "This device was not measured yet."}})
+    assert strip.figures()["step"] == "–" and "not measured yet" in step_of(strip).toolTip()
+
+
+def test_figures_are_said_shorter_where_there_is_little_room_and_never_cut(strip: BeforeRun) -> None:
+    strip.show_counts(354_800_000, 860_000, 1.46e9)
+    strip.show()
+    label = strip._rows["parameters"][1]
+    metrics = label.fontMetrics()
+    seen = set()
+    for width in range(420, 60, -20):
+        strip.resize(width, 160)
+        strip.layout().activate()
+        assert metrics.horizontalAdvance(label.text()) <= label.width()
+        seen.add(label.text())
+        if label.text() != label.whole:
+            assert label.whole in label.toolTip()
+    assert {"355 M · 860 k trained", "355 M"} <= seen

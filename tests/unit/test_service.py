@@ -19,7 +19,7 @@ import pytest
 from tests.helpers.services import Listening, family, gone, has_steps, info, steps, until
 from tfx_engine.client import ServiceGone, control
 from tfx_engine.protocol.config import parse_config
-from tfx_engine.protocol.messages import Reply, Submit
+from tfx_engine.protocol.messages import Estimate, Reply, Submit
 from tfx_engine.protocol.problems import ConfigError
 from tfx_engine.runfile.create import create
 from tfx_engine.runfile.lock import is_locked
@@ -235,6 +235,15 @@ def test_an_estimate_is_asked_of_the_warm_worker_and_refused_where_the_configura
     assert client.estimate(named("quick")[0], "instant", 7) == {"level": "instant", "device_bytes": 7}
     with pytest.raises(ConfigError, match=r"model\.heads"):
         client.estimate({"model": {"heads": "x"}})
+
+
+def test_the_time_of_a_step_is_not_predicted_beside_a_run_on_the_cpu(start: Start) -> None:
+    client = start(standin="on-cpu", warm=True)
+    asked = Estimate(id=0, config=named("quick")[0], level="time")
+    assert client.call(asked).ok
+    (run,) = client.submit(named("endless"))
+    client.wait_for("started", run)
+    assert [p["code"] for p in client.call(asked).problems] == ["run-under-way"]
 
 
 def test_the_warm_worker_becomes_the_worker_of_the_run(start: Start) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from tfx_engine.protocol.messages import Request
+from tfx_engine.protocol.marker import tr_mark
+from tfx_engine.protocol.messages import Reply, Request
 from tfx_engine.protocol.problems import Problem
 
 _encoder = msgspec.json.Encoder()
@@ -41,3 +42,9 @@ def problem_to_data(problem: Problem) -> dict[str, Any]:
 def problem_from_data(data: dict[str, Any]) -> Problem:
     """The problem that `problem_to_data` made."""
     return msgspec.convert(data, Problem)
+
+
+def superseded(number: int) -> Reply:
+    """The answer to a question for a step's time that was broken off."""
+    problem = Problem(code="superseded", path="", template=tr_mark("Something else was asked of the engine meanwhile."))
+    return Reply(id=number, ok=False, problems=[problem_to_data(problem)])

@@ -1,8 +1,8 @@
 """What service and worker say to each other: one JSON object a line, tagged by `do` (to) or `say` (from the worker).
 
 A worker says `ready` once torch is imported. It then answers questions, one after the other, until it is given a run;
-it does that one run, which `stop` may cut short, says `ended` and exits. End-of-file on its stdin ends it, a run under
-way as `interrupted`.
+that for a step's time is answered beside the others, as the last. It does that one run, which `stop` may cut
+short, says `ended` and exits. End-of-file on its stdin ends it, a run under way as `interrupted`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Predict(ToDo, frozen=True, kw_only=True, tag="estimate"):
 
     id: int
     config: dict[str, Any]
-    level: Literal["instant", "traced"]
+    level: Literal["instant", "traced", "time"]
     device_memory: int | None = None
 
 

@@ -1,7 +1,8 @@
 """What only a worker can answer (deep checks, estimates, devices), put to the warm worker one question at a time.
 
-One at a time, so that the pipe to a worker never fills up and a crash is known to belong to one question. A worker that
-takes too long for one, since somebody's technique does, is given up.
+One at a time, so that the pipe to a worker never fills up and a crash is known to belong to one question. Only a
+question for a step's time, which takes a second, does not hold up others: the worker answers it beside them. A worker
+that takes too long for one, since somebody's technique does, is given up.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tfx_engine.protocol.codec import superseded
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.messages import Estimate, Reply
 from tfx_engine.protocol.worker_messages import Check, Examine, Predict, Prove
@@ -30,20 +32,33 @@ class Question:
     message: Check | Predict | Prove | Examine
     answer: Answer
 
+    @property
+    def gives_way(self) -> bool:
+        """Whether the worker answers it beside others, after them."""
+        return isinstance(self.message, Predict) and self.message.level == "time"
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """A question that a worker has, and the end of the patience with it."""
+
+    question: Question
+    worker: WorkerProcess
+    timer: threading.Timer
+
 
 class Questions:
-    """Questions waiting, and the one that a worker is thinking about."""
+    """Questions waiting, and those that a worker has: one, behind such as give way to it."""
 
     def __init__(self, events: Events) -> None:
         self._events = events
-        self._timer: threading.Timer | None = None
         self._waiting: collections.deque[Question] = collections.deque()
-        self._asked: Question | None = None
-        self._worker: WorkerProcess | None = None
+        self._asked: list[_Asked] = []
         self._numbers = 0
 
     def __bool__(self) -> bool:
-        return bool(self._waiting) or self._asked is not None
+        """Whether anything is open for which a run would wait, or a worker be started."""
+        return any(not q.gives_way for q in (*self._waiting, *(asked.question for asked in self._asked)))
 
     def check(self, config: dict[str, object], answer: Answer) -> None:
         """Ask for every problem of a resolved configuration."""
@@ -54,7 +69,10 @@ class Questions:
         """Ask what a resolved configuration will cost."""
         self._numbers += 1
         message = Predict(id=self._numbers, config=config, level=request.level, device_memory=request.device_memory)
-        self._waiting.append(Question(message, answer))
+        question = Question(message, answer)
+        if question.gives_way:
+            self._supersede()
+        self._waiting.append(question)
 
     def prove(self, config: dict[str, object], run: str, answer: Answer) -> None:
         """Ask whether the techniques of a resolved configuration do what they claim."""
@@ -68,46 +86,55 @@ class Questions:
 
     def ask(self, worker: WorkerProcess) -> None:
         """Put the next question to a worker that is ready, unless one is still being thought about."""
-        if self._waiting and self._asked is None:
-            self._asked, self._worker = self._waiting.popleft(), worker
-            self._timer = threading.Timer(PATIENCE_S, self._events.put, (Unanswered(self._asked.message.id),))
-            self._timer.daemon = True
-            self._timer.start()
-            worker.send(self._asked.message)
+        while self._waiting and all(asked.question.gives_way for asked in self._asked):
+            question = self._waiting.popleft()
+            timer = threading.Timer(PATIENCE_S, self._events.put, (Unanswered(question.message.id),))
+            timer.daemon = True
+            timer.start()
+            self._asked.append(_Asked(question, worker, timer))
+            worker.send(question.message)
 
     def unanswered(self, number: int) -> WorkerProcess | None:
         """The time for a question is over: where it is still asked it has no answer, and its worker is returned."""
-        worker = self._worker
-        if self._asked is None or worker is None or self._asked.message.id != number:
+        found = next((asked for asked in self._asked if asked.question.message.id == number), None)
+        if found is None:
             return None
-        self.worker_gone(worker, _TOO_LONG.format(seconds=PATIENCE_S))
-        return worker
+        self.worker_gone(found.worker, _TOO_LONG.format(seconds=PATIENCE_S))
+        return found.worker
 
     def answered(self, worker: WorkerProcess, reply: Reply) -> None:
         """A worker replied; a reply to no question is ignored."""
-        asked = self._asked
-        if asked is not None and worker is self._worker and reply.id == asked.message.id:
-            self._no_longer_asked()
-            asked.answer(reply, "")
+        for asked in self._asked:
+            if asked.question.message.id == reply.id and asked.worker is worker:
+                self._no_longer([asked])
+                asked.question.answer(reply, "")
+                return
 
     def worker_gone(self, worker: WorkerProcess, reason: str) -> None:
-        """The question that a worker died over has no answer; those waiting are for the next worker."""
-        asked = self._asked
-        if asked is not None and worker is self._worker:
-            self._no_longer_asked()
-            asked.answer(None, reason)
+        """The question that a worker died over has no answer; those behind it are for the next worker."""
+        its = [asked for asked in self._asked if asked.worker is worker]
+        self._no_longer(its)
+        self._waiting.extendleft(asked.question for asked in reversed(its[1:]))
+        for asked in its[:1]:
+            asked.question.answer(None, reason)
 
     def give_up(self, reason: str) -> None:
         """There is no worker to ask, or nobody to ask for: every question is answered with the reason."""
-        asked = self._asked
-        self._no_longer_asked()
-        if asked is not None:
-            asked.answer(None, reason)
+        its = self._asked
+        self._no_longer(its)
+        for asked in its:
+            asked.question.answer(None, reason)
         while self._waiting:
             self._waiting.popleft().answer(None, reason)
 
-    def _no_longer_asked(self) -> None:
-        self._asked = self._worker = None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _supersede(self) -> None:
+        """Of questions that give way only the newest waits."""
+        older = [question for question in self._waiting if question.gives_way]
+        for question in older:
+            self._waiting.remove(question)
+            question.answer(superseded(question.message.id), "")
+
+    def _no_longer(self, its: list[_Asked]) -> None:
+        self._asked = [asked for asked in self._asked if asked not in its]
+        for asked in its:
+            asked.timer.cancel()

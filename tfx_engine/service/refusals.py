@@ -41,6 +41,12 @@ def is_running(run: str) -> Problem:
                    hint_template=tr_mark("Stop it instead."))
 
 
+def run_under_way() -> Problem:
+    """A question that would take a second of the CPU that a run is being measured on."""
+    return Problem(code="run-under-way", path="", template=tr_mark(
+        "The time of a step is predicted when the run that is under way is over, which it would disturb."))
+
+
 def not_queued(run: str) -> Problem:
     """Removing from the queue what is not in it."""
     return Problem(code="not-queued", path=run, template=tr_mark("is not in this engine's queue."))

@@ -60,7 +60,13 @@ class Requests:
         self._questions.check(request.config if problems else config.as_dict(), answer)
 
     def estimate(self, request: Estimate) -> None:
-        """What a configuration will cost; refused where it has problems, and where there is no worker to ask."""
+        """What a configuration will cost; refused where it has problems, and where there is no worker to ask.
+
+        A step's time is not predicted beside a run that the prediction would disturb.
+        """
+        if request.level == "time" and self._workers.must_be_quiet:
+            self._outbox.refuse(request.id, [refusals.run_under_way()])
+            return
         self._ask(request, refusals.nobody_to_ask, lambda config, then: self._questions.predict(request, config, then))
 
     def audit(self, request: Audit) -> None:

@@ -91,7 +91,6 @@ class Service:
         self._requests = Requests(self._outbox, self._queue, self._questions, self._workers, self.events)
         self._hello: Hello | None = None
         self._phase = Phase.SERVING
-        self._warm_beside_run = False
         self._why_stopping = ""
 
     def serve(self) -> None:
@@ -176,7 +175,7 @@ class Service:
                 self._questions.answered(worker, message)
             case WarmedUp(device=device):
                 # On the CPU importing torch for the next run would slow this one's measured steps.
-                self._warm_beside_run = device != "cpu"
+                self._workers.is_alone = device == "cpu"
             case Ended():
                 worker.ended = True
 
@@ -200,7 +199,6 @@ class Service:
 
     def _run_over(self, run: Path, reason: str) -> None:
         """A run's worker is gone. Where it did not record an outcome, `reason` becomes that of an interrupted run."""
-        self._warm_beside_run = False
         try:
             status, words = self._queue.settle(run, reason)
         except RunFileError as error:
@@ -232,7 +230,7 @@ class Service:
         running = self._workers.running is not None
         if self._questions or (self._queue and not running):
             return True
-        if self._hello is None or not self._hello.warm or (running and not self._warm_beside_run):
+        if self._hello is None or not self._hello.warm or self._workers.must_be_quiet:
             return False
         return self._phase is Phase.SERVING or bool(self._queue)
 

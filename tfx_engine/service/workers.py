@@ -21,6 +21,7 @@ class Workers:
     def __init__(self, module: str, events: Events) -> None:
         self.warm: WorkerProcess | None = None
         self.running: WorkerProcess | None = None
+        self.is_alone = True  # nothing else should be busy beside the run
         self.crashes = 0
         self.crash_reason = ""
         self._module = module
@@ -31,6 +32,11 @@ class Workers:
     def alive(self) -> tuple[WorkerProcess, ...]:
         """Every worker process whose end has not been seen."""
         return tuple(w for w in (self.running, self.warm) if w is not None)
+
+    @property
+    def must_be_quiet(self) -> bool:
+        """Whether a run is under way that anything else on this machine would disturb."""
+        return self.running is not None and self.is_alone
 
     @property
     def given_up(self) -> bool:
@@ -53,6 +59,7 @@ class Workers:
         worker = self.warm
         assert worker is not None and worker.ready
         self.warm, self.running = None, worker
+        self.is_alone = True  # until it says where it runs
         self.crashes = 0
         worker.run = run
         worker.send(RunFile(path=str(run)))

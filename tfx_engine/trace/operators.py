@@ -12,7 +12,7 @@ import functools
 import math
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -37,13 +37,43 @@ _FORMATS = {torch.float32: "float32", torch.bfloat16: "bfloat16", torch.float16:
 _SCALED = ("scaled_dot_product", "flash_attention", "efficient_attention", "cudnn_attention")
 
 
-def operators_of(config: Config, device: torch.device) -> dict[Operator, float]:
-    """How often each operator runs in a step. Of a deep model few layers are traced, and what a layer adds repeated."""
+class BrokenOff(Exception):
+    """Nobody waits for the trace any more."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Manners:
+    """How a trace lets others go first: `pause` is called before every operator, and between the parts of a step
+    `is_over` is asked, whether it may be broken off. Not within them: torch's own code does not always survive it."""
+
+    pause: Callable[[], None] = lambda: None
+    is_over: Callable[[], bool] = lambda: False
+
+    def go_on(self) -> None:
+        """Raises `BrokenOff` where nobody waits any more."""
+        if self.is_over():
+            raise BrokenOff
+
+    @contextlib.contextmanager
+    def within(self, _name: str) -> Iterator[None]:
+        """A part of the step."""
+        self.go_on()
+        yield
+
+
+_RUTHLESS = Manners()
+
+
+def operators_of(config: Config, device: torch.device, manners: Manners = _RUTHLESS) -> dict[Operator, float]:
+    """How often each operator runs in a step. Of a deep model few layers are traced, and what a layer adds repeated.
+
+    Raises `BrokenOff` where `manners` say so.
+    """
     layers = config.model.layers
     shallow, deep = _DEPTHS
     if layers <= deep:
-        return dict(_traced(config, device))
-    few, more = (_traced(_with_layers(config, n), device) for n in (shallow, deep))
+        return dict(_traced(config, device, manners))
+    few, more = (_traced(_with_layers(config, n), device, manners) for n in (shallow, deep))
     times = (layers - shallow) / (deep - shallow)
     total = {o: few[o] + times * (more[o] - few[o]) for o in few.keys() | more.keys()}
     return {operator: calls for operator, calls in total.items() if calls > 0}
@@ -53,9 +83,9 @@ def _with_layers(config: Config, layers: int) -> Config:
     return dataclasses.replace(config, model=dataclasses.replace(config.model, layers=layers))
 
 
-def _traced(config: Config, device: torch.device) -> Counter[Operator]:
-    with fake_training(config, device) as (training, batch):
-        log = _Log(make_precision(config).product_format)
+def _traced(config: Config, device: torch.device, manners: Manners) -> Counter[Operator]:
+    with fake_training(config, device, manners) as (training, batch):
+        log = _Log(make_precision(config).product_format, manners)
         norms = LayerNorms(training.model, layer_index(training.model), len(layer_names(training.model)))
         on_gradients = norms.of_gradients if config.run.probes else nothing
         with log:
@@ -64,25 +94,42 @@ def _traced(config: Config, device: torch.device) -> Counter[Operator]:
 
 
 @contextlib.contextmanager
-def fake_training(config: Config, device: torch.device) -> Iterator[tuple[Training, Batch]]:
+def fake_training(
+    config: Config, device: torch.device, manners: Manners = _RUTHLESS
+) -> Iterator[tuple[Training, Batch]]:
     """A training and its batch under fake tensors, after its first step: the optimizer has its state, tables are made.
 
-    What runs within is fake too.
+    What runs within is fake too, and may raise `BrokenOff`.
     """
     model = assemble(config, "meta")
-    with FakeTensorMode():
+    manners.go_on()
+    with FakeTensorMode(), _Pauses(manners):
         _settle(model, device, make_precision(config).dtype)
         training = make_training(config, model, device)
         batch = blank_batch(config, device)
-        train_step(training, batch, 0)
+        train_step(training, batch, 0, manners.within)
         yield training, batch
+
+
+class _Pauses(TorchDispatchMode):
+    """Lets others go first."""
+
+    def __init__(self, manners: Manners) -> None:
+        super().__init__()
+        self._manners = manners
+
+    def __torch_dispatch__(self, operator: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """The operation itself."""
+        self._manners.pause()
+        return operator(*args, **(kwargs or {}))
 
 
 class _Log(TorchDispatchMode):
     """Counts the operators that run while it is on. `product_format`: in which products of float32 are computed."""
 
-    def __init__(self, product_format: str | None) -> None:
+    def __init__(self, product_format: str | None, manners: Manners) -> None:
         super().__init__()
+        self._manners = manners
         self.seen: Counter[Operator] = Counter()
         self._float32 = "tf32" if product_format == "tf32" else "float32"
         self._part = ""
@@ -90,6 +137,7 @@ class _Log(TorchDispatchMode):
     @contextlib.contextmanager
     def within(self, name: str) -> Iterator[None]:
         """A part of the step."""
+        self._manners.go_on()
         before, self._part = self._part, name
         try:
             yield

@@ -11,7 +11,7 @@ from tfx_engine.estimate.time import step_ms as corrected
 from tfx_engine.protocol.ceilings import Ceilings
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.marker import tr_mark
-from tfx_engine.trace.operators import operators_of
+from tfx_engine.trace.operators import BrokenOff, Manners, operators_of
 
 _COMPILED = tr_mark("What the compiler makes of a step is not known beforehand, so neither is its time.")
 _UNTRACEABLE = tr_mark("The step cannot be traced: {error}")
@@ -21,12 +21,14 @@ class Unknown(Exception):
     """The step's time cannot be known beforehand; says why."""
 
 
-def time_of(config: Config, ceilings: Ceilings) -> StepTime:
-    """The terms of a step's time, uncorrected. Raises `Unknown`."""
+def time_of(config: Config, ceilings: Ceilings, manners: Manners | None = None) -> StepTime:
+    """The terms of a step's time, uncorrected. Raises `Unknown`, and `BrokenOff` where `manners` say so."""
     if config.use("compile") != "none":
         raise Unknown(_COMPILED)
     try:
-        operators = operators_of(config, torch.device(ceilings.circumstances.kind))
+        operators = operators_of(config, torch.device(ceilings.circumstances.kind), manners or Manners())
+    except BrokenOff:
+        raise
     except Exception as error:  # techniques that look at numbers, such as routing; and whatever one's own may raise
         raise Unknown(_UNTRACEABLE.format(error=str(error).strip().splitlines()[0] if str(error) else error)) from error
     return step_time(operators, ceilings)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import queue
 import threading
-import traceback
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -36,8 +34,8 @@ from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.techniques.own import look_again
 from tfx_engine.train.control import ON_REQUEST, StopFlag
 from tfx_engine.worker.audit.question import prove
+from tfx_engine.worker.beside import Beside, problems_in
 from tfx_engine.worker.doctor import examine
-from tfx_engine.worker.failure import in_a_sentence
 from tfx_engine.worker.predicting import predict
 from tfx_engine.worker.run import Outcome, execute
 from tfx_engine.worker.warm_up import warm_up
@@ -88,6 +86,7 @@ def converse(lines: Lines, inbox: Inbox, stop: StopFlag) -> None:
 
 def _answer(lines: Lines, inbox: Inbox, runs: queue.SimpleQueue[str | Prove | None], stop: StopFlag) -> None:
     """Answer each check at once, also while the main thread still warms up; hand the run over, and stop it."""
+    beside = Beside(lines.send)
     try:
         while (line := inbox.get()) is not None:
             try:
@@ -95,21 +94,33 @@ def _answer(lines: Lines, inbox: Inbox, runs: queue.SimpleQueue[str | Prove | No
             except msgspec.DecodeError as error:
                 print(f"The worker cannot read this line: {error}", flush=True)  # descriptor 1 is the log here
                 continue
-            match message:
-                case Check():
-                    lines.send(_checked(message))
-                case Predict():
-                    lines.send(_predicted(message))
-                case Examine():
-                    lines.send(Reply(id=message.id, ok=True, result=examine(message.measure)))
-                case Prove():
-                    runs.put(message)
-                case RunFile():
-                    runs.put(message.path)
-                case Stop():
-                    stop.set("stopped", ON_REQUEST)
+            with beside.held():
+                _take(message, lines, beside, runs, stop)
     finally:
+        beside.drop()
         runs.put(None)
+
+
+def _take(
+    message: Any, lines: Lines, beside: Beside, runs: queue.SimpleQueue[str | Prove | None], stop: StopFlag
+) -> None:
+    match message:
+        case Check():
+            lines.send(_checked(message))
+        case Predict(level="time"):
+            beside.ask(message)
+        case Predict():
+            lines.send(_predicted(message))
+        case Examine():
+            lines.send(Reply(id=message.id, ok=True, result=examine(message.measure)))
+        case Prove():
+            beside.drop()
+            runs.put(message)
+        case RunFile():
+            beside.drop()
+            runs.put(message.path)
+        case Stop():
+            stop.set("stopped", ON_REQUEST)
 
 
 def _run(path: str, lines: Lines, stop: StopFlag) -> Outcome:
@@ -130,7 +141,7 @@ def _checked(check: Check) -> Reply:
         problems = [*shallow] if shallow else validate(config)
         counts = {} if errors_among(problems) else _counts(config)
     except Exception as error:
-        problems = [*problems, *_problems_in(error)]
+        problems = [*problems, *problems_in(error)]
     data: list[dict[str, Any]] = [problem_to_data(problem) for problem in problems]
     wrong = bool(errors_among(problems))
     return Reply(id=check.id, ok=not wrong, problems=data, result={} if wrong else counts)
@@ -144,7 +155,7 @@ def _predicted(question: Predict) -> Reply:
             raise ConfigError(problems)
         figures = predict(config, question.level, question.device_memory)
     except Exception as error:
-        return Reply(id=question.id, ok=False, problems=[problem_to_data(problem) for problem in _problems_in(error)])
+        return Reply(id=question.id, ok=False, problems=[problem_to_data(problem) for problem in problems_in(error)])
     return Reply(id=question.id, ok=True, result=figures)
 
 
@@ -155,19 +166,8 @@ def _proved(question: Prove, stop: StopFlag) -> Reply:
     except RunFileError as error:
         return Reply(id=question.id, ok=False, problems=[problem_to_data(error.problem)])
     except Exception as error:
-        return Reply(id=question.id, ok=False, problems=[problem_to_data(problem) for problem in _problems_in(error)])
+        return Reply(id=question.id, ok=False, problems=[problem_to_data(problem) for problem in problems_in(error)])
     return Reply(id=question.id, ok=True, result={"audit": found})
-
-
-def _problems_in(error: Exception) -> Sequence[Problem]:
-    """What was refused; or that the judging itself failed, as it may where a technique is the user's own."""
-    if isinstance(error, ConfigError):
-        return error.problems
-    traceback.print_exception(error)  # descriptors 1 and 2 are the log here
-    return [Problem(
-        code="not-judged", path="techniques", template="cannot be judged: {error}.",
-        args={"error": in_a_sentence(error).rstrip(".")},
-    )]
 
 
 def _look_again() -> None:

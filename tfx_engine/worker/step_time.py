@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import msgspec
 import torch
 
 from tfx_engine.estimate.time import TERMS, Past, StepTime
+from tfx_engine.estimate.time import step_ms as corrected
 from tfx_engine.measure.ceilings import circumstances
 from tfx_engine.model.validate import pick_device
 from tfx_engine.protocol.ceilings import Ceilings, Circumstances, load_ceilings, load_past
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError
-from tfx_engine.trace.time import Unknown, step_ms
+from tfx_engine.trace.operators import Manners
+from tfx_engine.trace.time import Unknown, time_of
 from tfx_engine.worker.facts import device_name
 
 _NO_DEVICE = tr_mark("The device is not here, so its speed is not known.")
@@ -31,8 +34,16 @@ class Expected:
     missing: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
-def expected_step(config: Config) -> Expected:
-    """What the step of a configuration will take here. Takes as long as a trace of the step does."""
+    def as_data(self) -> dict[str, Any]:
+        """As `tfx-workbench estimate --json` has it."""
+        return {"step_ms": self.ms, "step_ms_error_percent": self.error_percent, "missing": self.missing}
+
+
+def expected_step(config: Config, manners: Manners | None = None) -> Expected:
+    """What the step of a configuration will take here. Takes as long as a trace of the step does.
+
+    Raises `BrokenOff` where `manners` say so.
+    """
     try:
         now = circumstances_of(config)
     except ConfigError:
@@ -41,7 +52,7 @@ def expected_step(config: Config) -> Expected:
     if known is None:
         return Expected(missing={"step_ms": _NOT_MEASURED})
     try:
-        ms, error_percent = step_ms(config, known, past_of(known))
+        ms, error_percent = corrected(time_of(config, known, manners), past_of(known))
     except Unknown as error:
         return Expected(missing={"step_ms": str(error)})
     return Expected(ms, error_percent, {} if error_percent is not None else {"step_ms_error_percent": _FEW_RUNS})

@@ -156,9 +156,10 @@ class MainWindow(QMainWindow):
         session.problem_found.connect(self.say_problem)
         session.refused.connect(self._on_refused)
         session.submitted.connect(lambda _keys: self.messages.withdraw(self._refusal))
-        session.counted.connect(self._show_counts)
-        session.estimated.connect(self._show_estimate)
-        session.outdated.connect(self.pane.before_run.fade)
+        session.prediction.counted.connect(self._show_counts)
+        session.prediction.estimated.connect(self._show_estimate)
+        session.prediction.timed.connect(self.pane.before_run.show_time)
+        session.prediction.outdated.connect(self.pane.before_run.fade)
         runs = session.runs
         runs.lines_changed.connect(self._show_lines)
         runs.views_changed.connect(self.frames.mark_all)

@@ -118,6 +118,10 @@ class Engine(QObject):
         """What a configuration will cost: by closed forms, or by steps without numbers."""
         self._ask(Estimate(id=0, config=dict(config), level=level), on_reply)
 
+    def step_time(self, config: Mapping[str, Any], on_reply: OnReply) -> None:
+        """How long its step will take; comes later, and gives way to anything else that is asked."""
+        self._ask(Estimate(id=0, config=dict(config), level="time"), on_reply)
+
     def audit(self, config: Mapping[str, Any], run: str, on_reply: OnReply) -> None:
         """Whether techniques do what they claim; `run`: an ended run, whose file keeps it."""
         self._ask(Audit(id=0, config=dict(config), run=run), on_reply)

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, Signal
 
 from tfx_engine.protocol.messages import Notice, Reply
-from tfx_engine.protocol.problems import errors_among
 from tfx_engine.protocol.toml import dumps
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.reader import RunReader
@@ -22,12 +21,12 @@ from tfx_workbench.session.engine import Engine, problems_of
 from tfx_workbench.session.frontier import FrontierSearch
 from tfx_workbench.session.lean import lean_config
 from tfx_workbench.session.opening import open_files
+from tfx_workbench.session.prediction import Prediction
 from tfx_workbench.session.reading import ReadingThread
 from tfx_workbench.session.run_line import newest_comparison
 from tfx_workbench.session.run_list import RunList
 from tfx_workbench.session.trash import Removed, remove
 
-VALIDATE_AFTER_MS = 150
 Level = Literal["info", "warning", "bad"]
 
 
@@ -42,9 +41,6 @@ class Session(QObject):
     audited = Signal(str, list)  # name, findings as data
     removed = Signal(list)  # of Removed
     loaded = Signal(str)  # the configuration of a run of that name is in the form
-    counted = Signal(dict)  # what the engine counted about the edited configuration
-    estimated = Signal(dict)  # what it will cost; empty where that is not known
-    outdated = Signal()  # what was counted and estimated is of an older configuration
 
     def __init__(
         self, store: Path, draft: Draft, on_disconnect: Literal["finish", "stop"] = "finish",
@@ -57,12 +53,7 @@ class Session(QObject):
         self.reading = ReadingThread(store, self)
         self.runs = RunList(self.reading, self)
         self.frontier = FrontierSearch(self)
-        self._validated: dict[str, Any] | None = None
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(VALIDATE_AFTER_MS)
-        self._timer.timeout.connect(self._validate)
-        draft.changed.connect(self._on_draft_changed)
+        self.prediction = Prediction(draft, self.engine, self)
         self.engine.noticed.connect(self._on_notice)
         self.engine.restarted.connect(self._on_restarted)
         self.reading.reader.failed.connect(lambda problem: self.problem_found.emit(problem, "warning"))
@@ -74,49 +65,13 @@ class Session(QObject):
         self.reading.start()
         self.engine.start()
         self.frontier.load()
-        self._on_draft_changed()
+        self.prediction.look()
 
     def close(self) -> None:
         """End the threads; runs do what `on_disconnect` says."""
-        self._timer.stop()
+        self.prediction.stop()
         self.reading.close()
         self.engine.close()
-
-    # ------------------------------------------------------------------ the draft
-
-    def _on_draft_changed(self) -> None:
-        data = self.draft.data
-        if data != self._validated:
-            self.outdated.emit()
-            self._timer.start()
-
-    def _validate(self) -> None:
-        """Ask the engine for what only the techniques themselves can judge."""
-        data = self.draft.data
-        self._validated = data
-        if errors_among(self.draft.problems):
-            self._know_nothing()
-            return
-
-        def answer(reply: Reply) -> None:
-            if self.draft.data == data:
-                problems = problems_of(reply)
-                self.draft.set_deep_problems([p for p in problems if p.code != "engine-gone"])
-                if reply.ok and reply.result.get("deep"):
-                    self.counted.emit(reply.result)
-                    self.engine.estimate(data, estimate)
-                else:
-                    self._know_nothing()
-
-        def estimate(reply: Reply) -> None:
-            if self.draft.data == data:
-                self.estimated.emit(reply.result if reply.ok else {})
-
-        self.engine.validate(data, answer)
-
-    def _know_nothing(self) -> None:
-        self.counted.emit({})
-        self.estimated.emit({})
 
     # ------------------------------------------------------------------ running
 

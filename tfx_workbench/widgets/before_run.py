@@ -9,10 +9,11 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QPushButton, QWidget
 
-from tfx_workbench.exhibits.format import byte_scale, count, duration, number, percent, plain, size
+from tfx_workbench.exhibits.format import UNKNOWN, byte_scale, count, duration, number, percent, plain, size
 from tfx_workbench.exhibits.palette import Palette
+from tfx_workbench.widgets.fitting_label import FittingLabel
 from tfx_workbench.widgets.memory_bar import HEIGHT, SMALL, MemoryBar
-from tfx_workbench.widgets.words import plain_tip
+from tfx_workbench.widgets.words import plain_tip, shown
 
 
 class BeforeRun(QFrame):
@@ -56,20 +57,21 @@ class BeforeRun(QFrame):
         self.bar.hide()
         self._grid.addWidget(self.bar, 1, 0, 1, 2)
         self._grid.setRowMinimumHeight(1, HEIGHT + 6)
-        self._rows: dict[str, tuple[QLabel, QLabel]] = {}
+        self._rows: dict[str, tuple[QLabel, FittingLabel]] = {}
         for name in (self.tr("peak memory"), self.tr("parameters"), self.tr("FLOPs / token"), self.tr("step")):
-            self._set(name, "", "")
+            self._set(name)
         self.hide()
 
     def fade(self) -> None:
         """What is shown is of an older configuration: it stays until there is something newer, but says so."""
         self._show_age(is_old=True)
+        _age(self._rows[self.tr("step")][1], True)
 
     def _show_age(self, is_old: bool) -> None:
-        for widget in (self._fit, *(value for _, value in self._rows.values())):
-            if widget.property("old") != is_old:
-                widget.setProperty("old", is_old)
-                widget.style().polish(widget)
+        """Of everything but the step's time, which comes later than the rest."""
+        step = self.tr("step")
+        for widget in (self._fit, *(value for name, (_, value) in self._rows.items() if name != step)):
+            _age(widget, is_old)
         self.bar.show_age(is_old)
 
     def set_palette(self, palette: Palette) -> None:
@@ -78,12 +80,13 @@ class BeforeRun(QFrame):
 
     def show_counts(self, total: int | None, trainable: int | None, flops_per_token: float | None) -> None:
         """Parameters and model FLOPs per token (forward and backward), None where the engine gave none."""
-        parameters = count(total, 3) if total is not None else ""
+        parameters = [count(total, 3)] if total is not None else []
         if total is not None and trainable is not None:
             words = self.tr("{total}, all trained") if trainable == total else self.tr("{total} · {trained} trained")
-            parameters = words.format(total=parameters, trained=count(trainable, 3))
-        self._set(self.tr("parameters"), parameters, self.tr("Numbers in the model, and how many of them are trained."))
-        self._set(self.tr("FLOPs / token"), count(flops_per_token, 3) if flops_per_token else "", self.tr(
+            parameters.insert(0, words.format(total=parameters[0], trained=count(trainable, 3)))
+        self._set(self.tr("parameters"), *parameters, meaning=self.tr(
+            "Numbers in the model, and how many of them are trained."))
+        self._set(self.tr("FLOPs / token"), *([count(flops_per_token, 3)] if flops_per_token else []), meaning=self.tr(
             "Model FLOPs of one training step, forward and backward, per token. A multiply-add is 2; "
             "attention counts in full, without a discount for the causal half."))
         self._show_age(is_old=False)
@@ -98,16 +101,35 @@ class BeforeRun(QFrame):
         self.bar.setVisible(peak is not None)
         if peak is not None:
             self.bar.show_memory(memory, capacity)
-        self._set(self.tr("peak memory"), self._of(peak, capacity), self.tr(
+        self._set(self.tr("peak memory"), *self._of(peak, capacity), meaning=self.tr(
             "Bytes that torch's allocator will have handed out at the fullest moment of a step; beside it what the "
             "device has."))
-        step_ms = figures.get("step_ms")
-        self._set(self.tr("step"), self.tr("≈ {time}").format(time=duration(step_ms)) if step_ms else "", self.tr(
-            "Time of one step, from what this device can do."))
+        if peak is None:
+            self._set(self.tr("step"))
+        elif not self._rows[self.tr("step")][1].whole:  # else the older one stays until there is a newer
+            self._set(self.tr("step"), self.tr("…"), meaning=self.tr("The time of a step is being predicted."))
         words = self._error_words(known_error, figures.get("error_percent")) if peak is not None else ("", "")
         self._show_age(is_old=False)
         self._show_fit(figures.get("fits"), peak is not None and capacity is not None, words, missing.get("fits", ""))
         self._show_strip()
+
+    def show_time(self, figures: Mapping[str, Any]) -> None:
+        """`step_ms` and its error, as `api.estimate` gives them, or a dash and the reason; it comes after the rest."""
+        if self.tr("peak memory") not in self.figures():
+            return  # of a configuration that is gone
+        step_ms, error = figures.get("step_ms"), figures.get("step_ms_error_percent")
+        missing = figures.get("missing") or {}
+        if step_ms is None:
+            self._set(self.tr("step"), UNKNOWN, meaning=shown(missing.get("step_ms", "")) or self.tr("Nobody knows."))
+        else:
+            texts = [self.tr("≈ {time}").format(time=duration(step_ms))]
+            if error is not None:
+                texts.insert(0, self.tr("≈ {time} ±{percent} %").format(
+                    time=duration(step_ms), percent=plain(max(error, 0.1), 2)))
+            meaning = self.tr("Time of one step, from what this device was measured to do and from your runs on it.")
+            self._set(self.tr("step"), *texts, meaning=" ".join(
+                [meaning, shown(missing.get("step_ms_error_percent", ""))]).strip())
+        _age(self._rows[self.tr("step")][1], False)
 
     def _error_words(self, known: tuple[float, int] | None, stated: float | None) -> tuple[str, str]:
         """How far predictions were off on one's own runs, at length and in short; before there are any, what is known
@@ -153,33 +175,42 @@ class BeforeRun(QFrame):
 
     def figures(self) -> dict[str, str]:
         """What is shown, by name."""
-        return {name: value.text() for name, (_, value) in self._rows.items() if value.text()}
+        return {name: value.whole for name, (_, value) in self._rows.items() if value.whole}
 
     @property
     def fit(self) -> str:
         """What is said of the memory."""
         return self._fit.text()
 
-    def _set(self, name: str, text: str, definition: str) -> None:
+    def _set(self, name: str, *texts: str, meaning: str = "") -> None:
+        """A figure, at length and shorter; without one its row is gone."""
         if name not in self._rows:
-            label, value = QLabel(name), QLabel()
+            label, value = QLabel(name), FittingLabel()
             label.setObjectName("muted")
             value.setObjectName("estimate")
-            value.setAlignment(Qt.AlignmentFlag.AlignRight)
             row = self._grid.rowCount()
             self._grid.addWidget(label, row, 0)
             self._grid.addWidget(value, row, 1)
             self._rows[name] = (label, value)
-        for widget in self._rows[name]:
-            widget.setVisible(bool(text))
-            widget.setToolTip(plain_tip(definition))
-        self._rows[name][1].setText(text)
+        label, value = self._rows[name]
+        value.show_texts(*(texts or ("",)), meaning=meaning)
+        label.setToolTip(plain_tip(meaning))
+        for widget in (label, value):
+            widget.setVisible(bool(texts))
 
-    def _of(self, peak: int | None, capacity: int | None) -> str:
-        if peak is None or capacity is None:
-            return "" if peak is None else size(peak)
+    def _of(self, peak: int | None, capacity: int | None) -> list[str]:
+        if peak is None:
+            return []
+        if capacity is None:
+            return [size(peak)]
         if peak < SMALL * capacity:
-            return self.tr("{peak} · {share} of {whole}").format(
-                peak=size(peak), share=percent(100 * peak / capacity, 2), whole=size(capacity))
+            return [self.tr("{peak} · {share} of {whole}").format(
+                peak=size(peak), share=percent(100 * peak / capacity, 2), whole=size(capacity)), size(peak)]
         unit = byte_scale(capacity)
-        return self.tr("{peak} of {whole}").format(peak=number(peak / unit.size, 3), whole=size(capacity))
+        return [self.tr("{peak} of {whole}").format(peak=number(peak / unit.size, 3), whole=size(capacity)), size(peak)]
+
+
+def _age(widget: QWidget, is_old: bool) -> None:
+    if widget.property("old") != is_old:
+        widget.setProperty("old", is_old)
+        widget.style().polish(widget)

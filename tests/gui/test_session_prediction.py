@@ -1,0 +1,109 @@
+"""What the strip before a run is told, and when: figures at once, the time of a step when somebody has stopped."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from PySide6.QtCore import QObject, Signal
+from pytestqt.qtbot import QtBot
+
+from tfx_engine.protocol.messages import Notice, Reply
+from tfx_workbench.session.draft import Draft
+from tfx_workbench.session.prediction import Prediction
+
+FIGURES = {"memory_bytes": {"peak": 1}}
+TIME = {"step_ms": 3.0}
+
+
+class StandIn(QObject):
+    """An engine that answers at once, but for the time of a step."""
+
+    noticed = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+        self.owed: list[Any] = []
+
+    def validate(self, config: Any, on_reply: Any) -> None:
+        self.asked.append("validate")
+        on_reply(Reply(id=1, ok=True, result={"deep": True}))
+
+    def estimate(self, config: Any, on_reply: Any) -> None:
+        self.asked.append("estimate")
+        on_reply(Reply(id=2, ok=True, result=FIGURES))
+
+    def step_time(self, config: Any, on_reply: Any) -> None:
+        self.asked.append("time")
+        self.owed.append(on_reply)
+
+
+class Told:
+    """What came, in order."""
+
+    def __init__(self, prediction: Prediction) -> None:
+        self.all: list[tuple[str, Any]] = []
+        for name in ("estimated", "timed"):
+            getattr(prediction, name).connect(lambda value, name=name: self.all.append((name, value)))
+
+
+@pytest.fixture
+def engine(qapp: object) -> StandIn:
+    return StandIn()
+
+
+@pytest.fixture
+def draft(qapp: object) -> Draft:
+    return Draft()
+
+
+@pytest.fixture
+def prediction(draft: Draft, engine: StandIn, monkeypatch: pytest.MonkeyPatch) -> Prediction:
+    for name in ("VALIDATE_AFTER_MS", "TIME_AFTER_MS", "AGAIN_AFTER_MS"):
+        monkeypatch.setattr(f"tfx_workbench.session.prediction.{name}", 1)
+    return Prediction(draft, engine)  # type: ignore[arg-type]
+
+
+def test_the_time_is_asked_after_the_figures_and_told_after_them(
+    prediction: Prediction, engine: StandIn, qtbot: QtBot
+) -> None:
+    told = Told(prediction)
+    prediction.look()
+    qtbot.waitUntil(lambda: bool(engine.owed))
+    assert engine.asked == ["validate", "estimate", "time"] and told.all == [("estimated", FIGURES)]
+    engine.owed[0](Reply(id=3, ok=True, result=TIME))
+    assert told.all[-1] == ("timed", TIME)
+
+
+def test_a_time_of_an_older_draft_is_not_told(
+    prediction: Prediction, draft: Draft, engine: StandIn, qtbot: QtBot
+) -> None:
+    told = Told(prediction)
+    prediction.look()
+    qtbot.waitUntil(lambda: bool(engine.owed))
+    draft.set_value("run.batch", 3)
+    engine.owed[0](Reply(id=3, ok=True, result=TIME))
+    assert all(name == "estimated" for name, _ in told.all)
+    qtbot.waitUntil(lambda: len(engine.owed) == 2)
+
+
+def test_what_was_superseded_is_asked_again_and_what_is_refused_says_why(
+    prediction: Prediction, engine: StandIn, qtbot: QtBot
+) -> None:
+    told = Told(prediction)
+    prediction.look()
+    qtbot.waitUntil(lambda: bool(engine.owed))
+    problem = {"code": "superseded", "path": "", "template": "Something else."}
+    engine.owed[0](Reply(id=3, ok=False, problems=[problem]))
+    qtbot.waitUntil(lambda: len(engine.owed) == 2)
+    engine.owed[1](Reply(id=4, ok=False, problems=[{**problem, "code": "run-under-way", "template": "A run."}]))
+    assert told.all[-1] == ("timed", {"missing": {"step_ms": "A run."}})
+    engine.noticed.emit(Notice(kind="ended", run="a"))
+    qtbot.waitUntil(lambda: len(engine.owed) == 3)
+
+
+def test_nothing_is_asked_where_no_figures_are_shown(prediction: Prediction, engine: StandIn, qtbot: QtBot) -> None:
+    engine.noticed.emit(Notice(kind="ended", run="a"))
+    qtbot.wait(30)
+    assert engine.asked == []
