@@ -16,13 +16,15 @@ from tfx_workbench.exhibits.palette import DARK, LIGHT, Palette
 from tfx_workbench.runs.interval import Interval
 from tfx_workbench.session.run_line import Line
 from tfx_workbench.widgets.delegates import bar_width, effect_colour
-from tfx_workbench.widgets.run_model import AUDIT_ROLE, Column, RunModel
+from tfx_workbench.widgets.run_model import AUDIT_ROLE, RunModel
 from tfx_workbench.widgets.run_table import RunTable
+from tfx_workbench.widgets.run_words import Column
+from tfx_workbench.widgets.runs_card import RunsCard
 
 
 def line(key: str = "a", **rest: Any) -> Line:
     basis = Line(key=key, name=key.upper(), colour=0, ticked=True, is_baseline=False, status="finished", reason="",
-                 created="")
+                 created_at="")
     return dataclasses.replace(basis, **rest)
 
 
@@ -116,14 +118,66 @@ def test_sorting_by_a_figure_and_back_to_the_order_of_the_session(table: RunTabl
     table.set_lines([line(k, tokens_per_s=Interval(v, v, v)) for k, v in speeds.items()] + [line("d")])
 
     def order() -> list[str]:
-        model = table.view.model()
-        return [str(model.index(r, Column.NAME).data()) for r in range(model.rowCount())]
+        return shown_names(table)
 
     assert order() == ["A", "B", "C", "D"]
     table.view.sortByColumn(Column.SPEED, Qt.SortOrder.DescendingOrder)
     assert order() == ["B", "A", "C", "D"], "what is not known comes last"
     table.view.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
     assert order() == ["A", "B", "C", "D"]
+
+
+def test_what_is_not_known_stands_last_whichever_way_round(table: RunTable) -> None:
+    table.set_lines([line("d"), line("a", loss=2.0), line("b", loss=1.0)])
+    for order, expected in ((Qt.SortOrder.AscendingOrder, "BAD"), (Qt.SortOrder.DescendingOrder, "ABD")):
+        table.view.sortByColumn(Column.LOSS, order)
+        assert "".join(shown_names(table)) == expected
+
+
+def shown_names(table: RunTable) -> list[str]:
+    model = table.view.model()
+    return [str(model.index(row, Column.NAME).data()) for row in range(model.rowCount())]
+
+
+def test_groups_have_heads_that_fold_with_mouse_and_keyboard(table: RunTable, qtbot: QtBot) -> None:
+    table.set_lines([line("a"), line("b", tags=("paper",)), line("c"), line("d", tags=("paper",))])
+    table.arrange(grouping="tags")
+    assert shown_names(table) == ["paper · 2", "B", "D", "no tags · 2", "A", "C"]
+    assert table.model.shown == 4
+    qtbot.mouseClick(table.view.viewport(), Qt.MouseButton.LeftButton,
+                     pos=table.view.visualRect(table.model.index(3, 0)).center())
+    assert shown_names(table) == ["paper · 2", "B", "D", "no tags · 2"]
+    assert table.model.shown == 4
+    table.select(["d"])
+    table.set_lines([line("a"), line("b", tags=("paper",)), line("d", tags=("paper",))])
+    assert shown_names(table) == ["paper · 2", "B", "D", "no tags · 1"]
+    assert table.selected_keys() == ["d"]
+    table.view.setCurrentIndex(table.model.index(0, 0))
+    qtbot.keyClick(table.view, Qt.Key.Key_Space)
+    assert shown_names(table) == ["paper · 2", "no tags · 1"]
+    table.arrange(grouping="", folded=frozenset())
+    assert shown_names(table) == ["A", "B", "D"]
+
+
+def test_the_card_finds_runs_as_one_types_and_says_what_it_does_not_understand(qtbot: QtBot) -> None:
+    card = RunsCard()
+    qtbot.addWidget(card)
+    card.resize(1100, 300)
+    card.show()
+    card.table.set_lines([line("a", loss=1.0), line("b", note="the best", loss=3.0), line("c")])
+    card.show_sentence("", 3)
+    assert not card.search.isVisible(), "three runs need no search"
+    card.start_search()
+    for text, names in (("best", ["B"]), ("loss<4", ["A", "B"]), ("nothing of the kind", []), ("", ["A", "B", "C"])):
+        card.search.setText(text)
+        qtbot.waitUntil(lambda names=names: shown_names(card.table) == names)
+    card.search.setText("loss<2")
+    qtbot.waitUntil(lambda: shown_names(card.table) == ["A"])
+    card.search.setText("loss<x")
+    qtbot.waitUntil(lambda: "no number" in card._found.text())
+    assert shown_names(card.table) == ["A"], "what was found before stays"
+    qtbot.keyClick(card.search, Qt.Key.Key_Escape)
+    assert card.search.text() == ""
 
 
 def test_selection_survives_new_figures_and_new_rows(table: RunTable) -> None:

@@ -17,7 +17,7 @@ from tests.helpers.synthetic_run import write_five, write_run
 from tests.helpers.windows import seen_views, spend, wait, window
 from tfx_workbench.app.dock_area import IN_FRONT
 from tfx_workbench.app.window import MainWindow
-from tfx_workbench.widgets.run_model import Column
+from tfx_workbench.widgets.run_words import Column
 
 pytestmark = pytest.mark.usefixtures("qapp")
 

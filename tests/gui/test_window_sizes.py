@@ -10,7 +10,7 @@ from PySide6.QtGui import QFont, QFontMetrics
 
 from tests.helpers.synthetic_run import write_five
 from tests.helpers.windows import spend, wait, window
-from tfx_workbench.widgets.run_model import Column
+from tfx_workbench.widgets.run_words import Column
 
 pytestmark = pytest.mark.usefixtures("qapp")
 

@@ -40,6 +40,8 @@ class Actions(QObject):
         self.last_pane = make(self.tr("Pre&vious pane"), "Shift+F6", self.tr("Keyboard to the pane before"))
         self.form = make(self.tr("Go to the &form"), "Alt+1", self.tr("Put the keyboard into the form"))
         self.table = make(self.tr("Go to the &runs"), "Alt+2", self.tr("Put the keyboard into the table of runs"))
+        self.find_runs = make(self.tr("Find ru&ns"), "Ctrl+Shift+F", self.tr(
+            "Search the runs: words of name, note, tags and techniques, or figures such as loss<2"))
         self.arrange = make(self.tr("Arrange panels &anew"), "", self.tr("All panels back, in two rows of three"))
         self.help = make(self.tr("&Keyboard and help"), "F1", self.tr(
             "The page of the technique at hand; elsewhere all shortcuts, and where to begin"))
@@ -60,7 +62,8 @@ class Actions(QObject):
         bar = QMenuBar(self._window)
         files = [self.open, self.import_model, self.save]
         _fill(bar.addMenu(self.tr("&File")), [*files, None, self.settings, None, self.quit])
-        _fill(bar.addMenu(self.tr("&Edit")), [self.undo, self.redo, None, self.search, self.reset])
+        edits = [self.undo, self.redo, None, self.search, self.find_runs, None, self.reset]
+        _fill(bar.addMenu(self.tr("&Edit")), edits)
         asked = [self.fits, self.audit]
         _fill(bar.addMenu(self.tr("&Run")), [self.run, self.run_one, None, *asked, None, self.pause, self.stop])
         view_menu.setTitle(self.tr("&View"))

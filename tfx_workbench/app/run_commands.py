@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QMenu
 from tfx_engine.protocol.claims import words_of
 from tfx_engine.protocol.problems import ConfigError
 from tfx_engine.runfile.errors import RunFileError
+from tfx_workbench.app.annotating import Annotating
 from tfx_workbench.app.device_chip import DeviceChip
 from tfx_workbench.app.dialogs import Dialogs
 from tfx_workbench.exhibits.format import size
@@ -35,6 +36,7 @@ class RunCommands(QObject):
         self._window, self._session = window, window.session
         self._dialogs = Dialogs(window)
         self._chip = DeviceChip(window)
+        self._annotating = Annotating(window)
         self.ask_open, self.ask_save = self._dialogs.ask_open, self._dialogs.ask_save
         self.ask_import = self._dialogs.ask_import
         self.show_help, self.show_settings = self._dialogs.show_help, self._dialogs.show_settings
@@ -215,7 +217,9 @@ class RunCommands(QObject):
             folder = QUrl.fromLocalFile(str(rows[0].path.parent))
             menu.addAction(self.tr("Show file"), lambda: QDesktopServices.openUrl(folder))
         if not statuses & {"running", "queued"}:
+            menu.addAction(self.tr("Tags…"), lambda: self._annotating.ask_tags(keys))
             if len(keys) == 1:
+                menu.addAction(self.tr("Note…"), lambda: self._annotating.ask_note(first))
                 menu.addAction(self.tr("Audit again"), lambda: self._session.audit(first))
             menu.addSeparator()
             menu.addAction(self.tr("Delete"), lambda: self._session.delete(keys)).setShortcut("Del")

@@ -121,6 +121,15 @@ class Settings:
         """Remember what is chosen in a panel."""
         self._keep(f"panels/{panel}", json.dumps(choices))
 
+    @property
+    def grouping(self) -> str:
+        """What the table of runs puts together."""
+        return self._text("runs/grouping", "")
+
+    @grouping.setter
+    def grouping(self, grouping: str) -> None:
+        self._keep("runs/grouping", grouping)
+
     # ------------------------------------------------------------------ the draft
 
     def draft(self) -> dict[str, Any]:

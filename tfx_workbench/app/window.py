@@ -101,6 +101,8 @@ class MainWindow(QMainWindow):
         self.area = DockArea(self.rows)
         self.runs_card = RunsCard(self.rows)
         self.table = self.runs_card.table
+        self.runs_card.group_by(self.settings.grouping)
+        self.runs_card.grouped.connect(lambda grouping: setattr(self.settings, "grouping", grouping))
         self.messages = MessageBar(self.whole)
         inner.addWidget(self.messages)
         for splitter, stretch in ((self.rows, (1, 0)), (self._columns, (0, 1))):
@@ -179,6 +181,7 @@ class MainWindow(QMainWindow):
             (do.undo, session.draft.undo), (do.redo, session.draft.redo),
             (do.search, self.pane.start_search), (do.reset, session.draft.reset),
             (do.form, self.pane.start_search), (do.table, self.table.take_focus),
+            (do.find_runs, self.runs_card.start_search),
             (do.next_pane, lambda: self.panes.go(1)), (do.last_pane, lambda: self.panes.go(-1)),
             (do.arrange, self.area.arrange), (do.help, self.pages.help), (do.log, self.commands.show_messages),
             (do.settings, self.commands.show_settings),
@@ -310,7 +313,7 @@ class MainWindow(QMainWindow):
         lines = runs.lines()
         self.table.set_lines(lines)
         self.frames.show_whether_any(bool(lines))
-        self.runs_card.show_sentence(self._runs_sentence(len(lines)))
+        self.runs_card.show_sentence(self._runs_sentence(len(lines)), len(lines))
         self.commands.show_state()
 
     def _runs_sentence(self, total: int) -> str:

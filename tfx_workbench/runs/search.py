@@ -11,12 +11,12 @@ import operator
 import re
 import shlex
 from collections.abc import Callable, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_engine.protocol.sizes import parse_bytes
-from tfx_workbench.runs.row import RunRow
 
 WORDS = ("name", "note", "tag", "status", "technique", "device", "comparison", "run")
 NUMBERS = ("steps", "speed", "memory", "loss", "params", "trained", "size")
@@ -41,14 +41,41 @@ class Found:
     numbers: Mapping[str, float | None]
 
 
-def found_of(row: RunRow, figures: Mapping[str, float | None] | None = None, name: str = "") -> Found:
+class Searchable(Protocol):
+    """What of a run can be looked for, whoever has it."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def note(self) -> str: ...
+    @property
+    def tags(self) -> tuple[str, ...]: ...
+    @property
+    def techniques(self) -> tuple[str, ...]: ...
+    @property
+    def device(self) -> str: ...
+    @property
+    def comparison(self) -> str: ...
+    @property
+    def created_at(self) -> str: ...
+    @property
+    def steps(self) -> int: ...
+    @property
+    def size_bytes(self) -> int: ...
+
+
+def found_of(run: Searchable, figures: Mapping[str, float | None] | None = None) -> Found:
     """A run as it is looked for. `figures`: those of `FIGURES` that are known."""
     words = {
-        "name": (name or row.name,), "note": (row.note,), "tag": row.tags, "status": (row.status,),
-        "technique": row.techniques, "device": (row.device,), "comparison": (row.comparison,), "run": (row.path.stem,),
+        "name": (run.name,), "note": (run.note,), "tag": run.tags, "status": (run.status,),
+        "technique": run.techniques, "device": (run.device,), "comparison": (run.comparison,), "run": (run.path.stem,),
     }
-    numbers = {"steps": float(row.steps), "size": float(row.size_bytes), **(figures or {})}
-    return Found({key: tuple(map(str.casefold, said)) for key, said in words.items()}, row.created_at, numbers)
+    numbers = {"steps": float(run.steps), "size": float(run.size_bytes), **(figures or {})}
+    return Found({key: tuple(map(str.casefold, said)) for key, said in words.items()}, run.created_at, numbers)
 
 
 class Query:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QThread, QTimer, Signal, Slot
 
 from tfx_engine.protocol.problems import Problem
-from tfx_engine.runfile.edit import rename
+from tfx_engine.runfile.edit import annotate, rename
 from tfx_engine.runfile.errors import RunFileError
 from tfx_workbench.runs.library import Library
 from tfx_workbench.runs.row import RunRow, read_row
@@ -23,6 +23,7 @@ from tfx_workbench.session.trash import empty_old
 from tfx_workbench.session.unread import Unread
 
 POLL_MS = 120
+OTHERS_S = 0.05  # of a poll, for runs that nobody looks at
 SCAN_MS = 1000
 FIGURES_EVERY_S = 1.05  # a live run makes a new summary once a second
 EFFECTS_EVERY_S = 1.0
@@ -127,11 +128,14 @@ class Reader(QObject):
         self._refused.discard(key)
         self.scan()
 
-    @Slot(str, str)
-    def rename(self, key: str, name: str) -> None:
-        """Give a run another name."""
+    @Slot(str, object, object, object)
+    def annotate(self, key: str, name: str | None, note: str | None, tags: Sequence[str] | None) -> None:
+        """Give a run another name, note or tags; None leaves what there is."""
         try:
-            rename(key, name)
+            if name is not None:
+                rename(key, name)
+            if note is not None or tags is not None:
+                annotate(key, note, tags)
         except RunFileError as error:
             self.failed.emit(error.problem)
         self.scan()
@@ -164,7 +168,7 @@ class Reader(QObject):
                 self._open(key)
         self._close_retired()
         self._refresh()
-        self._read_one_other()
+        self._read_others()
         self._compare()
 
     def _open(self, key: str) -> None:
@@ -207,8 +211,14 @@ class Reader(QObject):
         if before is None or before.without_values() != figures.without_values():
             self.figured.emit({key: figures})
 
-    def _read_one_other(self) -> None:
-        """Figures of one run that nobody looks at, the newest first: the table fills bit by bit."""
+    def _read_others(self) -> None:
+        """Figures of runs that nobody looks at, the newest first: the table fills bit by bit."""
+        end, found = time.monotonic() + OTHERS_S, True
+        while found and time.monotonic() < end:
+            found = self._read_one_other()
+
+    def _read_one_other(self) -> bool:
+        """Whether there was one left whose figures were not known."""
         for key, row in reversed(self._rows.items()):
             if key in self._watched or key in self._refused or row.status == "queued":
                 continue
@@ -224,7 +234,8 @@ class Reader(QObject):
                 run.close()
             except RunFileError as error:
                 _log.info("no figures of %s: %s", key, error)
-            return
+            return True
+        return False
 
     def _compare(self) -> None:
         baseline = self._figures.get(self._baseline)
@@ -251,7 +262,7 @@ class ReadingThread(QObject):
     _baseline = Signal(str)
     _scan = Signal()
     _add_file = Signal(str)
-    _rename = Signal(str, str)
+    _annotate = Signal(str, object, object, object)
 
     def __init__(self, store: Path, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -265,7 +276,7 @@ class ReadingThread(QObject):
         self._baseline.connect(self.reader.set_baseline)
         self._scan.connect(self.reader.scan)
         self._add_file.connect(self.reader.add_file)
-        self._rename.connect(self.reader.rename)
+        self._annotate.connect(self.reader.annotate)
 
     def start(self) -> None:
         """Begin reading."""
@@ -287,9 +298,11 @@ class ReadingThread(QObject):
         """List a run that lies elsewhere, too."""
         self._add_file.emit(key)
 
-    def rename(self, key: str, name: str) -> None:
-        """Give a run another name."""
-        self._rename.emit(key, name)
+    def annotate(
+        self, key: str, name: str | None = None, note: str | None = None, tags: Sequence[str] | None = None
+    ) -> None:
+        """Give a run another name, note or tags."""
+        self._annotate.emit(key, name, note, tags)
 
     def close(self) -> None:
         """End the thread; returns when it has ended."""

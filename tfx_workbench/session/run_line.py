@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 from tfx_workbench.analysis.statistics import Effect
 from tfx_workbench.runs.interval import Interval
@@ -21,7 +22,7 @@ class Line:
     is_baseline: bool
     status: str
     reason: str
-    created: str
+    created_at: str
     paused: bool = False
     progress: float | None = None
     eta_s: float | None = None
@@ -34,6 +35,18 @@ class Line:
     total: int | None = None
     claims_held: int = 0
     claims_broken: tuple[str, ...] = ()
+    note: str = ""
+    tags: tuple[str, ...] = ()
+    techniques: tuple[str, ...] = ()
+    device: str = ""
+    comparison: str = ""
+    steps: int = 0
+    size_bytes: int = 0
+
+    @property
+    def path(self) -> Path:
+        """The run file."""
+        return Path(self.key)
 
 
 def line_of(
@@ -42,7 +55,8 @@ def line_of(
     """The line of a run; figures may not be there yet."""
     line = Line(
         key=str(row.path), name=row.name, colour=colour, ticked=ticked, is_baseline=is_baseline, status=row.status,
-        reason=row.reason, created=row.created_at,
+        reason=row.reason, created_at=row.created_at, note=row.note, tags=row.tags, techniques=row.techniques,
+        device=row.device, comparison=row.comparison, steps=row.steps, size_bytes=row.size_bytes,
     )
     if figures is None:
         return line

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -188,7 +188,16 @@ class Session(QObject):
 
     def rename(self, key: str, name: str) -> None:
         """Give a run another name."""
-        self.reading.rename(key, name)
+        self.reading.annotate(key, name=name)
+
+    def set_note(self, key: str, note: str) -> None:
+        """Replace the note of a run."""
+        self.reading.annotate(key, note=note)
+
+    def set_tags(self, tags: Mapping[str, Sequence[str]]) -> None:
+        """Replace the tags of runs, by their keys."""
+        for key, words in tags.items():
+            self.reading.annotate(key, tags=words)
 
     def delete(self, keys: Sequence[str]) -> None:
         """Move runs into the trash; those that are being written stay."""

@@ -17,8 +17,10 @@ from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPen
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from tfx_workbench.exhibits.palette import LIGHT, Palette
-from tfx_workbench.widgets.run_model import AUDIT_ROLE, LINE_ROLE, Column
+from tfx_workbench.widgets.arranging import Entry, GroupHead
+from tfx_workbench.widgets.run_model import AUDIT_ROLE, LINE_ROLE
 from tfx_workbench.widgets.run_row import Difference, RunRow
+from tfx_workbench.widgets.run_words import Column
 
 ROW_HEIGHT = 26
 _BAR_WIDTH = 90
@@ -27,6 +29,8 @@ _BAR_GAP = 8
 _BAR_HEIGHT = 5
 _BADGE_PADDING = 7
 _CHECK = (QPointF(-3, 0), QPointF(-0.8, 2.4), QPointF(3.2, -2.6))  # a tick about its middle
+_FOLDED = (QPointF(-2, -4), QPointF(2, 0), QPointF(-2, 4))  # about its middle
+_UNFOLDED = (QPointF(-4, -2), QPointF(0, 2), QPointF(4, -2))
 Index = QModelIndex | QPersistentModelIndex
 
 
@@ -41,9 +45,13 @@ class RunDelegate(QStyledItemDelegate):
         return QSize(super().sizeHint(option, index).width() + 12, ROW_HEIGHT)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
-        line: RunRow = index.data(LINE_ROLE)
+        line: Entry = index.data(LINE_ROLE)
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        if isinstance(line, GroupHead):
+            self._paint_head(painter, option, index, line)
+            painter.restore()
+            return
         self._paint_background(painter, option, index)
         rect = QRectF(option.rect).adjusted(8, 0, -8, 0)  # type: ignore[attr-defined]
         column = Column(index.column())
@@ -56,8 +64,26 @@ class RunDelegate(QStyledItemDelegate):
                 self._paint_audit(painter, rect, line, str(index.data() or ""), str(index.data(AUDIT_ROLE) or ""))
             painter.setPen(QColor(self._ink(column, line)))
             flags = Qt.AlignmentFlag(index.data(Qt.ItemDataRole.TextAlignmentRole))
-            painter.drawText(rect, flags, _elided(painter, str(index.data() or ""), rect.width()))
+            words = _elided(painter, str(index.data() or ""), rect.width())
+            painter.drawText(rect, flags, words)
+            if column == Column.NAME and (line.tags or line.note):
+                self._paint_tags(painter, rect, line, painter.fontMetrics().horizontalAdvance(words))
         painter.restore()
+
+    def _paint_head(
+        self, painter: QPainter, option: QStyleOptionViewItem, index: Index, head: GroupHead
+    ) -> None:
+        """A triangle that points to what is folded, and the name of the group."""
+        rect = QRectF(option.rect)  # type: ignore[attr-defined]
+        painter.fillRect(rect, QColor(self.palette.raised))
+        painter.setPen(QPen(QColor(self.palette.muted), 1.4))
+        middle = QPointF(rect.left() + 18, rect.center().y())
+        corners = _FOLDED if head.folded else _UNFOLDED
+        painter.drawPolyline([middle + corner for corner in corners])
+        painter.setPen(QColor(self.palette.text))
+        text = rect.adjusted(36, 0, -8, 0)
+        left = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+        painter.drawText(text, left, _elided(painter, str(index.data() or ""), text.width()))
 
     def _paint_background(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         state = option.state  # type: ignore[attr-defined]
@@ -138,10 +164,28 @@ class RunDelegate(QStyledItemDelegate):
         painter.setPen(QColor(self.palette.card if line.claims_broken else self.palette.muted))
         painter.drawText(room, middle, words)
 
+    def _paint_tags(self, painter: QPainter, rect: QRectF, line: RunRow, taken: float) -> None:
+        """Behind the name, as many tags as there is room for, and a mark where there is a note."""
+        metrics = painter.fontMetrics()
+        left, height = rect.left() + taken + _BAR_GAP, metrics.height() + 2.0
+        for words in (*line.tags, *(["…"] if line.note else [])):
+            width = metrics.horizontalAdvance(words) + 2.0 * _BADGE_PADDING
+            if left + width > rect.right():
+                return
+            pill = QRectF(left, rect.center().y() - height / 2, width, height)
+            painter.setBrush(QColor(self.palette.raised))
+            painter.setPen(QPen(QColor(self.palette.line), 1))
+            painter.drawRoundedRect(pill, height / 2, height / 2)
+            painter.setPen(QColor(self.palette.muted))
+            painter.drawText(pill, Qt.AlignmentFlag.AlignCenter, words)
+            left += width + 4
+
     def editorEvent(self, event: QEvent, model: QAbstractItemModel, option: QStyleOptionViewItem, index: Index) -> bool:
         """A click on the tick column ticks, wherever in the cell it lands."""
+        line: Entry = index.data(LINE_ROLE)
+        if isinstance(line, GroupHead):
+            return False  # a click folds it: the table sees to that
         if index.column() == Column.TICK and event.type() == QEvent.Type.MouseButtonRelease:
-            line: RunRow = index.data(LINE_ROLE)
             state = Qt.CheckState.Unchecked if line.ticked else Qt.CheckState.Checked
             return model.setData(index, state, Qt.ItemDataRole.CheckStateRole)  # type: ignore[arg-type]
         if index.column() == Column.TICK and event.type() == QEvent.Type.MouseButtonDblClick:

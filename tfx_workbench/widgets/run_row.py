@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from tfx_workbench.runs.search import Searchable
+
 
 class Difference(Protocol):
     """A difference to the baseline in per cent, with its 95 % interval; None where that cannot be told."""
@@ -29,13 +31,11 @@ class Median(Protocol):
     def high(self) -> float: ...
 
 
-class RunRow(Protocol):
+class RunRow(Searchable, Protocol):
     """One run as the table shows it. Figures that are not known are None. `key` identifies it, `progress` is 0 to 1."""
 
     @property
     def key(self) -> str: ...
-    @property
-    def name(self) -> str: ...
     @property
     def colour(self) -> int: ...
     @property
@@ -43,11 +43,7 @@ class RunRow(Protocol):
     @property
     def is_baseline(self) -> bool: ...
     @property
-    def status(self) -> str: ...
-    @property
     def reason(self) -> str: ...
-    @property
-    def created(self) -> str: ...
     @property
     def paused(self) -> bool: ...
     @property

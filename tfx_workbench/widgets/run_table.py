@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-from PySide6.QtCore import QItemSelectionModel, QModelIndex, QPoint, QSortFilterProxyModel, Qt, Signal
+from PySide6.QtCore import QItemSelectionModel, QModelIndex, QPoint, Qt, Signal
 from PySide6.QtGui import QContextMenuEvent, QKeyEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLabel, QStackedLayout, QTableView, QWidget
 
 from tfx_workbench.exhibits.palette import Palette
 from tfx_workbench.widgets.delegates import ROW_HEIGHT, RunDelegate
-from tfx_workbench.widgets.run_model import SORT_ROLE, Column, RunModel
+from tfx_workbench.widgets.run_model import RunModel
 from tfx_workbench.widgets.run_row import RunRow
+from tfx_workbench.widgets.run_words import Column
 
 # Widths at which nothing is cut, in px for text of 15 px; spare width is shared out in these proportions.
 _WIDTHS = {
@@ -37,10 +40,6 @@ class RunTable(QWidget):
         self.model = RunModel(self)
         self.model.ticked.connect(self.ticked)
         self.model.renamed.connect(self.renamed)
-        self._proxy = QSortFilterProxyModel(self)
-        self._proxy.setSourceModel(self.model)
-        self._proxy.setSortRole(SORT_ROLE)
-        self._proxy.setDynamicSortFilter(True)
         self.view = _View(self)
         self._delegate = RunDelegate(self.view)
         self._dress_view()
@@ -50,11 +49,15 @@ class RunTable(QWidget):
         self._empty.setWordWrap(True)
         self._stack = QStackedLayout(self)
         self._stack.addWidget(self._empty)
+        self._nothing = QLabel(self.tr("No run is found by that."))
+        self._nothing.setObjectName("empty")
+        self._nothing.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._stack.addWidget(self._nothing)
         self._stack.addWidget(self.view)
 
     def _dress_view(self) -> None:
         view = self.view
-        view.setModel(self._proxy)
+        view.setModel(self.model)
         view.setItemDelegate(self._delegate)
         view.setAccessibleName(self.tr("Runs"))
         view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
@@ -73,24 +76,49 @@ class RunTable(QWidget):
         header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
         header.setMinimumSectionSize(32)
         header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+        self.model.modelReset.connect(self._span_heads)
+        view.clicked.connect(lambda index: self.model.toggle_group(index.row()))
         view.selectionModel().currentRowChanged.connect(self._on_current)
         view.menu_asked.connect(lambda position: self.menu_asked.emit(self.selected_keys(), position))
         view.delete_asked.connect(lambda: self.delete_asked.emit(self.selected_keys()))
         view.tick_asked.connect(self._toggle_selected)
         view.resized.connect(self._fit_columns)
         for opening in (view.doubleClicked, view.activated):
-            opening.connect(lambda index: self.opened.emit(self._key(index)) if index.isValid() else None)
+            opening.connect(self._open)
 
     # ------------------------------------------------------------------ showing
 
     def set_lines(self, lines: Sequence[RunRow]) -> None:
         """Show these runs; selection, sorting and scroll position stay where the rows do."""
-        keys, current = self.selected_keys(), self._key(self.view.currentIndex())
-        before = self.model.rowCount()
-        self.model.set_lines(lines)
-        self._stack.setCurrentWidget(self.view if lines else self._empty)
+        with self._keeping_place():
+            self.model.set_lines(lines)
+        found = self.view if self.model.rowCount() else self._nothing
+        self._stack.setCurrentWidget(found if lines else self._empty)
+
+    def arrange(self, **changes: Any) -> None:
+        """Change which runs are shown, and how: fields of `Arrangement`."""
+        with self._keeping_place():
+            self.model.rearrange(**changes)
+        if self._stack.currentWidget() is not self._empty:
+            self._stack.setCurrentWidget(self.view if self.model.rowCount() else self._nothing)
+
+    @contextlib.contextmanager
+    def _keeping_place(self) -> Iterator[None]:
+        """Selection and scroll position stay where the rows do."""
+        keys, current, bar = self.selected_keys(), self._key(self.view.currentIndex()), self.view.verticalScrollBar()
+        place, before = bar.value(), self.model.rowCount()
+        yield
         if keys and not self.selected_keys() and before:
             self.select(keys, current)
+            bar.setValue(place)
+
+    def _span_heads(self) -> None:
+        """The head of a group goes across all columns."""
+        self.view.clearSpans()
+        if self.model.arrangement.grouping:
+            for row in range(self.model.rowCount()):
+                if self.model.line(row) is None:
+                    self.view.setSpan(row, 0, 1, len(Column))
 
     def set_palette(self, palette: Palette) -> None:
         """Paint in these colours."""
@@ -110,7 +138,7 @@ class RunTable(QWidget):
         for key in keys:
             row = self.model.row_of(key)
             if row is not None:
-                index = self._proxy.mapFromSource(self.model.index(row, Column.NAME))
+                index = self.model.index(row, Column.NAME)
                 selection.select(index, flags)
                 if key == (current or keys[0]):
                     selection.setCurrentIndex(index, QItemSelectionModel.SelectionFlag.NoUpdate)
@@ -118,26 +146,36 @@ class RunTable(QWidget):
     def take_focus(self) -> None:
         """Put the keyboard into the table, upon a row."""
         self.view.setFocus(Qt.FocusReason.ShortcutFocusReason)
-        if not self.view.currentIndex().isValid() and self._proxy.rowCount():
+        if not self.view.currentIndex().isValid() and self.model.rowCount():
             self.view.selectRow(0)
 
     def edit_name(self, key: str) -> None:
         """Start renaming a run in its row."""
         row = self.model.row_of(key)
         if row is not None:
-            index = self._proxy.mapFromSource(self.model.index(row, Column.NAME))
+            index = self.model.index(row, Column.NAME)
             self.view.setCurrentIndex(index)
             self.view.edit(index)
 
     def _key(self, index: QModelIndex) -> str:
-        return self.model.line(self._proxy.mapToSource(index).row()).key if index.isValid() else ""
+        line = self.model.line(index.row()) if index.isValid() else None
+        return line.key if line is not None else ""
+
+    def _open(self, index: QModelIndex) -> None:
+        if key := self._key(index):
+            self.opened.emit(key)
 
     def _on_current(self, current: QModelIndex, _previous: QModelIndex) -> None:
-        if current.isValid():
-            self.focused.emit(self._key(current))
+        if key := self._key(current):
+            self.focused.emit(key)
 
     def _toggle_selected(self) -> None:
-        lines = [self.model.line(row) for key in self.selected_keys() if (row := self.model.row_of(key)) is not None]
+        current = self.view.currentIndex()
+        if current.isValid() and self.model.line(current.row()) is None:
+            self.model.toggle_group(current.row())
+            return
+        rows = (self.model.row_of(key) for key in self.selected_keys())
+        lines = [line for row in rows if row is not None and (line := self.model.line(row)) is not None]
         on = not all(line.ticked for line in lines)
         for line in lines:
             self.ticked.emit(line.key, on)
