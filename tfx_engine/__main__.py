@@ -5,6 +5,7 @@
     check CONFIG                    every problem of a configuration
     estimate CONFIG                 what a configuration will cost
     own                             load the trusted techniques of one's own, and write down what they are
+    measure                         jobs for the instruments of experiments: JSON lines over stdin and stdout
 
 Exit codes: 0 done, 1 a run failed, 2 the request was wrong, 130 interrupted.
 """
@@ -60,6 +61,8 @@ def _parser() -> argparse.ArgumentParser:
     own = commands.add_parser("own", help="load the trusted techniques of one's own, and write down what they are")
     own.add_argument("--load", action="store_true", help=argparse.SUPPRESS)  # in this very process
     own.set_defaults(command=_own)
+    measure = commands.add_parser("measure", help="jobs for the instruments of experiments, as JSON lines")
+    measure.set_defaults(command=_measure)
     for sub in commands.choices.values():
         sub.add_argument("--json", action="store_true", help="one JSON object a line on stdout, nothing else")
     return parser
@@ -150,6 +153,18 @@ def _own(arguments: argparse.Namespace) -> int:
     words = [*(f"{t.slot}/{t.name}: {t.title} ({t.origin})" for t in found.techniques), *found.faults]
     _print(arguments, {"ok": not found.faults, "techniques": names, "faults": list(found.faults)}, "\n".join(words))
     return FAILED if found.faults else DONE
+
+
+def _measure(arguments: argparse.Namespace) -> int:
+    from tfx_engine.protocol.launch import end_with_parent
+    from tfx_engine.protocol.stdio import take_stdio
+
+    lines = take_stdio()
+    end_with_parent()
+    from tfx_engine.instruments.answering import answer_all
+
+    answer_all(lines)
+    return DONE
 
 
 def _load_own() -> NoReturn:

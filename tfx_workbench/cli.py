@@ -31,6 +31,7 @@ FUNCTIONS = {
     "stop": ("control", "order"), "pause": ("control", "order"), "resume": ("control", "order"),
     "doctor": ("doctor", "doctor"), "import": ("importing", "import_model"),
     "trust": ("trust", "trust"), "frontier": ("frontier", "frontier"),
+    "experiment": ("experiment", "experiment"), "guide": ("guide", "guide"),
 }
 _NEED_THE_CATALOGUE = ("run", "estimate", "check", "audit", "techniques", "frontier")
 

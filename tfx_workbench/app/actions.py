@@ -45,6 +45,8 @@ class Actions(QObject):
         self.arrange = make(self.tr("Arrange panels &anew"), "", self.tr("All panels back, in two rows of three"))
         self.help = make(self.tr("&Keyboard and help"), "F1", self.tr(
             "The page of the technique at hand; elsewhere all shortcuts, and where to begin"))
+        self.guide = make(self.tr("&Guide: when to choose what"), "Shift+F1", self.tr(
+            "What textbooks claim, and what of it holds on this machine"))
         self.log = make(self.tr("&Messages"), "Ctrl+Shift+M", self.tr("What the program said so far"))
 
     def _make(self, text: str, keys: str, tip: str) -> QAction:
@@ -68,7 +70,7 @@ class Actions(QObject):
         _fill(bar.addMenu(self.tr("&Run")), [self.run, self.run_one, None, *asked, None, self.pause, self.stop])
         view_menu.setTitle(self.tr("&View"))
         bar.addMenu(view_menu)
-        _fill(bar.addMenu(self.tr("&Help")), [self.help, self.log])
+        _fill(bar.addMenu(self.tr("&Help")), [self.help, self.guide, self.log])
         return bar
 
     def shortcuts(self) -> list[tuple[str, str]]:

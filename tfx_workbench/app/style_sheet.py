@@ -12,7 +12,7 @@ QDockWidget { color: @text; }
 QFrame#card { background: @card; border: 1px solid @line; border-radius: 8px; }
 QFrame#raised { background: @raised; border: none; border-radius: 6px; }
 QLabel { background: transparent; }
-QLabel#cardTitle { color: @text; font-weight: 600; }
+QLabel#cardTitle, QLabel#sectionTitle { color: @text; font-weight: 600; }
 QLabel#muted { color: @muted; }
 QLabel#empty { color: @muted; }
 QLabel#problem { color: @worse; }

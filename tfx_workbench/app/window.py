@@ -33,6 +33,7 @@ from tfx_workbench.widgets.top_bar import TopBar
 from tfx_workbench.widgets.words import problem_words
 
 if TYPE_CHECKING:
+    from tfx_workbench.app.guide import GuideBook
     from tfx_workbench.app.own_techniques import OwnTechniques
     from tfx_workbench.panels import PanelFactory
 
@@ -183,7 +184,8 @@ class MainWindow(QMainWindow):
             (do.form, self.pane.start_search), (do.table, self.table.take_focus),
             (do.find_runs, self.runs_card.start_search),
             (do.next_pane, lambda: self.panes.go(1)), (do.last_pane, lambda: self.panes.go(-1)),
-            (do.arrange, self.area.arrange), (do.help, self.pages.help), (do.log, self.commands.show_messages),
+            (do.arrange, self.area.arrange), (do.help, self.pages.help),
+            (do.guide, lambda: self.guide.open()), (do.log, self.commands.show_messages),
             (do.settings, self.commands.show_settings),
         ])
 
@@ -193,6 +195,13 @@ class MainWindow(QMainWindow):
         from tfx_workbench.app.own_techniques import OwnTechniques
 
         return OwnTechniques(self)
+
+    @functools.cached_property
+    def guide(self) -> GuideBook:
+        """The guide, made when it is first opened."""
+        from tfx_workbench.app.guide import GuideBook
+
+        return GuideBook(self)
 
     # ------------------------------------------------------------------ life
 
@@ -273,6 +282,8 @@ class MainWindow(QMainWindow):
         self.frames.stop()
         self._draft_timer.stop()
         self.area.close_panels()
+        if "guide" in self.__dict__:
+            self.guide.close()
         self.session.close()
         super().closeEvent(event)
         self.closed.emit()

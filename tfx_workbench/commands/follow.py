@@ -20,15 +20,18 @@ OnEnd = Callable[[RunData], None]
 class Follower:
     """Follows runs in the order of the queue; `on_end` is called with each run once, as it ends.
 
-    `gone` is set by whoever sees that the service is gone: then queued runs are not waited for.
+    `gone` is set by whoever sees that the service is gone: then queued runs are not waited for. `before`: how many runs
+    of the same undertaking ended earlier; `all_runs`: how many it has.
     """
 
-    def __init__(self, paths: Sequence[Path], on_end: OnEnd, gone: threading.Event) -> None:
+    def __init__(
+        self, paths: Sequence[Path], on_end: OnEnd, gone: threading.Event, before: int = 0, all_runs: int | None = None
+    ) -> None:
         self._waiting = list(paths)
-        self._count = len(paths)
+        self._count = len(paths) + before
         self._on_end = on_end
         self._gone = gone
-        self._bar = ProgressBar(len(paths))
+        self._bar = ProgressBar(all_runs or self._count)
 
     def follow(self, timeout_s: float | None = None) -> None:
         """Return when all runs have ended, or were given up after `timeout_s`."""

@@ -11,7 +11,8 @@ from tfx_workbench import __version__
 
 PROGRAM = "tfx-workbench"
 COMMANDS = ("run", "estimate", "check", "audit", "techniques", "list", "show", "compare", "export", "stop", "pause",
-            "resume", "import", "trust", "doctor", "frontier", "annotate")
+            "resume", "import", "trust", "doctor", "frontier", "annotate",
+            "experiment", "guide")
 
 SORTS = ("created", "name", "status", "steps", "size", "speed", "memory", "loss", "params")
 
@@ -67,6 +68,8 @@ _HELP = {
     "import": tr_mark("a published model's config.json, and its weights, as a configuration"),
     "trust": tr_mark("techniques of your own: which folders and packages are loaded"),
     "doctor": tr_mark("what works here, what does not, and what to type"),
+    "experiment": tr_mark("what textbooks claim, tried on this machine"),
+    "guide": tr_mark("when to choose what, by what was measured here"),
     "frontier": tr_mark("the largest batch, context or number of layers that fits, with each technique"),
 }
 
@@ -105,6 +108,11 @@ def command_parser(command: str) -> Parser:
             parser.add_argument("--device-memory", metavar="SIZE",
                                 help=tr_mark("what it must fit into: 24GiB, or a device's name such as 'RTX 4090'"))
             parser.add_argument("--predict-only", action="store_true", help=tr_mark("without the runs that confirm it"))
+        case "experiment":
+            parser.add_argument("names", nargs="*", metavar="NAME", help=tr_mark("a name or number; left out: all"))
+            parser.add_argument("--list", action="store_true", help=tr_mark("what there is, and what came of it here"))
+            parser.add_argument("--markdown", action="store_true", help=tr_mark("the same as a table of Markdown"))
+            parser.add_argument("--again", action="store_true", help=tr_mark("forget what was measured of them before"))
         case "techniques":
             parser.add_argument("name", nargs="?", metavar="NAME", help=tr_mark("a technique, slot, or slot/technique"))
         case "import":

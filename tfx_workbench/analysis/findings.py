@@ -1,0 +1,75 @@
+"""The findings of experiments in words: templates and arguments, so that whoever shows them can translate."""
+
+from __future__ import annotations
+
+import math
+
+from tfx_engine.protocol.experiments import Expectation
+from tfx_engine.protocol.marker import tr_mark
+from tfx_workbench.analysis.verdict import Finding, Verdict
+
+VERDICTS: dict[Verdict, str] = {
+    "holds": tr_mark("holds"), "fails": tr_mark("does not hold"), "unclear": tr_mark("not distinguishable"),
+    "unmeasured": tr_mark("not yet measured"),
+}
+UNKNOWN = "–"
+_NAMES = {
+    "value": "{of}", "difference": "{of} − {to}", "ratio": "{of} / {to}",
+    "share": "({from_} − {of}) / ({from_} − {to})",
+}  # fmt: skip
+
+
+def number(value: float | None) -> str:
+    """Three digits that say something, or all of a count: `0.0123`, `12,345`, `2.3e−14`."""
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    if value == round(value) and abs(value) < 1e9:
+        return f"{value:,.0f}".replace("-", "−")
+    if not 1e-3 <= abs(value) < 1e6:
+        return f"{value:.1e}".replace("-", "−")
+    return f"{value:,.{max(0, 2 - math.floor(math.log10(abs(value))))}f}".replace("-", "−")
+
+
+def sentence_arguments(expectation: Expectation, finding: Finding) -> dict[str, str]:
+    """What stands in the braces of an expectation's sentence."""
+    numbers = {"value": finding.value, "low": finding.low, "high": finding.high, "of": finding.of, "to": finding.to}
+    return {**{name: _scaled(value, expectation.unit) for name, value in numbers.items()}, "unit": expectation.unit}
+
+
+def _scaled(value: float | None, unit: str) -> str:
+    if unit == "MiB" and value is not None:
+        return f"{number(value / 2**20)} MiB"
+    if unit == "%" and value is not None:
+        return f"{number(100 * value)} %"
+    return number(value)
+
+
+def interval(finding: Finding, unit: str = "") -> str:
+    """`0.812 [0.790, 0.834]`; of what is exact the number alone."""
+    if finding.value is None:
+        return UNKNOWN
+    if finding.low is None or finding.low == finding.high:
+        return _scaled(finding.value, unit)
+    return f"{_scaled(finding.value, unit)} [{_scaled(finding.low, unit)}, {_scaled(finding.high, unit)}]"
+
+
+def expected(expectation: Expectation) -> str:
+    """`≥ 0.6`, `0 ... 0.2`, `= 1`."""
+    low, high = expectation.at_least, expectation.at_most
+    unit = expectation.unit if expectation.statistic in ("value", "difference") or expectation.unit == "%" else ""
+    if low is not None and high is not None:
+        return f"= {_scaled(low, unit)}" if low == high else f"{_scaled(low, unit)} … {_scaled(high, unit)}"
+    return f"≥ {_scaled(low, unit)}" if low is not None else f"≤ {_scaled(high, unit)}"
+
+
+def what_is_measured(expectation: Expectation) -> str:
+    """The statistic as a formula of variants: `accuracy: sinusoidal − none`."""
+    e = expectation
+    names = {key: value.replace("_", " ") for key, value in (("of", e.of), ("to", e.to), ("from_", e.from_))}
+    if e.statistic in _NAMES:
+        formula = _NAMES[e.statistic].format(**names)
+    else:
+        along = " → ".join(name.replace("_", " ") for name in (e.over[0], e.over[-1]))
+        formula = (tr_mark("slope, {along}") if e.statistic == "slope" else tr_mark("least fall, {along}")).format(
+            along=along)
+    return f"{e.metric}: {formula}"

@@ -1,0 +1,69 @@
+"""`guide`: when to choose what, by what was measured here."""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+from typing import Any
+
+from tfx_engine.protocol.marker import tr_mark
+from tfx_workbench.analysis.findings import VERDICTS, sentence_arguments
+from tfx_workbench.analysis.guide import Evidence, Section, build_guide
+from tfx_workbench.commands import words
+from tfx_workbench.commands.output import DONE, emit
+from tfx_workbench.runs.experiments import ResultStore
+
+_WIDTH = 100
+
+
+def guide(args: argparse.Namespace) -> int:
+    """Print it, or the same as one JSON object."""
+    sections = build_guide(ResultStore(args.store))
+    if args.json:
+        emit({"topics": [_as_dict(section) for section in sections]})
+        return DONE
+    for section in sections:
+        print(section.topic.title)
+        for line in section.topic.advice:
+            _print("  - ", line)
+        for one in section.evidence:
+            _print_evidence(one)
+        print()
+    return DONE
+
+
+def _print_evidence(one: Evidence) -> None:
+    each = one.experiment
+    if one.judgement.verdict == "unmeasured":
+        template = tr_mark("{number} {title}: not yet measured here. Type: tfx-workbench experiment {number} (about "
+                           "{seconds})")
+        _print("  ? ", template.format(number=each.number, title=each.title, seconds=words.seconds(each.seconds)))
+        return
+    sign = {"holds": "+", "fails": "!", "unclear": "~"}[one.judgement.verdict]
+    template = tr_mark("{number} {claim} Here: {verdict}.")
+    _print(f"  {sign} ", template.format(number=each.number, claim=each.claim, verdict=VERDICTS[one.judgement.verdict]))
+    for text in findings_of(one):
+        _print("      ", text)
+    if one.judgement.verdict == "holds":
+        _print("    → ", each.advice)
+
+
+def findings_of(one: Evidence) -> list[str]:
+    """What was measured, a sentence each."""
+    pairs = zip(one.experiment.expect, one.judgement.findings, strict=True)
+    return [e.says.format_map(sentence_arguments(e, finding)) for e, finding in pairs if finding.value is not None]
+
+
+def _print(begins: str, text: str) -> None:
+    print(textwrap.fill(text, _WIDTH, initial_indent=begins, subsequent_indent=" " * len(begins)))
+
+
+def _as_dict(section: Section) -> dict[str, Any]:
+    evidence = [
+        {"name": one.experiment.name, "number": one.experiment.number, "claim": one.experiment.claim,
+         "verdict": one.judgement.verdict, "findings": findings_of(one), "advice": one.experiment.advice,
+         "predicted_s": one.experiment.seconds, "measured_at": one.measured_at}
+        for one in section.evidence
+    ]
+    topic = section.topic
+    return {"name": topic.name, "title": topic.title, "advice": list(topic.advice), "evidence": evidence}
