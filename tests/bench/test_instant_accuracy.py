@@ -3,7 +3,8 @@
     python -m pytest tests/bench/test_instant_accuracy.py -s
 
 Any technique in any slot, with options drawn at random; two steps on the CPU, of which the second is measured. What a
-compiler keeps nobody knows beforehand: the slot `compile` stays at its default here.
+compiler keeps nobody knows beforehand: the slot `compile` stays at its default here. Every time other configurations
+are drawn, so that the closed form is not tuned to these; TFX_BENCH_SEED draws those of an earlier run again.
 """
 
 from __future__ import annotations
@@ -23,31 +24,36 @@ from tfx_engine.protocol.problems import errors_among
 from tfx_engine.train.setup import set_up
 
 COUNT = int(os.environ.get("TFX_BENCH_CONFIGS", "200"))
+FIRST = int(os.environ.get("TFX_BENCH_SEED") or random.SystemRandom().randrange(10**6) * 1000)
+WORST = 8  # told again at the end
 _LEFT = frozenset({"compile"})
 
 
 def test_the_median_error_of_the_peak_is_at_most_5_percent():
-    errors = []
-    print(f"\n{'configuration':60s} {'predicted':>10s} {'measured':>10s} {'error':>8s}   MiB, MiB, %")
+    errors: list[tuple[float, Config]] = []
+    print(f"\nTFX_BENCH_SEED={FIRST}")
+    print(f"{'seed':>10s} {'configuration':60s} {'predicted':>10s} {'measured':>10s} {'error':>8s}   MiB, MiB, %")
     for config in _drawn(COUNT):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             predicted, measured = memory_of_step(config).peak, split_of_step(set_up(config, CPU), 2).peak_bytes
-        errors.append(100 * abs(predicted / measured - 1))
-        print(f"{_words(config):60.60s} {predicted / 2**20:10.3f} {measured / 2**20:10.3f} "
-              f"{100 * (predicted / measured - 1):+8.2f}", flush=True)
-    errors.sort()
-    last = errors[int(0.95 * (len(errors) - 1))]
-    print(f"{len(errors)} configurations: median error {statistics.median(errors):.3f} %, "
-          f"95th percentile {last:.2f} %, largest {errors[-1]:.1f} %")
-    assert statistics.median(errors) <= 5.0
+        errors.append((100 * (predicted / measured - 1), config))
+        print(f"{config.seed:10d} {_words(config):60.60s} {predicted / 2**20:10.3f} {measured / 2**20:10.3f} "
+              f"{errors[-1][0]:+8.2f}", flush=True)
+    errors.sort(key=lambda one: abs(one[0]))
+    sizes = [abs(error) for error, _ in errors]
+    print(f"{len(sizes)} configurations: median error {statistics.median(sizes):.3f} %, "
+          f"95th percentile {sizes[int(0.95 * (len(sizes) - 1))]:.2f} %, largest {sizes[-1]:.1f} %")
+    for error, config in errors[-WORST:]:
+        print(f"{config.seed:10d} {error:+8.2f} % {_words(config)}")
+    assert statistics.median(sizes) <= 5.0
 
 
 def _drawn(count: int) -> list[Config]:
     """Legal configurations, of sizes at which tensors outweigh the allocator's small change."""
     found: list[Config] = []
     catalogue = load_catalogue()
-    for seed in range(100 * count):
+    for seed in range(FIRST, FIRST + 100 * count):
         draw, data = random.Random(seed), random_config(seed, catalogue, _LEFT)
         sizes = {"width": [32, 64, 96], "heads": [2, 4], "vocab": [40, 700], "layers": [1, 2, 4], "head_width": [8, 16]}
         data["model"] |= {name: draw.choice(choices) for name, choices in sizes.items()}

@@ -46,12 +46,18 @@ def test_a_peak_too_small_to_see_fills_the_bar_and_says_its_share(strip: BeforeR
 def test_the_error_is_that_of_ones_own_runs_once_there_are_any(strip: BeforeRun) -> None:
     strip.show_estimate(figures(), None)
     assert strip.fit == "fits · ±0.5 %"
-    strip.resize(400, 100)
+    strip.show()
     strip.show_estimate(figures(), (0.62, 40))
-    assert strip.fit == "fits · ±0.62 % on 40 runs"
-    strip.resize(200, 100)
-    strip._fit_text()
-    assert strip.fit == "fits · ±0.62 %" and "on 40 runs" in strip._fit.toolTip()
+    seen = {}
+    for width in range(460, 140, -10):
+        strip.resize(width, 160)
+        strip.layout().activate()
+        text = strip._fit.text()
+        assert strip._fit.fontMetrics().horizontalAdvance(text) <= strip._fit.width()
+        assert not strip._asks.isVisible() or not strip._asks.geometry().intersects(strip._fit.geometry())
+        seen.setdefault(text, width)
+    assert list(seen)[:3] == ["fits · ±0.62 % on 40 runs", "fits · ±0.62 %", "fits"], "shorter, and then shorter"
+    assert not strip._asks.isVisible() and "on 40 runs" in strip._fit.toolTip()
 
 
 def test_where_no_device_is_known_nothing_is_said_of_fitting(strip: BeforeRun) -> None:

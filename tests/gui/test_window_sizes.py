@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QFont, QFontMetrics
+from PySide6.QtWidgets import QTabBar
 
 from tests.helpers.synthetic_run import write_five
 from tests.helpers.windows import spend, wait, window
+from tfx_workbench.app.dock_tabs import words_of
 from tfx_workbench.widgets.run_words import Column
 
 pytestmark = pytest.mark.usefixtures("qapp")
@@ -42,3 +44,21 @@ def test_in_a_small_window_every_column_of_the_table_is_there_whole(tmp_path: Pa
             heading = model.headerData(column, Qt.Orientation.Horizontal)
             needed.append(QFontMetrics(title).horizontalAdvance(heading) + 12)
             assert max(needed) <= view.columnWidth(column), (column.name, texts)
+
+
+def test_the_tabs_under_the_panels_scroll_and_no_word_is_cut(tmp_path: Path) -> None:
+    with window(tmp_path, size=(1280, 720)) as made:
+        spend(0.1)
+        bars = [bar for bar in made.area.findChildren(QTabBar) if bar.count() > 1 and bar.isVisible()]
+        assert len(bars) == 3
+        for bar in bars:
+            assert bar.usesScrollButtons()
+            for index in range(bar.count()):
+                bar.setCurrentIndex(index)
+                spend(0.02)
+                metrics = bar.fontMetrics()
+                for box, text, is_whole in words_of(bar):
+                    assert not text or metrics.horizontalAdvance(text) <= box.width() - 8
+                    assert is_whole or text in ("", "…") or "…" in text
+                assert words_of(bar)[index][2], "the tab in front is there whole"
+                assert bar.tabToolTip(index) == bar.tabText(index)

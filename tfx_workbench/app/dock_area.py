@@ -10,10 +10,11 @@ import itertools
 import time
 from collections.abc import Callable, Sequence
 
-from PySide6.QtCore import QByteArray, QObject, QSize, Qt, QTimer, Signal
-from PySide6.QtWidgets import QMainWindow, QWidget
+from PySide6.QtCore import QByteArray, QChildEvent, QObject, QSize, Qt, QTimer, Signal
+from PySide6.QtWidgets import QMainWindow, QTabBar, QWidget
 
 from tfx_workbench.app.dock import CardDock
+from tfx_workbench.app.dock_tabs import DockTabs
 from tfx_workbench.exhibits.palette import Palette
 from tfx_workbench.exhibits.runview import RunView
 from tfx_workbench.widgets.panel import Panel
@@ -37,6 +38,14 @@ class DockArea(QMainWindow):
         self.setDockOptions(QMainWindow.DockOption.AllowNestedDocks | QMainWindow.DockOption.AllowTabbedDocks)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.NoContextMenu)
         self.docks: dict[str, CardDock] = {}
+        self._tabs = DockTabs(self)
+
+    def childEvent(self, event: QChildEvent) -> None:
+        """Qt makes tab bars for docks as it needs them."""
+        child = event.child()
+        if event.polished() and isinstance(child, QTabBar):
+            self._tabs.adopt(child)
+        super().childEvent(event)
 
     def add_panels(self, panels: Sequence[Panel]) -> None:
         """Dock these panels in the arrangement that the window starts with."""
@@ -106,6 +115,7 @@ class DockArea(QMainWindow):
 
     def apply_theme(self, palette: Palette) -> None:
         """Take on these colours."""
+        self._tabs.set_palette(palette)
         for dock in self.docks.values():
             dock.apply_theme(palette)
 

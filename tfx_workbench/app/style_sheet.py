@@ -95,6 +95,9 @@ QTabBar::tab {
 }
 QTabBar::tab:hover { color: @text; }
 QTabBar::tab:selected { color: @text; border-bottom: 2px solid @accent; }
+QTabBar::scroller { width: 36px; }
+QTabBar QToolButton { background: @raised; border: 1px solid @line; border-radius: 4px; margin: 2px 1px; padding: 0px; }
+QTabBar QToolButton:hover { border-color: @muted; }
 QStatusBar { background: @background; color: @muted; }
 QStatusBar::item { border: none; }
 QMenuBar { background: @background; color: @text; }

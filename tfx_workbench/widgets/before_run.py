@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Signal
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QPushButton, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushButton, QWidget
 
 from tfx_workbench.exhibits.format import UNKNOWN, byte_scale, count, duration, number, percent, plain, size
 from tfx_workbench.exhibits.palette import Palette
@@ -31,27 +31,7 @@ class BeforeRun(QFrame):
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(8, 6, 8, 6)
         self._grid.setVerticalSpacing(2)
-        title = QLabel(self.tr("Before you run"))
-        title.setObjectName("cardTitle")
-        self._grid.addWidget(title, 0, 0)
-        self._title = title
-        self._asks = QPushButton(self.tr("What fits?"), self)
-        self._asks.setObjectName("disclosure")
-        self._asks.setToolTip(plain_tip(self.tr(
-            "The largest batch, context or depth that fits, with each technique that saves memory (Ctrl+Shift+F).")))
-        self._asks.clicked.connect(self.fits_asked)
-        self._grid.addWidget(self._asks, 0, 1, Qt.AlignmentFlag.AlignLeft)
-        self._fits: tuple[str, ...] = ("", "")  # at length, in short
-        self._verdict = QPushButton(self)
-        self._verdict.setObjectName("problemLink")
-        self._verdict.setToolTip(plain_tip(self.tr("Go to the first of them.")))
-        self._verdict.clicked.connect(self.problem_asked)
-        self._verdict.hide()
-        self._fit = QLabel(self)
-        self._fit.setObjectName("fit")
-        self._fit.hide()
-        for widget in (self._verdict, self._fit):
-            self._grid.addWidget(widget, 0, 1, Qt.AlignmentFlag.AlignRight)
+        self._grid.addLayout(self._head(), 0, 0, 1, 2)
         self._grid.setColumnStretch(1, 1)
         self.bar = MemoryBar(self)
         self.bar.hide()
@@ -61,6 +41,29 @@ class BeforeRun(QFrame):
         for name in (self.tr("peak memory"), self.tr("parameters"), self.tr("FLOPs / token"), self.tr("step")):
             self._set(name)
         self.hide()
+
+    def _head(self) -> QHBoxLayout:
+        row = QHBoxLayout()
+        row.setSpacing(4)
+        self._title = QLabel(self.tr("Before you run"))
+        self._title.setObjectName("cardTitle")
+        self._asks = QPushButton(self.tr("What fits?"), self)
+        self._asks.setObjectName("disclosure")
+        self._asks.setToolTip(plain_tip(self.tr(
+            "The largest batch, context or depth that fits, with each technique that saves memory (Ctrl+Shift+F).")))
+        self._asks.clicked.connect(self.fits_asked)
+        self._fit = FittingLabel(self)
+        self._fit.setObjectName("fit")
+        self._verdict = QPushButton(self)
+        self._verdict.setObjectName("problemLink")
+        self._verdict.setToolTip(plain_tip(self.tr("Go to the first of them.")))
+        self._verdict.clicked.connect(self.problem_asked)
+        self._verdict.hide()
+        row.addWidget(self._title)
+        row.addWidget(self._asks)
+        row.addWidget(self._fit, 1)
+        row.addWidget(self._verdict)
+        return row
 
     def fade(self) -> None:
         """What is shown is of an older configuration: it stays until there is something newer, but says so."""
@@ -143,31 +146,31 @@ class BeforeRun(QFrame):
 
     def _show_fit(self, fits: bool | None, is_known: bool, errors: tuple[str, str], reason: str) -> None:
         words = {True: self.tr("fits"), False: self.tr("does not fit"), None: self.tr("too close to tell")}[fits]
-        self._fits = tuple(" · ".join(filter(None, [words if is_known else "", error])) for error in errors)
-        self._fit_text()
+        words = words if is_known else ""
+        texts = [" · ".join(filter(None, [words, error])) for error in errors] + [words] * is_known
+        self._fit.show_texts(*texts, meaning=reason or self.tr(
+            "Whether the predicted peak fits into the device's memory, and how far predictions were off: {error}.")
+            .format(error=errors[0]))
         self._fit.setProperty("fits", {True: "yes", False: "no", None: "unknown"}[fits])
         self._fit.style().polish(self._fit)
-        self._fit.setToolTip(plain_tip(reason or self.tr(
-            "Whether the predicted peak fits into the device's memory, and how far predictions were off: {error}.")
-            .format(error=errors[0])))
-        self._fit.setVisible(bool(self._fit.text()) and not self._verdict.text())
+        self._make_room()
 
-    def _fit_text(self) -> None:
-        """As much as there is room for beside the title."""
-        room = self.width() - self._title.sizeHint().width() - self._asks.sizeHint().width() - 34
-        text = next((t for t in self._fits if self._fit.fontMetrics().horizontalAdvance(t) <= room), self._fits[-1])
-        self._fit.setText(text)
+    def _make_room(self) -> None:
+        """In a narrow pane the verdict goes before the question, which is in the menu too."""
+        shortest = self._fit.fontMetrics().horizontalAdvance(self._fit.shortest)
+        needed = self._title.sizeHint().width() + self._asks.sizeHint().width() + shortest + 30
+        self._asks.setVisible(needed <= self.width())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        self._fit_text()
+        self._make_room()
 
     def show_problems(self, number: int) -> None:
         """Say how many things are wrong; none: nothing."""
         words = self.tr("1 problem") if number == 1 else self.tr("{count} problems")
         self._verdict.setText(words.format(count=number) if number else "")
         self._verdict.setVisible(number > 0)
-        self._fit.setVisible(bool(self._fit.text()) and not number)
+        self._fit.setVisible(not number)
         self._show_strip()
 
     def _show_strip(self) -> None:
@@ -180,7 +183,7 @@ class BeforeRun(QFrame):
     @property
     def fit(self) -> str:
         """What is said of the memory."""
-        return self._fit.text()
+        return self._fit.whole
 
     def _set(self, name: str, *texts: str, meaning: str = "") -> None:
         """A figure, at length and shorter; without one its row is gone."""

@@ -26,6 +26,11 @@ class FittingLabel(QLabel):
         """The text at length."""
         return self._texts[0]
 
+    @property
+    def shortest(self) -> str:
+        """The text that is said where there is least room."""
+        return self._texts[-1]
+
     def show_texts(self, *texts: str, meaning: str = "") -> None:
         """At length first, then ever shorter. `meaning`: what it is, for the tool tip."""
         self._texts, self._meaning = texts, meaning
