@@ -29,6 +29,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """How much of what is drawn at random is tried."""
     parser.addoption("--configurations", type=int, default=300, help="random configurations that are trained (300)")
     parser.addoption("--audits", type=int, default=120, help="random configurations that are audited where legal (120)")
+    parser.addoption("--scripts", choices=("together", "each"), default="together",
+                     help="exported scripts: several techniques in one (together), or one for every variant (each)")
 
 
 def pytest_configure(config: pytest.Config) -> None:

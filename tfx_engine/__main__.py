@@ -4,6 +4,7 @@
     run CONFIG... [--store DIR]     do the runs here, one after the other, in this process
     check CONFIG                    every problem of a configuration
     estimate CONFIG                 what a configuration will cost
+    script RUN                      a recorded run as one PyTorch program, on stdout
     own                             load the trusted techniques of one's own, and write down what they are
     measure                         jobs for the instruments of experiments: JSON lines over stdin and stdout
 
@@ -58,6 +59,9 @@ def _parser() -> argparse.ArgumentParser:
         if name == "estimate":
             single.add_argument("--device-memory", metavar="SIZE")
             single.add_argument("--instant", action="store_true", help="closed forms alone")
+    script = commands.add_parser("script", help="a recorded run as one PyTorch program, on stdout")
+    script.add_argument("run", metavar="RUN")
+    script.set_defaults(command=_script)
     own = commands.add_parser("own", help="load the trusted techniques of one's own, and write down what they are")
     own.add_argument("--load", action="store_true", help=argparse.SUPPRESS)  # in this very process
     own.set_defaults(command=_own)
@@ -138,6 +142,21 @@ def _estimate(arguments: argparse.Namespace) -> int:
     except ConfigError as error:
         return _refuse(arguments, error.problems)
     _print(arguments, figures, "\n".join(f"{key}: {value}" for key, value in figures.items()))
+    return DONE
+
+
+def _script(arguments: argparse.Namespace) -> int:
+    from tfx_engine.protocol.problems import ConfigError
+    from tfx_engine.runfile.errors import RunFileError
+    from tfx_engine.script.of_run import script_of_run
+
+    try:
+        text = script_of_run(arguments.run)
+    except ConfigError as error:
+        return _refuse(arguments, error.problems)
+    except RunFileError as error:
+        return _refuse(arguments, [error.problem])
+    _print(arguments, {"run": arguments.run, "script": text}, text)
     return DONE
 
 

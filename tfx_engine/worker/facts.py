@@ -35,6 +35,8 @@ def machine_facts(device: torch.device, gpu: NvidiaGpu | NoGpu) -> dict[str, Any
         "platform": platform.platform(),
         "cpu": cpu_name(),
         "cpu_cores": os.cpu_count(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "machine": platform.machine(),
         "threads": torch.get_num_threads(),
     }
     if device.type == "cuda":

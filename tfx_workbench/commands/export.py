@@ -1,53 +1,45 @@
-"""`export RUN --format trace -o PATH`: a run in a format that other programs read."""
+"""`export RUN --format FORMAT -o PATH`: a run in a format that other programs read."""
 
 from __future__ import annotations
 
 import argparse
-import gzip
-from contextlib import closing
-from pathlib import Path
+from typing import Any
 
 from tfx_engine.protocol.marker import tr_mark
-from tfx_engine.protocol.problems import ConfigError, Problem
-from tfx_engine.protocol.status import ENDED
-from tfx_engine.runfile.reader import RunReader
 from tfx_workbench.commands import words
-from tfx_workbench.commands.output import DONE, emit
+from tfx_workbench.commands.output import DONE, emit, say
 from tfx_workbench.commands.runs import library_of
+from tfx_workbench.exporting.formats import Ask
+from tfx_workbench.exporting.formats import export as write
+from tfx_workbench.exporting.target import STDOUT
 from tfx_workbench.runs.find import find_run
 
-_NOT_YET = tr_mark("the run has not ended; some steps are profiled after the measured ones.")
-_CUT_OFF = tr_mark("it ended before a step was profiled.")
-_HINT = tr_mark("Run it again with [run] probes and profile left on.")
+_WHAT_NOW = {
+    "trace": tr_mark("Open it in https://ui.perfetto.dev or chrome://tracing."),
+    "tensorboard": tr_mark("Type: tensorboard --logdir {folder}"),
+    "script": tr_mark("Type: python {path}"),
+    "bundle": tr_mark("Whoever gets it types: tfx-workbench reproduce {name}"),
+}
 
 
 def export(args: argparse.Namespace) -> int:
-    """Write the trace of a profiled step, for ui.perfetto.dev and chrome://tracing; compressed where PATH says .gz."""
-    run, target = find_run(args.run, library_of(args.store)), Path(args.output)
-    with closing(RunReader(run)) as reader:
-        found = reader.trace()
-        if found is None:
-            raise ConfigError([_no_trace(run, reader)])
-    step, packed = found
-    data = packed if target.suffix == ".gz" else gzip.decompress(packed)
-    try:
-        target.write_bytes(data)
-    except OSError as error:
-        raise ConfigError([Problem(
-            code="not-written", path=str(target), template="cannot be written: {error}.",
-            args={"error": error.strerror or str(error)},
-        )]) from None
+    """Write the run; say where, and what to do with it."""
+    run = find_run(args.run, library_of(args.store))
+    done = write(args.format, Ask(run, args.output, args.force, args.table))
+    if args.output == STDOUT:
+        return DONE
     if args.json:
-        emit({"run": str(run), "format": "trace", "path": str(target), "bytes": len(data), "step": step})
+        emit(done)
     else:
-        print(tr_mark("Step {step} of {run}, {size}: {path}\nOpen it in https://ui.perfetto.dev or chrome://tracing.")
-              .format(step=step, run=run.stem, size=words.size(len(data)), path=target))
+        _say(done)
     return DONE
 
 
-def _no_trace(run: Path, reader: RunReader) -> Problem:
-    missing = reader.missing()
-    recorded = missing.get("trace") or missing.get("time_ms")
-    reason = recorded or (_CUT_OFF if reader.info().status in ENDED else _NOT_YET)
-    return Problem(code="no-trace", path=str(run), template="has no trace of a step: {reason}", hint_template=_HINT,
-                   args={"reason": reason})
+def _say(done: dict[str, Any]) -> None:
+    from pathlib import Path
+
+    path = Path(done["path"])
+    size = words.size(path.stat().st_size) if path.is_file() else tr_mark("a folder")
+    print(tr_mark("{path}, {size}.").format(path=path, size=size))
+    if hint := _WHAT_NOW.get(done["format"]):
+        say(hint.format(path=path, folder=path.parent, name=path.name))

@@ -17,6 +17,11 @@ COMMANDS = ("run", "estimate", "check", "audit", "techniques", "list", "show", "
 SORTS = ("created", "name", "status", "steps", "size", "speed", "memory", "loss", "params")
 
 
+# As `exporting.formats` and `exporting.tables` have them, which are loaded when they are needed; a test compares.
+_FORMATS = ("csv", "parquet", "json", "trace", "tensorboard", "script", "bundle")
+_TABLES = ("steps", "layers", "memory", "evaluations", "device", "times", "predictions", "audit", "events", "all")
+
+
 class Parser(argparse.ArgumentParser):
     """An `ArgumentParser` that raises `ConfigError` instead of ending the program."""
 
@@ -61,7 +66,7 @@ _HELP = {
     "annotate": tr_mark("a run's name, note and tags"),
     "show": tr_mark("the figures of one run"),
     "compare": tr_mark("runs against the first of them"),
-    "export": tr_mark("a run in a format of others: the trace of a profiled step"),
+    "export": tr_mark("a run as a table, JSON, a trace, TensorBoard events, a PyTorch program or a bundle"),
     "stop": tr_mark("stop a run; what was measured is kept"),
     "pause": tr_mark("pause a run"),
     "resume": tr_mark("go on with a paused run"),
@@ -140,10 +145,14 @@ def command_parser(command: str) -> Parser:
             parser.add_argument("runs", nargs="+", metavar="RUN", help=tr_mark("the first one is the baseline"))
         case "export":
             parser.add_argument("run", metavar="RUN", help=tr_mark("a path, a file name, a name, or how one begins"))
-            parser.add_argument("--format", choices=("trace",), required=True, help=tr_mark(
-                "trace: operators and kernels of one profiled step, for Perfetto and Chrome"))
-            parser.add_argument("-o", "--output", metavar="PATH", required=True,
-                                help=tr_mark("the file to write; compressed where it ends in .gz"))
+            parser.add_argument("--format", choices=_FORMATS, required=True, help=tr_mark(
+                "csv, parquet: a table; json: everything; trace: operators of a profiled step, for Perfetto; "
+                "tensorboard: an event file; script: one PyTorch program; bundle: all that another needs to repeat it"))
+            parser.add_argument("-o", "--output", metavar="PATH", required=True, help=tr_mark(
+                "the file to write ('-': stdout, of csv, json and script); a folder for tensorboard and --table all"))
+            parser.add_argument("--table", choices=_TABLES, default="steps",
+                                help=tr_mark("which table of csv and parquet (steps)"))
+            parser.add_argument("--force", action="store_true", help=tr_mark("overwrite what is there"))
         case "doctor":
             parser.add_argument("--measure", action="store_true",
                                 help=tr_mark("measure now how fast this machine's devices are: some seconds for each"))

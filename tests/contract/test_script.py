@@ -1,0 +1,116 @@
+"""Every technique can be exported: a run with it, as one program without this project, has the same losses to the bit.
+
+A few configurations hold all techniques, several to each. `python -m pytest tests/contract/test_script.py --scripts
+each` makes one for every technique and every variant of its options, which takes minutes.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from tests.contract.variants import sizes_for, variants
+from tests.helpers.scripts import STEPS, run_scripts, write_scripts
+from tests.helpers.tiny import task_for, tiny_config
+from tfx_engine.model.validate import validate
+from tfx_engine.protocol.config import Config
+from tfx_engine.protocol.problems import errors_among
+from tfx_engine.script.make import make_script, refusal
+from tfx_engine.script.source import NoScript
+from tfx_engine.techniques.catalogue import discover
+
+OWN = {("attention", "own_module"), ("feedforward", "own_module")}  # code of the user's
+# A compiler takes its time for each; `--scripts each` tries them.
+COMPILED = {("recompute", "budget"), *(("compile", name) for name in ("default", "reduce_overhead", "max_autotune"))}
+# What no CPU can do, in a sentence that `validate` says.
+ELSEWHERE = {("offload", "activations"), ("precision", "tf32"), ("precision", "float8")}
+TRIED = [key for key in discover() if key not in OWN | COMPILED | ELSEWHERE]
+
+
+def legal(techniques: dict[str, Any], task: str) -> Config | None:
+    """The configuration, where it is one that runs here."""
+    model: dict[str, Any] = {}
+    for slot, choice in techniques.items():
+        model |= sizes_for(slot, choice["use"])
+    try:
+        config = tiny_config(techniques, data={"task": task}, model=model)
+    except AssertionError:
+        return None
+    return None if errors_among(validate(config)) else config
+
+
+def usual(slot: str, name: str) -> str:
+    return task_for(slot, name, "recall" if name == "bidirectional" else "copy")
+
+
+def each_alone() -> dict[str, Config]:
+    found = {}
+    for slot, name in (*TRIED, *sorted(COMPILED)):
+        for number, options in enumerate(variants(slot, name)):
+            config = legal({slot: {"use": name, **options}}, usual(slot, name))
+            if config is not None:
+                found[f"{slot}.{name}.{number}"] = config
+    return found
+
+
+def together() -> dict[str, Config]:
+    """As few configurations as come of putting each technique into the first that it goes with."""
+    packs: list[tuple[dict[str, Any], str, Config]] = []
+    for slot, name in TRIED:
+        task, options = usual(slot, name), variants(slot, name)
+        choice = {slot: {"use": name, **options[len(packs) % len(options)]}}
+        for place, (techniques, of_task, _) in enumerate(packs):
+            if slot not in techniques and of_task == task and (config := legal(techniques | choice, task)):
+                packs[place] = (techniques | choice, task, config)
+                break
+        else:
+            config = legal(choice, task)
+            assert config is not None, f"{slot}.{name} is not legal by itself"
+            packs.append((choice, task, config))
+    return {f"{number:02}": config for number, (_, _, config) in enumerate(packs)}
+
+
+@pytest.fixture(scope="module")
+def exported(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scripts")
+    configs = each_alone() if request.config.getoption("scripts") == "each" else together()
+    write_scripts(folder, configs)
+    return configs, folder
+
+
+def test_every_technique_repeats_the_losses_to_the_bit_without_this_project(exported):
+    configs, folder = exported
+    used = {(slot, choice.use) for config in configs.values() for slot, choice in config.techniques.items()}
+    assert used >= set(TRIED)
+    found = run_scripts(folder)
+    assert found.keys() == configs.keys()
+    for name, config in configs.items():
+        where = {slot: c.use for slot, c in config.techniques.items() if c.use != "none"}
+        assert not found[name]["error"], (where, found[name]["error"])
+        assert found[name]["said"].count("equal to the run's") == STEPS, (where, found[name]["said"])
+
+
+def test_a_script_defines_all_that_it_names_and_imports_nothing_needless(exported):
+    rules = ["--select", "F,E9", "--ignore", "F841"]  # of a branch that is gone a name may be left
+    argv = [sys.executable, "-m", "ruff", "check", "--isolated", "--quiet", *rules, str(exported[1])]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_script_holds_no_technique_that_is_not_used(exported):
+    _, folder = exported
+    text = min((path.read_text() for path in folder.glob("*.py")), key=len)
+    assert "tfx_engine" not in text and "tr_mark" not in text and "Problem(" not in text and "doing(" not in text
+
+
+@pytest.mark.parametrize(("slot", "name"), sorted(OWN))
+def test_a_module_of_ones_own_is_refused_by_name(slot, name):
+    config = tiny_config()
+    techniques = {**config.techniques, slot: type(config.techniques[slot])(name, {})}
+    config = type(config)(**{**vars(config), "techniques": techniques})
+    assert name in refusal(config)
+    with pytest.raises(NoScript, match=name):
+        make_script(config, None)
