@@ -14,6 +14,7 @@ from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_engine.runfile.create import create
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.writer import RunWriter
+from tfx_workbench.runs import stepcolumns
 from tfx_workbench.runs.rundata import MOST_PROBES, RunData, thinned_probes
 from tfx_workbench.runs.stepcolumns import CAPACITY, read_measured
 
@@ -171,6 +172,35 @@ def test_the_complete_summary_of_a_long_run_counts_every_step(opened, long_run):
     assert complete["step_ms"]["steps"] == complete["measured_steps"] == 20_000
     assert complete["step_ms"]["median"] == 5.0
     assert complete["loss"]["first"] == pytest.approx(4.9999)
+
+
+@pytest.mark.parametrize(("x", "scale"), [("step", 1.0), ("t_s", 0.005)])
+@pytest.mark.parametrize(("low", "high", "steps_per_point"), [
+    (700, 860, 1), (1, 20_000, 32), (600, 3000, 4), (19_800, 20_000, 1), (11_000, 20_000, 16), (0, 10, 1)])
+def test_a_stretch_of_a_long_run_is_shown_in_detail(opened, long_run, x, scale, low, high, steps_per_point):
+    run = opened(long_run).load()
+    series = run.series("step_ms", x, points=800, window=(low * scale, high * scale))
+    assert (np.diff(series.x) > 0).all(), "in order, nothing twice"
+    assert series.x[-1] == pytest.approx(20_000 * scale)
+    inside = (series.x >= low * scale) & (series.x <= high * scale)
+    assert np.diff(series.x[inside]).max() <= (steps_per_point + 0.5) * scale
+    assert series.high.max() == 94.0, "the spike is there whether it is looked at or not"
+    expected = {step: 4.0 + step % 3 + (90.0 if step == 777 else 0.0) for step in range(low, high + 1)}
+    if steps_per_point == 1:
+        for where, mean in zip(series.x[inside], series.mean[inside], strict=True):
+            assert mean == expected[round(where / scale)]
+
+
+def test_what_is_looked_at_closely_grows_with_a_live_run(tmp_path, opened, monkeypatch):
+    monkeypatch.setattr(stepcolumns, "CAPACITY", 64)
+    with running(tmp_path / "live.tfx", make_config("live", steps=4000)) as live:
+        run = opened(tmp_path / "live.tfx")
+        for count in (1000, 10, 30):
+            live.advance(count)
+            live.writer.flush()
+            run.load()
+            series = run.series("loss", window=(live.step - 200, live.step + 100))
+            assert series.x[series.x > live.step - 190].tolist() == list(range(live.step - 189, live.step + 1))
 
 
 def test_tainted_and_warm_up_steps_do_not_count(opened, tmp_path):

@@ -82,8 +82,10 @@ class StepReader(FileAccess):
             found = self.rows("SELECT value FROM fact WHERE key = 'rollup_columns'")
             return msgspec.json.decode(as_words(found[0][0]), type=list[str]) if found else list(ROLLUP_COLUMNS)
 
-    def rollup(self, level: int, after_bucket: int = -1, layers: bool = True) -> dict[str, Any]:
-        """The complete buckets of a level (16^level steps each) after one.
+    def rollup(
+        self, level: int, after_bucket: int = -1, layers: bool = True, limit: int = LIMIT
+    ) -> dict[str, Any]:
+        """The complete buckets of a level (16^level steps each) after one, at most `limit`.
 
         `bucket`, `first_step`, `last_step`: int64 [n]. `t_ms`: float64 [n], of the last step. `data`: float64
         [n, columns, 4] (minimum, maximum, sum, count). With `layers`, for each array by layer a list [n] of float64
@@ -92,8 +94,8 @@ class StepReader(FileAccess):
         names = ("bucket", "first_step", "last_step", "t_ms", "data", *(LAYER_COLUMNS if layers else ()))
         with self.reading():
             rows = self.rows(
-                f"SELECT {', '.join(names)} FROM rollup WHERE level = ? AND bucket > ? ORDER BY bucket",
-                level, after_bucket,
+                f"SELECT {', '.join(names)} FROM rollup WHERE level = ? AND bucket > ? ORDER BY bucket LIMIT ?",
+                level, after_bucket, limit,
             )
             columns = dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(names, ())
             found: dict[str, Any] = {n: np.array(columns[n], dtype=np.int64) for n in names[:3]}

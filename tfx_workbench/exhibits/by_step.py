@@ -21,6 +21,7 @@ NO_RUN = say(tr_mark("Tick a run in the table below, or press Run to start one."
 NOTHING_RUN = say(tr_mark("No runs yet. Choose a preset or techniques at the left, then press Run (F5)."))
 WAITING = say(tr_mark("Waiting for the first step."))
 OVER = Choice("over", tr_mark("along the axis"), (("step", tr_mark("by step")), ("time", tr_mark("by time"))))
+WINDOW = "window"  # key of the choices: "LOW HIGH" along the axis, in steps or seconds
 _FEW = 30  # values, up to which each is marked
 _LONG_S = 600.0  # seconds; a longer axis is in minutes
 
@@ -33,9 +34,19 @@ def in_drawing_order(runs: Sequence[RunView]) -> list[RunView]:
 def series_of(run: RunView, column: str, choices: Choices) -> Series:
     """A column of a run along the chosen axis: steps, or seconds since the end of the first step."""
     if choices.get("over") != "time":
-        return run.data.series(column, x="step", points=POINTS)
-    series = run.data.series(column, x="t_s", points=POINTS)
+        return run.data.series(column, x="step", points=POINTS, window=window_of(choices))
+    window = window_of(choices, first_step_s(run))
+    series = run.data.series(column, x="t_s", points=POINTS, window=window)
     return dataclasses.replace(series, x=np.maximum(series.x - first_step_s(run), 0.0))
+
+
+def window_of(choices: Choices, offset: float = 0.0) -> tuple[float, float] | None:
+    """The stretch of steps or of seconds that somebody looks at closely, as the panel put it into the choices."""
+    try:
+        low, high = (float(part) + offset for part in choices.get(WINDOW, "").split(" "))
+    except ValueError:
+        return None
+    return (low, high) if low < high else None
 
 
 def first_step_s(run: RunView) -> float:

@@ -35,6 +35,7 @@ from tfx_engine.runfile.rows import (
 )
 from tfx_engine.runfile.store import beside
 from tfx_engine.runfile.tables import LAYER_COLUMNS
+from tfx_workbench.runs.detail import Detail
 from tfx_workbench.runs.devicecolumns import DeviceColumns
 from tfx_workbench.runs.layercolumns import LayerColumns
 from tfx_workbench.runs.progress import Progress, progress_of
@@ -67,6 +68,7 @@ class RunData:
         self.predictions: dict[str, Any] = {}
         self.steps = StepColumns()
         self.steps.warmup_steps = int(self.info.config["run"]["warmup_steps"])
+        self._detail = Detail(self._reader)
         self._layers = {name: LayerColumns(name) for name in LAYER_COLUMNS}
         self._device = DeviceColumns()
         self.memory_probes: list[MemoryProbe] = []
@@ -152,12 +154,15 @@ class RunData:
 
     # ------------------------------------------------------------------------------------ what it answers
 
-    def series(self, column: str, x: X = "step", points: int = 2000) -> Series:
+    def series(
+        self, column: str, x: X = "step", points: int = 2000, window: tuple[float, float] | None = None
+    ) -> Series:
         """One column of the steps over the whole run as at most about `points` points, every spike exact.
 
-        `x` is "step" (number of the optimiser update) or "t_s" (seconds since the worker took the run).
+        `x` is "step" (number of the optimiser update) or "t_s" (seconds since the worker took the run). Of a long run,
+        a `window` of x is shown in as many points again, down to single steps; that reads the file.
         """
-        return self.steps.series(column, x, points)
+        return self.steps.series(column, x, points, window, self._detail)
 
     def layers(self, column: str, columns_max: int = 600) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """An array by layer over the run: steps [n] and values [n, layers], n <= `columns_max`.

@@ -7,6 +7,7 @@ the run's first step and double in size as the run grows, so points do not shimm
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,9 @@ class Rows:
     count: Floats
     measured: NDArray[np.bool_]
 
+    def __getitem__(self, chosen: slice) -> Rows:
+        return Rows(*(getattr(self, field.name)[chosen] for field in dataclasses.fields(self)))
+
 
 def single_steps(x: Floats, values: Floats, measured: NDArray[np.bool_]) -> Rows:
     """Rows of single steps; NaN values count as none."""
@@ -64,6 +68,15 @@ def thinned(rows: Rows, points: int, steps_per_row: int = 1) -> Series:
     # Rounding of a sum must not push a mean over the extremes that are exact.
     mean = np.clip(mean, rows.low, rows.high)
     return Series(rows.x, mean, rows.low, rows.high, rows.measured, group * steps_per_row)
+
+
+def chained(parts: list[Series]) -> Series:
+    """Stretches of a run one after the other."""
+    def join(name: str) -> NDArray[Any]:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    return Series(join("x"), join("mean"), join("low"), join("high"), join("phase_mask"),
+                  max(part.steps_per_point for part in parts))
 
 
 def halved(rows: Rows) -> Rows:

@@ -13,15 +13,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tfx_engine.protocol.taint import do_disturbed_count, is_disturbance
+from tfx_engine.protocol.taint import do_disturbed_count
 from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.tables import ROLLUP_COLUMNS
+from tfx_workbench.runs.detail import FACTOR, Detail
 from tfx_workbench.runs.ring import Ring
-from tfx_workbench.runs.series import Floats, Rows, Series, joined, single_steps, thinned
+from tfx_workbench.runs.series import Floats, Rows, Series, chained, joined, single_steps, thinned
+from tfx_workbench.runs.taints import clean_and_disturbed
 
 CAPACITY = 8192  # rows
 ROWS_A_CALL = 20_000
-FACTOR = 16  # steps in a bucket of the first level, and buckets of one level in a bucket of the next
 X = Literal["step", "t_s"]
 
 
@@ -151,8 +152,42 @@ class StepColumns:
         """The newest values of a column that count in statistics."""
         return self._raw[column].values[self._counting()]
 
-    def series(self, column: str, x: X, points: int) -> Series:
-        """One column over the whole run; see `RunData.series`."""
+    def series(
+        self, column: str, x: X, points: int, window: tuple[float, float] | None = None, detail: Detail | None = None
+    ) -> Series:
+        """One column over the whole run, in detail within `window`; see `RunData.series`."""
+        rows, size = self._rows(column, x)
+        if window is None or not len(rows.x):
+            return thinned(rows, points, size)
+        start, stop = np.searchsorted(rows.x, window)
+        inside = slice(start, stop + 1)  # up to the row in which the window ends
+        before, after = rows[: inside.start], rows[inside.stop :]
+        found, found_size = rows[inside], size
+        if detail is not None and size > 1:
+            first, last = self._stretch(x, window)
+            found_size = min(size, detail.steps_per_row(first, last))
+            if found_size < size:
+                closer = detail.rows(column, x, first, last, self)
+                left, right = before.x[-1:], after.x[:1]
+                closer = closer[slice(np.searchsorted(closer.x, left[0], "right") if len(left) else 0,
+                                      np.searchsorted(closer.x, right[0]) if len(right) else None)]
+                # What has not filled a bucket yet is held step by step.
+                end = np.searchsorted(found.x, closer.x[-1], "right") if len(closer.x) else 0
+                found = joined([closer, found[end:]])
+        parts = [thinned(before, points // 4, size), thinned(found, points, found_size),
+                 thinned(after, points // 4, size)]
+        return chained([part for part in parts if len(part)])
+
+    def _stretch(self, x: X, window: tuple[float, float]) -> tuple[int, int]:
+        """The rows of the run file, from 0, in which a window lies."""
+        level = next(level for level in self._levels if level.reaches_back)
+        where = level.last_step.values if x == "step" else level.t_ms.values / 1000
+        first, last = np.searchsorted(where, window)
+        size = level.steps_per_bucket
+        return max(0, int(first) - 1) * size, min(self.seq, (int(last) + 2) * size)
+
+    def _rows(self, column: str, x: X) -> tuple[Rows, int]:
+        """The whole run, and how many steps its coarsest rows stand for."""
         start = 0
         parts: list[Rows] = []
         coarsest = next((level for level in self._levels if level.reaches_back), None)
@@ -163,15 +198,7 @@ class StepColumns:
         newest = slice(int(np.searchsorted(self._raw_seq.values, start, side="right")), None)
         where = self.raw("step")[newest] if x == "step" else self.raw("t_ms")[newest] / 1000
         parts.append(single_steps(where, self.raw(column)[newest], self._counting()[newest]))
-        return thinned(joined(parts), points, coarsest.steps_per_bucket if len(parts) > 1 and coarsest else 1)
-
-
-def clean_and_disturbed(rows: Mapping[str, Any]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which of these steps are of the phase `measure` and untouched; which of them something from outside disturbed."""
-    is_measured = rows["phase"] == "measure"
-    untainted = np.array([not taint for taint in rows["taint"]], dtype=np.bool_)
-    disturbed = np.array([is_disturbance(taint) for taint in rows["taint"]], dtype=np.bool_)
-    return is_measured & untainted, is_measured & disturbed
+        return joined(parts), coarsest.steps_per_bucket if len(parts) > 1 and coarsest else 1
 
 
 def read_measured(reader: RunReader, column: str) -> Floats:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+from PySide6.QtCore import QTimer
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from tfx_workbench.exhibits.by_step import NOTHING_RUN
+from tfx_workbench.exhibits.by_step import NOTHING_RUN, WINDOW
 from tfx_workbench.exhibits.exhibit import Exhibit
 from tfx_workbench.exhibits.kind import ExhibitType
 from tfx_workbench.exhibits.palette import Palette
@@ -16,6 +17,8 @@ from tfx_workbench.exhibits.runview import RunView
 from tfx_workbench.widgets.exhibit_view import ExhibitView, warm_up
 from tfx_workbench.widgets.panel import Panel
 from tfx_workbench.widgets.words import shown
+
+_CLOSER_MS = 40  # from a turn of the wheel to the details
 
 
 class ExhibitPanel(Panel):
@@ -32,6 +35,11 @@ class ExhibitPanel(Panel):
         self.needs = exhibit.needs
         self.view = ExhibitView(self.title, exhibit.choices, self)
         self.view.chosen.connect(self.choose)
+        self.view.looked_at.connect(self._look_closer)
+        self._closer = QTimer(self)  # not at every turn of the wheel
+        self._closer.setSingleShot(True)
+        self._closer.setInterval(_CLOSER_MS)
+        self._closer.timeout.connect(lambda: self.update_runs(self._runs))
         box = QVBoxLayout(self)
         box.setContentsMargins(0, 0, 0, 0)
         box.addWidget(self.view)
@@ -55,8 +63,8 @@ class ExhibitPanel(Panel):
             self._late = True
 
     def choices(self) -> dict[str, str]:
-        """What is chosen in the panel."""
-        return dict(self._chosen)
+        """What is chosen in the panel, and is worth keeping."""
+        return {name: key for name, key in self._chosen.items() if name != WINDOW}
 
     def apply_theme(self, palette: Palette) -> None:
         """Take on these colours."""
@@ -75,6 +83,17 @@ class ExhibitPanel(Panel):
         self.view.header.show_choices(self._chosen)
         self.update_runs(self._runs)
         self.choices_changed.emit()
+
+    def _look_closer(self, key: str, window: tuple[float, float] | None) -> None:
+        """Show the stretch that somebody zoomed into in as much detail as there is of it."""
+        size = self.view.unit_of(key)
+        if size is None:
+            return
+        self._chosen.pop(WINDOW, None)
+        if window is not None:
+            self._chosen[WINDOW] = " ".join(f"{size * at:.12g}" for at in window)
+        if not self._closer.isActive():
+            self._closer.start()
 
     def show_exhibit(self, exhibit: Exhibit) -> None:
         """Show an exhibit; panels that paint themselves extend this."""

@@ -43,6 +43,7 @@ class ExhibitView(QFrame):
     """A card with one exhibit. `show_exhibit` updates in place; `close_view` takes the plots down."""
 
     chosen = Signal(str, str)  # name of a choice, key of its option
+    looked_at = Signal(str, object)  # key of a plot; (low, high) of x that is shown of it, None: all
 
     def __init__(self, title: str, choices: Sequence[Choice] = (), parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -96,6 +97,13 @@ class ExhibitView(QFrame):
         """Show this widget under all the others: controls of what is shown."""
         self._box.addWidget(strip)
 
+    def unit_of(self, key: str) -> float | None:
+        """How many steps or seconds one of the x axis of a plot is; None where that is not the course of a run."""
+        plots = self._exhibit.plots if self._exhibit is not None else ()
+        axis = next((plot.x for plot in plots if plot.key == key), None)
+        units = {"": 1.0 if axis is not None and axis.whole else None, "s": 1.0, "min": 60.0}
+        return units.get(axis.unit) if axis is not None else None
+
     # ------------------------------------------------------------------ data
 
     def show_exhibit(self, exhibit: Exhibit) -> None:
@@ -146,6 +154,7 @@ class ExhibitView(QFrame):
             from tfx_workbench.widgets.plots import PlotCanvas
 
             self._canvas = PlotCanvas(self)
+            self._canvas.looked_at.connect(self.looked_at)
             self._canvas.setAccessibleName(self.accessibleName())
             below = self._table if self._table is not None else self._empty  # the head may be in the dock's title bar
             self._box.insertWidget(self._box.indexOf(below), self._canvas, 1)

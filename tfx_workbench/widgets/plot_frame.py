@@ -11,7 +11,7 @@ import dataclasses
 from typing import Any
 
 import pyqtgraph as pg
-from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtCore import QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter
 from PySide6.QtWidgets import QGraphicsSceneMouseEvent
 
@@ -46,6 +46,8 @@ class QuietViewBox(pg.ViewBox):
 
 class PlotFrame(pg.GraphicsWidget):
     """Shows one `Plot`; `show_plot` may be called as often as there is something new."""
+
+    looked_at = Signal(object)  # (low, high) of x where somebody zoomed or panned, None where all is shown again
 
     def __init__(self, palette: Palette) -> None:
         super().__init__()
@@ -101,6 +103,7 @@ class PlotFrame(pg.GraphicsWidget):
         self._zoomed = False
         self._show_ranges()
         self.refresh()
+        self.looked_at.emit(None)
 
     def zoom(self, factor: float) -> None:
         """Show `factor` of the x range that is shown, about its middle."""
@@ -125,6 +128,7 @@ class PlotFrame(pg.GraphicsWidget):
 
     def _on_zoom(self, *_: Any) -> None:
         self._zoomed = True
+        self.looked_at.emit(tuple(self.view.viewRange()[0]))
 
     def _on_range(self, *_: Any) -> None:
         # The view box says so once more when it is painted: painting again for that would never end.

@@ -6,11 +6,12 @@ from value to value, + and - zoom, Home shows everything, Escape leaves.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
 import pyqtgraph as pg
-from PySide6.QtCore import QEvent, QPointF, QRectF, Qt
+from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QHideEvent, QKeyEvent, QMouseEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QWidget
 
@@ -29,6 +30,8 @@ _SHAPE = 1.6  # width / height of a plot at its best
 
 class PlotCanvas(pg.GraphicsView):
     """Shows a tuple of `Plot`s; frames are kept as long as the keys of the plots stay the same."""
+
+    looked_at = Signal(str, object)  # key of a plot; (low, high) of x that is shown of it, None: all
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent, background=DARK.card)
@@ -75,6 +78,7 @@ class PlotCanvas(pg.GraphicsView):
             frame = PlotFrame(self._palette)
             self.scene().addItem(frame)
             self._frames[plot.key] = frame
+            frame.looked_at.connect(functools.partial(self.looked_at.emit, plot.key))
         self._arrange()
 
     def _drop_frames(self) -> None:
