@@ -32,8 +32,9 @@ FUNCTIONS = {
     "doctor": ("doctor", "doctor"), "import": ("importing", "import_model"),
     "trust": ("trust", "trust"), "frontier": ("frontier", "frontier"),
     "experiment": ("experiment", "experiment"), "guide": ("guide", "guide"),
+    "ablate": ("ablate", "ablate"),
 }
-_NEED_THE_CATALOGUE = ("run", "estimate", "check", "audit", "techniques", "frontier")
+_NEED_THE_CATALOGUE = ("run", "estimate", "check", "audit", "techniques", "frontier", "ablate")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -50,9 +50,9 @@ def test_a_service_that_is_killed_before_the_runs_are_queued_is_no_wrong_request
 ) -> None:
     submit = module._submit
 
-    def killed(client, given):
+    def killed(client, *arguments):
         psutil.Process(client.pid).kill()
-        return submit(client, given)
+        return submit(client, *arguments)
 
     monkeypatch.setenv("TFX_WORKER_MODULE", "tests.helpers.standin_worker")
     monkeypatch.setattr(module, "_submit", killed)

@@ -101,7 +101,7 @@ class Plan:
     def fact(self, cell: Cell) -> dict[str, Any]:
         """What the run file of a cell says about it."""
         return {"id": self.id, "levels": dict(cell.levels), "changed": dict(cell.changed), "seed": cell.seed,
-                "design": self.request.design, "request": self.request.as_dict()}
+                "is_reference": cell.levels == self.cells[0].levels, "request": self.request.as_dict()}
 
 
 def count_runs(request: Request, catalogue: Catalogue | None = None) -> int:

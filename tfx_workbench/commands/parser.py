@@ -12,7 +12,7 @@ from tfx_workbench import __version__
 PROGRAM = "tfx-workbench"
 COMMANDS = ("run", "estimate", "check", "audit", "techniques", "list", "show", "compare", "export", "stop", "pause",
             "resume", "import", "trust", "doctor", "frontier", "annotate",
-            "experiment", "guide")
+            "experiment", "guide", "ablate")
 
 SORTS = ("created", "name", "status", "steps", "size", "speed", "memory", "loss", "params")
 
@@ -75,6 +75,7 @@ _HELP = {
     "doctor": tr_mark("what works here, what does not, and what to type"),
     "experiment": tr_mark("what textbooks claim, tried on this machine"),
     "guide": tr_mark("when to choose what, by what was measured here"),
+    "ablate": tr_mark("what each choice does, alone or together: many runs, one table"),
     "frontier": tr_mark("the largest batch, context or number of layers that fits, with each technique"),
 }
 
@@ -118,6 +119,21 @@ def command_parser(command: str) -> Parser:
             parser.add_argument("--list", action="store_true", help=tr_mark("what there is, and what came of it here"))
             parser.add_argument("--markdown", action="store_true", help=tr_mark("the same as a table of Markdown"))
             parser.add_argument("--again", action="store_true", help=tr_mark("forget what was measured of them before"))
+        case "ablate":
+            parser.add_argument("config", nargs="?", metavar="CONFIG", help=tr_mark("a TOML file: the base"))
+            _add_set(parser)
+            parser.add_argument("--design", choices=("one-at-a-time", "leave-one-out", "factorial", "sweep"),
+                                default="one-at-a-time", help=tr_mark("which combinations (one-at-a-time)"))
+            parser.add_argument("--over", action="append", default=[], metavar="WHAT=A,B,...",
+                                help=tr_mark("what is varied: adapter=lora,dora, or adapter.rank=4,8, or "
+                                             "model.width=64..512:log:4; may be repeated"))
+            parser.add_argument("--seeds", type=int, default=1, metavar="N",
+                                help=tr_mark("runs of each configuration, with as many seeds (1)"))
+            parser.add_argument("--dry-run", action="store_true", help=tr_mark("the plan alone: runs, minutes, memory"))
+            parser.add_argument("--instant", action="store_true",
+                                help=tr_mark("predict by closed forms alone: quick, and without the time"))
+            parser.add_argument("--resume", metavar="ID", help=tr_mark("go on with an ablation that was begun"))
+            parser.add_argument("--again", action="store_true", help=tr_mark("run what failed once more"))
         case "techniques":
             parser.add_argument("name", nargs="?", metavar="NAME", help=tr_mark("a technique, slot, or slot/technique"))
         case "import":

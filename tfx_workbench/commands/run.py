@@ -8,9 +8,9 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -60,10 +60,10 @@ def sentence(run: RunData) -> str:
 
 def run_all(
     given: Sequence[Given], on_end: OnEnd, store: str | None = None,
-    on_disconnect: Literal["stop", "finish"] = "stop", comparison: str = "",
+    on_disconnect: Literal["stop", "finish"] = "stop", comparison: str = "", facts: Sequence[Mapping[str, Any]] = (),
 ) -> list[Path]:
     """Queue all configurations, follow the runs, call `on_end` with each; their run files in order. Several are one
-    comparison; `comparison` names one that they belong to.
+    comparison; `comparison` names one that they belong to. `facts`: what is known of each beforehand.
 
     Raises `ConfigError` where one of them cannot be run, and then none is. Ctrl-C stops the runs, reports them, and is
     passed on.
@@ -79,7 +79,7 @@ def run_all(
     with Client(store, on_disconnect=on_disconnect, warm=len(given) > 1, on_notice=hear) as client:
         follower = None
         try:
-            paths = _submit(client, given, comparison)
+            paths = _submit(client, given, comparison, facts)
             follower = Follower(paths, on_end, gone)
             follower.follow()
         except KeyboardInterrupt:
@@ -119,10 +119,12 @@ def _stop(client: Client, follower: Follower | None) -> None:
         raise
 
 
-def _submit(client: Client, given: Sequence[Given], comparison: str) -> list[Path]:
+def _submit(
+    client: Client, given: Sequence[Given], comparison: str, facts: Sequence[Mapping[str, Any]]
+) -> list[Path]:
     comparison = comparison or (uuid.uuid4().hex if len(given) > 1 else "")
     try:
-        return client.submit([g.data for g in given], [g.toml for g in given], comparison)
+        return client.submit([g.data for g in given], [g.toml for g in given], comparison, facts)
     except ServiceGone as error:
         raise engine_gone(error) from error
     except ConfigError as error:

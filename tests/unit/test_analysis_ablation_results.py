@@ -1,0 +1,139 @@
+"""What an ablation found: planted effects and interactions lie within their intervals, and nothing else is found."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.helpers.planted import planted_run, planted_runs
+from tests.helpers.synthetic_run import write_five
+from tfx_workbench.analysis.ablation_results import front, interactions, results_of
+from tfx_workbench.analysis.contrasts import contrasts, sample
+from tfx_workbench.runs.rundata import RunData
+
+A, B, C = ("a", "1"), ("b", "1"), ("c", "1")
+SQUARE = [dict(zip("ab", levels, strict=True)) for levels in itertools.product("01", repeat=2)]
+CUBE = [dict(zip("abc", levels, strict=True)) for levels in itertools.product("01", repeat=3)]
+PLANTED = {A: {"step_ms": 1.2, "peak_bytes": 0.5}, B: {"step_ms": 0.9, "loss": 0.95},
+           (A, B): {"step_ms": 0.8, "peak_bytes": 1.5}}  # fmt: skip
+SPEED_INTERACTION = 100 * (1 / 0.8 - 1)
+
+
+def holds(effect, percent):
+    return effect.low <= percent <= effect.high
+
+
+def test_planted_effects_lie_within_their_intervals():
+    results = results_of(planted_runs(SQUARE, PLANTED))
+    b, a, both = results.effects("tokens_per_s")
+    truths = [100 * (1 / factor - 1) for factor in (0.9, 1.2, 1.2 * 0.9 * 0.8)]
+    assert all(holds(e, truth) and e.distinguishable for e, truth in zip((b, a, both), truths, strict=True))
+    assert all(e.corrected and e.family == 3 for e in (a, b, both))
+    memory = results.effects("peak_bytes")
+    assert [e.percent for e in memory] == pytest.approx([0.0, -50.0, -25.0])
+    assert [e.distinguishable for e in memory] == [False, True, True] and memory[1].low == memory[1].high
+
+
+def test_a_planted_interaction_is_found_and_helps():
+    results = results_of(planted_runs(SQUARE, PLANTED, first_seed=1))
+    (speed,) = interactions(results, "tokens_per_s")
+    assert (speed.one, speed.other) == (A, B) and speed.contexts == 1
+    assert holds(speed.effect, SPEED_INTERACTION) and speed.helps("tokens_per_s") is True
+    (memory,) = interactions(results, "peak_bytes")
+    assert memory.effect.percent == pytest.approx(50.0) and memory.helps("peak_bytes") is False
+
+
+def test_intervals_hold_what_was_planted_as_often_as_they_say():
+    found = [interactions(results_of(planted_runs(SQUARE, PLANTED, first_seed=s)), "tokens_per_s")[0].effect
+             for s in range(100)]
+    assert sum(holds(effect, SPEED_INTERACTION) for effect in found) >= 90
+
+
+def test_where_nothing_was_planted_nothing_is_found():
+    kept = 0
+    for seed in range(60):
+        results = results_of(planted_runs(CUBE, {}, first_seed=seed))
+        pairs = interactions(results, "tokens_per_s")
+        assert len(pairs) == 3 and all(pair.contexts == 2 for pair in pairs)
+        kept += not any(pair.effect.distinguishable for pair in pairs)
+    assert kept >= 54, "all three at once in 95 % of cases"
+
+
+def test_a_factorial_uses_every_context_and_so_knows_more():
+    small = interactions(results_of(planted_runs(SQUARE, PLANTED)), "tokens_per_s")[0].effect
+    pairs = interactions(results_of(planted_runs(CUBE, PLANTED)), "tokens_per_s")
+    cube = next(pair for pair in pairs if {pair.one, pair.other} == {A, B})
+    assert cube.contexts == 2 and holds(cube.effect, SPEED_INTERACTION)
+    assert cube.effect.high - cube.effect.low < small.high - small.low
+
+
+def test_seeds_give_the_loss_an_interval_and_one_seed_does_not():
+    (b, *_) = results_of(planted_runs(SQUARE, PLANTED, seeds=5)).effects("loss")
+    assert holds(b, -5.0) and b.distinguishable and "seeds" in str(b.method)
+    (alone, *_) = results_of(planted_runs(SQUARE, PLANTED)).effects("loss")
+    assert alone.distinguishable is None and math.isnan(alone.low) and alone.percent == pytest.approx(-5, abs=1)
+
+
+def test_seeds_cover_what_differs_between_processes():
+    """One run each is sure of a difference that a restart makes; several seeds are not."""
+    levels = SQUARE[:2]
+    wrong = {1: 0, 6: 0}
+    for seeds in wrong:
+        for first in range(0, 400, 10):
+            runs = planted_runs(levels, {}, seeds=seeds, first_seed=first, between_runs=0.05, scatter=0.01)
+            wrong[seeds] += results_of(runs).effects("tokens_per_s")[0].distinguishable is True
+    assert wrong[1] > 20 > 6 > wrong[6]
+
+
+def test_runs_that_failed_are_no_measurements():
+    runs = planted_runs(SQUARE, PLANTED)
+    runs[-1] = planted_run(SQUARE[-1], PLANTED, status="failed")
+    results = results_of(runs)
+    assert len(results.configurations) == 4 and results.configurations[-1].ended == ()
+    effects = results.effects("tokens_per_s")
+    assert effects[0].distinguishable and effects[-1].distinguishable is None
+    assert interactions(results, "tokens_per_s") == []
+
+
+def test_the_reference_of_the_ablation_comes_first_whatever_the_order():
+    runs = planted_runs(SQUARE, PLANTED)
+    results = results_of(runs[::-1], baseline=runs[2])
+    assert results.configurations[0].levels == SQUARE[0]
+
+
+def test_any_runs_are_an_ablation_of_what_they_differ_in(tmp_path):
+    runs = [RunData(path).load() for path in write_five(tmp_path, steps=20, layers=2, heads=2, context=16, width=16)]
+    results = results_of(runs, runs[0])
+    assert len(results.configurations) == 5 and set(results.factors) == {
+        "Recompute", "Adapter", "Norm placement", "Precision"}
+    own = results.configurations[0].levels
+    assert own == {"Recompute": "No recompute", "Adapter": "Train everything", "Norm placement": "Pre-norm",
+                   "Precision": "float32"}  # fmt: skip
+    assert interactions(results, "tokens_per_s") == []
+    assert results_of([]).configurations == ()
+
+
+def test_a_single_value_or_none_has_no_interval():
+    one, none = sample([[5.0]]), sample([None])
+    found = contrasts([one, sample([[6.0]]), none], [{1: 1, 0: -1}, {2: 1, 0: -1}])
+    assert found[0].percent == pytest.approx(20) and found[0].distinguishable is None
+    assert math.isnan(found[1].percent) and found[1].distinguishable is None
+
+
+POINTS = st.lists(st.tuples(*(st.one_of(st.integers(0, 5).map(float), st.just(math.nan)),) * 3), max_size=12)
+
+
+@settings(max_examples=50)
+@given(POINTS)
+def test_the_front_is_what_nothing_beats(points):
+    signs = (-1, 1, -1)
+    on_front = front(points, signs)
+    values = [np.array(signs) * np.array(point) for point in points]
+    for i, mine in enumerate(values):
+        beaten = any(np.all(other >= mine) and np.any(other > mine) for other in values if np.isfinite(other).all())
+        assert on_front[i] == (bool(np.isfinite(mine).all()) and not beaten)

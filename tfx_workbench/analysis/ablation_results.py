@@ -1,0 +1,203 @@
+"""What an ablation found: its runs by configuration, the effect of each, and which pairs of levels help or hurt.
+
+Runs that were not queued as an ablation make one too: their levels are what their configurations differ in.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tfx_engine.protocol.cards import load_catalogue
+from tfx_engine.protocol.status import ENDED
+from tfx_workbench.analysis.ablation import FACT
+from tfx_workbench.analysis.config_words import differences
+from tfx_workbench.analysis.contrasts import Sample, Weights, contrasts, sample
+from tfx_workbench.analysis.factors import Levels
+from tfx_workbench.analysis.statistics import Effect
+
+if TYPE_CHECKING:
+    from tfx_workbench.runs.rundata import RunData
+
+SERIES = ("tokens_per_s", "step_ms")
+EXACT = {"peak_bytes": ("memory_bytes", "peak"), "params": ("params", "total"),
+         "flops_per_token": ("flops_per_token", "hardware")}  # fmt: skip
+METRICS = (*SERIES[:1], "peak_bytes", "loss", "flops_per_token", "params")
+# Which sign of an interaction helps: more of these is better, of all others less.
+MORE_IS_BETTER = ("tokens_per_s",)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Configuration:
+    """One configuration and its runs, by seed; `levels` has the level of every factor."""
+
+    levels: Levels
+    runs: tuple[RunData, ...]
+
+    @property
+    def ended(self) -> tuple[RunData, ...]:
+        """Those that have measured steps and will have no more."""
+        return tuple(run for run in self.runs if run.info.status in ENDED and run.summary()["measured_steps"])
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Results:
+    """`configurations[0]` is what the others are compared with."""
+
+    configurations: tuple[Configuration, ...]
+    factors: tuple[str, ...]  # paths, or titles where the runs were not queued as an ablation
+
+    def samples(self, metric: str) -> list[Sample]:
+        """The measurements of a metric, configuration by configuration."""
+        return [measurements(configuration.ended, metric) for configuration in self.configurations]
+
+    def effects(self, metric: str) -> list[Effect]:
+        """Every configuration against the first one; their intervals hold all at once."""
+        family: list[Weights] = [{i: 1.0, 0: -1.0} for i in range(1, len(self.configurations))]
+        return contrasts(self.samples(metric), family)
+
+
+def measurements(runs: Sequence[RunData], metric: str) -> Sample:
+    """One metric of the runs of one configuration."""
+    if metric in SERIES:
+        return sample([run.every_measured(metric) for run in runs])
+    if metric == "loss":
+        return sample([_lone(run.summary()["loss"]["final"]) for run in runs])
+    table, name = EXACT[metric]
+    return sample([_lone(run.summary()[table][name]) for run in runs], is_exact=True)
+
+
+def _lone(value: float | None) -> list[float]:
+    return [] if value is None else [float(value)]
+
+
+def results_of(runs: Sequence[RunData], baseline: RunData | None = None) -> Results:
+    """The runs by configuration; `baseline`, or what the ablation itself compares with, comes first."""
+    if not runs:
+        return Results((), ())
+    first = _reference(runs) or baseline or runs[0]
+    levels = _levels(runs, first)
+    factors = tuple(dict.fromkeys(path for one in levels for path in one))
+    groups: dict[tuple[tuple[str, str], ...], list[RunData]] = {}
+    for run, own in zip(runs, levels, strict=True):
+        groups.setdefault(tuple(sorted(own.items())), []).append(run)
+    own = dict(zip(map(id, runs), levels, strict=True))[id(first)]
+    ordered = sorted(groups, key=lambda key: dict(key) != own)  # else in the order in which they were run
+    made = tuple(Configuration(dict(key), tuple(sorted(groups[key], key=_seed))) for key in ordered)
+    return Results(made, factors)
+
+
+def _fact(run: RunData) -> Mapping[str, Any]:
+    fact = run.facts.get(FACT)
+    return fact if isinstance(fact, dict) and isinstance(fact.get("levels"), dict) else {}
+
+
+def _reference(runs: Sequence[RunData]) -> RunData | None:
+    return next((run for run in runs if _fact(run).get("is_reference")), None)
+
+
+def _seed(run: RunData) -> int:
+    return int(run.info.config.get("seed", 0))
+
+
+def _levels(runs: Sequence[RunData], first: RunData) -> list[Levels]:
+    """Of runs of one ablation as it was planned; else what they differ in from the first."""
+    facts = [_fact(run) for run in runs]
+    if all(facts) and len({fact.get("id") for fact in facts}) == 1:
+        return [{str(k): str(v) for k, v in fact["levels"].items()} for fact in facts]
+    catalogue = load_catalogue()
+    found = [
+        {d.title: (str(d.before), str(d.after)) for d in differences(first.info.config, run.info.config, catalogue)
+         if d.path != "seed"}
+        for run in runs
+    ]
+    own = {title: before for one in found for title, (before, _) in one.items()}
+    return [{title: one[title][1] if title in one else before for title, before in own.items()} for one in found]
+
+
+# ---------------------------------------------------------------------------------------------- pairs
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """Two levels of two factors that were run alone and together: `effect` is what both do beyond the two by
+    themselves, as a factor in per cent: (both / one) / (other / neither) - 1."""
+
+    one: tuple[str, str]  # factor, level
+    other: tuple[str, str]
+    effect: Effect
+    contexts: int  # how often the four were there, with other levels of the other factors
+
+    def helps(self, metric: str) -> bool | None:
+        """Whether they do better together than each promises; None where it cannot be told."""
+        if not self.effect.distinguishable:
+            return None
+        return (self.effect.percent > 0) == (metric in MORE_IS_BETTER)
+
+
+def interactions(results: Results, metric: str) -> list[Pair]:
+    """Every pair whose four corners were measured, the strongest first; the intervals hold all at once."""
+    found = list(_corners(results, metric))
+    effects = contrasts(results.samples(metric), [weights for *_, weights, _ in found])
+    pairs = [Pair(one, other, effect, count) for (one, other, _, count), effect in zip(found, effects, strict=True)]
+    return sorted(pairs, key=lambda p: -abs(p.effect.percent))
+
+
+def _corners(
+    results: Results, metric: str
+) -> Iterator[tuple[tuple[str, str], tuple[str, str], Weights, int]]:
+    if not results.configurations:
+        return
+    known = [bool(one.series) and all(s.size for s in one.series) for one in results.samples(metric)]
+    places = {tuple(sorted(c.levels.items())): i for i, c in enumerate(results.configurations) if known[i]}
+    base = results.configurations[0].levels
+    for a, b in itertools.combinations(results.factors, 2):
+        for level_a, level_b in itertools.product(*(_levels_of(results, f, base) for f in (a, b))):
+            corners = [
+                c for place in places if dict(place)[a] == level_a and dict(place)[b] == level_b
+                if (c := _four(places, dict(place), {a: base[a], b: base[b]}, a, b)) is not None
+            ]
+            if corners:
+                weights: dict[int, float] = {}
+                for four in corners:
+                    for i, sign in zip(four, (1, -1, -1, 1), strict=True):
+                        weights[i] = weights.get(i, 0.0) + sign / len(corners)
+                yield (a, level_a), (b, level_b), weights, len(corners)
+
+
+def _levels_of(results: Results, factor: str, base: Levels) -> list[str]:
+    return [level for level in dict.fromkeys(c.levels[factor] for c in results.configurations) if level != base[factor]]
+
+
+def _four(
+    places: Mapping[tuple[tuple[str, str], ...], int], both: Mapping[str, str], base: Mapping[str, str], a: str, b: str
+) -> tuple[int, int, int, int] | None:
+    """Both levels, the first alone, the second alone, neither; None where one of them was not measured."""
+    found = []
+    for levels in (both, {**both, b: base[b]}, {**both, a: base[a]}, {**both, **base}):
+        index = places.get(tuple(sorted(levels.items())))
+        if index is None:
+            return None
+        found.append(index)
+    return found[0], found[1], found[2], found[3]
+
+
+# ---------------------------------------------------------------------------------------------- Pareto
+
+
+def front(points: Sequence[Sequence[float]], signs: Sequence[int]) -> list[bool]:
+    """Which points nothing beats: no other is at least as good in everything and better in something.
+
+    `signs`: 1 where more is better, -1 where less is; a point with a NaN is never on the front.
+    """
+    values = [[sign * value for sign, value in zip(signs, point, strict=True)] for point in points]
+    known = [all(value == value for value in point) for point in values]
+    return [
+        known[i] and not any(
+            known[j] and all(q >= p for p, q in zip(mine, other, strict=True)) and other != mine
+            for j, other in enumerate(values)
+        )
+        for i, mine in enumerate(values)
+    ]
