@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, QUrl
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
@@ -47,6 +47,18 @@ def test_every_experiment_has_its_claim_and_its_place(qtbot: QtBot, tmp_path: Pa
         made.guide.open()
         said = texts(made.guide.pane)
         assert [e.number for e in shipped_experiments() if e.claim not in said] == []
+
+
+def test_the_page_of_a_technique_leads_to_its_experiments(qtbot: QtBot, tmp_path: Path) -> None:
+    with window(tmp_path) as made:
+        made.pages.open("recompute", "every_block")
+        page = made.pages.pane.page
+        assert "4 Recompute trades time for memory" in page.toPlainText()
+        page.anchorClicked.emit(QUrl("experiment:4"))
+        pane = made.guide.pane
+        wait(lambda: pane.area.verticalScrollBar().value() > 0, "the guide is scrolled to it")
+        top = pane.buttons["4"].mapTo(pane.area.viewport(), pane.buttons["4"].rect().topLeft()).y()
+        assert not pane.isHidden() and 0 <= top < pane.area.viewport().height()
 
 
 def test_the_button_measures_and_the_guide_says_what_came_of_it(qtbot: QtBot, tmp_path: Path) -> None:

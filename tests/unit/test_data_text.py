@@ -148,3 +148,33 @@ def test_the_grammar_is_another_corpus_and_the_default_stays_pythons() -> None:
     config, _ = parse_config({})
     assert config.data.corpus == "python" and "pydoc_data" in data.make_task(config).facts()["source"]
     assert "grammar" in data.make_task(text_config(corpus="grammar")).facts()["source"]
+
+
+def test_fewer_bytes_to_train_on_are_the_first_ones_and_leave_the_held_out_part_as_it_is() -> None:
+    whole, few = data.make_task(text_config()), data.make_task(text_config(train_bytes=50))
+    assert few.held_out(0)[0].equal(whole.held_out(0)[0])
+    assert few.facts()["training_bytes"] == 50 < whole.facts()["training_bytes"]
+    beginning = open_corpus(None).data[:50].tobytes().decode()
+    for inputs_T, targets_T in zip(*few.batch(3), strict=True):
+        window = bytes([*inputs_T.tolist(), int(targets_T[-1])]).decode()
+        assert window in beginning
+    assert not all(bytes(row.tolist()).decode() in beginning for row in whole.batch(3)[0])
+
+
+def test_fewer_bytes_than_a_window_are_refused_and_more_than_there_are_mean_all() -> None:
+    (problem,) = data.check(text_config(train_bytes=9))
+    assert problem.code == "data-too-short" and "it needs 10" in problem.message
+    much = data.make_task(text_config(train_bytes=10**12))
+    assert much.batch(0)[0].equal(data.make_task(text_config()).batch(0)[0])
+
+
+def test_an_encoder_learns_from_the_bytes_that_are_trained_on() -> None:
+    facts = data.make_task(text_config(tokenizer="bpe", bpe_vocab=280, train_bytes=2000)).facts()
+    learned = bpe.learn(open_corpus(None).data[:2000].tobytes(), 280)
+    assert facts["tokenizer_sha256"] == bpe.Encoder(learned).sha256 and facts["bytes_per_token"] > 1
+
+
+def test_the_swapped_corpus_has_small_letters_for_capitals_and_is_as_long() -> None:
+    plain, swapped = (open_corpus(None, name).data.tobytes() for name in ("python", "python_swapped"))
+    assert swapped.swapcase() == plain != swapped and len(swapped) == len(plain)
+    assert "exchanged" in data.make_task(text_config(corpus="python_swapped")).facts()["source"]

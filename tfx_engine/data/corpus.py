@@ -40,7 +40,7 @@ class Corpus:
 def open_corpus(path: str | None, name: str = "python") -> Corpus:
     """The corpus at a path, or without one that of a name. Raises ConfigError where it is missing or not text."""
     if path is None:
-        return _grammar() if name == "grammar" else _python_reference()
+        return {"grammar": _grammar, "python_swapped": _python_swapped}.get(name, _python_reference)()
     if not path:  # which would mean the folder that we happen to be in
         text = tr_mark("There is no file without a name.")
         hint = tr_mark("Leave the key out for the corpus that data.corpus names.")
@@ -83,6 +83,13 @@ def _python_reference() -> Corpus:
 
     text = _SEPARATOR.join(topics[name].encode() for name in sorted(topics))
     return Corpus("Python language reference (pydoc_data.topics)", np.frombuffer(bytearray(text), np.uint8))
+
+
+@functools.cache
+def _python_swapped() -> Corpus:
+    """Another text of the same kind: what was learned of grammar still helps, what was learned of letters does not."""
+    swapped = bytearray(_python_reference().data.tobytes().swapcase())
+    return Corpus("Python language reference, small and capital letters exchanged", np.frombuffer(swapped, np.uint8))
 
 
 @functools.cache

@@ -39,7 +39,7 @@ class TextTask(Task):
         problems = list(check(config))
         if problems:
             raise ConfigError(problems)
-        self._corpus = _corpus(config)
+        self._config, self._corpus = config, _corpus(config)
         self._held_out_bytes = _held_out_bytes(self._corpus, config)
         self._tokens = _tokens(self._corpus, self._held_out_bytes, config)
         problems = list(_check_length(self._corpus, len(self._tokens.training), len(self._tokens.held_out), config))
@@ -68,7 +68,8 @@ class TextTask(Task):
         """Source, bytes and SHA-256 of the corpus, how much of it is held out, and what makes its tokens."""
         return {
             "source": self._corpus.source, "bytes": len(self._corpus.data), "sha256": self._corpus.sha256,
-            "held_out_bytes": self._held_out_bytes, **self._tokens.facts,
+            "held_out_bytes": self._held_out_bytes, "training_bytes": _training_bytes(self._corpus, self._config),
+            **self._tokens.facts,
         }
 
     def token_text(self, token: int) -> str:
@@ -99,18 +100,23 @@ def _held_out_bytes(corpus: Corpus, config: Config) -> int:
     return int(len(corpus.data) * config.data.held_out)
 
 
+def _training_bytes(corpus: Corpus, config: Config) -> int:
+    before = len(corpus.data) - _held_out_bytes(corpus, config)
+    return before if config.data.train_bytes is None else min(before, config.data.train_bytes)
+
+
 def _tokens(corpus: Corpus, held_out_bytes: int, config: Config) -> _Tokens:
     """The text in tokens; an encoder learns from the training part alone."""
-    split = len(corpus.data) - held_out_bytes
+    split, used = len(corpus.data) - held_out_bytes, _training_bytes(corpus, config)
     if config.data.tokenizer == "bytes":
         everything = torch.from_numpy(corpus.data)
-        return _Tokens(everything[:split], everything[split:], [bytes([i]) for i in range(BYTES)],
+        return _Tokens(everything[:used], everything[split:], [bytes([i]) for i in range(BYTES)],
                        {"tokenizer": "bytes"})
-    training = corpus.data[:split].tobytes()
+    training = corpus.data[:used].tobytes()
     encoder = encoder_for(training, config.data.bpe_vocab)
     both = [encoder.encode(part).astype(np.int16) for part in (training, corpus.data[split:].tobytes())]
     facts = {"tokenizer": "bpe", "tokens": sum(map(len, both)), "different_tokens": len(encoder.texts),
-             "bytes_per_token": len(corpus.data) / sum(map(len, both)), "tokenizer_sha256": encoder.sha256}
+             "bytes_per_token": (used + held_out_bytes) / sum(map(len, both)), "tokenizer_sha256": encoder.sha256}
     return _Tokens(torch.from_numpy(both[0]), torch.from_numpy(both[1]), encoder.texts, facts)
 
 
@@ -135,7 +141,7 @@ def check(config: Config) -> Iterator[Problem]:
             args={"limit": _MOST_ENCODED // 2**20, "source": corpus.source, "size": len(corpus.data) // 2**20},
         )
     held_out = _held_out_bytes(corpus, config)
-    yield from _check_length(corpus, len(corpus.data) - held_out, held_out, config)
+    yield from _check_length(corpus, _training_bytes(corpus, config), held_out, config)
 
 
 def _check_vocabulary(config: Config) -> Iterator[Problem]:

@@ -47,6 +47,11 @@ def shipped_experiments() -> tuple[Experiment, ...]:
     return tuple(sorted(map(read_experiment, files), key=lambda e: _in_order(e.number)))
 
 
+def experiments_about(slot: str, name: str) -> tuple[Experiment, ...]:
+    """Those that try what is said of a technique."""
+    return tuple(e for e in shipped_experiments() if f"{slot}/{name}" in e.techniques)
+
+
 def _in_order(number: str) -> tuple[int, str]:
     digits = re.match(r"\d*", number)
     return int(digits[0]) if digits and digits[0] else 99, number

@@ -39,7 +39,7 @@ INSTRUMENTS: dict[str, Instrument] = {card.name: card for card in (
     Instrument("longest_path", tr_mark("operations in a row that the backward pass must take"), ("operations",)),
     Instrument("same_gradients", tr_mark("gradients that differ in any bit from those without recompute"),
                ("unequal", "compared")),
-    Instrument("held_out_at", tr_mark("loss on held-out data at another length"), ("loss", "accuracy"),
+    Instrument("held_out_at", tr_mark("loss on held-out data at another length"), ("loss.held_out", "accuracy"),
                {"context": 256}, needs_weights=True),
     Instrument("merging", tr_mark("how far outputs are off once an adapter is merged"), ("difference",), {"steps": 5}),
 )}  # fmt: skip

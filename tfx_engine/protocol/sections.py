@@ -62,9 +62,11 @@ class Data:
         help="Text of your own: a file, or a folder whose text files are read in the order of their names.",
     )
     corpus: str = option(
-        "python", kind="choice", label="corpus", choices=("python", "grammar"), only_when=_tasks_with("corpus"),
+        "python", kind="choice", label="corpus", choices=("python", "python_swapped", "grammar"),
+        only_when=_tasks_with("corpus"),
         help="Text where no file is given. python: the language reference, which differs a little between versions of "
-             "Python. grammar: sentences made by rules, the same everywhere.",
+             "Python. python_swapped: the same with small and capital letters exchanged, to adapt to. grammar: "
+             "sentences made by rules, the same everywhere.",
     )
     tokenizer: str = option(
         "bytes", kind="choice", label="tokenizer", choices=("bytes", "bpe"),
@@ -80,6 +82,11 @@ class Data:
     held_out: float = option(
         0.1, kind="float", label="held out", low=0.01, high=0.5, only_when=_tasks_with("held_out"),
         help="Share of the data kept for the validation loss.",
+    )
+    train_bytes: int | None = option(
+        None, kind="int", label="bytes to train on", low=2, high=2**62, unit="bytes", automatic="all of them",
+        only_when=_tasks_with("train_bytes"),
+        help="So many bytes of the training part are used, from its beginning; the held-out part stays as it is.",
     )
     symbols: int = option(
         16, kind="int", label="symbols", low=2, high=1_000_000, help="Different symbols in the synthetic tasks.",

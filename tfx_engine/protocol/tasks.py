@@ -41,7 +41,8 @@ class TaskCard(msgspec.Struct, frozen=True, kw_only=True):
 TASKS: dict[str, TaskCard] = {card.name: card for card in (
     TaskCard(
         name="text", title=tr_mark("Text"), summary=tr_mark("predict the next byte, or piece of a word."),
-        options=("path", "corpus", "tokenizer", "bpe_vocab", "held_out"), next_token=True, accuracy=False,
+        options=("path", "corpus", "tokenizer", "bpe_vocab", "held_out", "train_bytes"), next_token=True,
+        accuracy=False,
     ),
     TaskCard(
         name="copy", title=tr_mark("Copy"), summary=tr_mark("repeat a random sequence."), options=("symbols",),

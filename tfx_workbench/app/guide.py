@@ -41,13 +41,14 @@ class GuideBook(QObject):
         self.process.changed.connect(self._show)
         self.process.failed.connect(self._say_failed)
 
-    def open(self) -> None:
-        """Show it."""
+    def open(self, number: str = "") -> None:
+        """Show it, at an experiment where one is named."""
         if self.pane.isHidden():
             self._before = QApplication.focusWidget()
         self._show()
         self.pane.lay_over()
         self.pane.take_focus()
+        self.pane.go_to(number)
         self._timer.start()
 
     def close(self) -> None:

@@ -74,6 +74,7 @@ class Pages(QObject):
             self.pane = PagePane(window.session.draft.catalogue, window.rows, window.whole)
             self.pane.apply_theme(window.theme.palette)
             self.pane.technique_chosen.connect(window.session.draft.choose)
+            self.pane.page.experiment_asked.connect(lambda number: window.guide.open(number))
             self.pane.turned.connect(self.show_draft)
             self.pane.closed.connect(self._give_back)
         return self.pane

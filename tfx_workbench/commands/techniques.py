@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from tfx_engine.protocol.cards import Catalogue, TechniqueCard, load_catalogue
+from tfx_engine.protocol.experiment_files import experiments_about
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.options import OptionCard
 from tfx_engine.protocol.problems import ConfigError, Problem, nearest
@@ -61,6 +62,8 @@ def page(card: TechniqueCard) -> str:
         *(_option(option) for option in card.options),
         *(f"{rule.slot}: {rule.reason}" for rule in (*card.requires, *card.excludes)),
     ]
+    parts += [tr_mark("Experiment {number}: {claim}").format(number=each.number, claim=each.claim)
+              for each in experiments_about(card.slot, card.name)]  # fmt: skip
     if card.paper:
         parts.append(tr_mark("Paper: {paper}").format(paper=card.paper))
     return "\n\n".join(parts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QCoreApplication, QEvent, Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from tfx_workbench.analysis.findings import VERDICTS, sentence_arguments
@@ -55,6 +55,13 @@ class GuidePane(OverCard):
     def take_focus(self) -> None:
         """Put the keyboard on the page."""
         self.area.setFocus(Qt.FocusReason.ShortcutFocusReason)
+
+    def go_to(self, number: str) -> None:
+        """Scroll to an experiment."""
+        row = self._rows.get(number)
+        if row is not None:
+            QCoreApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest)  # it may have been made this moment
+            self.area.verticalScrollBar().setValue(row.y())
 
     def _build(self, sections: Sequence[Section]) -> None:
         page = QWidget()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from PySide6.QtCore import Qt, QUrl
+from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtGui import (
     QColor,
     QDesktopServices,
@@ -23,6 +23,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QTextBrowser, QWidget
 
 from tfx_engine.protocol.cards import SlotCard, TechniqueCard
+from tfx_engine.protocol.experiment_files import experiments_about
 from tfx_engine.protocol.options import OptionCard
 from tfx_engine.protocol.tasks import TASKS
 from tfx_workbench.exhibits.palette import LIGHT, Palette
@@ -32,12 +33,15 @@ from tfx_workbench.widgets.words import shown
 # How the pages of technique files begin their paragraphs.
 _HEADINGS = ("What it is", "Formula", "What it costs", "When to choose it", "When not", "Paper")
 _HEADING = re.compile(rf"({'|'.join(_HEADINGS)})\s*([:,.])\s*")
+_EXPERIMENT = "experiment"  # scheme of a link to one
 _ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
 _SMALL = re.compile(r"[a-z]{2,}\b|an?\b|x-transformers")  # a word, and no symbol of a formula
 
 
 class TechniquePage(QTextBrowser):
-    """Shows one page at a time, in the colours of the theme. Links lead to papers, and open outside."""
+    """Shows one page at a time, in the colours of the theme. Links lead to experiments, or to papers outside."""
+
+    experiment_asked = Signal(str)  # its number
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -46,7 +50,7 @@ class TechniquePage(QTextBrowser):
         self.setTextInteractionFlags(
             Qt.TextInteractionFlag.TextBrowserInteraction | Qt.TextInteractionFlag.TextSelectableByKeyboard)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.anchorClicked.connect(_open_outside)
+        self.anchorClicked.connect(self._follow)
         self._palette = LIGHT
         self._shown: tuple[SlotCard, TechniqueCard] | None = None
 
@@ -62,6 +66,12 @@ class TechniquePage(QTextBrowser):
         if self._shown:
             self._write()
             self.verticalScrollBar().setValue(at)
+
+    def _follow(self, url: QUrl) -> None:
+        if url.scheme() == _EXPERIMENT:
+            self.experiment_asked.emit(url.path())
+        elif url.scheme() == "https":
+            QDesktopServices.openUrl(url)
 
     def _write(self) -> None:
         assert self._shown is not None
@@ -111,6 +121,7 @@ class _Writer:
         self._effects(card, tr("What it changes"))
         self._options(card, words)
         self._rules(card, words)
+        self._experiments(slot.name, card.name, tr("Tried in experiments"))
         paper = next((lines for heading, lines in sections(shown(card.doc)) if heading == "Paper"), [card.paper])
         if any(paper):
             self._heading(tr("Paper"))
@@ -157,6 +168,15 @@ class _Writer:
                 self._block(4, 0, left=18, hang=-18)
                 self._say(f"{rule.slot}: {kind} {', '.join(rule.names)}", bold=True)
                 self._say(f"  {shown(rule.reason)}")
+
+    def _experiments(self, slot: str, name: str, heading: str) -> None:
+        found = experiments_about(slot, name)
+        if found:
+            self._heading(heading)
+        for i, each in enumerate(found):
+            self._block(2 if i else 4, 0)
+            self._say(f"{each.number} {shown(each.title)}", "accent", link=f"{_EXPERIMENT}:{each.number}")
+            self._say(f"  {shown(each.claim)}")
 
     # ------------------------------------------------------------------ pieces
 
@@ -252,7 +272,3 @@ def _facts(option: OptionCard, words: QWidget) -> str:
     unit = shown(option.unit)
     return "  ·  ".join(filter(None, [words.tr("default {value}").format(value=default), limits, unit]))
 
-
-def _open_outside(url: QUrl) -> None:
-    if url.scheme() == "https":
-        QDesktopServices.openUrl(url)
