@@ -10,8 +10,8 @@ from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_workbench import __version__
 
 PROGRAM = "tfx-workbench"
-COMMANDS = ("run", "estimate", "check", "audit", "techniques", "list", "show", "compare", "export", "stop", "pause",
-            "resume", "import", "trust", "doctor", "frontier", "annotate",
+COMMANDS = ("run", "estimate", "check", "audit", "techniques", "list", "show", "compare", "report", "export", "stop",
+            "pause", "resume", "import", "trust", "doctor", "frontier", "annotate",
             "experiment", "guide", "ablate")
 
 SORTS = ("created", "name", "status", "steps", "size", "speed", "memory", "loss", "params")
@@ -66,6 +66,7 @@ _HELP = {
     "annotate": tr_mark("a run's name, note and tags"),
     "show": tr_mark("the figures of one run"),
     "compare": tr_mark("runs against the first of them"),
+    "report": tr_mark("runs as one HTML or PDF to hand on; one exhibit as SVG, PNG or CSV"),
     "export": tr_mark("a run as a table, JSON, a trace, TensorBoard events, a PyTorch program or a bundle"),
     "stop": tr_mark("stop a run; what was measured is kept"),
     "pause": tr_mark("pause a run"),
@@ -159,6 +160,15 @@ def command_parser(command: str) -> Parser:
             parser.add_argument("--untag", action="append", default=[], metavar="TAG", help=tr_mark("may be repeated"))
         case "compare":
             parser.add_argument("runs", nargs="+", metavar="RUN", help=tr_mark("the first one is the baseline"))
+        case "report":
+            parser.add_argument("runs", nargs="+", metavar="RUN", help=tr_mark("the first one is the baseline"))
+            parser.add_argument("-o", "--output", metavar="FILE", required=True, help=tr_mark(
+                "the file to write: .html or .pdf; .svg, .png or .csv hold one exhibit"))
+            parser.add_argument("--exhibits", metavar="NAME,...", help=tr_mark("only these; left out: all there are"))
+            parser.add_argument("--each-run", action="store_true", help=tr_mark(
+                "exhibits about a single run for every run, not only for the baseline"))
+            parser.add_argument("--title", metavar="TEXT", help=tr_mark("what stands at the top"))
+            parser.add_argument("--force", action="store_true", help=tr_mark("replace a file that is there"))
         case "export":
             parser.add_argument("run", metavar="RUN", help=tr_mark("a path, a file name, a name, or how one begins"))
             parser.add_argument("--format", choices=_FORMATS, required=True, help=tr_mark(

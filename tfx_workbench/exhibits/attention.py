@@ -126,5 +126,5 @@ def in_words(weights_QK: np.ndarray, pool: int) -> Text:
 
 EXHIBIT = ExhibitType(
     name="attention", title=_TITLE, function=attention, order=50, shortcut="Ctrl+5",
-    needs=frozenset({"info", "attention"}),
+    needs=frozenset({"info", "attention"}), paper="one",
 )

@@ -69,4 +69,5 @@ def _why_not(run: RunView) -> Words:
 
 EXHIBIT = ExhibitType(
     name="audit", title=_TITLE, function=audit, order=90, needs=frozenset({"info", "audit"}), at_end=True,
+    paper="one",
 )

@@ -121,5 +121,5 @@ def _profiles(runs: Sequence[RunView]) -> Exhibit:
 
 EXHIBIT = ExhibitType(
     name="gradients", title=_TITLE, function=gradients, order=40, shortcut="Ctrl+4",
-    needs=frozenset({"info", "steps"}), choices=(_VIEW,),
+    needs=frozenset({"info", "steps"}), choices=(_VIEW,), paper="one",
 )

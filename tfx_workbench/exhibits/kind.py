@@ -8,11 +8,13 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from tfx_workbench.exhibits.exhibit import Exhibit
 from tfx_workbench.exhibits.runview import RunView
 
 Choices = Mapping[str, str]
+Paper = Literal["all", "each", "one"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +37,8 @@ class ExhibitType:
 
     `needs` names the parts of a run (as `RunData.refresh` does) whose change asks for a new exhibit. `at_end`: what it
     shows is measured after the steps that count, so that a run which is live or was cut off has nothing of it.
+    `paper`: in a report of several runs there is one of it for all runs, or one for each run beside the baseline, or,
+    as it is about the run in focus alone, one of the baseline.
     """
 
     name: str
@@ -45,6 +49,7 @@ class ExhibitType:
     needs: frozenset[str] = frozenset({"info"})
     choices: tuple[Choice, ...] = ()
     at_end: bool = False
+    paper: Paper = "all"
 
     def choose(self, choices: Choices) -> dict[str, str]:
         """`choices` with defaults where nothing, or nothing that exists, was chosen; other keys are kept."""

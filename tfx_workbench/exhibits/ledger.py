@@ -123,5 +123,5 @@ def _entry(what: Words, predicted: float | None, measured: int) -> _Entry:
 
 
 EXHIBIT = ExhibitType(
-    name="ledger", title=_TITLE, function=ledger, order=75, needs=frozenset({"info", "memory", "steps"}),
+    name="ledger", title=_TITLE, function=ledger, order=75, needs=frozenset({"info", "memory", "steps"}), paper="one",
 )

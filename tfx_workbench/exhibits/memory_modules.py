@@ -219,5 +219,5 @@ def _notes(can_open: bool) -> tuple[Words, ...]:
 
 EXHIBIT = ExhibitType(
     name="memory_modules", title=_TITLE, function=memory_modules, order=71, needs=frozenset({"info", "memory"}),
-    choices=(_VIEW,),
+    choices=(_VIEW,), paper="one",
 )

@@ -126,5 +126,5 @@ def _short(name: str, most: int = 60) -> str:
 
 EXHIBIT = ExhibitType(
     name="operators", title=_TITLE, function=operators, order=73, needs=frozenset({"info", "profile"}),
-    choices=(_VIEW,), at_end=True,
+    choices=(_VIEW,), at_end=True, paper="one",
 )

@@ -87,5 +87,5 @@ def _notes(found: dict[str, Any]) -> tuple[Words, ...]:
 
 
 EXHIBIT = ExhibitType(
-    name="overhead", title=_TITLE, function=overhead, order=75, needs=frozenset({"info"}),
+    name="overhead", title=_TITLE, function=overhead, order=75, needs=frozenset({"info"}), paper="one",
 )

@@ -223,4 +223,5 @@ def _notes(roof: _Roof) -> tuple[Words, ...]:
 
 EXHIBIT = ExhibitType(
     name="roofline", title=_TITLE, function=roofline, order=73, needs=frozenset({"info", "profile"}), at_end=True,
+    paper="one",
 )

@@ -105,5 +105,5 @@ _PART_WORDS = {
 
 EXHIBIT = ExhibitType(
     name="step_timeline", title=_TITLE, function=step_timeline, order=72, needs=frozenset({"info", "memory"}),
-    choices=(_BY,),
+    choices=(_BY,), paper="one",
 )

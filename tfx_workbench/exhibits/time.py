@@ -119,5 +119,5 @@ def _notes(run: RunView) -> tuple[Words, ...]:
 
 EXHIBIT = ExhibitType(
     name="time", title=_TITLE, function=time, order=70, needs=frozenset({"info", "profile"}), choices=(_VIEW,),
-    at_end=True,
+    at_end=True, paper="one",
 )

@@ -232,5 +232,5 @@ def _notes(before: RunView | None, after: RunView, changed: list[Difference]) ->
 
 EXHIBIT = ExhibitType(
     name="waterfall", title=_TITLE, function=exhibit, order=74, at_end=True, choices=(_OF,),
-    needs=frozenset({"info", "memory", "profile"}),
+    needs=frozenset({"info", "memory", "profile"}), paper="each",
 )

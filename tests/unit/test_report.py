@@ -1,0 +1,289 @@
+"""Reports: everything is in them, with the numbers of `show`, and what a name says stays text."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import html.parser
+import json
+import random
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from contextlib import closing
+
+import pytest
+
+from tests.helpers.synthetic_run import make_config, write_five, write_run
+from tfx_engine.protocol.config import parse_config
+from tfx_workbench.exhibits.kind import all_exhibits, exhibit_type
+from tfx_workbench.exhibits.palette import DARK, LIGHT
+from tfx_workbench.report.build import Wanted, build
+from tfx_workbench.report.page import page
+from tfx_workbench.report.single import exhibit_bytes
+from tfx_workbench.report.subject import Subject
+from tfx_workbench.runs.rundata import RunData
+
+ALLOWED = {
+    "html", "head", "meta", "link", "title", "style", "body", "header", "fieldset", "legend", "label", "input", "span",
+    "h1", "h2", "h3", "p", "nav", "ol", "ul", "li", "a", "main", "section", "div", "table", "caption", "thead", "tbody",
+    "tr", "th", "td", "data", "abbr", "bdi", "b", "i", "small", "figure", "figcaption", "pre", "code", "dl", "dt", "dd",
+    "footer", "svg", "desc", "rect", "polyline", "polygon", "circle", "text", "image",
+}  # fmt: skip
+PIECES = [
+    "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "<svg/onload=alert(1)>", '" onmouseover="alert(1)',
+    "' onfocus='alert(1)", "]]>", "<!--", "-->", "</title>", "</style>", "</svg>", "</textarea>", "{{ 7*7 }}",
+    "{% raw %}", "${x}", "{0}", "{run}", "javascript:alert(1)", "data:text/html,<b>", "http://evil.example/x.js",
+    "//evil.example", "=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r\n=1", "&lt;b&gt;", "&#60;", "&amp;", "\x00",
+    "\x1b[31m", "\x07", "\u202e", "\u2066", "\ud800", "\ufffe", "\u2028", "\N{GRINNING FACE}", "한국어", "العربية",
+    "日本語", "../../etc/passwd", "C:\\Windows", "%00", "%s%n", "a" * 500, "`id`", "$(id)", "; rm -rf /", "\\",
+    "<a href=//evil.example>", "url(http://evil.example)", "expression(1)", "<bdo dir=rtl>",
+    "<iframe src=//evil.example>", "<form action=//evil.example>", "<base href=//evil.example>",
+]
+
+
+def hostile(count: int) -> list[str]:
+    """Names of runs that would do harm wherever they are not taken as text."""
+    draw = random.Random(7)
+    return [*PIECES, *("".join(draw.choices(PIECES, k=draw.randint(2, 4))) for _ in range(count - len(PIECES)))]
+
+
+class Page(html.parser.HTMLParser):
+    """What a browser would make of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self.values: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag == "data":
+            self.values.append(dict(attrs)["value"] or "")
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def assert_harmless(text: str) -> Page:
+    """No script, no handler, no address but those within the page."""
+    found = Page(text)
+    for tag, attributes in found.tags:
+        assert tag in ALLOWED, tag
+        for name, value in attributes.items():
+            assert not name.startswith("on"), (tag, name)
+            if name in ("href", "src", "action", "xlink:href"):
+                assert (value or "").startswith(("#", "data:image/png;base64,", "data:,")), (tag, name, value)
+            if name == "style":
+                assert value in ("image-rendering:pixelated", "white-space:pre-wrap"), value
+    styles = text.partition("<style>")[2].partition("</style>")[0]
+    assert "url(" not in styles and "@import" not in styles and "expression" not in styles
+    return found
+
+
+def opened(*paths):
+    return [RunData(path).load() for path in paths]
+
+
+@pytest.fixture(scope="module")
+def five(tmp_path_factory):
+    runs = opened(*write_five(tmp_path_factory.mktemp("five"), steps=60))
+    yield runs
+    for run in runs:
+        run.close()
+
+
+@pytest.fixture(scope="module")
+def five_page(five):
+    return page(build(Subject.of(five), Wanted()))
+
+
+def test_the_page_asks_for_nothing_and_runs_nothing(five_page):
+    found = assert_harmless(five_page)
+    policies = [a["content"] for tag, a in found.tags if tag == "meta" and a.get("http-equiv")]
+    assert len(policies) == 1 and policies[0].startswith("default-src 'none'; style-src 'unsafe-inline'; img-src data:")
+    assert "<script" not in five_page
+
+
+def test_every_exhibit_is_there_or_says_why_not(five, five_page):
+    report = build(Subject.of(five), Wanted())
+    sections = {section.key: section for section in report.sections}
+    left_out = {str(point.heading): str(point.words) for point in sections["left-out"].blocks[0].items}
+    for kind in all_exhibits():
+        assert f"exhibit-{kind.name}" in sections or left_out[kind.title], kind.name
+    drawn = {figure.exhibit.name for figure in report.figures()}
+    ids = [a.get("id") for _, a in Page(five_page).tags if a.get("id")]
+    assert len(ids) == len(set(ids))
+    assert {f"figure-{figure.number}" for figure in report.figures()} <= set(ids)
+    for section in report.sections:
+        assert section.blocks, section.key
+    assert {"memory", "throughput", "loss", "gradients", "attention", "audit", "time"} <= drawn
+
+
+def test_the_numbers_are_those_of_show(five, five_page):
+    values = Page(five_page).values
+    for run in five:
+        figures = json.loads(json.dumps(run.complete_summary()))
+        for number in (
+            figures["tokens_per_s"]["median"], figures["step_ms"]["median"], figures["memory_bytes"]["peak"],
+            figures["memory_bytes"]["activations"], figures["params"]["total"], figures["params"]["trainable"],
+            figures["loss"]["first"], figures["loss"]["final"], figures["loss"]["held_out"],
+            figures["flops_per_token"]["model"],
+        ):
+            assert str(number) in values
+
+
+def test_only_what_was_asked_for_is_shown(five):
+    report = build(Subject.of(five), Wanted(title="A title", exhibits=("loss",)))
+    assert {figure.exhibit.name for figure in report.figures()} == {"loss"}
+    assert str(report.title) == "A title"
+
+
+def test_what_is_about_one_run_is_shown_for_every_run_where_that_is_asked_for(five):
+    one, each = (build(Subject.of(five), Wanted(exhibits=("attention",), each=each)) for each in (False, True))
+    assert (len(list(one.figures())), len(list(each.figures()))) == (1, 5)
+    assert len({str(figure.exhibit.sentence) for figure in each.figures()}) == 5
+
+
+# ---------------------------------------------------------------------------------------- hostile names
+
+
+def test_a_name_is_never_anything_but_text(tmp_path):
+    """200 of them, as names, reasons and configurations of runs; every one in the page, in pictures and in tables."""
+    runs = opened(*(write_run(tmp_path / f"{i}.tfx", steps=4, layers=1, heads=1) for i in range(20)))
+    before = [run.info for run in runs]
+    wanted = ("loss", "waterfall")
+    names = hostile(200)
+    for first in range(0, len(names), len(runs)):
+        for run, info, name in zip(runs, before, names[first : first + len(runs)], strict=True):
+            config = {**info.config, "data": {**info.config["data"], "path": name}}
+            toml = f"# {name}\n{info.config_toml}"
+            said = {"name": name, "reason": name, "config_toml": toml}
+            run.info = dataclasses.replace(info, **said, status="failed", config=config)
+        subject = Subject.of(runs)
+        text = page(build(subject, Wanted(title=names[first], exhibits=wanted)))
+        assert_harmless(text)
+        text.encode("utf-8")
+        for name in wanted:
+            exhibit = exhibit_type(name).make(subject.views, {})
+            check_svg(exhibit_bytes(exhibit, ".svg"))
+            exhibit_bytes(exhibit, ".csv")
+    for run in runs:
+        run.close()
+
+
+def check_svg(data: bytes) -> ElementTree.Element:
+    """Well-formed, without script, handlers or addresses."""
+    root = ElementTree.fromstring(data)
+    for element in root.iter():
+        tag = element.tag.rpartition("}")[2]
+        assert tag in ALLOWED, tag
+        for name, value in element.attrib.items():
+            assert not name.lower().startswith("on"), name
+            if name.rpartition("}")[2] == "href":
+                assert value.startswith("data:image/png;base64,")
+    return root
+
+
+@pytest.mark.parametrize("name", [k.name for k in all_exhibits()])
+def test_an_exhibit_is_a_well_formed_picture_with_its_words(five, name):
+    kind = exhibit_type(name)
+    exhibit = kind.make(Subject.of(five).views, {})
+    root = check_svg(exhibit_bytes(exhibit, ".svg"))
+    words = "".join(root.itertext())
+    assert str(exhibit.title) in words
+    if exhibit.plots:
+        assert root.find(".//{*}title") is not None, "values to read off"
+
+
+def test_a_picture_knows_its_colours_on_light_and_dark(five):
+    kind = exhibit_type("loss")
+    text = exhibit_bytes(kind.make(Subject.of(five).views, {}), ".svg").decode()
+    assert LIGHT.colour("run:0") in text and DARK.colour("run:0") in text and "prefers-color-scheme:dark" in text
+
+
+# ---------------------------------------------------------------------------------------- tables for spreadsheets
+
+
+@pytest.mark.parametrize("name", [k.name for k in all_exhibits()])
+def test_an_exhibit_is_a_table_that_no_spreadsheet_runs(five, name):
+    kind = exhibit_type(name)
+    text = exhibit_bytes(kind.make(Subject.of(five).views, {}), ".csv").decode("utf-8-sig")
+    rows = list(csv.reader(text.splitlines()))
+    assert len(rows) >= 2
+    for entry in (entry for row in rows for entry in row):
+        assert not entry.startswith(("=", "+", "@", "\t")) or is_number(entry), entry
+        assert not entry.startswith("-") or is_number(entry), entry
+
+
+def is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(("entry", "cell"), [
+    ("=1+1", "'=1+1"), ("+1", "'+1"), ("-x", "'-x"), ("@SUM(A1)", "'@SUM(A1)"), ("\t=1", "' =1"), ("\r=1", "' =1"),
+    ("\0=1", "�=1"), (-1.5, -1.5), ("plain", "plain"), (float("nan"), None),
+])
+def test_a_text_that_looks_like_a_formula_is_marked_as_text(entry, cell):
+    from tfx_workbench.report.spreadsheet import safe
+
+    assert safe(entry) == cell
+
+
+# ---------------------------------------------------------------------------------------- bad input
+
+
+def test_runs_that_cannot_be_compared_say_so_and_are_shown_all_the_same(tmp_path):
+    base = write_run(tmp_path / "base.tfx", make_config("base", steps=20))
+    config = {**make_config("another task", steps=20).as_dict(), "data": {"task": "copy"}}
+    other = write_run(tmp_path / "other.tfx", parse_config(config)[0])
+    failed = write_run(tmp_path / "failed.tfx", make_config("failed", steps=20), status="failed", steps=1)
+    none = write_run(tmp_path / "none.tfx", make_config("none", steps=20), status="failed", steps=0)
+    queued = write_run(tmp_path / "queued.tfx", make_config("queued"), status="queued")
+    runs = opened(base, other, failed, none, queued)
+    text = "".join(Page(page(build(Subject.of(runs), Wanted()))).text)
+    assert "trained on another task (copy): losses are not compared" in text
+    assert "no interval can be given" in text and "Out of memory on the device" in text
+    assert "has not ended" in text
+    for run in runs:
+        run.close()
+
+
+@pytest.mark.parametrize("status", ["queued", "failed", "stopped", "interrupted", "finished"])
+def test_a_single_run_in_any_state_has_a_report(tmp_path, status):
+    path = write_run(tmp_path / "run.tfx", make_config("one", steps=12), status=status)
+    with closing(RunData(path)) as run:
+        text = page(build(Subject.of([run.load()]), Wanted()))
+    assert_harmless(text)
+    assert status in "".join(Page(text).text)
+
+
+def test_two_runs_of_one_name_can_be_told_apart(tmp_path):
+    runs = opened(*(write_run(tmp_path / f"x-{i}{i}{i}{i}.tfx", make_config("same", steps=4)) for i in (1, 2)))
+    labels = [view.label for view in Subject.of(runs).views]
+    assert labels == ["same (1111)", "same (2222)"]
+    for run in runs:
+        run.close()
+
+
+def test_a_report_as_html_needs_neither_qt_nor_torch(five, tmp_path):
+    target = tmp_path / "report.html"
+    code = (
+        "import sys; from tfx_workbench.cli import main; code = main(sys.argv[1:]); "
+        "assert not {'PySide6', 'torch', 'pyqtgraph'} & set(sys.modules), 'loaded'; sys.exit(code)"
+    )
+    paths = [str(run.path) for run in five[:2]]
+    done = subprocess.run([sys.executable, "-c", code, "report", *paths, "-o", str(target), "--json"],
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["schema"] == 1 and answer["format"] == "html" and "loss" in answer["exhibits"]
+    assert answer["bytes"] == len(target.read_bytes())
+    assert "recompute" in target.read_text(encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Exhibits on paper: HTML, SVG and CSV without Qt; PDF and PNG by QtGui, never by widgets."""

@@ -1,0 +1,256 @@
+"""A report, or one exhibit, as PDF by QPdfWriter, and an exhibit as PNG: QtGui alone, no widget.
+
+Lines stay lines and text stays text: fonts are embedded, and what is written can be searched and copied.
+"""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QBuffer, QIODevice, QMarginsF, QSizeF
+from PySide6.QtGui import QImage, QPageLayout, QPageSize, QPainter, QPdfWriter
+
+from tfx_engine.protocol.marker import tr_mark
+from tfx_workbench import __version__
+from tfx_workbench.exhibits.exhibit import Exhibit
+from tfx_workbench.exhibits.palette import LIGHT, Palette
+from tfx_workbench.exhibits.text import Words, say
+from tfx_workbench.report.axes import Said
+from tfx_workbench.report.document import Code, Figure, Grid, Paragraph, Points, Report, Section, Terms, Title
+from tfx_workbench.report.drawing import Area, Box, Drawing
+from tfx_workbench.report.figure import draw, draw_whole
+from tfx_workbench.report.grids import as_grid
+from tfx_workbench.report.lettering import harmless, harmless_lines, shortened
+from tfx_workbench.report.painting import Canvas, ensure_application, measure, style
+from tfx_workbench.report.paper import (
+    HEIGHT,
+    INNER,
+    MARGIN,
+    SCALE,
+    TOP,
+    WIDTH,
+    Act,
+    Paper,
+    draw_line,
+    lay_out,
+)
+
+_FIGURE = 580.0  # points of a figure before it is made as wide as the text: letters of 7 to 8 points
+_PNG_SCALE = 3.0  # pixels to a point
+_EXHIBIT_WIDTH = 560.0
+
+
+def report_pdf(report: Report, said: Said = str) -> bytes:
+    """The whole report, A4."""
+    ensure_application()
+    paper = Paper()
+    contents = _Writer(paper, said).write(report)
+    return _printed(paper, _text(said(report.title)), _text(said(report.made)), contents)
+
+
+def exhibit_pdf(exhibit: Exhibit, said: Said = str) -> bytes:
+    """One exhibit on a page of its own size."""
+    ensure_application()
+    drawing = draw_whole(exhibit, style(said), _EXHIBIT_WIDTH)
+    buffer, writer = _writer(_text(said(exhibit.title)), QSizeF(drawing.width, drawing.height))
+    painter = QPainter(writer)
+    Canvas(painter, SCALE).draw(drawing)
+    painter.end()
+    return bytes(buffer.data().data())
+
+
+def exhibit_png(exhibit: Exhibit, said: Said = str, palette: Palette = LIGHT) -> bytes:
+    """One exhibit as pixels, for slides."""
+    ensure_application()
+    drawing = draw_whole(exhibit, style(said), _EXHIBIT_WIDTH)
+    return drawing_png(drawing, palette)
+
+
+def drawing_png(drawing: Drawing, palette: Palette = LIGHT, scale: float = _PNG_SCALE) -> bytes:
+    """A drawing on a card of the palette."""
+    image = QImage(round(drawing.width * scale), round(drawing.height * scale), QImage.Format.Format_ARGB32)
+    painter = QPainter(image)
+    card = Area(Box(0, 0, drawing.width, drawing.height), "card")
+    Canvas(painter, scale, palette).draw(Drawing(drawing.width, drawing.height, (card, *drawing.shapes)))
+    painter.end()
+    buffer = QBuffer()
+    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
+    image.save(buffer, "PNG")  # type: ignore[call-overload]
+    return bytes(buffer.data().data())
+
+
+# ---------------------------------------------------------------------------------------- pages
+
+
+def _writer(title: str, size: QSizeF) -> tuple[QBuffer, QPdfWriter]:
+    buffer = QBuffer()
+    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
+    writer = QPdfWriter(buffer)
+    writer.setResolution(round(SCALE * 72))
+    page = QPageSize(size, QPageSize.Unit.Point, "", QPageSize.SizeMatchPolicy.ExactMatch)
+    writer.setPageLayout(QPageLayout(page, QPageLayout.Orientation.Portrait, QMarginsF(0, 0, 0, 0)))
+    writer.setTitle(title)
+    writer.setCreator(f"TFX Workbench {__version__}")
+    return buffer, writer
+
+
+def _printed(paper: Paper, title: str, made: str, contents: list[tuple[str, int, float]]) -> bytes:
+    """Paint every page, with what could not be known before: page numbers, and those in the contents."""
+    buffer, writer = _writer(title, QSizeF(WIDTH, HEIGHT))
+    painter = QPainter(writer)
+    canvas = Canvas(painter, SCALE)
+    count = len(paper.pages)
+    for number, acts in enumerate(paper.pages, start=1):
+        if number > 1:
+            writer.newPage()
+            _line(canvas, title, MARGIN, 34.0)
+            canvas.line(MARGIN, 48.0, WIDTH - MARGIN, 48.0, "line")
+        _line(canvas, made, MARGIN, HEIGHT - 36.0)
+        _line(canvas, f"{number} / {count}", MARGIN, HEIGHT - 36.0, right=True)
+        for act in acts:
+            act(canvas)
+        if number == 1:
+            for words, page, y in contents:
+                _line(canvas, words, MARGIN, y, size=9.0, colour="text")
+                _line(canvas, str(page), MARGIN, y, size=9.0, right=True)
+    painter.end()
+    return bytes(buffer.data().data())
+
+
+def _line(
+    canvas: Canvas, words: str, x: float, y: float, *, size: float = 7.5, right: bool = False, colour: str = "muted",
+) -> None:
+    text = words if right else shortened(words, INNER - 60, size, measure)
+    layout = lay_out(text, size, INNER, right=right)
+    canvas.painter.setPen(canvas.palette.colour(colour))
+    draw_line(canvas, layout, 0, x, y)
+
+
+class _Writer:
+    """Puts the blocks of a report on paper."""
+
+    def __init__(self, paper: Paper, said: Said) -> None:
+        self._paper, self._said = paper, said
+        self._style = style(said)
+
+    def write(self, report: Report) -> list[tuple[str, int, float]]:
+        """All sections; (title, page, place on the first page) for the contents."""
+        paper = self._paper
+        paper.y = TOP - 10
+        paper.text(self._words(report.title), size=20, bold=True, after=3)
+        paper.text(self._words(report.subtitle), size=10.5, colour="muted", after=12)
+        self._section(report.sections[0])
+        places: list[tuple[str, int, float]] = []
+        contents: list[tuple[str, float]] = []
+        paper.need(30 + 13.5 * len(report.sections))
+        on_page = len(paper.pages)
+        paper.text(self._words(say(tr_mark("Contents"))), size=12, bold=True, after=4)
+        for section in report.sections:
+            contents.append((self._words(section.title), paper.y))
+            paper.y += 13.5
+        starts = [1]
+        for section in report.sections[1:]:
+            self._section(section)
+            starts.append(self._began)
+        places = [(words, page, y) for (words, y), page in zip(contents, starts, strict=True)]
+        if on_page != 1:  # the summary took the whole first page
+            self._later(on_page, places)
+            return []
+        return places
+
+    def _later(self, page: int, places: list[tuple[str, int, float]]) -> None:
+        def act(canvas: Canvas) -> None:
+            for words, number, y in places:
+                _line(canvas, words, MARGIN, y, size=9.0, colour="text")
+                _line(canvas, str(number), MARGIN, y, size=9.0, right=True)
+
+        self._paper.pages[page - 1].append(act)
+
+    def _section(self, section: Section) -> None:
+        paper = self._paper
+        paper.skip(14)
+        paper.need(self._least(section))
+        self._began = len(paper.pages)
+        paper.text(self._words(section.title), size=14, bold=True, after=6)
+        for block in section.blocks:
+            self._block(block)
+
+    def _least(self, section: Section) -> float:
+        """What must stand below a heading on the same page."""
+        first = section.blocks[0] if section.blocks else None
+        return 26 + (self._figure_height(first) if isinstance(first, Figure) else 60)
+
+    def _words(self, words: Words) -> str:
+        return _text(self._said(words))
+
+    def _block(self, block: object) -> None:
+        paper = self._paper
+        match block:
+            case Paragraph():
+                paper.text(self._words(block.words), colour=block.tone or "text")
+            case Title():
+                paper.skip(6)
+                paper.text(self._words(block.remark), lead=self._words(block.words), size=10.5, after=3, keep=30)
+            case Points():
+                self._points(block)
+            case Grid():
+                paper.grid(block, self._said)  # type: ignore[arg-type]
+            case Figure():
+                self._figure(block)
+            case Code():
+                self._code(block)
+            case Terms():
+                for title, text in block.items:
+                    paper.text(self._words(text), lead=self._words(title), size=8.5, after=3)
+
+    def _points(self, block: Points) -> None:
+        for point in block.items:
+            paper = self._paper
+            paper.need(28)
+            page, y = len(paper.pages), paper.y
+            if point.colour:
+                paper.pages[page - 1].append(_mark(Box(MARGIN, y + 3, 7, 7), point.colour))
+            paper.text(self._words(point.words), lead=self._words(point.heading), x=MARGIN + 13, width=INNER - 13)
+
+    def _code(self, block: Code) -> None:
+        paper = self._paper
+        paper.text(self._words(block.caption), size=9, bold=True, after=2, keep=24)
+        for line in harmless_lines(block.text).split("\n"):
+            paper.text(line or " ", size=7.6, mono=True, x=MARGIN + 6, width=INNER - 12, after=0)
+        paper.y += 9
+
+    # ------------------------------------------------------------------ figures
+
+    def _drawn(self, block: Figure) -> Drawing | None:
+        return draw(block.exhibit, self._style, _FIGURE)
+
+    def _caption(self, block: Figure) -> tuple[str, str]:
+        number = self._words(say(tr_mark("Figure {number}."), number=block.number))
+        sentence = self._words(block.exhibit.sentence) or self._words(block.exhibit.title)
+        return number, sentence
+
+    def _figure_height(self, block: Figure) -> float:
+        drawing = self._drawn(block)
+        height = drawing.height * INNER / drawing.width if drawing is not None else 60.0
+        return min(height + 20 + 12 * len(block.exhibit.notes), HEIGHT - TOP - 140)
+
+    def _figure(self, block: Figure) -> None:
+        paper = self._paper
+        paper.need(self._figure_height(block))
+        lead, sentence = self._caption(block)
+        paper.text(sentence, lead=lead, size=9, after=5, keep=40)
+        drawing = self._drawn(block)
+        if drawing is not None:
+            paper.drawing(drawing)
+            paper.y += 4
+        for table in block.exhibit.tables:
+            paper.grid(as_grid(table), self._said)  # type: ignore[arg-type]
+        for note in block.exhibit.notes:
+            paper.text(self._words(note), size=7.5, colour="muted", after=2)
+        paper.y += 10
+
+
+def _mark(box: Box, colour: str) -> Act:
+    return lambda canvas: canvas.fill(box, colour)
+
+
+def _text(text: str) -> str:
+    return harmless(text)
