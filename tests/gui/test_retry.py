@@ -18,8 +18,11 @@ pytestmark = pytest.mark.usefixtures("qapp")
 
 ADVICE = [
     {"path": "techniques.recompute", "value": {"use": "every_block"}, "saves_bytes": 2**30, "peak_bytes": 2**31,
-     "flops_percent": 25.0},
-    {"path": "run.batch", "value": 4, "saves_bytes": 2**29, "peak_bytes": 2**31, "flops_percent": 0.0},
+     "flops_percent": 25.0, "slower_percent": 31.0, "judged_by": "time"},
+    {"path": "run.batch", "value": 4, "saves_bytes": 2**29, "peak_bytes": 2**31, "flops_percent": 0.0,
+     "slower_percent": 0.2, "judged_by": "time"},
+    {"path": "techniques.recompute", "value": {"use": "selective"}, "saves_bytes": 2**28, "peak_bytes": 2**31,
+     "flops_percent": 12.0},  # of a run that an older version wrote
 ]
 
 
@@ -42,7 +45,8 @@ def test_what_would_help_is_offered_and_applied(tmp_path: Path, monkeypatch: pyt
         assert menu is not None
         inner = next(a.menu() for a in menu.actions() if a.text() == "Apply and retry")
         assert [a.text() for a in inner.actions()] == [
-            "recompute = every_block: saves 1.00 GiB, +25 % FLOPs", "batch = 4: saves 512 MiB"]
+            "recompute = every_block: saves 1.00 GiB, 31 % slower", "batch = 4: saves 512 MiB",
+            "recompute = selective: saves 256 MiB, 12 % slower by its FLOPs"]
         inner.actions()[1].trigger()
         assert made.session.draft.config.run.batch == 4 and made.session.draft.config.name == "too large"
         wait(lambda: len(made.session.runs.rows) == 2, "the retry")

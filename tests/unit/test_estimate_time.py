@@ -59,6 +59,18 @@ def test_every_layer_adds_the_same_operators_however_deep():
         assert deep[operator] - longer[operator] == pytest.approx(longer[operator] - shallow[operator]), operator
 
 
+@pytest.mark.parametrize("precision", ["float32", "float16_autocast"])
+def test_every_piece_of_a_batch_adds_the_same_operators(monkeypatch, precision):
+    techniques = {"accumulation": {"use": "micro_batches", "pieces": 5}, "precision": precision}
+    config = tiny_config(techniques, run={"batch": 10}, model={"layers": 1})
+    few = operators_of(config, CPU)
+    monkeypatch.setattr("tfx_engine.trace.operators._PIECES", (5, 5))
+    every = operators_of(config, CPU)
+    different = {o for o in few.keys() | every.keys() if few.get(o, 0) != pytest.approx(every.get(o, 0))}
+    assert {o.name for o in different} <= {"ne", "sum", "slice"}, "those of the whole batch"
+    assert step_time(few, HERE).terms == pytest.approx(step_time(every, HERE).terms, rel=0.02)
+
+
 def test_bytes_are_those_that_operators_read_and_write():
     config = tiny_config({"feedforward": {"use": "gelu", "width": 12}})
     (gelu,) = (o for o in operators_of(config, CPU) if o.name == "gelu")

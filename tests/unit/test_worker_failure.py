@@ -10,8 +10,10 @@ from tests.helpers.training import small_setup
 from tfx_engine.estimate.memory import memory_of_step
 from tfx_engine.measure.memory import is_out_of_memory
 from tfx_engine.protocol.problems import ConfigError, Problem
+from tfx_engine.worker import advice as advising
 from tfx_engine.worker import failure
 from tfx_engine.worker.advice import advice, sentence
+from tfx_engine.worker.step_time import expected_step
 
 HELD = {"parameters": 3 * 2**30, "gradients": 0, "activations": 512 * 2**20}
 
@@ -56,22 +58,49 @@ def test_the_module_that_asked_for_memory_is_found_in_the_traceback():
     assert f"in the forward pass of step 1, by {name}: " in words
 
 
-def test_advice_is_single_changes_that_are_legal_and_save_most_first():
-    config = tfx.load_config({
-        "model": {"width": 64, "layers": 3, "heads": 2, "context": 128}, "run": {"batch": 8, "device": "cpu"},
-        "techniques": {"recompute": "every_block"},
-    })
+SMALL = {
+    "model": {"width": 64, "layers": 2, "heads": 2, "context": 128}, "run": {"batch": 8, "device": "cpu", "threads": 1},
+}  # fmt: skip
+
+
+def test_advice_is_single_changes_that_are_legal_and_save_most_for_what_they_cost_first(
+    monkeypatch,
+):
+    few = [each for each in advising._TOGGLES if each[0] in ("recompute", "accumulation")]
+    monkeypatch.setattr(advising, "_TOGGLES", few)
+    monkeypatch.setattr(advising, "_PATIENCE_S", 600.0)
+    config = tfx.load_config({**SMALL, "techniques": {"recompute": "every_block"}})
     found = advice(config, "cpu")
-    saved = [each.saves_bytes for each in found]
-    assert len(found) > 2 and saved == sorted(saved, reverse=True) and min(saved) > 0
+    assert len(found) >= 2 and [each.worth for each in found] == sorted((each.worth for each in found), reverse=True)
+    assert all(each.saves_bytes > 0 and each.judged_by == "time" for each in found)
     by_path = {each.path: each for each in found}
     assert by_path["run.batch"].value == 4 and "techniques.recompute" not in by_path
     changed = config.as_dict()
     changed["techniques"]["accumulation"] = by_path["techniques.accumulation"].value
-    peak = memory_of_step(tfx.load_config(changed), "cpu").peak
-    assert peak == by_path["techniques.accumulation"].peak_bytes == memory_of_step(config).peak - saved[
-        found.index(by_path["techniques.accumulation"])]
+    changed = tfx.load_config(changed)
+    pieces = by_path["techniques.accumulation"]
+    assert memory_of_step(changed, "cpu").peak == pieces.peak_bytes
+    assert pieces.peak_bytes == memory_of_step(config).peak - pieces.saves_bytes
+    took, takes = expected_step(config).ms, expected_step(changed).ms
+    assert pieces.slower_percent == pytest.approx(100 * (takes / took - 1)) and "% slower" in pieces.words
     assert found[0].words in sentence(found) and sentence([]) == ""
+
+
+def test_where_the_device_was_not_measured_advice_is_judged_by_flops_and_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("TFX_HOME", str(tmp_path))
+    monkeypatch.setattr(advising, "MOST", 99)
+    found = advice(tfx.load_config(SMALL), "cpu")
+    (again,) = (each for each in found if each.value == {"use": "every_block"})
+    assert again.judged_by == "flops" and again.slower_percent == again.flops_percent > 0
+    assert "% slower by its FLOPs" in again.words
+
+
+def test_what_is_predicted_to_fit_comes_before_what_is_not(monkeypatch):
+    monkeypatch.setattr(advising, "_PATIENCE_S", 0.0)
+    config = tfx.load_config(SMALL)
+    peaks = sorted(each.peak_bytes for each in advice(config, "cpu"))
+    found = advice(config, "cpu", peaks[1])
+    assert {each.peak_bytes for each in found[:2]} == set(peaks[:2])
 
 
 @pytest.mark.parametrize(("size", "words"), [

@@ -43,7 +43,7 @@ def fake_step(config: Config, kind: str, routing: Routing = evenly) -> Step:
     device = torch.device("cpu" if kind == "cuda" and not torch.cuda.is_available() else kind)
     model = assemble(config, "meta")
     with FakeTensorMode(), assumed(routing, kind):
-        _settle(model, device, make_precision(config).dtype)
+        settle(model, device, make_precision(config).dtype)
         training = make_training(config, model, device)
         batch = blank_batch(config, device)
         norms = LayerNorms(model, layer_index(model), len(layer_names(model)))
@@ -59,7 +59,7 @@ def fake_step(config: Config, kind: str, routing: Routing = evenly) -> Step:
                 take_norms()
             probe.gradients_are_there()
 
-        _begin(training, batch)
+        begin(training, batch)
         take_norms()
         training.optimizer.zero_grad(set_to_none=True)
         model.after_step()
@@ -74,7 +74,7 @@ def fake_step(config: Config, kind: str, routing: Routing = evenly) -> Step:
     return Step(blocks, ranges, recorder.makers)
 
 
-def _begin(training: Training, batch: Batch) -> None:
+def begin(training: Training, batch: Batch) -> None:
     """What a first step leaves behind: state of the optimizer, tables, choices of kernels. Without a backward pass."""
     pieces = {len(piece[0]): piece for piece in cut(batch, training.pieces)}  # a choice is made for every shape
     for piece in pieces.values():
@@ -90,7 +90,7 @@ def _begin(training: Training, batch: Batch) -> None:
         part.step()
 
 
-def _settle(model: Transformer, device: torch.device, dtype: torch.dtype) -> None:
+def settle(model: Transformer, device: torch.device, dtype: torch.dtype) -> None:
     """Move a model from the meta device to one that looks like `device`."""
     materialise(model, device)
     for module in model.modules():

@@ -12,7 +12,7 @@ import functools
 import math
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -24,14 +24,15 @@ from tfx_engine.data.task import blank_batch
 from tfx_engine.estimate.time import Operator
 from tfx_engine.measure.gradients import LayerNorms
 from tfx_engine.measure.operators import is_working
-from tfx_engine.model.assemble import assemble, make_precision
+from tfx_engine.model.assemble import assemble, make_pieces, make_precision
 from tfx_engine.model.layers import layer_index, layer_names
 from tfx_engine.protocol.config import Config
-from tfx_engine.trace.fake import _settle
+from tfx_engine.trace.fake import begin, settle
 from tfx_engine.train.setup import make_training
 from tfx_engine.train.step import Batch, Training, nothing, train_step
 
 _DEPTHS = (2, 3)  # layers of the two traces that deeper models follow from
+_PIECES = (1, 2)  # of a batch, likewise
 _FORMATS = {torch.float32: "float32", torch.bfloat16: "bfloat16", torch.float16: "float16",
             torch.float8_e4m3fn: "float8", torch.float8_e5m2: "float8"}
 _SCALED = ("scaled_dot_product", "flash_attention", "efficient_attention", "cudnn_attention")
@@ -54,37 +55,47 @@ class Manners:
         if self.is_over():
             raise BrokenOff
 
-    @contextlib.contextmanager
-    def within(self, _name: str) -> Iterator[None]:
-        """A part of the step."""
-        self.go_on()
-        yield
-
 
 _RUTHLESS = Manners()
 
 
 def operators_of(config: Config, device: torch.device, manners: Manners = _RUTHLESS) -> dict[Operator, float]:
-    """How often each operator runs in a step. Of a deep model few layers are traced, and what a layer adds repeated.
+    """How often each operator runs in a step. Of a deep model few layers are traced, and what a layer adds repeated;
+    of a batch in many equal pieces likewise few.
 
     Raises `BrokenOff` where `manners` say so.
     """
+    batch, pieces = config.run.batch, min(make_pieces(config), config.run.batch)
+    if pieces <= _PIECES[1] or batch % pieces:
+        return _of_pieces(config, None, device, manners)
+    few, more = (_of_pieces(_with_batch(config, n * batch // pieces), n, device, manners) for n in _PIECES)
+    return _further(few, more, (pieces - _PIECES[0]) / (_PIECES[1] - _PIECES[0]))
+
+
+def _of_pieces(config: Config, pieces: int | None, device: torch.device, manners: Manners) -> dict[Operator, float]:
     layers = config.model.layers
     shallow, deep = _DEPTHS
     if layers <= deep:
-        return dict(_traced(config, device, manners))
-    few, more = (_traced(_with_layers(config, n), device, manners) for n in (shallow, deep))
-    times = (layers - shallow) / (deep - shallow)
-    total = {o: few[o] + times * (more[o] - few[o]) for o in few.keys() | more.keys()}
+        return dict(_traced(config, pieces, device, manners))
+    few, more = (dict(_traced(_with_layers(config, n), pieces, device, manners)) for n in (shallow, deep))
+    return _further(few, more, (layers - shallow) / (deep - shallow))
+
+
+def _further(few: Mapping[Operator, float], more: Mapping[Operator, float], times: float) -> dict[Operator, float]:
+    total = {o: few.get(o, 0) + times * (more.get(o, 0) - few.get(o, 0)) for o in few.keys() | more.keys()}
     return {operator: calls for operator, calls in total.items() if calls > 0}
+
+
+def _with_batch(config: Config, batch: int) -> Config:
+    return dataclasses.replace(config, run=dataclasses.replace(config.run, batch=batch))
 
 
 def _with_layers(config: Config, layers: int) -> Config:
     return dataclasses.replace(config, model=dataclasses.replace(config.model, layers=layers))
 
 
-def _traced(config: Config, device: torch.device, manners: Manners) -> Counter[Operator]:
-    with fake_training(config, device, manners) as (training, batch):
+def _traced(config: Config, pieces: int | None, device: torch.device, manners: Manners) -> Counter[Operator]:
+    with fake_training(config, device, manners, pieces) as (training, batch):
         log = _Log(make_precision(config).product_format, manners)
         norms = LayerNorms(training.model, layer_index(training.model), len(layer_names(training.model)))
         on_gradients = norms.of_gradients if config.run.probes else nothing
@@ -95,19 +106,23 @@ def _traced(config: Config, device: torch.device, manners: Manners) -> Counter[O
 
 @contextlib.contextmanager
 def fake_training(
-    config: Config, device: torch.device, manners: Manners = _RUTHLESS
+    config: Config, device: torch.device, manners: Manners = _RUTHLESS, pieces: int | None = None
 ) -> Iterator[tuple[Training, Batch]]:
-    """A training and its batch under fake tensors, after its first step: the optimizer has its state, tables are made.
+    """A training and its batch under fake tensors, as after a first step: the optimizer has its state, tables are made.
 
     What runs within is fake too, and may raise `BrokenOff`.
     """
     model = assemble(config, "meta")
     manners.go_on()
     with FakeTensorMode(), _Pauses(manners):
-        _settle(model, device, make_precision(config).dtype)
+        settle(model, device, make_precision(config).dtype)
         training = make_training(config, model, device)
+        training = training if pieces is None else dataclasses.replace(training, pieces=pieces)
         batch = blank_batch(config, device)
-        train_step(training, batch, 0, manners.within)
+        begin(training, batch)
+        training.optimizer.zero_grad(set_to_none=True)
+        model.after_step()
+        manners.go_on()
         yield training, batch
 
 

@@ -256,7 +256,7 @@ class _Run:
         module = failure.module_at(error, self._setup.training.model) if self._setup else ""
         name = facts.device_name(self._device)
         reason = failure.out_of_memory(error, name, part, step, held, capacity, module)
-        found = self._advice()
+        found = self._advice(capacity)
         self._writer.event(
             "problem", "out-of-memory", "{reason}", reason=reason, step=step, part=part, module=module, held=held,
             capacity_bytes=capacity, asked_bytes=failure.asked_bytes(str(error)),
@@ -264,9 +264,9 @@ class _Run:
         )
         return f"{reason} {sentence(found)}".rstrip()
 
-    def _advice(self) -> list[Advice]:
+    def _advice(self, capacity_bytes: int | None) -> list[Advice]:
         try:
-            return advice(self._config, self._device.type)
+            return advice(self._config, self._device.type, capacity_bytes)
         except Exception as error:  # there may be no memory for it either, or no estimate of such a step
             self._writer.log("advice", failure.full_traceback(error))
             return []

@@ -159,10 +159,19 @@ class RunCommands(QObject):
         inner = menu.addMenu(self.tr("Apply and retry"))
         for advice in found:
             words = self.tr("{change}: saves {bytes}").format(change=advice.change, bytes=size(advice.saves_bytes))
-            if abs(advice.flops_percent) >= 0.5:
-                words += self.tr(", {percent:+.0f} % FLOPs").format(percent=advice.flops_percent)
-            action = inner.addAction(words)
+            action = inner.addAction(words + self._cost_of(advice))
             action.triggered.connect(lambda _=False, a=advice: self.retry(key, a))
+
+    def _cost_of(self, advice: Advice) -> str:
+        if abs(advice.slower) < 1:
+            return ""
+        if advice.judged_by == "time":
+            words = self.tr(", {percent:.0f} % slower") if advice.slower > 0 else self.tr(", {percent:.0f} % faster")
+        elif advice.slower > 0:
+            words = self.tr(", {percent:.0f} % slower by its FLOPs")
+        else:
+            words = self.tr(", {percent:.0f} % faster by its FLOPs")
+        return words.format(percent=abs(advice.slower))
 
     def _on_audited(self, name: str, findings: list[dict[str, Any]]) -> None:
         broken = [f for f in findings if f["ok"] is False]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -21,6 +21,13 @@ class Advice(msgspec.Struct, frozen=True):
     saves_bytes: int
     peak_bytes: int
     flops_percent: float = 0.0
+    slower_percent: float | None = None  # for as many tokens; runs of older versions know their FLOPs alone
+    judged_by: Literal["time", "flops"] = "flops"
+
+    @property
+    def slower(self) -> float:
+        """By how many per cent, judged by FLOPs where that is all there is."""
+        return self.flops_percent if self.slower_percent is None else self.slower_percent
 
     @property
     def change(self) -> str:
