@@ -7,7 +7,7 @@ import random
 import pytest
 
 from tests.helpers.training import ListRecorder
-from tfx_engine.measure.budget import FREE_S, Budget
+from tfx_engine.measure.budget import Budget
 from tfx_engine.measure.overhead import Overhead, is_turn_without, median_bounds, summary
 from tfx_engine.measure.readout import StepReading
 from tfx_engine.protocol.config import Run
@@ -90,29 +90,91 @@ def test_fewer_steps_go_without_once_the_cost_is_known():
 
 
 @pytest.mark.parametrize("percent", [1.0, 4.0])
-def test_probes_within_steps_thin_themselves_to_half_the_budget(percent):
+def test_probes_within_steps_thin_themselves_to_the_budget(percent):
     hands = [0.0]
-    run = Run(measure_steps=10_000, probe_budget_percent=percent)
+    run = Run(measure_steps=2000, probe_budget_percent=percent)
     budget = Budget(run, lambda: hands[0])
+    budget.begin(0.1)
     costs = Costs(run, budget, recorder=None, host_waits=True)
     reading, spent = StepReading(1, "measure", 1, mark=None, probed=True, probe_ms=20.0), 0.0
-    for step in range(1, 10_001):
+    for step in range(1, 2001):
         if costs.next_has_probes(step):
             costs.step_had_probes(reading)
             spent += 0.02
             hands[0] += 0.02
         hands[0] += 0.1
-    allowed = max(FREE_S, percent / 100 * hands[0]) / 2
+        budget.step_done()
+    allowed = percent / 100 * hands[0]  # all of it, as nothing else wants any
     assert 0.9 * allowed < spent <= allowed + 0.02
+
+
+def warm_reading(probe_ms):
+    reading = StepReading(1, "warmup", 1, mark=None, probed=True, probe_ms=probe_ms)
+    reading.step_ms = reading.t_ms = STEP_MS
+    return reading
+
+
+def test_what_the_warm_up_says_of_the_cost_counts_from_the_first_measured_step():
+    run = Run(measure_steps=60)
+    budget = Budget(run, lambda: 0.0)
+    costs = Costs(run, budget, ListRecorder(), host_waits=False)
+    costs.add([warm_reading(90.0), warm_reading(7.0)])
+    budget.begin(0.1)
+    probed = []
+    for step in range(1, 61):
+        if costs.next_has_probes(step):
+            probed.append(step)
+            costs.step_had_probes(StepReading(step, "measure", 1, mark=None, probed=True))
+        budget.step_done()
+    assert len(probed) * 7.0 <= 1 / 100 * 60 * STEP_MS + 7.0 and probed[0] == 1
 
 
 def test_what_probes_cost_a_device_is_charged_for_all_steps_once_it_shows():
     run = Run(measure_steps=1000)
     budget = Budget(run, lambda: 0.0)
+    budget.begin(STEP_MS / 1000)
     costs = Costs(run, budget, ListRecorder(), host_waits=False)
     made = readings(90, cost_ms=10.0)
     for reading in made:
+        budget.step_done()
         costs.step_had_probes(reading)
     assert budget.has_room_in_steps()  # nobody knows yet
     costs.add(made)
-    assert not budget.has_room_in_steps()  # 60 steps of 10 ms each: more than half of the free quarter of a second
+    assert not budget.has_room_in_steps()  # 60 steps of 10 ms each, of 90 that took 100
+
+
+def test_what_a_device_took_in_its_own_time_is_charged_where_the_turns_do_not_contradict_it():
+    cost = overhead_of(90, cost_ms=2.0, timed_ms=2.0, noise=0.05).cost()
+    assert cost.sure_percent == cost.timed == pytest.approx(2.0, rel=0.2)
+    assert overhead_of(90, cost_ms=9.0, timed_ms=2.0).cost().sure_percent == pytest.approx(9.0)
+    unsure = overhead_of(90, cost_ms=0.5, noise=0.05).cost()
+    assert unsure.timed is None and unsure.sure_percent == max(0.0, unsure.low)
+
+
+def finished(captures_s, step_ms=20.0, **run):
+    run = Run(measure_steps=30, **run)
+    hands = [0.0]
+    budget, recorder = Budget(run, lambda: hands[0]), ListRecorder()
+    budget.begin(0.1)
+    costs = Costs(run, budget, recorder, host_waits=True)
+    costs.add(readings(30, cost_ms=step_ms, timed_ms=step_ms))
+    hands[0] = 3.0
+    for probe, seconds in captures_s.items():
+        hands[0] += seconds
+        budget.charge(probe, seconds)
+    budget.end()
+    costs.finish()
+    return recorder
+
+
+def test_a_run_over_its_budget_says_what_it_cost_and_why():
+    over = finished({"update": 0.6}, step_ms=0.1).facts["overhead"]
+    assert over["percent"] == pytest.approx(20, abs=0.2)
+    assert "too short" in over["why_over"] and over["why_over"].endswith("update ratios took 600 ms")
+    assert "asks for it" in finished({"memory": 0.6}, step_ms=0.1, memory_every=5).facts["overhead"]["why_over"]
+    assert finished({}, step_ms=0.1).facts["overhead"]["why_over"] == ""
+
+
+def test_what_is_looked_at_in_every_step_is_part_of_the_steps():
+    found = summary(overhead_of(90, cost_ms=2.0), {"finite": 1.0}, 100.0, 1.0, {"attention": 0.5})
+    assert found["captures_percent"] == {"finite": 1.0} and found["once_ms"] == {"attention": 500.0}

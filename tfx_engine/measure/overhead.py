@@ -24,6 +24,7 @@ OFTEN, RARELY = 3, 16
 ENOUGH = 64  # comparisons, after which one step of 16 goes without
 KEPT = 512  # the newest comparisons
 FEWEST = 6  # with fewer even minimum..maximum holds the median in less than 95 % of cases
+EVERY_STEP = "finite"  # whether a step's gradients are finite: looked at within every step
 _LEVEL = 0.95
 
 
@@ -53,6 +54,13 @@ class Cost:
             return self.timed
         return None if self.turns is None else max(0.0, self.turns)
 
+    @property
+    def sure_percent(self) -> float | None:
+        """What the budget is charged: `percent`, but of turns alone only what they are sure of."""
+        if self.timed is not None:
+            return self.percent
+        return None if self.low is None else max(0.0, self.low)
+
 
 @dataclasses.dataclass(frozen=True)
 class _Step:
@@ -80,6 +88,14 @@ class Overhead:
         self._percents: collections.deque[float] = collections.deque(maxlen=KEPT)
         self._off: collections.deque[float] = collections.deque(maxlen=KEPT)
         self._timed: collections.deque[float] = collections.deque(maxlen=KEPT)
+        self._bare_ms: collections.deque[float] = collections.deque(maxlen=KEPT)
+
+    @property
+    def step_ms(self) -> float:
+        """A step without its probes, about; NaN where nobody knows."""
+        if self.comparisons:
+            return self.off_ms
+        return statistics.median(self._bare_ms) if self._bare_ms else math.nan
 
     def add(self, readings: Iterable[StepReading]) -> None:
         """Finished steps."""
@@ -89,7 +105,9 @@ class Overhead:
                 self.measured += 1
                 self.probed += reading.probed
                 if reading.probe_ms is not None and reading.taint not in OWN:
-                    self._timed.append(100 * reading.probe_ms / (reading.step_ms - reading.probe_ms))
+                    bare_ms = max(1e-6, reading.step_ms - reading.probe_ms)
+                    self._bare_ms.append(bare_ms)
+                    self._timed.append(100 * reading.probe_ms / bare_ms)
             if before is not None and self._is_clean(before, reading):
                 captured_ms = reading.captured_ms - before.captured_ms
                 period_ms = _start_ms(reading) - _start_ms(before) - captured_ms
@@ -149,15 +167,17 @@ def median_bounds(values: Collection[float]) -> tuple[float | None, float | None
 
 
 def summary(
-    overhead: Overhead, captures_s: Mapping[str, float], elapsed_s: float, budget_percent: float
+    overhead: Overhead, captures_s: Mapping[str, float], elapsed_s: float, budget_percent: float,
+    once_s: Mapping[str, float] | None = None,
 ) -> dict[str, Any] | None:
     """The fact `overhead`: per cent of the time of the measured steps; None where nothing is known.
 
     `percent`, `low`, `high`: all of it. `step_percent`: of a step that has probes, `probed_percent` of which there are;
     `turns_percent`: the same from steps in turn alone. `captures_percent`: what is read between steps, by its name.
+    `once_ms`: what was read before the first of these steps and after the last, by its name; it is in no other figure.
     """
     cost = overhead.cost()
-    training_s = elapsed_s - sum(captures_s.values())
+    training_s = elapsed_s - sum(seconds for name, seconds in captures_s.items() if name != EVERY_STEP)
     if cost.percent is None or not overhead.measured or training_s <= 0:
         return None
     share = overhead.probed / overhead.measured
@@ -170,4 +190,5 @@ def summary(
     return {
         **whole, "comparisons": cost.comparisons, "step_percent": cost.percent, "turns_percent": cost.turns,
         "probed_percent": 100 * share, "captures_percent": captures, "budget_percent": budget_percent,
+        "once_ms": {name: 1000 * seconds for name, seconds in (once_s or {}).items()},
     }

@@ -35,7 +35,8 @@ class StepReading:
     learning_rate: float = float("nan")
     taint: str | None = None
     probed: bool = False  # whether gradient norms and memory were read
-    probe_ms: float | None = None  # what they took, where the host waits for the device
+    probe_ms: float | None = None  # what they took
+    probe_mark: Mark | None = None  # what of it the device took, in its own time; `fetch` adds it to `probe_ms`
     captured_ms: float = 0.0  # that probes between steps had taken when it began
     memory: StepMemory = dataclasses.field(default_factory=StepMemory)
     update_L: np.ndarray | None = None
@@ -97,6 +98,8 @@ class Readout:
     def _read(self, ready: list[StepReading]) -> None:
         for reading in ready:
             reading.step_ms, reading.t_ms = reading.mark.read()
+            if reading.probe_mark is not None:
+                reading.probe_ms = (reading.probe_ms or 0.0) + reading.probe_mark.read()[0]
         with self._beside_the_training():
             pieces = [t.float().view(-1) for r in ready for t in (r.loss_tensor, r.norms_tensor_L) if t is not None]
             numbers = torch.cat(pieces).cpu().numpy()

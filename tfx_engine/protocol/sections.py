@@ -141,7 +141,7 @@ class Run:
     probe_budget_percent: float = option(
         1.0, kind="float", label="measuring budget", low=0.1, high=100.0, unit="%",
         help="What measuring may cost of the time of the measured steps. Where it would cost more, gradient norms are "
-             "read at fewer steps, and what is taken automatically comes less often; a quarter of a second is free.",
+             "read at fewer steps, and what is taken automatically comes less often; the first of a kind always comes.",
     )
     audit: bool = option(
         True, kind="bool", label="audit the techniques",

@@ -67,7 +67,7 @@ class Loop:
         self._run = setup.config.run
         self._budget = Budget(self._run)
         self._probes = Probes(setup, recorder, self._budget) if self._run.probes else None
-        self._within = Within(setup, meter, self.parts, self._budget)
+        self._within = Within(setup, meter, self.parts, self._budget, clock)
         self._costs = Costs(self._run, self._budget, recorder, self._within.host_waits)
         self._readout = Readout(setup.device)
         self._splits = self._run.probes and can_split(setup.device)
@@ -77,7 +77,7 @@ class Loop:
         self._plain_step_s = 0.0
         self._kernels = Kernels(setup.training.model, recorder)
         self._graphs = 0  # that had been compiled when the phase `compile` was over
-        self._losses = LossWatch(setup, recorder, control)
+        self._losses = LossWatch(setup, recorder, control, self._budget)
 
     def run(self) -> None:
         """All steps. Whatever was read is handed on, also when this raises."""
@@ -127,7 +127,7 @@ class Loop:
     def _measure(self) -> bool:
         self._enter("measure")
         moved = Moved(self._setup.training.model)
-        self._budget.begin()
+        self._budget.begin(self._plain_step_s)
         for measured in range(1, self._run.measure_steps + 1):
             if not self._may_go_on():
                 break
@@ -136,14 +136,17 @@ class Loop:
             else:
                 probes = self._costs.next_has_probes(measured)
                 self._plain_step(probes, probes and self._within.knows_updates and self._budget.due("update", measured))
+            self._budget.step_done()
             if self._probes and measured < self._run.measure_steps:
                 self._probes.scheduled(measured, self.step)
         self._hand_on(wait=True)
+        self._budget.end()
         self._costs.finish()
         if self._costs.overhead.measured:
             moved.say(self._recorder, float(self._setup.training.optimizer.param_groups[0]["lr"]))
         if self._probes and not self._control.stop.is_interrupted:
             self._probes.all(self.step)
+            self._costs.write()
         return self._may_go_on()
 
     def _enter(self, phase: Phase) -> None:
@@ -230,7 +233,8 @@ class Loop:
             reading.memory = dataclasses.replace(reading.memory, allocated_bytes=split.peak_bytes)
         self._recorder.memory(split, self.step, self.phase)
         self._kernels.seen(split.kernels)
-        self._budget.charge("memory", max(0.0, time.perf_counter() - begun_s - self._plain_step_s))
+        cost_s = max(0.0, time.perf_counter() - begun_s - self._plain_step_s)
+        (self._budget.charge if self.phase == "measure" else self._budget.learn)("memory", cost_s)
         self._finish(reading)
 
     def _profile(self) -> None:

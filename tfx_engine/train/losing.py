@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import time
 
 import torch
 from torch import Tensor, nn
 
+from tfx_engine.measure.budget import Budget
+from tfx_engine.measure.overhead import EVERY_STEP
 from tfx_engine.measure.readout import StepReading
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.train.control import RunControl
@@ -35,8 +38,8 @@ class LossWatch:
     Ends the run where it is to.
     """
 
-    def __init__(self, setup: Setup, recorder: Recorder, control: RunControl) -> None:
-        self._setup, self._recorder, self._control = setup, recorder, control
+    def __init__(self, setup: Setup, recorder: Recorder, control: RunControl, budget: Budget) -> None:
+        self._setup, self._recorder, self._control, self._budget = setup, recorder, control, budget
         self._on_nan = setup.config.run.on_nan
         self._lost_at: int | None = None  # since this step the loss is not a number
         self._origin: Origin | None = None
@@ -47,8 +50,11 @@ class LossWatch:
         """Before an update. What is not finite in the gradients reaches the first layer: its gradient is looked at."""
         if not self._looks or self._origin is not None:
             return
+        begun_s = time.perf_counter()
         gradient = self._parameters[0].grad
-        if gradient is None or torch.isfinite(torch.linalg.vector_norm(gradient, dtype=torch.float32)):
+        are_finite = gradient is None or torch.isfinite(torch.linalg.vector_norm(gradient, dtype=torch.float32))
+        self._budget.charge_always(EVERY_STEP, time.perf_counter() - begun_s)
+        if are_finite:
             return
         origin = find_origin(self._setup.training, batch, step)
         # A scaled loss overflows now and then; the update is left out then, and nothing is lost.

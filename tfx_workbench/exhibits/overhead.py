@@ -10,7 +10,7 @@ import numpy as np
 from tfx_engine.protocol.marker import tr_mark
 from tfx_workbench.exhibits.by_step import NO_RUN, WAITING, about
 from tfx_workbench.exhibits.exhibit import Axis, Bars, Definition, Exhibit, Plot
-from tfx_workbench.exhibits.format import number, percent
+from tfx_workbench.exhibits.format import duration, number, percent
 from tfx_workbench.exhibits.kind import Choices, ExhibitType
 from tfx_workbench.exhibits.runview import RunView, focused
 from tfx_workbench.exhibits.text import Text, Words, say
@@ -19,6 +19,7 @@ _TITLE = tr_mark("Overhead")
 _NAMES = {
     "steps": tr_mark("within steps"), "attention": tr_mark("attention maps"), "evaluation": tr_mark("held-out loss"),
     "memory": tr_mark("memory splits"), "update": tr_mark("update ratios"), "request": tr_mark("maps on request"),
+    "finite": tr_mark("finite gradients"),
 }
 _ROOM = 1.3  # of the axis, so that figures stand behind the longest bar
 _DEFINITIONS = (
@@ -81,8 +82,10 @@ def _notes(found: dict[str, Any]) -> tuple[Words, ...]:
             tr_mark("steps in turn: {low} to {high} in all, 95 %, from {count} comparisons"),
             low=percent(found["low"], 2), high=percent(found["high"], 2), count=found["comparisons"]))
     if found["percent"] > found["budget_percent"]:
-        notes.append(say(tr_mark("more than the budget: a quarter of a second is free, so that a short run shows "
-                                 "something")))
+        why = found.get("why_over") or tr_mark("the run is too short for what it took at least once")
+        notes.append(say(tr_mark("more than the budget: {why}"), why=say(why)))
+    if once_ms := sum((found.get("once_ms") or {}).values()):
+        notes.append(say(tr_mark("before these steps and after them once more: {time}"), time=duration(once_ms)))
     return tuple(notes)
 
 
