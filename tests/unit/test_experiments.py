@@ -83,7 +83,7 @@ def test_the_instruments_that_are_said_are_those_that_there_are():
 
 def test_variants_come_after_what_they_start_from(tmp_path):
     text = GOOD.replace("[variants.a]", '[variants.a]\nafter = "b"')
-    text = text.replace("[variants.b]", "[variants.b]\nonce = true")
+    text = text.replace("[variants.b]", "[variants.b]\nonce = true\nrun = { save_weights = true }")
     file = tmp_path / "mine.toml"
     file.write_text(text, encoding="utf-8")
     assert read_experiment(file).jobs == [("b", 0), ("a", 0), ("a", 1)]
@@ -100,6 +100,7 @@ def test_variants_come_after_what_they_start_from(tmp_path):
     ('"post_norm"', '"pots_norm"', "post_norm"),
     ("[variants.a]", '[variants.a]\nafter = "c"', "'c' is no variant"),
     ("[variants.a]", '[variants.a]\nafter = "a"', "'a' is no variant"),
+    ("[variants.a]", '[variants.a]\nafter = "b"', "leaves no weights"),
     ("[variants.a]", '[variants.a]\ninstrument = "x"', "no instrument 'x'"),
     ("[variants.a]", '[variants.a]\ninstrument = "held_out_at"', "needs weights"),
     ("[variants.a]", "[variants.a]\noptions = { deep = 1 }", "no option 'deep'"),
@@ -143,13 +144,14 @@ def test_results_survive_and_damaged_ones_or_of_another_definition_do_not_count(
         assert store.load(each).values == {}
 
 
-def test_no_word_of_a_file_is_lost_in_its_fingerprint(tmp_path):
+def test_what_is_measured_is_in_the_fingerprint_and_words_and_seeds_are_not(tmp_path):
     file = tmp_path / "mine.toml"
     prints = []
-    for text in (GOOD, GOOD.replace('claim = "C"', 'claim = "D"'), GOOD.replace("layers = 1", "layers = 2")):
+    others = (("claim = \"C\"", "claim = \"D\""), ("seeds = [0, 1]", "seeds = [0, 1, 2]"), ("layers = 1", "layers = 2"))
+    for text in (GOOD, *(GOOD.replace(*other) for other in others)):
         file.write_text(text, encoding="utf-8")
         prints.append(read_experiment(file).fingerprint)
-    assert prints[0] == prints[1] != prints[2]
+    assert prints[0] == prints[1] == prints[2] != prints[3]
 
 
 def test_every_file_of_the_folder_ships():

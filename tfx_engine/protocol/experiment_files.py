@@ -122,9 +122,17 @@ def _check_variants(experiment: Experiment) -> Iterator[Problem]:
             if before not in experiment.variants or before in seen:
                 yield _wrong(f"{where}.after", tr_mark("{before!r} is no variant that comes before."), before=before)
                 return
+            if not _leaves_weights(experiment, before):
+                yield _wrong(f"{where}.after", tr_mark("{before!r} leaves no weights: it must be an ordinary run with "
+                             "save_weights = true."), before=before)
             seen.add(before)
             before = experiment.variants[before].after
         yield from _check_instrument(experiment, name)
+
+
+def _leaves_weights(experiment: Experiment, variant: str) -> bool:
+    run = experiment.config_of(variant, 0).get("run", {})
+    return experiment.instrument_of(variant) == "run" and run.get("save_weights") is True
 
 
 def _check_instrument(experiment: Experiment, name: str) -> Iterator[Problem]:

@@ -147,7 +147,7 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def fingerprint(self) -> str:
-        """Changes when anything does that its numbers depend on, and not when its words do."""
-        numbers = [self.variants, self.base, self.seeds, self.instrument,
+        """Changes when anything does that its numbers depend on, and not when its words or its seeds do."""
+        numbers = [self.variants, self.base, self.instrument,
                    [(name, self.metrics_of(name)) for name in self.variants]]
         return hashlib.sha256(msgspec.json.encode(numbers, order="sorted")).hexdigest()[:16]

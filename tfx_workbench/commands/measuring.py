@@ -108,6 +108,8 @@ class Measuring:
         Follower([path], read, self._gone, before, of).follow()
         if trouble or self._gone.is_set():
             raise NotMeasured(trouble[0] if trouble else tr_mark("The engine ended before the run did."))
+        if config.get("run", {}).get("save_weights") and not beside(path, WEIGHTS).exists():
+            raise NotMeasured(tr_mark("{name} left no weights.").format(name=config["name"]))
         return path, metrics
 
     def _service(self) -> Client:
