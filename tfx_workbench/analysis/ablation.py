@@ -104,6 +104,25 @@ class Plan:
                 "is_reference": cell.levels == self.cells[0].levels, "request": self.request.as_dict()}
 
 
+def run_facts(plan: Plan, cells: Sequence[Cell], predicted: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The facts of the runs of these cells; `predicted`: of every cell of the plan, `{peak_bytes, step_ms, ...}`.
+
+    The first of them carries what is predicted of the whole plan, so that what is not run can be shown, too.
+    """
+    by_key = {cell.key: _with_tokens(cell, figures) for cell, figures in zip(plan.cells, predicted, strict=True)}
+    points = [{"name": cell.config["name"], "levels": dict(cell.levels), **by_key[cell.key]}
+              for cell in plan.cells if cell.seed == 0 and by_key[cell.key]]
+    return [{FACT: {**plan.fact(cell), "predicted": by_key[cell.key], **({} if i else {"points": points})}}
+            for i, cell in enumerate(cells)]
+
+
+def _with_tokens(cell: Cell, figures: Mapping[str, Any]) -> dict[str, Any]:
+    if not figures:
+        return {}
+    config, _ = parse_config(cell.config)
+    return {**figures, "tokens": config.run.batch * config.model.context}
+
+
 def count_runs(request: Request, catalogue: Catalogue | None = None) -> int:
     """How many runs a design asks for at most, illegal ones included, without enumerating them."""
     base, _ = parse_config(request.base, catalogue or load_catalogue())

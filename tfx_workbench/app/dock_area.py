@@ -29,6 +29,7 @@ class DockArea(QMainWindow):
     """A window within the window that holds nothing but docks."""
 
     probe_wanted = Signal(object, int, int)
+    start_wanted = Signal(str, str)
     choices_changed = Signal(str, dict)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -56,6 +57,7 @@ class DockArea(QMainWindow):
     def _make(self, panel: Panel) -> CardDock:
         self.docks[panel.name] = dock = CardDock(panel, self)
         panel.probe_wanted.connect(self.probe_wanted)
+        panel.start_wanted.connect(self.start_wanted)
         panel.choices_changed.connect(lambda p=panel: self.choices_changed.emit(p.name, p.choices()))
         return dock
 

@@ -14,7 +14,7 @@ from tfx_engine.protocol.config import parse_config
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem, nearest
 from tfx_engine.protocol.toml import dumps
-from tfx_workbench.analysis.ablation import Cell, Plan, Request, make_plan
+from tfx_workbench.analysis.ablation import Cell, Plan, Request, make_plan, run_facts
 from tfx_workbench.analysis.ablation_runs import (
     DONE,
     cell_runs,
@@ -202,8 +202,7 @@ def _run(args: argparse.Namespace, course: _Course, cells: Sequence[Cell]) -> No
     indices = iter([course.index_of(cell) for cell in cells])
     clock = [time.monotonic()]  # a run takes from the end of the one before it to its own: its worker starts, too
     given = [Given(str(cell.config["name"]), dict(cell.config), dumps(dict(cell.config))) for cell in cells]
-    facts = [{"ablation": {**course.plan.fact(cell), "predicted": _figures(course.predicted[course.index_of(cell)])}}
-             for cell in cells]
+    facts = run_facts(course.plan, cells, [_figures(p) for p in course.predicted])
 
     def on_end(run: RunData) -> None:
         clock.append(time.monotonic())

@@ -104,13 +104,22 @@ class Bars:
 
 @dataclasses.dataclass(frozen=True)
 class Marker:
-    """One point with words beside it, such as the peak."""
+    """One point with words beside it, such as the peak.
+
+    Where points are told apart, `name` is what the mouse reads off, with `details` (what, value) beside the place.
+    `hollow`: expected, not measured. A click on it chooses `choice` for what `chooses` names.
+    """
 
     key: str
     x: float
     y: float
     label: Words
     colour: str = "text"
+    hollow: bool = False
+    name: Words = ""
+    details: tuple[tuple[Words, str], ...] = ()
+    chooses: str = ""
+    choice: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from tfx_engine.protocol.marker import tr_mark
-from tfx_workbench.exhibits.exhibit import Bars, Curve, HeatMap, Plot, Stack
+from tfx_workbench.exhibits.exhibit import Bars, Curve, HeatMap, Marker, Plot, Stack
 from tfx_workbench.exhibits.format import number, plain, with_unit
 from tfx_workbench.exhibits.text import Text, Words, say
 
@@ -32,7 +32,9 @@ class Readout:
 
 
 def read(plot: Plot, x: float, y: float) -> Readout | None:
-    """The values nearest to `x` (in heat maps: at `x` and `y`); None where there is no data."""
+    """The values nearest to `x` (in heat maps and among points: at `x` and `y`); None where there is no data."""
+    if (point := point_at(plot, x, y)) is not None:
+        return _read_point(plot, point)
     arrays = [layer.x for layer in plot.layers if isinstance(layer, (Curve, Stack)) and len(layer.x)]
     places = [array[nearest(array, x)] for array in arrays]
     heat = next((layer for layer in plot.layers if isinstance(layer, HeatMap)), None)
@@ -56,6 +58,8 @@ def read(plot: Plot, x: float, y: float) -> Readout | None:
 def neighbour(plot: Plot, x: float, direction: int) -> float | None:
     """The next place with data to the right (1) or left (-1) of `x`; None where there is none."""
     arrays = [layer.x for layer in plot.layers if isinstance(layer, (Curve, Stack)) and len(layer.x)]
+    points = [layer.x for layer in plot.layers if isinstance(layer, Marker) and layer.name]
+    arrays = [np.array(sorted(points))] if points else arrays
     beyond = [a[a > x].min(initial=math.inf) if direction > 0 else a[a < x].max(initial=-math.inf) for a in arrays]
     if not beyond:
         return None
@@ -69,6 +73,30 @@ def nearest(places: np.ndarray, x: float) -> int:
     if len(places) == 1:
         return 0
     return after if places[after] - x < x - places[after - 1] else after - 1
+
+
+def point_at(plot: Plot, x: float, y: float) -> Marker | None:
+    """The named point nearest to a place, in shares of what all of them cover; None where the plot has none.
+
+    A point right above or below the place comes before all others: that is where the keyboard walks to.
+    """
+    points = [layer for layer in plot.layers if isinstance(layer, Marker) and layer.name]
+    if not points:
+        return None
+    ups = [math.log10(p.y) if plot.y.log and p.y > 0 else p.y for p in points]
+    wide, high = (max(values) - min(values) or 1.0 for values in ([p.x for p in points], ups))
+    y = y if math.isfinite(y) else ups[0]
+    return min(zip(points, ups, strict=True),
+               key=lambda pair: (pair[0].x != x, math.hypot((pair[0].x - x) / wide, (pair[1] - y) / high)))[0]
+
+
+def _read_point(plot: Plot, point: Marker) -> Readout:
+    places = ((plot.x, point.x), (plot.y, point.y))
+    readings = [Reading(point.colour if i == 0 else "", axis.title, with_unit(number(value), axis.unit))
+                for i, (axis, value) in enumerate(places)]
+    readings += [Reading("", what, value) for what, value in point.details]
+    heading = point.name if isinstance(point.name, Text) else say("{what}", what=point.name)
+    return Readout(point.x, heading, tuple(readings))
 
 
 def _heading(plot: Plot, x: float) -> Text:

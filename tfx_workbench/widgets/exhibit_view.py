@@ -104,6 +104,10 @@ class ExhibitView(QFrame):
         units = {"": 1.0 if axis is not None and axis.whole else None, "s": 1.0, "min": 60.0}
         return units.get(axis.unit) if axis is not None else None
 
+    def add_fields(self, fields: QWidget) -> None:
+        """Put a row of fields under the head."""
+        self._box.insertWidget(max(0, self._box.indexOf(self.header) + 1), fields)
+
     # ------------------------------------------------------------------ data
 
     def show_exhibit(self, exhibit: Exhibit) -> None:
@@ -156,6 +160,7 @@ class ExhibitView(QFrame):
             self._canvas = PlotCanvas(self)
             self._canvas.looked_at.connect(self.looked_at)
             self._canvas.setAccessibleName(self.accessibleName())
+            self._canvas.chosen.connect(self.chosen)
             below = self._table if self._table is not None else self._empty  # the head may be in the dock's title bar
             self._box.insertWidget(self._box.indexOf(below), self._canvas, 1)
         return self._canvas

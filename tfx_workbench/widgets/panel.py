@@ -21,6 +21,7 @@ class Panel(QWidget):
 
     choices_changed = Signal()  # what `choices()` says is worth remembering
     probe_wanted = Signal(object, int, int)  # run file, layer, head: capture this head in full resolution
+    start_wanted = Signal(str, str)  # an ablation, the levels of one of its configurations as JSON: run it
 
     name = ""
     title = ""

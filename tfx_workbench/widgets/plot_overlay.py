@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _INTERVAL_ALPHA = 40
 _HOLLOW_ALPHA = 36
 _LINE_HEIGHT = 14.0  # px of a word
+DOT = 5  # px from the middle of a named point to its edge
 NAME_EVERY = 13.0  # px of height per name of a bar
 
 
@@ -155,10 +156,23 @@ class Overlay(pg.GraphicsWidget):
         if not self._frame.data_rect().adjusted(-2, -2, 2, 2).contains(place):
             return
         colour = self._colour(marker.colour)
-        painter.setPen(pen(self._colour("card")))
-        painter.setBrush(brush(colour))
-        painter.drawRect(QRectF(place.x() - 3, place.y() - 3, 6, 6))
+        self._paint_dot(painter, marker, place, colour)
+        if not marker.label:
+            return
         self._write(painter, said(marker.label), QPointF(place.x() + 6, place.y() - 9), colour)
+
+    def _paint_dot(self, painter: QPainter, marker: Marker, place: QPointF, colour: str) -> None:
+        if not marker.name:
+            painter.setPen(pen(self._colour("card")))
+            painter.setBrush(brush(colour))
+            painter.drawRect(QRectF(place.x() - 3, place.y() - 3, 6, 6))
+            return
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(pen(colour if marker.hollow else self._colour("card"), width=2 if marker.hollow else 1))
+        painter.setBrush(brush(self._colour("card")) if marker.hollow else brush(colour))
+        painter.drawEllipse(place, DOT - marker.hollow, DOT - marker.hollow)
+        painter.restore()
 
     def _write(self, painter: QPainter, words: str, anchor: QPointF, colour: str, at_right: bool = False) -> None:
         """Write on a see-through card, inside the data and not over what was written before."""

@@ -1,7 +1,7 @@
 """The canvas: all plots of one exhibit in one graphics view. Imports pyqtgraph (0.2 to 0.7 s): import late.
 
 Mouse: hovering reads values off, the wheel zooms, dragging pans, a double click shows everything. Keyboard: arrows walk
-from value to value, + and - zoom, Home shows everything, Escape leaves.
+from value to value, + and - zoom, Home shows everything, Escape leaves; Enter or a click chooses a point.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QHideEvent, QKeyEvent, QMouseEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QWidget
 
-from tfx_workbench.exhibits.exhibit import Plot
+from tfx_workbench.exhibits.exhibit import Marker, Plot
 from tfx_workbench.exhibits.palette import DARK, Palette
-from tfx_workbench.exhibits.readout import Readout, neighbour, read
+from tfx_workbench.exhibits.readout import Readout, neighbour, point_at, read
 from tfx_workbench.widgets.exhibit_words import said
 from tfx_workbench.widgets.hover_box import HoverBox
 from tfx_workbench.widgets.plot_frame import PlotFrame
@@ -25,12 +25,14 @@ from tfx_workbench.widgets.plot_items import brush
 
 _GAP = 8.0  # px between plots
 _ZOOM = 0.7
+_STILL, _NEAR = 4.0, 12.0  # px that a click may move, and be away from the point that is meant
 _SHAPE = 1.6  # width / height of a plot at its best
 
 
 class PlotCanvas(pg.GraphicsView):
     """Shows a tuple of `Plot`s; frames are kept as long as the keys of the plots stay the same."""
 
+    chosen = Signal(str, str)  # a point was clicked: name of a choice, key of its option
     looked_at = Signal(str, object)  # key of a plot; (low, high) of x that is shown of it, None: all
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -44,6 +46,7 @@ class PlotCanvas(pg.GraphicsView):
         self._frames: dict[str, PlotFrame] = {}
         self._hover = HoverBox(self)
         self._reading: tuple[str, float, float] | None = None  # key of the plot, x, y
+        self._pressed: QPointF | None = None
         self._closed = False
 
     @property
@@ -162,6 +165,35 @@ class PlotCanvas(pg.GraphicsView):
         for frame in self._frames.values():
             frame.overlay.set_cross(None)
 
+    # ------------------------------------------------------------------ choosing points
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        self._pressed = event.position()
+        super().mousePressEvent(event)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        super().mouseReleaseEvent(event)
+        pressed, self._pressed = self._pressed, None
+        if pressed is not None and (event.position() - pressed).manhattanLength() <= _STILL:
+            self.click_at(event.position())
+
+    def click_at(self, place: QPointF) -> None:
+        """Choose the point at a place in this widget's pixels, where there is one that chooses anything."""
+        for key, frame in self._frames.items():
+            inner = frame.mapFromScene(self.mapToScene(place.toPoint()))
+            plot = next((p for p in self._plots if p.key == key), None)
+            if plot is None or not frame.data_rect().contains(inner):
+                continue
+            point = point_at(plot, *frame.to_values(inner))
+            if point is not None:
+                up = math.log10(point.y) if plot.y.log and point.y > 0 else point.y
+                if (frame.to_pixels(point.x, up) - inner).manhattanLength() <= _NEAR:
+                    self._choose(point)
+
+    def _choose(self, point: Marker | None) -> None:
+        if point is not None and point.chooses:
+            self.chosen.emit(point.chooses, point.choice)
+
     # ------------------------------------------------------------------ keyboard
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
@@ -176,6 +208,10 @@ class PlotCanvas(pg.GraphicsView):
                 self._each_frame("zoom", 1 / _ZOOM)
             case Qt.Key.Key_Home:
                 self._each_frame("reset_zoom")
+            case Qt.Key.Key_Return | Qt.Key.Key_Enter if self._reading is not None:
+                key, x, y = self._reading
+                plot = next((p for p in self._plots if p.key == key), None)
+                self._choose(point_at(plot, x, y) if plot is not None else None)
             case Qt.Key.Key_Escape:
                 self._leave()
             case _:
