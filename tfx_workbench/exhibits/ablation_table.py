@@ -44,8 +44,8 @@ def ablation_table(runs: Sequence[RunView], choices: Choices) -> Exhibit:
     labels = {id(r.data): r.label for r in runs}
     effects = {metric: [None, *results.effects(metric)] for metric in METRICS}
     rows = [_row(i, c, labels, effects) for i, c in enumerate(results.configurations)]
-    columns = (Column(say(tr_mark("configuration")), number=False), *(Column(say(_COLUMNS[m])) for m in METRICS),
-               Column("", number=False))
+    columns = (Column(say(tr_mark("configuration")), number=False), Column("", number=False),
+               *(Column(say(_COLUMNS[m])) for m in METRICS))
     table = Table("ablation", columns, tuple(rows),
                   colours=tuple(colours[id(c.runs[0])] for c in results.configurations))
     return Exhibit("ablation_table", say(_TITLE), sentence=about(run, runs, _sentence(results)), tables=(table,),
@@ -59,8 +59,8 @@ def _row(
     if (seeds := len(configuration.runs)) > 1:
         name = say(tr_mark("{name} ({count} seeds)"), name=str(name).rpartition(" · ")[0] or name, count=seeds)
     if index == 0:
-        return (name, *(_plain(configuration, metric) for metric in METRICS), _state(configuration))
-    return (name, *(effect_words(effects[metric][index]) for metric in METRICS), _state(configuration))
+        return (name, _state(configuration), *(_plain(configuration, metric) for metric in METRICS))
+    return (name, _state(configuration), *(effect_words(effects[metric][index]) for metric in METRICS))
 
 
 def _plain(configuration: Configuration, metric: str) -> str:
