@@ -106,11 +106,11 @@ def test_a_click_on_the_square_ticks(table: RunTable, qtbot: QtBot) -> None:
 
 def test_space_ticks_everything_that_is_selected(table: RunTable, qtbot: QtBot) -> None:
     table.set_lines([line("a"), line("b", ticked=False), line("c", ticked=False)])
-    heard: list[tuple[str, bool]] = []
-    table.ticked.connect(lambda *what: heard.append(what))
+    heard: list[tuple[list[str], bool]] = []
+    table.all_ticked.connect(lambda *what: heard.append(what))
     table.select(["b", "c"])
     qtbot.keyClick(table.view, Qt.Key.Key_Space)
-    assert heard == [("b", True), ("c", True)]
+    assert heard == [(["b", "c"], True)]
 
 
 def test_sorting_by_a_figure_and_back_to_the_order_of_the_session(table: RunTable) -> None:

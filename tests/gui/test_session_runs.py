@@ -13,7 +13,7 @@ from tests.helpers.synthetic_run import running, write_five, write_run
 from tests.helpers.windows import spend, wait
 from tfx_engine.protocol.problems import Problem
 from tfx_workbench.session.draft import Draft
-from tfx_workbench.session.run_list import MOST_TICKED
+from tfx_workbench.session.run_list import COLOURS
 from tfx_workbench.session.session import Session
 from tfx_workbench.session.shared_run import SharedRun, try_hold
 from tfx_workbench.session.trash import FOLDER, empty_old, remove
@@ -113,7 +113,7 @@ def test_colours_are_given_back_and_no_more_are_ticked_than_there_are(session: S
     runs.tick(keys[3])
     assert [runs._colours[k] for k in (keys[0], keys[3], keys[2])] == [0, 1, 2]
     runs.add_submitted(keys[4:])
-    assert len(runs.ticked) <= MOST_TICKED
+    assert len(runs.ticked) <= COLOURS
     assert len({runs._colours[k] for k in runs.ticked}) == len(runs.ticked)
     assert set(keys[4:]) <= set(runs.ticked)
 

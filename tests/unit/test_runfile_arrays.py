@@ -25,6 +25,19 @@ def test_what_is_packed_comes_out_to_the_bit(array, compress):
     assert result.tobytes() == array.tobytes()
 
 
+@given(st.lists(any_array, min_size=1, max_size=3), st.integers(1, 4), st.booleans())
+def test_many_at_once_come_out_as_one_by_one(different, times, compress):
+    blobs = [pack(array, compress) for array in different for _ in range(times)]
+    for together, alone in zip(unpack_all(blobs), map(unpack, blobs), strict=True):
+        assert (together.dtype, together.shape, together.tobytes()) == (alone.dtype, alone.shape, alone.tobytes())
+
+
+@pytest.mark.parametrize("spoilt", [b"", b"TA", None, 7, pack(np.zeros(4))[:-1], b"XX" + pack(np.zeros(4))[2:]])
+def test_one_that_is_none_among_many_is_refused(spoilt):
+    with pytest.raises(ValueError, match="array blob"):
+        unpack_all([pack(np.zeros(4)), spoilt, pack(np.zeros(4))])
+
+
 def test_byte_order_and_memory_layout_of_the_machine_do_not_matter():
     array = np.arange(6, dtype=">i4").reshape(2, 3).T
     np.testing.assert_array_equal(unpack(pack(array)), [[0, 3], [1, 4], [2, 5]])

@@ -20,6 +20,7 @@ from tfx_workbench.app.dialogs import Dialogs
 from tfx_workbench.exhibits.format import size
 from tfx_workbench.session.presets import Preset, load_presets
 from tfx_workbench.session.retrying import Advice, advice_of, changed_config
+from tfx_workbench.session.run_list import MOST_TICKED
 from tfx_workbench.session.trash import Removed
 from tfx_workbench.widgets.message_bar import INFO, WARNING
 from tfx_workbench.widgets.words import plain_tip, shown
@@ -43,7 +44,8 @@ class RunCommands(QObject):
         self.show_messages = self._dialogs.show_messages
         window.top.preset_menu.aboutToShow.connect(self._fill_presets)
         table, runs = window.table, window.session.runs
-        table.ticked.connect(runs.tick)
+        table.ticked.connect(lambda key, on: self._tick([key], on))
+        table.all_ticked.connect(self._tick)
         table.renamed.connect(window.session.rename)
         table.focused.connect(runs.set_focus)
         table.opened.connect(lambda key: runs.show_only([key]))
@@ -95,6 +97,12 @@ class RunCommands(QObject):
             return
         self._session.draft.load(configs, shown(preset.title))
         self._window.messages.say(shown(preset.summary), INFO)
+
+    def _tick(self, keys: list[str], on: bool) -> None:
+        left_out = self._session.runs.tick_all(keys, on)
+        if left_out:
+            words = self.tr("{count} of them are not shown: more than {most} runs at once tell nobody anything.")
+            self._window.messages.say(words.format(count=left_out, most=MOST_TICKED), INFO)
 
     # ------------------------------------------------------------------ runs that are going
 

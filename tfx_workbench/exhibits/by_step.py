@@ -17,6 +17,8 @@ from tfx_workbench.exhibits.text import Text, Words, join, say
 from tfx_workbench.runs.series import Series
 
 POINTS = 800  # of one curve: about as many as a panel has pixels
+_FEWEST, _MOST = 120, 24_000  # points of a curve among very many, and of all of them
+_CROWD = 16  # runs from which on only the one in focus has more than a line
 NO_RUN = say(tr_mark("Tick a run in the table below, or press Run to start one."))
 NOTHING_RUN = say(tr_mark("No runs yet. Choose a preset or techniques at the left, then press Run (F5)."))
 WAITING = say(tr_mark("Waiting for the first step."))
@@ -31,13 +33,27 @@ def in_drawing_order(runs: Sequence[RunView]) -> list[RunView]:
     return sorted(runs, key=lambda run: run.focus)
 
 
-def series_of(run: RunView, column: str, choices: Choices) -> Series:
-    """A column of a run along the chosen axis: steps, or seconds since the end of the first step."""
+def series_of(run: RunView, column: str, choices: Choices, among: int = 1) -> Series:
+    """A column of a run along the chosen axis: steps, or seconds since the end of the first step.
+
+    `among`: how many curves share the picture; each of very many has fewer points.
+    """
+    points = points_among(among)
     if choices.get("over") != "time":
-        return run.data.series(column, x="step", points=POINTS, window=window_of(choices))
+        return run.data.series(column, x="step", points=points, window=window_of(choices))
     window = window_of(choices, first_step_s(run))
-    series = run.data.series(column, x="t_s", points=POINTS, window=window)
+    series = run.data.series(column, x="t_s", points=points, window=window)
     return dataclasses.replace(series, x=np.maximum(series.x - first_step_s(run), 0.0))
+
+
+def points_among(curves: int) -> int:
+    """How many points each of so many curves may have, so that moving the picture stays smooth."""
+    return min(POINTS, max(_FEWEST, _MOST // max(1, curves)))
+
+
+def is_crowd(among: int) -> bool:
+    """Whether there are too many runs for each to have more than a line."""
+    return among > _CROWD
 
 
 def window_of(choices: Choices, offset: float = 0.0) -> tuple[float, float] | None:
@@ -55,10 +71,15 @@ def first_step_s(run: RunView) -> float:
     return float(times[0]) if len(times) else 0.0
 
 
-def curve_of(run: RunView, series: Series, size: float = 1.0, x_size: float = 1.0, gaps: bool = False) -> Curve:
-    """The curve of a run in units of `size`; steps without a reading are left out, or are `gaps` in the line."""
+def curve_of(
+    run: RunView, series: Series, size: float = 1.0, x_size: float = 1.0, gaps: bool = False, among: int = 1
+) -> Curve:
+    """The curve of a run in units of `size`; steps without a reading are left out, or are `gaps` in the line.
+
+    Of very many curves only the one in focus has a band, which would hide the others.
+    """
     known = np.isfinite(series.mean) | gaps
-    grouped = series.steps_per_point > 1
+    grouped = series.steps_per_point > 1 and (not is_crowd(among) or run.focus)
     return Curve(
         key=f"run {run.data.path}", label=run.label, colour=run.colour_name,
         x=series.x[known] / x_size, y=series.mean[known] / size,

@@ -8,7 +8,15 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from tfx_engine.protocol.marker import tr_mark
-from tfx_workbench.exhibits.by_step import NO_RUN, WAITING, about, in_drawing_order, latest, legend_of
+from tfx_workbench.exhibits.by_step import (
+    NO_RUN,
+    WAITING,
+    about,
+    in_drawing_order,
+    latest,
+    legend_of,
+    points_among,
+)
 from tfx_workbench.exhibits.exhibit import Axis, Curve, Definition, Exhibit, Plot
 from tfx_workbench.exhibits.format import byte_scale, number, percent, size, with_unit
 from tfx_workbench.exhibits.kind import Choice, Choices, ExhibitType
@@ -76,7 +84,8 @@ def device(runs: Sequence[RunView], choices: Choices) -> Exhibit:
 
 
 def _plot(reading: _Reading, runs: Sequence[RunView]) -> Plot | None:
-    found = [(run, run.data.device(reading.column, _POINTS)) for run in in_drawing_order(runs)]
+    points = min(_POINTS, points_among(len(_GPU) * len(runs)))
+    found = [(run, run.data.device(reading.column, points)) for run in in_drawing_order(runs)]
     found = [(run, series) for run, series in found if np.isfinite(series.mean).any()]
     if not found:
         return None

@@ -61,12 +61,12 @@ def _nothing(runs: Sequence[RunView], column: str) -> Exhibit:
 
 
 def _curves(runs: Sequence[RunView], choices: Choices, column: str) -> Exhibit:
-    found = [(run, series_of(run, column, choices)) for run in in_drawing_order(runs)]
+    found = [(run, series_of(run, column, choices, len(runs))) for run in in_drawing_order(runs)]
     found = [(run, series) for run, series in found if np.any(np.isfinite(series.mean))]
     if not found:
         return _nothing(runs, column)
     x, x_size = x_axis(runs, [series for _, series in found], choices)
-    layers = tuple(curve_of(run, series, x_size=x_size) for run, series in found)
+    layers = tuple(curve_of(run, series, x_size=x_size, among=len(runs)) for run, series in found)
     run, newest = next(((r, s) for r, s in found if r is focused(runs)), found[-1])
     return Exhibit(
         "gradients", say(_TITLE), sentence=_newest(run, runs, column, newest), legend=legend_of(runs),

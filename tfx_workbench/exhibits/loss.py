@@ -33,7 +33,7 @@ _HELD_OUT = tr_mark("held-out")
 
 def loss(runs: Sequence[RunView], choices: Choices) -> Exhibit:
     """Curves of the training and the held-out loss."""
-    found = [(run, series_of(run, "loss", choices)) for run in in_drawing_order(runs)]
+    found = [(run, series_of(run, "loss", choices, len(runs))) for run in in_drawing_order(runs)]
     found = [(run, series) for run, series in found if len(series)]
     definitions = define("loss", "held_out_loss")
     if not found:
@@ -42,7 +42,7 @@ def loss(runs: Sequence[RunView], choices: Choices) -> Exhibit:
     x, x_size = x_axis(runs, [series for _, series in found], choices)
     layers: list[Layer] = []
     for run, series in found:
-        layers.append(curve_of(run, series, x_size=x_size, gaps=True))
+        layers.append(curve_of(run, series, x_size=x_size, gaps=True, among=len(runs)))
         held_out = _held_out(run, choices, x_size)
         if len(held_out.x):
             layers.append(held_out)

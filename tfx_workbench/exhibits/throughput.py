@@ -21,6 +21,7 @@ from tfx_workbench.exhibits.by_step import (
     curve_of,
     define,
     in_drawing_order,
+    is_crowd,
     legend_of,
     series_of,
     why_missing,
@@ -47,7 +48,7 @@ _MFU = Definition(say(tr_mark("MFU")), say(tr_mark(
 
 def throughput(runs: Sequence[RunView], choices: Choices) -> Exhibit:
     """Curves of tokens/s with their medians."""
-    found = [(run, series_of(run, _COLUMN, choices)) for run in in_drawing_order(runs)]
+    found = [(run, series_of(run, _COLUMN, choices, len(runs))) for run in in_drawing_order(runs)]
     found = [(run, series) for run, series in found if np.any(np.isfinite(series.mean))]
     if not found:
         empty = why_missing(runs, _COLUMN, say(tr_mark("No step was timed."))) if runs else NO_RUN
@@ -57,7 +58,7 @@ def throughput(runs: Sequence[RunView], choices: Choices) -> Exhibit:
     x, x_size = x_axis(runs, [series for _, series in found], choices)
     layers: list[Layer] = []
     for run, series in found:
-        layers += _layers(run, series, scale, x_size)
+        layers += _layers(run, series, scale, x_size, len(runs))
     return Exhibit(
         "throughput", say(_TITLE), sentence=_sentence(runs), legend=legend_of(runs),
         plots=(Plot("throughput", x, Axis("", scale.unit), tuple(layers)),),
@@ -65,8 +66,8 @@ def throughput(runs: Sequence[RunView], choices: Choices) -> Exhibit:
     )
 
 
-def _layers(run: RunView, series: Series, scale: Scale, x_size: float) -> list[Layer]:
-    curve = curve_of(run, series, scale.size, x_size=x_size)
+def _layers(run: RunView, series: Series, scale: Scale, x_size: float, among: int) -> list[Layer]:
+    curve = curve_of(run, series, scale.size, x_size=x_size, among=among)
     layers: list[Layer] = [curve]
     if series.steps_per_point == 1 and series.phase_mask.any():
         known = np.isfinite(series.mean)
@@ -78,6 +79,8 @@ def _layers(run: RunView, series: Series, scale: Scale, x_size: float) -> list[L
                 curve.y[~counts], curve.colour, points=True, line=False, sets_range=False,
             ),
         ]
+    if is_crowd(among) and not (run.focus or run.baseline):
+        return layers
     median = _median(run)
     if math.isfinite(median.median):
         low, high = (v / scale.size if math.isfinite(v) else None for v in (median.low, median.high))

@@ -23,6 +23,7 @@ from tfx_workbench.runs.taints import clean_and_disturbed
 
 CAPACITY = 8192  # rows
 ROWS_A_CALL = 20_000
+SERIES_KEPT = 16
 X = Literal["step", "t_s"]
 
 
@@ -78,6 +79,7 @@ class StepColumns:
         self._clean = Ring(CAPACITY, dtype=np.bool_)  # measured, and nothing disturbed them
         self._disturbed = Ring(CAPACITY, dtype=np.bool_)  # measured, and something from outside did
         self._levels: list[Level] = []
+        self._made: dict[tuple[Any, ...], Series] = {}  # what was asked for as of the newest step
         self._clean_count = self._measured_count = 0  # of all that were read
         self.disturbed = 0  # measured steps read that something from outside disturbed
         self.newest_phase = ""
@@ -156,6 +158,16 @@ class StepColumns:
         self, column: str, x: X, points: int, window: tuple[float, float] | None = None, detail: Detail | None = None
     ) -> Series:
         """One column over the whole run, in detail within `window`; see `RunData.series`."""
+        asked = (self.seq, column, x, points, window)
+        if asked not in self._made:
+            if len(self._made) >= SERIES_KEPT or any(key[0] != self.seq for key in self._made):
+                self._made.clear()
+            self._made[asked] = self._make(column, x, points, window, detail)
+        return self._made[asked]
+
+    def _make(
+        self, column: str, x: X, points: int, window: tuple[float, float] | None, detail: Detail | None
+    ) -> Series:
         rows, size = self._rows(column, x)
         if window is None or not len(rows.x):
             return thinned(rows, points, size)

@@ -16,7 +16,8 @@ from tfx_workbench.session.reading import ReadingThread
 from tfx_workbench.session.run_line import Line, in_order, line_of
 from tfx_workbench.session.shared_run import SharedRun, try_hold
 
-MOST_TICKED = 8  # as many as there are colours that can be told apart
+COLOURS = 8  # that can be told apart: a new run takes the place of an old one where they are used up
+MOST_TICKED = 200  # at once; what is beyond that nobody could tell apart by anything
 
 
 class RunList(QObject):
@@ -123,14 +124,21 @@ class RunList(QObject):
 
     def tick(self, key: str, on: bool = True) -> None:
         """Show a run in the panels, or no longer."""
-        if on == (key in self.ticked):
-            return
-        if on:
-            self._take_colour(key)
-            self.ticked.append(key)
-        else:
-            self.ticked.remove(key)
-        self._selection_changed()
+        self.tick_all([key], on)
+
+    def tick_all(self, keys: Sequence[str], on: bool = True) -> int:
+        """Show runs in the panels, or no longer; how many of them there was no room for."""
+        chosen = [key for key in keys if on != (key in self.ticked)]
+        room = MOST_TICKED - len(self.ticked) if on else len(chosen)
+        for key in chosen[:room]:
+            if on:
+                self._take_colour(key)
+                self.ticked.append(key)
+            else:
+                self.ticked.remove(key)
+        if chosen:
+            self._selection_changed()
+        return len(chosen[room:])
 
     def show_only(self, keys: Sequence[str]) -> None:
         """Show these runs and no others."""
@@ -145,7 +153,7 @@ class RunList(QObject):
         self._opened |= set(keys) - self.rows.keys()
         for key in keys:
             self._reading.add_file(key)
-            self.tick(key)
+        self.tick_all(keys)
         if len(keys) > 1 and not self.baseline:
             self.set_baseline(keys[0])
 
@@ -153,7 +161,7 @@ class RunList(QObject):
         """Show runs that were queued a moment ago; the oldest ones give up their colours where it gets too many."""
         self._expected |= set(keys)
         kept = [k for k in self.ticked if k not in keys]
-        room = max(0, MOST_TICKED - len(keys))
+        room = max(0, COLOURS - len(keys))
         while len(kept) > room:
             kept.remove(next((k for k in kept if k != self.baseline), kept[0]))
         self.ticked = kept

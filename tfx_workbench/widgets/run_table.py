@@ -29,6 +29,7 @@ class RunTable(QWidget):
     """Emits what the user asks for; knows nothing of files and processes."""
 
     ticked = Signal(str, bool)
+    all_ticked = Signal(list, bool)
     renamed = Signal(str, str)
     focused = Signal(str)
     menu_asked = Signal(list, QPoint)
@@ -177,8 +178,7 @@ class RunTable(QWidget):
         rows = (self.model.row_of(key) for key in self.selected_keys())
         lines = [line for row in rows if row is not None and (line := self.model.line(row)) is not None]
         on = not all(line.ticked for line in lines)
-        for line in lines:
-            self.ticked.emit(line.key, on)
+        self.all_ticked.emit([line.key for line in lines], on)
 
     def _fit_columns(self, width: int) -> None:
         """Use the whole width; hide spare columns where the others would be cut."""
