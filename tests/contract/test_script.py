@@ -81,6 +81,15 @@ def exported(request, tmp_path_factory):
     return configs, folder
 
 
+def test_a_script_whose_model_or_loss_is_another_ends_with_an_assertion(exported, tmp_path):
+    text = min((path.read_text() for path in exported[1].glob("*.py")), key=len)
+    (tmp_path / "model.py").write_text(text.replace("TRAINABLE = ", "TRAINABLE = 1 + "))
+    (tmp_path / "loss.py").write_text(text.replace("LOSSES = [", "LOSSES = [1e-7 + "))
+    (tmp_path / "data.py").write_text(text.replace("DATA_SHA256 = '", "DATA_SHA256 = 'x"))
+    for name, found in run_scripts(tmp_path).items():
+        assert "AssertionError" in found["error"], (name, found)
+
+
 def test_every_technique_repeats_the_losses_to_the_bit_without_this_project(exported):
     configs, folder = exported
     used = {(slot, choice.use) for config in configs.values() for slot, choice in config.techniques.items()}

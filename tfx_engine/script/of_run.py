@@ -31,12 +31,13 @@ def script_of_run(path: str | os.PathLike[str]) -> str:
     path = Path(path)
     with closing(RunReader(path)) as reader:
         info, facts = reader.info(), reader.facts()
-        steps = reader.steps(limit=_LOSSES, columns=("step", "phase", "loss"))
+        steps = reader.steps(limit=_LOSSES, columns=("step", "phase", "loss", "process"))
         count = reader.count_steps()
     if info.status in ("queued", "running"):
         raise _refused(path, _NOT_ENDED, status=info.status)
-    losses = [float(loss) for phase, loss in zip(steps["phase"], steps["loss"], strict=True)
-              if phase != _WITHOUT_PROGRAM]
+    own = [process == steps["process"][0] and phase != _WITHOUT_PROGRAM  # another process of the run begins anew
+           for process, phase in zip(steps["process"], steps["phase"], strict=True)]
+    losses = [float(loss) for loss, is_own in zip(steps["loss"], own, strict=True) if is_own]
     if not losses or "params" not in facts or steps["step"][0] != 1:
         raise _refused(path, _NO_STEP, reason=info.reason or info.status)
     config, problems = parse_config(info.config)

@@ -24,8 +24,9 @@ _WHAT_NOW = {
 
 def export(args: argparse.Namespace) -> int:
     """Write the run; say where, and what to do with it."""
-    run = find_run(args.run, library_of(args.store))
-    done = write(args.format, Ask(run, args.output, args.force, args.table))
+    library = library_of(args.store)
+    run, *more = [find_run(text, library) for text in args.runs]
+    done = write(args.format, Ask(run, args.output, args.force, args.table, tuple(more)))
     if args.output == STDOUT:
         return DONE
     if args.json:

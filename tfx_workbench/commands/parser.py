@@ -10,8 +10,8 @@ from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_workbench import __version__
 
 PROGRAM = "tfx-workbench"
-COMMANDS = ("run", "estimate", "check", "audit", "techniques", "list", "show", "compare", "report", "export", "stop",
-            "pause", "resume", "import", "trust", "doctor", "frontier", "annotate",
+COMMANDS = ("run", "estimate", "check", "audit", "techniques", "list", "show", "compare", "report", "export",
+            "reproduce", "stop", "pause", "resume", "import", "trust", "doctor", "frontier", "annotate",
             "experiment", "guide", "ablate")
 
 SORTS = ("created", "name", "status", "steps", "size", "speed", "memory", "loss", "params")
@@ -67,6 +67,7 @@ _HELP = {
     "show": tr_mark("the figures of one run"),
     "compare": tr_mark("runs against the first of them"),
     "report": tr_mark("runs as one HTML or PDF to hand on; one exhibit as SVG, PNG or CSV"),
+    "reproduce": tr_mark("run a bundle of somebody else here, and compare"),
     "export": tr_mark("a run as a table, JSON, a trace, TensorBoard events, a PyTorch program or a bundle"),
     "stop": tr_mark("stop a run; what was measured is kept"),
     "pause": tr_mark("pause a run"),
@@ -170,7 +171,8 @@ def command_parser(command: str) -> Parser:
             parser.add_argument("--title", metavar="TEXT", help=tr_mark("what stands at the top"))
             parser.add_argument("--force", action="store_true", help=tr_mark("replace a file that is there"))
         case "export":
-            parser.add_argument("run", metavar="RUN", help=tr_mark("a path, a file name, a name, or how one begins"))
+            parser.add_argument("runs", nargs="+", metavar="RUN", help=tr_mark(
+                "a path, a file name, a name, or how one begins; a bundle may hold several"))
             parser.add_argument("--format", choices=_FORMATS, required=True, help=tr_mark(
                 "csv, parquet: a table; json: everything; trace: operators of a profiled step, for Perfetto; "
                 "tensorboard: an event file; script: one PyTorch program; bundle: all that another needs to repeat it"))
@@ -179,6 +181,9 @@ def command_parser(command: str) -> Parser:
             parser.add_argument("--table", choices=_TABLES, default="steps",
                                 help=tr_mark("which table of csv and parquet (steps)"))
             parser.add_argument("--force", action="store_true", help=tr_mark("overwrite what is there"))
+        case "reproduce":
+            parser.add_argument("bundle", metavar="BUNDLE", help=tr_mark("a file that `export --format bundle` wrote"))
+            parser.add_argument("--check", action="store_true", help=tr_mark("only look whether it is whole"))
         case "doctor":
             parser.add_argument("--measure", action="store_true",
                                 help=tr_mark("measure now how fast this machine's devices are: some seconds for each"))

@@ -15,6 +15,7 @@ from tfx_engine.protocol.status import ENDED
 from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.store import absolute
 from tfx_workbench.exporting import csv_file, parquet, script, tensorboard
+from tfx_workbench.exporting.bundle import SUFFIX, write_bundle
 from tfx_workbench.exporting.json_file import write_json
 from tfx_workbench.exporting.tables import TABLES
 from tfx_workbench.exporting.target import STDOUT, not_written, written
@@ -29,12 +30,16 @@ _EVENTS = "tfevents"
 
 @dataclasses.dataclass(frozen=True)
 class Ask:
-    """What is to be written where. `table`: one of `TABLES`, or all of them into a folder."""
+    """What is to be written where.
+
+    `table`: one of `TABLES`, or all of them into a folder. `more`: runs that go with it into a bundle.
+    """
 
     run: Path
     output: str
     force: bool = False
     table: str = "steps"
+    more: tuple[Path, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +56,11 @@ class Format:
 
 def export(name: str, ask: Ask) -> dict[str, Any]:
     """Write a run in a format; what was written. Raises ConfigError, RunFileError."""
+    if ask.more and name != "bundle":
+        raise ConfigError([Problem(
+            code="one-run-only", path="--format", template="is {format}, which is of one run.",
+            hint_template=tr_mark("Only a bundle holds several."), args={"format": name},
+        )])
     if ask.output == STDOUT and not FORMATS[name].to_stdout:
         raise ConfigError([Problem(
             code="not-to-stdout", path="--output", template="is '-', but {format} is not for a terminal or a pipe.",
@@ -153,6 +163,12 @@ def _script(ask: Ask) -> dict[str, Any]:
     return {"bytes": len(text), "lines": text.count(b"\n")}
 
 
+def _bundle(ask: Ask) -> dict[str, Any]:
+    with written(ask.output, ask.force) as file:
+        manifest = write_bundle(file, [ask.run, *ask.more])
+    return {"runs": [entry["name"] for entry in manifest["runs"]], "files": len(manifest["files"])}
+
+
 FORMATS: dict[str, Format] = {f.name: f for f in (
     Format("csv", ".csv", tr_mark("Table (CSV)"), tr_mark("a table for spreadsheets and pandas"), _csv, True),
     Format("parquet", ".parquet", tr_mark("Table (Parquet)"), tr_mark("a table for DuckDB, pandas, Spark"), _parquet),
@@ -162,4 +178,6 @@ FORMATS: dict[str, Format] = {f.name: f for f in (
     Format("tensorboard", "", tr_mark("TensorBoard"), tr_mark("scalars in an event file, in a folder"), _tensorboard),
     Format("script", ".py", tr_mark("PyTorch program"),
            tr_mark("model and training in one file that needs PyTorch alone and repeats the losses"), _script, True),
+    Format("bundle", SUFFIX, tr_mark("Claim bundle"),
+           tr_mark("all that somebody else needs to repeat the run and compare"), _bundle),
 )}

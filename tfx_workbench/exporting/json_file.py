@@ -44,16 +44,16 @@ def _pieces(rows: Iterator[Any]) -> Iterator[bytes]:
 
 
 def _dumps(value: Any) -> bytes:
-    text = json.dumps(_finite(value), separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    text = json.dumps(finite(value), separators=(",", ":"), allow_nan=False, ensure_ascii=False)
     return text.encode("utf-8", "backslashreplace")
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """JSON has no infinity and nothing that is not a number: these are null."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {str(key): _finite(v) for key, v in value.items()}
+        return {str(key): finite(v) for key, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
+        return [finite(v) for v in value]
     return value

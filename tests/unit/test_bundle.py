@@ -1,0 +1,224 @@
+"""A claim bundle: what is in it, and that of one which somebody prepared not a byte is written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import struct
+import zipfile
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.synthetic_run import write_run
+from tfx_engine.protocol.problems import ConfigError, Problem
+from tfx_engine.runfile.reader import RunReader
+from tfx_workbench.cli import main
+from tfx_workbench.exporting import bundle as writing
+from tfx_workbench.exporting.bundle_file import Bundle
+
+SMALL = {"layers": 2, "heads": 2, "context": 16, "width": 16, "steps": 20}
+
+
+def no_script(run: Path) -> str:
+    raise ConfigError([Problem(code="no-script", path=str(run), template="is only made up.")])
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("store")
+    names = ("one", "../2")
+    return [write_run(folder / f"{seed}.tfx", name=name, seed=seed, **SMALL) for seed, name in enumerate(names)]
+
+
+@pytest.fixture
+def bundle(runs, tmp_path, monkeypatch):
+    monkeypatch.setattr(writing, "script_of", no_script)
+    target = tmp_path / "claim.tfxbundle"
+    assert main(["export", *map(str, runs), "--format", "bundle", "-o", str(target)]) == 0
+    return target
+
+
+def test_it_holds_the_runs_whole_with_configuration_environment_and_figures(bundle, runs):
+    with Bundle(bundle) as found:
+        assert [run.name for run in found.runs] == ["one", "../2"]
+        assert found.runs[0].no_script == "is only made up."
+        with found.run_file(found.runs[1]) as path, closing(RunReader(path)) as theirs, \
+                closing(RunReader(runs[1])) as ours:
+            assert theirs.steps()["loss"].tolist() == ours.steps()["loss"].tolist()
+            assert theirs.info().config_toml == ours.info().config_toml
+    with zipfile.ZipFile(bundle) as archive:
+        summary = json.loads(archive.read("runs/1/summary.json"))
+        assert summary["name"] == "one" and summary["steps"] == 23 and str(runs[0].parent) not in str(summary)
+        assert json.loads(archive.read("runs/1/environment.json"))["device"]
+        assert archive.read("runs/1/config.resolved.toml").startswith(b"format = 1")
+
+
+def test_the_same_runs_give_the_same_bytes(bundle, runs, tmp_path):
+    again = tmp_path / "again.tfxbundle"
+    assert main(["export", *map(str, runs), "--format", "bundle", "-o", str(again)]) == 0
+    assert again.read_bytes() == bundle.read_bytes()
+
+
+def test_a_run_that_goes_on_is_not_bundled(tmp_path, capsys):
+    queued = write_run(tmp_path / "queued.tfx", status="queued", **SMALL)
+    target = tmp_path / "a.tfxbundle"
+    assert main(["export", str(queued), "--format", "bundle", "-o", str(target)]) == 2
+    assert "queued" in capsys.readouterr().err and not target.exists()
+
+
+def test_a_whole_bundle_is_said_to_be_whole(bundle, capsys):
+    assert main(["reproduce", str(bundle), "--check"]) == 0
+    assert "one" in capsys.readouterr().out
+
+
+# ---------------------------------------------------------------------------------------- prepared ones
+
+def rewritten(bundle: Path, change: Callable[[zipfile.ZipFile, dict[str, bytes]], None]) -> None:
+    """The bundle again, its files changed by `change`, which may write to the archive too; the manifest fits them."""
+    with zipfile.ZipFile(bundle) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(bundle, "w", zipfile.ZIP_DEFLATED) as archive:
+        change(archive, files)
+        about = json.loads(files.pop("manifest.json"))
+        about["files"] = [{"path": name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+                          for name, data in files.items()]  # fmt: skip
+        for name, data in {**files, "manifest.json": json.dumps(about).encode()}.items():
+            archive.writestr(name, data)
+
+
+def test_rewriting_alone_is_no_fault(bundle):
+    rewritten(bundle, lambda archive, files: None)
+    Bundle(bundle).close()
+
+
+def add(name: str, data: bytes = b"x") -> Callable[[zipfile.ZipFile, dict[str, bytes]], None]:
+    return lambda archive, files: files.__setitem__(name, data)
+
+
+def link(archive: zipfile.ZipFile, files: dict[str, bytes]) -> None:
+    about = zipfile.ZipInfo("README.txt")
+    about.external_attr = 0o120777 << 16
+    del files["README.txt"]
+    archive.writestr(about, "/etc/passwd")
+
+
+def newer(archive: zipfile.ZipFile, files: dict[str, bytes]) -> None:
+    files["manifest.json"] = json.dumps({**json.loads(files["manifest.json"]), "schema": 99}).encode()
+
+
+def many(archive: zipfile.ZipFile, files: dict[str, bytes]) -> None:
+    files |= {f"runs/{number}/script.py": b"" for number in range(1, 999)}
+    files |= {f"runs/{number}/config.toml": b"" for number in range(1, 999)}
+
+
+def no_runs(archive: zipfile.ZipFile, files: dict[str, bytes]) -> None:
+    files["manifest.json"] = json.dumps({**json.loads(files["manifest.json"]), "runs": []}).encode()
+
+
+def outside(archive: zipfile.ZipFile, files: dict[str, bytes]) -> None:
+    about = json.loads(files["manifest.json"])
+    about["runs"][0]["folder"] = "../../runs/1"
+    files["manifest.json"] = json.dumps(about).encode()
+
+
+def no_sense(archive: zipfile.ZipFile, files: dict[str, bytes]) -> None:
+    files["manifest.json"] = json.dumps({"schema": "1", "format": "tfx-bundle", "files": 3, "runs": 4}).encode()
+
+
+@pytest.mark.parametrize(("change", "word"), [
+    (add("../../evil.txt"), "which no bundle does"), (add("/etc/evil"), "which no bundle does"),
+    (add("runs\\1\\evil.py"), "which no bundle does"), (add("runs/1/../../evil"), "which no bundle does"),
+    (add("C:evil.txt"), "which no bundle does"), (add("runs/1/script.py\0.exe"), "names other files"),
+    (add("runs/1/script.py", bytes(65 * 2**20)), "bytes large"),
+    (link, "no plain file"), (newer, "newer program"), (many, "more than a bundle can"),
+    (no_runs, "names other files"), (outside, "names other files"), (no_sense, "cannot be read"),
+])
+def test_a_prepared_archive_is_refused_and_nothing_is_written(bundle, change, word, capsys, monkeypatch):
+    rewritten(bundle, change)
+    refused(bundle, word, capsys, monkeypatch)
+
+
+def refused(bundle: Path, word: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def written(*args: object, **kwargs: object) -> None:
+        pytest.fail("something was written")
+
+    monkeypatch.setattr("tempfile.mkdtemp", written)
+    before = sorted(bundle.parent.iterdir())
+    assert main(["reproduce", str(bundle), "--json"]) == 2
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    assert word in problem["message"], problem
+    assert sorted(bundle.parent.iterdir()) == before
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_two_files_of_one_name_are_refused(bundle, capsys, monkeypatch):
+    with zipfile.ZipFile(bundle, "a") as archive:
+        archive.writestr("README.txt", "another")
+    refused(bundle, "twice", capsys, monkeypatch)
+
+
+def test_a_file_that_is_not_what_the_manifest_says_is_named(bundle, capsys, monkeypatch):
+    with zipfile.ZipFile(bundle) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(bundle, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data.replace(b"one", b"two") if name.endswith("1/summary.json") else data)
+    refused(bundle, "runs/1/summary.json is not what", capsys, monkeypatch)
+
+
+@pytest.mark.parametrize("keep", [0, 30, 0.5, 0.999])
+def test_what_was_cut_off_is_refused(bundle, keep, capsys, monkeypatch):
+    data = bundle.read_bytes()
+    bundle.write_bytes(data[: int(len(data) * keep) if isinstance(keep, float) else keep])
+    refused(bundle, "cut off", capsys, monkeypatch)
+
+
+def test_a_byte_that_turned_over_is_noticed(bundle, capsys, monkeypatch):
+    data = bytearray(bundle.read_bytes())
+    data[len(data) // 3] ^= 0xFF
+    bundle.write_bytes(data)
+    refused(bundle, "is damaged", capsys, monkeypatch)
+
+
+def test_files_that_lie_in_one_another_are_refused(bundle, capsys, monkeypatch):
+    data = bytearray(bundle.read_bytes())
+    with zipfile.ZipFile(bundle) as archive:
+        second = archive.infolist()[1]
+    place = data.rfind(b"PK\x01\x02", 0, data.rfind(second.filename.encode()))
+    data[place + 42 : place + 46] = struct.pack("<I", 8)  # the offset of its header: within the first file
+    bundle.write_bytes(data)
+    refused(bundle, "in one another", capsys, monkeypatch)
+
+
+def test_another_zip_and_what_is_none_are_refused(tmp_path, capsys):
+    other = tmp_path / "other.zip"
+    with zipfile.ZipFile(other, "w") as archive:
+        archive.writestr("README.txt", "hello")
+    for path, word in ((other, "no bundle"), (tmp_path / "missing", "no such file"), (tmp_path, "folder"),
+                       (Path(__file__), "no bundle")):
+        assert main(["reproduce", str(path)]) == 2
+        assert word in capsys.readouterr().err
+
+
+def test_a_run_file_within_that_is_none_is_refused(bundle, capsys):
+    rewritten(bundle, add("runs/1/run.tfx", b"not SQLite" * 1000))
+    assert main(["reproduce", str(bundle)]) == 2
+    assert "not a run file" in capsys.readouterr().err
+
+
+def test_a_run_that_began_with_weights_of_its_own_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(writing, "script_of", no_script)
+    run = write_run(tmp_path / "run.tfx", name="later", run={"start_from": "mine.safetensors"}, **SMALL)
+    assert main(["export", str(run), "--format", "bundle", "-o", str(tmp_path / "b")]) == 0
+    assert main(["reproduce", str(tmp_path / "b")]) == 2
+    assert "mine.safetensors" in capsys.readouterr().err
+
+
+def test_a_full_disk_while_a_run_is_taken_out_is_said(bundle, tmp_path, monkeypatch):
+    with Bundle(bundle) as found, pytest.raises(ConfigError, match="cannot be written"):
+        found.copy_run(found.runs[0], tmp_path / "no" / "folder")
+    shutil.rmtree(tmp_path / "no", ignore_errors=True)
