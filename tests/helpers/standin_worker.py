@@ -9,6 +9,11 @@ by the run's name:
     print        prints to descriptor 1 from C         hang         goes on after stdin ended
     leave-child  leaves a sleeping process behind      dawdle       takes the run a second after it was told to
 
+In turns with others (`InTurns`) it does one step for each that is asked for, of 10 ms, or of 20 where the name begins
+with "slow"; of its own it has `measure_steps`. A name with "dies in 2" kills the worker in its first turn of round 2,
+with "fails in 2" it fails then as a run does that has no memory. TFX_STANDIN=one-loads: only the first worker loads,
+all others end at once (TFX_STANDIN_MARK: the file by which they know).
+
 A configuration of the name "crash-the-check" kills the worker that checks it; "refuse" has a problem; "slow-check"
 takes a while to be checked.
 TFX_STANDIN=broken in the environment: it never gets ready. TFX_STANDIN=on-cpu: it says that it runs there.
@@ -18,11 +23,13 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import signal
 import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 from tfx_engine.protocol.codec import decode_line, problem_to_data
@@ -34,12 +41,16 @@ from tfx_engine.protocol.worker_messages import (
     Check,
     Ended,
     Examine,
+    InTurns,
+    NoMoreTurns,
     Predict,
     Prove,
     Ready,
     RunFile,
     Stop,
     ToWorker,
+    Turn,
+    TurnOver,
     WarmedUp,
 )
 from tfx_engine.runfile.mailbox import Mailbox
@@ -47,6 +58,8 @@ from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.writer import RunWriter
 
 STEP_S = 0.01
+CAPACITY = 2**34  # bytes of the device that it says it has
+PEAK = "TFX_STANDIN_PEAK"  # environment variable: the bytes that every run is predicted to take
 SLOW_CHECK_S = 1.0
 MODE = "TFX_STANDIN"
 
@@ -55,31 +68,55 @@ def main() -> int:
     """Serve until end-of-file."""
     lines = take_stdio()
     end_with_parent()
+    if os.environ.get(MODE) == "one-loads" and not _is_first():
+        return 1
     if os.environ.get(MODE) == "broken":
         print("ImportError: this stand-in is broken", file=sys.stderr)
         return 1
     lines.send(Ready(torch="stand-in"))
     input_ended, stop = threading.Event(), threading.Event()
     runs: list[threading.Thread] = []
+    turns: queue.SimpleQueue[Turn | None] = queue.SimpleQueue()
     for line in lines.receive():
         match decode_line(line, ToWorker):
             case Check(id=number, config=config):
                 lines.send(_check(number, config["name"]))
             case Predict(id=number, level=level, device_memory=memory):
-                lines.send(Reply(id=number, ok=True, result={"level": level, "device_bytes": memory}))
+                peak = int(os.environ.get(PEAK, "1000"))
+                lines.send(Reply(id=number, ok=True, result={
+                    "level": level, "device_bytes": memory or CAPACITY, "memory_bytes": {"peak": peak},
+                }))
             case Examine(id=number):
                 lines.send(Reply(id=number, ok=True, result={"torch": "stand-in", "devices": ["cpu"]}))
             case Prove(id=number, run=run, config=config):
                 lines.send(Ended(status="finished"))
                 lines.send(_audited(number, run, config["name"]))
                 return 0
-            case RunFile(path=path):
+            case RunFile(path=path, turns=None):
                 runs.append(threading.Thread(target=_run, args=(Path(path), lines, input_ended, stop)))
                 runs[-1].start()
+            case RunFile(path=path, turns=part):
+                take_turns = TurnTaker(Path(path), part, lines, turns, stop, input_ended)
+                runs.append(threading.Thread(target=take_turns.run))
+                runs[-1].start()
+            case Turn() as turn:
+                turns.put(turn)
+            case NoMoreTurns():
+                turns.put(None)
             case Stop():
                 stop.set()
     input_ended.set()
+    turns.put(None)
     return 0
+
+
+def _is_first() -> bool:
+    """Whether this is the first worker of its service; a file in the store remembers."""
+    try:
+        os.close(os.open(os.environ["TFX_STANDIN_MARK"], os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    return True
 
 
 def _check(number: int, name: str) -> Reply:
@@ -133,6 +170,68 @@ def _steps(
             return "interrupted"
         time.sleep(STEP_S)
     return "finished"
+
+
+class TurnTaker:
+    """One run, or a later process of it, in an interleaved comparison."""
+
+    def __init__(
+        self, path: Path, part: InTurns, lines: Lines, turns: queue.SimpleQueue[Turn | None], stop: threading.Event,
+        input_ended: threading.Event,
+    ) -> None:
+        self.part, self.lines, self.turns, self.stop, self.input_ended = part, lines, turns, stop, input_ended
+        with closing(RunReader(path)) as reader:
+            info = reader.info()
+        self.name, self.own = info.name, int(info.config["run"]["measure_steps"])
+        self.writer, self.mailbox, self.step = RunWriter(path), Mailbox(path), 0
+
+    def run(self) -> None:
+        """Until there are no more turns, or it is told to stop."""
+        writer, part = self.writer, self.part
+        writer.state("running")
+        self.lines.send(WarmedUp(device="cpu"))
+        status = self._turns()
+        if self.input_ended.is_set():
+            status = "interrupted"
+        if status == "interrupted" or (status != "finished" and part.process == 0):
+            writer.state(status)
+        else:
+            writer.leave_to(part.heir)
+        writer.close()
+        self.lines.send(Ended(status=status, reason="no memory left" if status == "failed" else ""))
+        os._exit(0)
+
+    def _turns(self) -> str:
+        while True:
+            try:
+                turn = self.turns.get(timeout=STEP_S)
+            except queue.Empty:
+                if self._is_stopped():
+                    return "stopped"
+                continue
+            if turn is None:
+                return "finished"
+            if turn.round == 2 and "dies in 2" in self.name:
+                os.kill(os.getpid(), signal.SIGKILL)
+            if turn.round == 2 and "fails in 2" in self.name:
+                return "failed"
+            self._take(turn)
+
+    def _take(self, turn: Turn) -> None:
+        ms = 20.0 if self.name.startswith("slow") else 10.0
+        for _ in range(turn.steps):
+            self.step += 1
+            self.writer.step(
+                step=self.step, process=self.part.process, round=turn.round, block=turn.block, phase="measure",
+                loss=1.0, learning_rate=time.time(), step_ms=ms + 0.01 * (self.step % 3), tokens=64,
+            )
+            time.sleep(STEP_S)
+        self.writer.flush()
+        is_done = self.part.process == 0 and self.step >= self.own
+        self.lines.send(TurnOver(round=turn.round, block=turn.block, steps=turn.steps, ms=ms, is_done=is_done))
+
+    def _is_stopped(self) -> bool:
+        return self.stop.is_set() or any(control.action == "stop" for control in self.mailbox.poll())
 
 
 def _misbehave(name: str) -> None:

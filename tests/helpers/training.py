@@ -47,6 +47,7 @@ class ListRecorder:
 
     def __init__(self) -> None:
         self.phases: list[str] = []
+        self.turns: list[tuple[int, int]] = []
         self.readings: list[StepReading] = []
         self.splits: list[tuple[int, str, MemorySplit]] = []
         self.profiles: list[StepProfile] = []
@@ -59,6 +60,9 @@ class ListRecorder:
 
     def phase(self, name: Phase) -> None:
         self.phases.append(name)
+
+    def turn(self, round_: int, block: int) -> None:
+        self.turns.append((round_, block))
 
     def steps(self, readings: Sequence[StepReading]) -> None:
         self.readings += readings

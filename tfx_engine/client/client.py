@@ -15,10 +15,12 @@ from typing import Any, Literal
 
 from tfx_engine.client.connection import ENDED, Connection, ServiceGone
 from tfx_engine.protocol.codec import decode_line, encode_line, numbered, problem_from_data, problem_to_data
+from tfx_engine.protocol.interleaving import Interleave
 from tfx_engine.protocol.launch import module_argv
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.messages import (
     Audit,
+    Conclude,
     Control,
     Doctor,
     Estimate,
@@ -138,6 +140,22 @@ class Client:
         reply = self.call(Submit(id=0, configs=[dict(c) for c in configs], toml=list(toml), comparison=comparison,
                                  facts=[dict(f) for f in facts]))
         return [Path(run) for run in self._result(reply)["runs"]]
+
+    def compare(
+        self, configs: Sequence[Mapping[str, Any]], toml: Sequence[str], comparison: str, asked: Interleave
+    ) -> tuple[list[Path], Path | None]:
+        """Queue runs that take turns, the first being the baseline: their run files, and that of the second baseline.
+
+        All, or none and `ConfigError` with every problem.
+        """
+        reply = self.call(Submit(id=0, configs=[dict(c) for c in configs], toml=list(toml), comparison=comparison,
+                                 interleave=asked))
+        result = self._result(reply)
+        return [Path(run) for run in result["runs"]], Path(result["control"]) if result["control"] else None
+
+    def conclude(self, comparison: str, reason: str = "") -> None:
+        """End a comparison with the block under way. Raises `ConfigError` where this service has it not under way."""
+        self._result(self.call(Conclude(id=0, comparison=comparison, reason=reason)))
 
     def validate(self, config: Mapping[str, Any], deep: bool = True) -> tuple[Problem, ...]:
         """Every problem of a configuration; `deep` asks a worker too, which may have to import torch first."""

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from tfx_engine.protocol.interleaving import Interleave
+
 PROTOCOL = 1
 
 
@@ -32,13 +34,22 @@ class Hello(Request, frozen=True, kw_only=True, tag="hello"):
 class Submit(Request, frozen=True, kw_only=True, tag="submit"):
     """Queue these configurations (as written, partial is fine) in order. Refused whole when one is wrong.
 
-    The reply's `result` is {"runs": [path, ...]}.
+    With `interleave` they take turns, and the first is the baseline. The reply's `result` is {"runs": [path, ...],
+    "control": path or ""}.
     """
 
     configs: list[dict[str, Any]]
     toml: list[str] = []  # as the user wrote them, where they came from files; parallel to `configs`
     comparison: str = ""
     facts: list[dict[str, Any]] = []  # what is known of each run beforehand, parallel to `configs`; kept in its file
+    interleave: Interleave | None = None
+
+
+class Conclude(Request, frozen=True, kw_only=True, tag="conclude"):
+    """End an interleaved comparison with the block under way; its runs do their own steps to the end first."""
+
+    comparison: str
+    reason: str = ""
 
 
 class Validate(Request, frozen=True, kw_only=True, tag="validate"):
@@ -105,14 +116,14 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, tag_field="say", tag="rep
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True, tag_field="say", tag="notice"):
-    """Something happened. `kind`: started, ended, queue, warm, log, problem; `gone` comes from the client itself."""
+    """Something happened. `kind`: started, ended, turns, queue, warm, log, problem; `gone` comes from the client."""
 
     kind: str
     run: str = ""
     detail: dict[str, Any] = {}
 
 
-AnyRequest = Hello | Submit | Validate | Estimate | Audit | Queue | Doctor | Shutdown
+AnyRequest = Hello | Submit | Conclude | Validate | Estimate | Audit | Queue | Doctor | Shutdown
 FromService = Reply | Notice
 
 

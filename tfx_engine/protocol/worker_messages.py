@@ -19,10 +19,37 @@ class ToDo(msgspec.Struct, frozen=True, kw_only=True, tag_field="do"):
     """What the service asks of a worker."""
 
 
+class InTurns(msgspec.Struct, frozen=True, kw_only=True):
+    """That a run takes turns with others (`protocol.interleaving`).
+
+    `process`: 0 does the run, later ones measure time again. `heir`: the process that gets the lock of the run file at
+    the end, to go on with it. `resident`: whether the others are there meanwhile.
+    """
+
+    process: int
+    round: int
+    heir: int
+    resident: bool = True
+
+
 class RunFile(ToDo, frozen=True, kw_only=True, tag="run"):
-    """Take this queued run file and do its run."""
+    """Take this queued run file and do its run; `turns`: where it takes turns with others."""
 
     path: str
+    turns: InTurns | None = None
+
+
+class Turn(ToDo, frozen=True, kw_only=True, tag="turn"):
+    """Do at least so many steps that count, for at least so long, and say `turn-over`."""
+
+    round: int
+    block: int
+    steps: int
+    ms: float
+
+
+class NoMoreTurns(ToDo, frozen=True, kw_only=True, tag="no-more-turns"):
+    """There is no further turn: do what comes after the measured steps, and end."""
 
 
 class Stop(ToDo, frozen=True, kw_only=True, tag="stop"):
@@ -76,6 +103,16 @@ class WarmedUp(Said, frozen=True, kw_only=True, tag="warmed-up"):
     device: str = ""
 
 
+class TurnOver(Said, frozen=True, kw_only=True, tag="turn-over"):
+    """A turn was taken and everything of it is recorded. `is_done`: no step of the run's own is left."""
+
+    round: int
+    block: int
+    steps: int
+    ms: float
+    is_done: bool = False
+
+
 class Ended(Said, frozen=True, kw_only=True, tag="ended"):
     """The run is over and its file says so; or the audit is, whose reply follows."""
 
@@ -83,5 +120,5 @@ class Ended(Said, frozen=True, kw_only=True, tag="ended"):
     reason: str = ""
 
 
-ToWorker = RunFile | Stop | Check | Predict | Prove | Examine
-FromWorker = Ready | Reply | WarmedUp | Ended
+ToWorker = RunFile | Turn | NoMoreTurns | Stop | Check | Predict | Prove | Examine
+FromWorker = Ready | Reply | WarmedUp | TurnOver | Ended

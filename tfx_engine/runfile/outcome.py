@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import sqlite3
 from typing import Any
 
@@ -22,3 +23,14 @@ def write_state(connection: sqlite3.Connection, status: str, reason: str, identi
         )
     elif status != "queued":
         connection.execute("UPDATE run SET ended_at = ? WHERE id = 1", (now,))
+
+def seconds_since_begun(connection: sqlite3.Connection) -> float:
+    """How long ago the run was taken, where it is running; 0 where it is to begin."""
+    status, started = connection.execute("SELECT status, started_at FROM run WHERE id = 1").fetchone()
+    if status != "running" or not started:
+        return 0.0
+    try:
+        begun = datetime.datetime.fromisoformat(started)
+        return max(0.0, (datetime.datetime.now(datetime.UTC) - begun).total_seconds())
+    except (ValueError, TypeError):
+        return 0.0

@@ -30,6 +30,7 @@ from tfx_engine.runfile.create import utc_now
 from tfx_engine.runfile.errors import RunFileError, failure, write_failure
 from tfx_engine.runfile.header import check_file, is_sealed
 from tfx_engine.runfile.lock import RunLock, process_identity
+from tfx_engine.runfile.outcome import seconds_since_begun
 from tfx_engine.runfile.recorder import Recorder
 from tfx_engine.runfile.seal import seal_connection
 from tfx_engine.runfile.tables import COLUMNS, DEVICE_READINGS, ROLLUP_COLUMNS, STEP_COLUMNS
@@ -68,6 +69,7 @@ class RunWriter:
         self._buffer = buffer or Buffer()
         self._hurried = hurried
         self._is_closed = self._is_dropping = False
+        self._heir: int | None = None
         with ExitStack() as undo:
             undo.callback(self._lock.release)
             try:
@@ -77,6 +79,7 @@ class RunWriter:
                 if not change_journal_mode(self._connection, "wal"):
                     raise failure("in-use", self.path, who="")
                 bring_up_to_date(self._connection)
+                self._start -= seconds_since_begun(self._connection)
                 reserve.make(self._local)
                 self._recorder = Recorder(self._connection, self.path, self._buffer, self.t_ms, on_error,
                                           lambda: reserve.give_up(self._local))
@@ -88,7 +91,10 @@ class RunWriter:
             self.event("warning", "spooled", spool.SPOOLED, folder=str(self._local.parent))
 
     def t_ms(self) -> float:
-        """Milliseconds since this writer was made: the clock of every `t_ms` that a caller leaves out."""
+        """Milliseconds since the run was taken: the clock of every `t_ms` that a caller leaves out.
+
+        That is since this writer was made, or the first one where this one goes on with what another left running.
+        """
         return (time.perf_counter() - self._start) * 1000
 
     @property
@@ -214,6 +220,10 @@ class RunWriter:
         """Return when everything handed over before is committed. Raises `RunFileError` where that fails for 10 s."""
         self._put_and_wait("flush", None)
 
+    def leave_to(self, pid: int) -> None:
+        """At `close` the run goes on: its state stays `running`, and the lock goes to that process alone."""
+        self._heir = pid
+
     def close(self) -> None:
         """Write what is left, seal the file, give the lock back. A run still `running` becomes `interrupted`.
 
@@ -228,6 +238,10 @@ class RunWriter:
             self._recorder.finish(self._patience_s)
             if self._recorder.error is not None:
                 raise self._recorder.error
+            if self._heir is not None:
+                self._connection.close()
+                self._lock.hand_over(self._heir)
+                return
             seal_connection(self._connection, self.path)
             self._connection.close()
             if is_sealed(self._local):  # else a reader kept it from being: `seal` moves it another time

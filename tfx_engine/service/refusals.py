@@ -52,6 +52,12 @@ def not_queued(run: str) -> Problem:
     return Problem(code="not-queued", path=run, template=tr_mark("is not in this engine's queue."))
 
 
+def no_such_comparison(comparison: str) -> Problem:
+    """Concluding what is not under way here."""
+    return Problem(code="no-such-comparison", path=comparison,
+                   template=tr_mark("is no comparison that this engine has under way."))
+
+
 def not_checked(reason: str) -> Problem:
     """A configuration that could not be checked, because no worker starts or the check itself crashed."""
     return Problem(code="not-checked", path="", args={"reason": reason},

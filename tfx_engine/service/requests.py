@@ -38,7 +38,7 @@ class Requests:
         """Queue runs; refused whole when one configuration is wrong."""
         # Where a run is under way and no worker is warm, its steps are not disturbed for a check that the run's own
         # worker makes again before it starts.
-        deep = self._workers.running is None or self._workers.warm is not None
+        deep = not self._workers.is_busy or self._workers.warm is not None
         self._workers.try_once_more()
         Submission(request, self._queue, self._questions if deep else None, self._outbox).begin()
 
@@ -99,8 +99,7 @@ class Requests:
             case "adopt":
                 self._queue.look_for_orphans(self._events)
             case "remove":
-                running = self._workers.running
-                if running is not None and str(running.run) == request.run:
+                if request.run in map(str, self._workers.at):
                     self._outbox.refuse(request.id, [refusals.is_running(request.run)])
                     return
                 try:
@@ -125,5 +124,5 @@ class Requests:
 
     def queue_state(self) -> dict[str, Any]:
         """{"queue": paths in order, "running": path or null}"""
-        running = self._workers.running
-        return {"queue": [str(p) for p in self._queue.paths], "running": str(running.run) if running else None}
+        at = self._workers.at
+        return {"queue": [str(p) for p in self._queue.paths], "running": str(at[0]) if at else None}

@@ -11,11 +11,15 @@ import datetime
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from tfx_engine.protocol.config import Config
+from tfx_engine.protocol.interleaving import FACT, Part, part_of
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.protocol.status import ENDED, Status
 from tfx_engine.runfile.create import create
@@ -36,6 +40,8 @@ class Queued:
     position: float
     path: Path
     lock: RunLock
+    comparison: str = ""
+    part: Part | None = None  # in an interleaved comparison
 
     def discard(self) -> None:
         """Take back a run file that was made a moment ago."""
@@ -74,18 +80,26 @@ class RunQueue:
         changed, self._changed = self._changed, False
         return changed
 
-    def create(self, config: Config, toml: str, comparison: str, facts: Mapping[str, Any] | None = None) -> Queued:
+    def new_path(self, config: Config) -> Path:
+        """Where the run of a configuration goes; no file has that path yet. Raises `RunFileError`."""
+        return new_run_path(config.run.store or self.home, config.name, datetime.datetime.now())
+
+    def create(
+        self, config: Config, toml: str, comparison: str, facts: Mapping[str, Any] | None = None,
+        part: Part | None = None, path: Path | None = None,
+    ) -> Queued:
         """A new run file, locked; `add` puts it into the queue. Raises `RunFileError`."""
-        path = new_run_path(config.run.store or self.home, config.name, datetime.datetime.now())
+        path = path or self.new_path(config)
         # Seconds since the epoch: the queues of several services merge in the order in which they were asked.
         self._last_position = max(time.time(), self._last_position + 1e-3)
         lock = RunLock(path)  # before there is a file, so that nobody else ever sees it queued and free
         try:
-            create(path, config, toml, comparison, queue_position=self._last_position, facts=facts or {})
+            known = dict(facts or {}) if part is None else {**(facts or {}), FACT: msgspec.to_builtins(part)}
+            create(path, config, toml, comparison, queue_position=self._last_position, facts=known)
         except BaseException:
             lock.release()
             raise
-        return Queued(self._last_position, path, lock)
+        return Queued(self._last_position, path, lock, comparison, part)
 
     def add(self, runs: list[Queued] | tuple[Queued, ...]) -> None:
         """Put runs where their position says."""
@@ -99,6 +113,21 @@ class RunQueue:
         run.lock.hand_over(worker)
         self._changed = True
         return run.path
+
+    def take_comparison(self) -> list[Queued]:
+        """The runs that take turns with the next one, which is the first of them, out of the queue with their locks.
+
+        Empty where the next one takes turns with none.
+        """
+        first = self._runs[0]
+        if first.part is None or not first.comparison:
+            return []
+        taken = [run for run in self._runs if run.part is not None and run.comparison == first.comparison]
+        if len(taken) < 2:
+            return []
+        self._runs = [run for run in self._runs if run not in taken]
+        self._changed = True
+        return taken
 
     def drop(self, path: Path, status: Status, reason: str) -> None:
         """Take a run out of the queue and record why. Raises `RunFileError`, also where it is not queued here."""
@@ -154,11 +183,16 @@ def read_info(path: Path) -> RunInfo:
     """What a run file says about itself. Raises `RunFileError`."""
     from tfx_engine.runfile.reader import RunReader
 
-    reader = RunReader(path)
-    try:
+    with closing(RunReader(path)) as reader:
         return reader.info()
-    finally:
-        reader.close()
+
+
+def read_part(path: Path) -> Part | None:
+    """The part of a run in an interleaved comparison. Raises `RunFileError`."""
+    from tfx_engine.runfile.reader import RunReader
+
+    with closing(RunReader(path)) as reader:
+        return part_of(reader.facts())
 
 
 def find_orphans(store: Path) -> tuple[list[Queued], list[Problem]]:
@@ -191,11 +225,11 @@ def adopt(path: Path) -> Queued | None:
         return None
     lock = RunLock(path)
     try:
-        info = read_info(path)  # once more: between the two it may have been run
+        info, part = read_info(path), read_part(path)  # once more: between the two it may have been run
     except BaseException:
         lock.release()
         raise
     if info.recorded_status == "queued":
-        return Queued(info.queue_position, path, lock)
+        return Queued(info.queue_position, path, lock, info.comparison, part)
     lock.release()
     return None

@@ -19,6 +19,7 @@ from tfx_engine.protocol.messages import (
     PROTOCOL,
     AnyRequest,
     Audit,
+    Conclude,
     Control,
     Doctor,
     Estimate,
@@ -53,8 +54,10 @@ from tfx_engine.service.events import (
 from tfx_engine.service.listen import listen
 from tfx_engine.service.outbox import Outbox
 from tfx_engine.service.outcome import describe_exit
+from tfx_engine.service.plan import Plan
 from tfx_engine.service.questions import Questions
 from tfx_engine.service.requests import Requests
+from tfx_engine.service.room import Room
 from tfx_engine.service.runs import RunQueue
 from tfx_engine.service.worker_process import WorkerProcess
 from tfx_engine.service.workers import Workers
@@ -92,6 +95,7 @@ class Service:
         self._hello: Hello | None = None
         self._phase = Phase.SERVING
         self._why_stopping = ""
+        self._plan: Plan | None = None  # the interleaved comparison under way
 
     def serve(self) -> None:
         """Take events until the service is to end. On Linux workers end with the thread that calls this."""
@@ -141,6 +145,8 @@ class Service:
                 self._outbox.refuse(request.id, [refusals.ending()])
             case Submit():
                 self._requests.submit(request)
+            case Conclude():
+                self._conclude(request)
             case Validate():
                 self._requests.validate(request)
             case Estimate():
@@ -167,6 +173,8 @@ class Service:
             self._queue.look_for_orphans(self.events)
 
     def _worker_said(self, worker: WorkerProcess, message: FromWorker) -> None:
+        if self._plan is not None and self._plan.heard(worker, message):
+            return
         match message:
             case Ready(torch=torch):
                 worker.ready_at = time.monotonic()
@@ -177,15 +185,17 @@ class Service:
                 # On the CPU importing torch for the next run would slow this one's measured steps.
                 self._workers.is_alone = device == "cpu"
             case Ended():
-                worker.ended = True
+                worker.said = message
 
     def _worker_gone(self, worker: WorkerProcess, exit_code: int) -> None:
         reason = describe_exit(exit_code, worker.last_lines)
         self._workers.gone(worker)
         self._questions.worker_gone(worker, reason)
+        if self._plan is not None and self._plan.gone(worker, self._why_stopping or reason):
+            return
         if worker.run is not None:
             self._run_over(worker.run, self._why_stopping or reason)
-        elif self._phase is not Phase.STOPPING and not worker.ended:  # else it has audited
+        elif self._phase is not Phase.STOPPING and worker.said is None:  # else it has audited
             self._workers.crashed(worker, reason)
             state = "given-up" if self._workers.given_up else "died"
             self._outbox.notice("warm", state=state, pid=worker.pid, reason=reason, crashes=self._workers.crashes)
@@ -211,30 +221,55 @@ class Service:
     def _advance(self) -> None:
         if self._phase is Phase.STOPPING:
             return
+        warm = self._workers.ready
+        if warm is not None and not self._questions and self._queue and not self._is_running:
+            self._start_next(warm)
+        self._advance_plan()
         if self._worker_wanted() and self._workers.start_warm():
             self._outbox.notice("warm", state="starting")
         if self._workers.given_up:
             self._do_without_worker(_NO_WORKER.format(reason=self._workers.crash_reason))
-        warm = self._workers.warm
-        if warm is not None and warm.ready:
-            self._questions.ask(warm)
-            if not self._questions and self._queue and self._workers.running is None:
-                self._start_run(warm)
+        if self._workers.ready is not None:
+            self._questions.ask(self._workers.ready)
         if self._queue.changed():
             self._outbox.notice("queue", **self._requests.queue_state())
-        if self._phase is Phase.FINISHING and not (self._queue or self._workers.running or self._questions):
+        if self._phase is Phase.FINISHING and not (self._queue or self._is_running or self._questions):
             self._phase = Phase.STOPPING
             self._workers.end_all(END_GRACE_S)
 
     def _worker_wanted(self) -> bool:
-        running = self._workers.running is not None
+        running = self._is_running
         if self._questions or (self._queue and not running):
             return True
         if self._hello is None or not self._hello.warm or self._workers.must_be_quiet:
             return False
         return self._phase is Phase.SERVING or bool(self._queue)
 
-    def _start_run(self, worker: WorkerProcess) -> None:
+    @property
+    def _is_running(self) -> bool:
+        return self._workers.running is not None or self._plan is not None
+
+    def _advance_plan(self) -> None:
+        if self._plan is None:
+            return
+        self._plan.advance()
+        if self._plan.is_over:
+            self._plan = None
+            self._advance()  # to what comes after it
+
+    def _conclude(self, request: Conclude) -> None:
+        if self._plan is None or self._plan.comparison != request.comparison:
+            self._outbox.refuse(request.id, [refusals.no_such_comparison(request.comparison)])
+            return
+        self._plan.conclude(request.reason)
+        self._outbox.reply(request.id)
+
+    def _start_next(self, worker: WorkerProcess) -> None:
+        runs = self._queue.take_comparison()
+        if runs and runs[0].part is not None:
+            self._plan = Plan(runs, runs[0].comparison, runs[0].part.asked, self._workers, self._queue, self._outbox,
+                              Room(self._questions))
+            return
         run = self._queue.take(worker.pid)
         self._workers.hand_over(run)
         self._outbox.notice("started", run, pid=worker.pid)
@@ -242,7 +277,7 @@ class Service:
     def _do_without_worker(self, reason: str) -> None:
         """No worker starts: say so to everyone who asked, and fail the next run with that reason."""
         self._questions.give_up(reason)
-        if self._queue and self._workers.running is None:
+        if self._queue and not self._is_running:
             run = self._queue.paths[0]
             try:
                 self._queue.drop(run, "failed", reason)
@@ -269,8 +304,9 @@ class Service:
         self._drop_queue("stopped", _TOLD_TO_STOP)
         if self._workers.warm is not None:
             self._workers.warm.end(END_GRACE_S)
-        if self._workers.running is not None:
-            self._ask_to_stop(self._workers.running)
+        polite = self._plan.stop() if self._plan else [w for w in (self._workers.running,) if w is not None]
+        for worker in polite:
+            self._ask_to_stop(worker)
 
     def _ask_to_stop(self, worker: WorkerProcess) -> None:
         """Politely, so that the run ends as `stopped` with everything measured."""
@@ -289,6 +325,8 @@ class Service:
         self._questions.give_up(reason)  # a check that ends now would queue runs for nobody
         if self._hello is not None and self._hello.on_disconnect == "stop":
             self._drop_queue("interrupted", _NEVER_STARTED)
+        if self._plan is not None:
+            self._plan.interrupt(reason)
         self._workers.end_all(END_GRACE_S)
 
     def _drop_queue(self, status: Status, reason: str) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import msgspec
 
 from tfx_engine.protocol.codec import problem_from_data
 from tfx_engine.protocol.config import Config, parse_config
+from tfx_engine.protocol.interleaving import BASELINE, CONTROL, MEMBER, Part
+from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.messages import Reply, Submit
 from tfx_engine.protocol.problems import Problem, errors_among
 from tfx_engine.protocol.toml import dumps
@@ -17,6 +20,8 @@ from tfx_engine.service import refusals
 from tfx_engine.service.outbox import Outbox
 from tfx_engine.service.questions import Questions
 from tfx_engine.service.runs import Queued, RunQueue
+
+_SECOND = tr_mark("{name} (control)")
 
 
 class Submission:
@@ -77,7 +82,9 @@ class Submission:
                 self._problems.append(error.problem)
             else:
                 self._queue.add(runs)
-                self._outbox.reply(self._request.id, runs=[str(run.path) for run in runs])
+                controls = [str(run.path) for run in runs if run.part is not None and run.part.role == CONTROL]
+                paths = [str(run.path) for run in runs if str(run.path) not in controls]
+                self._outbox.reply(self._request.id, runs=paths, control="".join(controls))
                 return
         self._outbox.refuse(self._request.id, self._problems)
 
@@ -85,16 +92,32 @@ class Submission:
         """All run files, or none: where one cannot be made, those before it are taken back."""
         runs: list[Queued] = []
         try:
-            for index, config in enumerate(self._configs):
+            for index, part, path in self._parts():
                 given = self._request.toml[index] if index < len(self._request.toml) else ""
                 toml = given or dumps(self._request.configs[index])
                 facts = self._request.facts[index] if index < len(self._request.facts) else {}
-                runs.append(self._queue.create(config, toml, self._request.comparison, facts))
+                config = self._configs[index]
+                if part is not None and part.role == CONTROL:
+                    config = dataclasses.replace(config, name=_SECOND.format(name=config.name))
+                runs.append(self._queue.create(config, toml, self._request.comparison, facts, part, path))
         except RunFileError:
             for run in runs:
                 run.discard()
             raise
         return runs
+
+
+    def _parts(self) -> list[tuple[int, Part | None, Path | None]]:
+        """For each run file the number of its configuration, its part in an interleaved comparison, and its path."""
+        asked, numbers = self._request.interleave, range(len(self._configs))
+        if asked is None:
+            return [(number, None, None) for number in numbers]
+        second = self._queue.new_path(self._configs[0]) if asked.control else None
+        first = Part(role=BASELINE, control=str(second) if second else "", asked=asked)
+        parts: list[tuple[int, Part | None, Path | None]] = [(0, first, None)]
+        if second is not None:
+            parts.append((0, Part(role=CONTROL, asked=asked), second))
+        return parts + [(number, Part(role=MEMBER, asked=asked), None) for number in numbers[1:]]
 
 
 def _independent_of_folder(config: Config) -> Config:

@@ -22,7 +22,7 @@ import msgspec
 from tfx_engine.protocol.codec import decode_line
 from tfx_engine.protocol.launch import child_environment, module_argv, own_session
 from tfx_engine.protocol.stdio import Lines, read_lines
-from tfx_engine.protocol.worker_messages import FromWorker, ToWorker
+from tfx_engine.protocol.worker_messages import Ended, FromWorker, ToWorker
 from tfx_engine.service.events import Events, WorkerGone, WorkerSaid, WorkerWrote
 
 _TAIL_LINES = 20
@@ -38,7 +38,7 @@ class WorkerProcess:
     def __init__(self, module: str, events: Events) -> None:
         self.run: Path | None = None  # the run file that it was given
         self.ready_at: float | None = None  # monotonic seconds, when it said `ready`
-        self.ended = False  # it said `ended`: the run file says the rest
+        self.said: Ended | None = None  # its last word: the run file says the rest
         self.last_lines: collections.deque[str] = collections.deque(maxlen=_TAIL_LINES)
         self._events = events
         self._kill_timer: threading.Timer | None = None
@@ -58,7 +58,7 @@ class WorkerProcess:
     @property
     def ready(self) -> bool:
         """Whether torch is imported and the worker listens."""
-        return self.ready_at is not None and not self.ended
+        return self.ready_at is not None and self.said is None
 
     def send(self, message: ToWorker) -> None:
         """Tell the worker. One that is dead does not hear it; `WorkerGone` follows then."""

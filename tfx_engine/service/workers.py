@@ -1,4 +1,4 @@
-"""The two workers of a service: the one that runs, and the warm one that will run next."""
+"""The workers of a service: the one that runs, or those that take turns, and the warm one that will run next."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class Workers:
         self.warm: WorkerProcess | None = None
         self.running: WorkerProcess | None = None
         self.is_alone = True  # nothing else should be busy beside the run
+        self.taking_turns: list[WorkerProcess] = []  # of an interleaved comparison
         self.crashes = 0
         self.crash_reason = ""
         self._module = module
@@ -31,12 +32,27 @@ class Workers:
     @property
     def alive(self) -> tuple[WorkerProcess, ...]:
         """Every worker process whose end has not been seen."""
-        return tuple(w for w in (self.running, self.warm) if w is not None)
+        return tuple(w for w in (self.running, self.warm, *self.taking_turns) if w is not None)
+
+    @property
+    def at(self) -> tuple[Path, ...]:
+        """The runs that have a worker."""
+        return tuple(w.run for w in (self.running, *self.taking_turns) if w is not None and w.run is not None)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether any run has a worker."""
+        return bool(self.at)
+
+    @property
+    def ready(self) -> WorkerProcess | None:
+        """The warm worker, where it can be given something to do."""
+        return self.warm if self.warm is not None and self.warm.ready else None
 
     @property
     def must_be_quiet(self) -> bool:
         """Whether a run is under way that anything else on this machine would disturb."""
-        return self.running is not None and self.is_alone
+        return (self.running is not None and self.is_alone) or bool(self.taking_turns)
 
     @property
     def given_up(self) -> bool:
@@ -56,13 +72,26 @@ class Workers:
 
     def hand_over(self, run: Path) -> None:
         """Make the warm worker, which must be ready, the worker of a run."""
-        worker = self.warm
-        assert worker is not None and worker.ready
+        worker = self.ready
+        assert worker is not None
         self.warm, self.running = None, worker
         self.is_alone = True  # until it says where it runs
         self.crashes = 0
         worker.run = run
         worker.send(RunFile(path=str(run)))
+
+    def take_or_start(self, run: Path) -> WorkerProcess | None:
+        """A worker for a run that takes turns with others, ready or on its way; None where none can be started."""
+        worker, self.warm = self.warm, None
+        if worker is None:
+            try:
+                worker = WorkerProcess(self._module, self._events)
+            except OSError as error:
+                self.crash_reason = str(error)
+                return None
+        worker.run = run
+        self.taking_turns.append(worker)
+        return worker
 
     def gone(self, worker: WorkerProcess) -> None:
         """A worker ended: forget it."""
@@ -70,6 +99,8 @@ class Workers:
             self.running = None
         elif worker is self.warm:
             self.warm = None
+        elif worker in self.taking_turns:
+            self.taking_turns.remove(worker)
 
     def crashed(self, worker: WorkerProcess | None, reason: str) -> None:
         """The warm worker ended by itself or could not be started: count it, and try again after a pause."""

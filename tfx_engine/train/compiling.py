@@ -10,10 +10,35 @@ import time
 
 import torch
 
+from tfx_engine.protocol.marker import tr_mark
+from tfx_engine.train.recorder import Recorder
 from tfx_engine.train.step import Batch, Training, cut, losses, no_name
 
 # CUDA graphs run a function twice, to warm up and to record, before they play it back.
 TIMES = 3
+_COMPILED = tr_mark("Compiled in {seconds} s, in {graphs} graph(s).")
+_AGAIN = tr_mark("{graphs} more graph(s) were compiled while steps ran: their times are not those of a compiled model.")
+
+
+class Compilation:
+    """That of one run, and whether steps had to wait for more of it."""
+
+    def __init__(self, training: Training, recorder: Recorder) -> None:
+        self._training, self._recorder = training, recorder
+        self._graphs = 0  # that had been compiled before the first step
+
+    def begin(self, batch: Batch) -> None:
+        """Compile before the first step, for that batch's shape."""
+        before = compiled_graphs()
+        seconds = compile_now(self._training, batch)
+        self._graphs = compiled_graphs()
+        args = {"seconds": round(seconds, 1), "graphs": self._graphs - before}
+        self._recorder.event("state", "compiled", _COMPILED, **args)
+
+    def say_if_there_was_more(self) -> None:
+        """At the end of a run."""
+        if self._training.is_compiled and (more := compiled_graphs() - self._graphs):
+            self._recorder.event("warning", "compiled-again", _AGAIN, graphs=more)
 
 
 def compile_now(training: Training, batch: Batch) -> float:

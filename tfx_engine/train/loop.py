@@ -24,7 +24,7 @@ from tfx_engine.measure.trace_file import allocator_snapshot
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.status import Phase
 from tfx_engine.protocol.taint import AFTER_A_PAUSE, MEMORY_PROBE, PROFILE
-from tfx_engine.train.compiling import compile_now, compiled_graphs
+from tfx_engine.train.compiling import Compilation
 from tfx_engine.train.control import RunControl
 from tfx_engine.train.costs import Costs
 from tfx_engine.train.kernels import Kernels
@@ -34,6 +34,7 @@ from tfx_engine.train.profiling import Part, Profile, both
 from tfx_engine.train.recorder import Recorder
 from tfx_engine.train.setup import Setup
 from tfx_engine.train.step import Training, no_name, train_step
+from tfx_engine.train.turns import Turns
 from tfx_engine.train.within import Within
 
 _PAUSE_LOOK_S = 0.05
@@ -41,8 +42,6 @@ _PAUSED = tr_mark("Paused after step {step}.")
 _RESUMED = tr_mark("Goes on with step {step}.")
 _PROBES_OFF = tr_mark("Nothing was captured: this run measures only its clock and its loss.")
 _NO_ROOM = tr_mark("It needs a copy of the weights in host memory, which has no room for it.")
-_COMPILED = tr_mark("Compiled in {seconds} s, in {graphs} graph(s).")
-_AGAIN = tr_mark("{graphs} more graph(s) were compiled while steps ran: their times are not those of a compiled model.")
 _NO_PROFILE = tr_mark("The profiler failed: {error}")
 _NO_CUDA = tr_mark("An allocator snapshot needs CUDA: other devices' allocators keep no record of what they did.")
 _NO_MEMORY = tr_mark("There was not enough memory to profile a step.")
@@ -56,14 +55,15 @@ class Loop:
 
     def __init__(
         self, setup: Setup, clock: Clock, meter: MemoryMeter, recorder: Recorder, control: RunControl,
-        disturbance: Disturbance | None = None,
+        disturbance: Disturbance | None = None, turns: Turns | None = None,
     ) -> None:
+        """`turns`: where the run takes turns with others."""
         self.step = 0
         self.phase: Phase = "warmup"
         self.parts = Parts()
         self.is_complete = False
         self._setup, self._clock = setup, clock
-        self._recorder, self._control, self._disturbance = recorder, control, disturbance
+        self._recorder, self._control, self._disturbance, self._turns = recorder, control, disturbance, turns
         self._run = setup.config.run
         self._budget = Budget(self._run)
         self._probes = Probes(setup, recorder, self._budget) if self._run.probes else None
@@ -76,7 +76,7 @@ class Loop:
         self._taint: str | None = None  # of the next step
         self._plain_step_s = 0.0
         self._kernels = Kernels(setup.training.model, recorder)
-        self._graphs = 0  # that had been compiled when the phase `compile` was over
+        self._compilation = Compilation(setup.training, recorder)
         self._losses = LossWatch(setup, recorder, control, self._budget)
 
     def run(self) -> None:
@@ -89,26 +89,17 @@ class Loop:
                 self.is_complete = True
                 if self._wants_profile():
                     self._profile()
-            self._say_if_compiled_again()
+            self._compilation.say_if_there_was_more()
         finally:
             self._hand_on(wait=True)
 
     def _compile(self) -> bool:
         """A phase of its own: no step waits for the compiler."""
-        training = self._setup.training
-        if not training.is_compiled:
+        if not self._setup.training.is_compiled:
             return True
         self._enter("compile")
-        before = compiled_graphs()
-        seconds = compile_now(training, self._setup.task.batch(0, self._setup.device))
-        self._graphs = compiled_graphs()
-        args = {"seconds": round(seconds, 1), "graphs": self._graphs - before}
-        self._recorder.event("state", "compiled", _COMPILED, **args)
+        self._compilation.begin(self._setup.task.batch(0, self._setup.device))
         return self._may_go_on()
-
-    def _say_if_compiled_again(self) -> None:
-        if self._setup.training.is_compiled and (more := compiled_graphs() - self._graphs):
-            self._recorder.event("warning", "compiled-again", _AGAIN, graphs=more)
 
     def _warm_up(self) -> bool:
         if self._run.warmup_steps:
@@ -128,8 +119,9 @@ class Loop:
         self._enter("measure")
         moved = Moved(self._setup.training.model)
         self._budget.begin(self._plain_step_s)
-        for measured in range(1, self._run.measure_steps + 1):
-            if not self._may_go_on():
+        own = self._run.measure_steps
+        for measured in self._turns.steps(own) if self._turns else range(1, own + 1):
+            if not (self._has_turn() and self._may_go_on()):
                 break
             if self._splits and self._budget.due("memory", measured):
                 self._memory_step()
@@ -139,8 +131,11 @@ class Loop:
             self._budget.step_done()
             if self._probes and measured < self._run.measure_steps:
                 self._probes.scheduled(measured, self.step)
+            self._give_turn_back(measured)
         self._hand_on(wait=True)
         self._budget.end()
+        if self._turns:
+            self._turns.wait_for_the_end(self._control.stop)
         self._costs.finish()
         if self._costs.overhead.measured:
             moved.say(self._recorder, float(self._setup.training.optimizer.param_groups[0]["lr"]))
@@ -148,6 +143,27 @@ class Loop:
             self._probes.all(self.step)
             self._costs.write()
         return self._may_go_on()
+
+    def _has_turn(self) -> bool:
+        """Wait while others step; False: there is no turn any more."""
+        if self._turns is None or self._turns.is_ours:
+            return True
+        begun_s = time.perf_counter()
+        turn = self._turns.wait(self._control.stop)
+        self._budget.skip(time.perf_counter() - begun_s)
+        if turn is None:
+            return False
+        self._recorder.turn(turn.round, turn.block)
+        self._taint = AFTER_A_PAUSE
+        return True
+
+    def _give_turn_back(self, measured: int) -> None:
+        if self._turns is None:
+            return
+        is_last = self._turns.is_last(measured, self._run.measure_steps)
+        if is_last or self._turns.is_used_up():
+            self._hand_on(wait=True)
+            self._turns.give_back(is_last)
 
     def _enter(self, phase: Phase) -> None:
         self._hand_on(wait=True)
@@ -167,7 +183,10 @@ class Loop:
         self._recorder.event("state", "paused", _PAUSED, step=self.step)
         while self._control.paused and not self._control.stop.wait(_PAUSE_LOOK_S):
             self._answer_requests()
-        self._budget.skip(time.perf_counter() - begun_s - self._budget.spent_s["request"] + asked_s)
+        held_s = time.perf_counter() - begun_s
+        self._budget.skip(held_s - self._budget.spent_s["request"] + asked_s)
+        if self._turns is not None:
+            self._turns.skip(held_s)
         if not self._control.stop.is_set():
             self._recorder.event("state", "resumed", _RESUMED, step=self.step + 1)
             self._taint = AFTER_A_PAUSE
@@ -189,12 +208,14 @@ class Loop:
             self.step, self.phase, self._setup.tokens_per_step, mark, taint=self._taint, probed=with_probes,
             captured_ms=self._budget.captured_ms,
         )
-        batch = self._setup.task.batch(self.step - 1, self._setup.device)
+        index = self._turns.index(self.step, self._setup.total_steps) if self._turns else self.step - 1
+        batch = self._setup.task.batch(index, self._setup.device)
+
         def on_gradients() -> None:
             self._within.gradients_are_there(reading)
             self._losses.gradients_are_there(batch, self.step)
 
-        reading.loss_tensor = train_step(self._setup.training, batch, self.step - 1, self.parts, on_gradients)
+        reading.loss_tensor = train_step(self._setup.training, batch, index, self.parts, on_gradients)
         mark.stop()
         self._within.end(reading, with_update)
         if with_probes:
@@ -286,6 +307,8 @@ class Loop:
         if self.step == 1:
             self._kernels.told()
         self._taint = None
+        if self._turns is not None:
+            self._turns.stepped(reading.taint is None)
         reading.learning_rate = float(self._setup.training.optimizer.param_groups[0]["lr"])
         self._readout.add(reading)
         if self._readout.due():

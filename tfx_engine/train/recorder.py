@@ -22,6 +22,9 @@ class Recorder(Protocol):
     def steps(self, readings: Sequence[StepReading]) -> None:
         """Finished steps in order."""
 
+    def turn(self, round_: int, block: int) -> None:
+        """The steps that follow are of this round and block of an interleaved comparison."""
+
     def memory(self, split: MemorySplit, step: int, phase: Phase) -> None:
         """The split of a step's memory."""
 

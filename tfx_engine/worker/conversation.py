@@ -22,17 +22,21 @@ from tfx_engine.protocol.worker_messages import (
     Check,
     Ended,
     Examine,
+    NoMoreTurns,
     Predict,
     Prove,
     Ready,
     RunFile,
     Stop,
     ToWorker,
+    Turn,
     WarmedUp,
 )
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.techniques.own import look_again
 from tfx_engine.train.control import ON_REQUEST, StopFlag
+from tfx_engine.train.turns import Turns
+from tfx_engine.worker.again import execute_again
 from tfx_engine.worker.audit.question import prove
 from tfx_engine.worker.beside import Beside, problems_in
 from tfx_engine.worker.doctor import examine
@@ -40,6 +44,8 @@ from tfx_engine.worker.predicting import predict
 from tfx_engine.worker.run import Outcome, execute
 from tfx_engine.worker.warm_up import warm_up
 
+Jobs = queue.SimpleQueue[RunFile | Prove | None]
+Granted = queue.SimpleQueue[Turn | None]
 SERVICE_ENDED = "The engine service ended."
 
 
@@ -70,9 +76,10 @@ class Inbox:
 
 def converse(lines: Lines, inbox: Inbox, stop: StopFlag) -> None:
     """Say ready, answer checks, do one run or audit. To be called by the main thread, the one that torch works on."""
-    runs: queue.SimpleQueue[str | Prove | None] = queue.SimpleQueue()
+    runs: Jobs = queue.SimpleQueue()
+    turns: Granted = queue.SimpleQueue()
     lines.send(Ready(torch=str(torch.__version__)))
-    threading.Thread(target=_answer, args=(lines, inbox, runs, stop), name="answers", daemon=True).start()
+    threading.Thread(target=_answer, args=(lines, inbox, runs, turns, stop), name="answers", daemon=True).start()
     warm_up()
     job = runs.get()
     if isinstance(job, Prove):
@@ -80,11 +87,11 @@ def converse(lines: Lines, inbox: Inbox, stop: StopFlag) -> None:
         lines.send(Ended(status="finished"))  # before the reply, so that nobody asks this worker anything more
         lines.send(reply)
     elif job is not None:
-        outcome = _run(job, lines, stop)
+        outcome = _run(job, lines, turns, stop)
         lines.send(Ended(status=outcome.status, reason=outcome.reason))
 
 
-def _answer(lines: Lines, inbox: Inbox, runs: queue.SimpleQueue[str | Prove | None], stop: StopFlag) -> None:
+def _answer(lines: Lines, inbox: Inbox, runs: Jobs, turns: Granted, stop: StopFlag) -> None:
     """Answer each check at once, also while the main thread still warms up; hand the run over, and stop it."""
     beside = Beside(lines.send)
     try:
@@ -95,15 +102,13 @@ def _answer(lines: Lines, inbox: Inbox, runs: queue.SimpleQueue[str | Prove | No
                 print(f"The worker cannot read this line: {error}", flush=True)  # descriptor 1 is the log here
                 continue
             with beside.held():
-                _take(message, lines, beside, runs, stop)
+                _take(message, lines, beside, runs, turns, stop)
     finally:
         beside.drop()
         runs.put(None)
 
 
-def _take(
-    message: Any, lines: Lines, beside: Beside, runs: queue.SimpleQueue[str | Prove | None], stop: StopFlag
-) -> None:
+def _take(message: Any, lines: Lines, beside: Beside, runs: Jobs, turns: Granted, stop: StopFlag) -> None:
     match message:
         case Check():
             lines.send(_checked(message))
@@ -118,15 +123,29 @@ def _take(
             runs.put(message)
         case RunFile():
             beside.drop()
-            runs.put(message.path)
+            runs.put(message)
+        case Turn():
+            turns.put(message)
+        case NoMoreTurns():
+            turns.put(None)
         case Stop():
             stop.set("stopped", ON_REQUEST)
 
 
-def _run(path: str, lines: Lines, stop: StopFlag) -> Outcome:
+def _run(job: RunFile, lines: Lines, granted: Granted, stop: StopFlag) -> Outcome:
     _look_again()
+
+    def warmed_up(device: str) -> None:
+        lines.send(WarmedUp(device=device))
+
+    part = job.turns
     try:
-        return execute(path, stop, on_warmed_up=lambda device: lines.send(WarmedUp(device=device)), own_process=True)
+        if part is None:
+            return execute(job.path, stop, warmed_up, own_process=True)
+        turns = Turns(granted, lines.send, repeats=part.process > 0)
+        if part.process == 0:
+            return execute(job.path, stop, warmed_up, own_process=True, turns=turns, part=part)
+        return execute_again(job.path, part, turns, stop, warmed_up)
     except RunFileError as error:
         return Outcome("failed", error.problem.sentence())
 

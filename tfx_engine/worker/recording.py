@@ -39,6 +39,7 @@ class RunRecorder:
         self._clean_ms, self._disturbed_ms = array("d"), array("d")  # of measured steps
         self.declared_flops: Mapping[tuple[str, str], float] = {}  # of a step, by its part and component
         self._writer, self._on_measure = writer, on_measure
+        self._place = {"round": 0, "block": 0}
         self._captures = itertools.count()
 
     def phase(self, name: Phase) -> None:
@@ -46,14 +47,18 @@ class RunRecorder:
         if name == "measure":
             self._on_measure()
 
+    def turn(self, round_: int, block: int) -> None:
+        self._place = {"round": round_, "block": block}
+
     def steps(self, readings: Sequence[StepReading]) -> None:
         for reading in readings:
             if reading.phase == "measure":
                 self._measured(reading)
             memory = reading.memory
+            place = self._place if reading.phase == "measure" else {}
             self._writer.step(
                 step=reading.step, phase=reading.phase, taint=reading.taint, t_ms=reading.t_ms, loss=reading.loss,
-                step_ms=reading.step_ms, tokens=reading.tokens, learning_rate=reading.learning_rate,
+                **place, step_ms=reading.step_ms, tokens=reading.tokens, learning_rate=reading.learning_rate,
                 grad_norm=reading.grad_norm, update_ratio=reading.update_ratio,
                 allocated_bytes=memory.allocated_bytes, reserved_bytes=memory.reserved_bytes,
                 device_bytes=memory.device_bytes, rss_bytes=memory.rss_bytes,

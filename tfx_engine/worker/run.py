@@ -28,12 +28,14 @@ from tfx_engine.protocol.config import Config, parse_config
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem, errors_among
 from tfx_engine.protocol.status import Status
+from tfx_engine.protocol.worker_messages import InTurns
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.writer import RunWriter
 from tfx_engine.train.control import RunControl, StopFlag
 from tfx_engine.train.loop import Loop
 from tfx_engine.train.setup import Setup, set_up
+from tfx_engine.train.turns import Turns
 from tfx_engine.worker import facts, failure
 from tfx_engine.worker.advice import Advice, advice, sentence
 from tfx_engine.worker.audit.phase import audit_run
@@ -70,20 +72,26 @@ def execute(
     stop: StopFlag | None = None,
     on_warmed_up: Callable[[str], None] = lambda device: None,
     own_process: bool = False,
+    turns: Turns | None = None,
+    part: InTurns | None = None,
 ) -> Outcome:
     """Do the queued run of a file and record it there. Returns how it ended; its failures are outcomes, not exceptions.
 
     `on_warmed_up` gets the kind of device. `own_process`: this process does nothing else, so its stderr belongs to the
-    run and an interruption may end it. Raises `RunFileError` where the file cannot be read or written.
+    run and an interruption may end it. `turns`, `part`: where it takes turns with others; once it is
+    finished the file stays `running` and is left to `part.heir`, which goes on with the comparison. Raises
+    `RunFileError` where the file cannot be read or written.
     """
     path = Path(path)
     stop = stop or StopFlag()
     config, problems = _config_of(path)
     with ExitStack() as stack:
         writer = stack.enter_context(RunWriter(path, on_error=_complain, hurried=stop.is_set))
+        if part is not None:
+            writer.fact("resident", part.resident)
         zero_ns = time.perf_counter_ns() - round(writer.t_ms() * 1e6)  # one zero for the steps and all else
         writer.state("running")
-        run = _Run(config, problems, writer, RunControl(stop), on_warmed_up, zero_ns, path)
+        run = _Run(config, problems, writer, RunControl(stop), on_warmed_up, zero_ns, path, turns)
         if own_process:
             stack.enter_context(Deadline(stop, writer, lambda: run.outcome().status))
         stack.enter_context(LogCapture(writer.log, streams=own_process))
@@ -91,7 +99,10 @@ def execute(
         mail.start()
         stack.callback(mail.stop)
         outcome = run.to_its_end()
-        writer.state(outcome.status, outcome.reason)
+        if part is not None and outcome.status == "finished":
+            writer.leave_to(part.heir)
+        else:
+            writer.state(outcome.status, outcome.reason)
     return outcome
 
 
@@ -114,12 +125,12 @@ class _Run:
 
     def __init__(
         self, config: Config, problems: tuple[Problem, ...], writer: RunWriter, control: RunControl,
-        on_warmed_up: Callable[[str], None], zero_ns: int, path: Path,
+        on_warmed_up: Callable[[str], None], zero_ns: int, path: Path, turns: Turns | None = None,
     ) -> None:
         self._path = path
         self.control = control
         self._config, self._problems, self._writer, self._zero_ns = config, problems, writer, zero_ns
-        self._on_warmed_up = on_warmed_up
+        self._on_warmed_up, self._turns = on_warmed_up, turns
         self._recorder = RunRecorder(writer, self._warmed_up)
         self._device = torch.device("cpu")
         self._setup: Setup | None = None
@@ -165,8 +176,10 @@ class _Run:
         foretold = Foretold(self._config, self._writer)
         foretold.note_instant()
         clock = make_clock(self._device, self._zero_ns)
-        disturbance = Disturbance(self._device, lambda: sampler.newest) if self._config.run.probes else None
-        self._loop = Loop(self._setup, clock, self._meter, recorder, self.control, disturbance)
+        # Those whose turn it was before look like a disturbance, and pairing takes care of real ones.
+        is_watched = self._config.run.probes and self._turns is None
+        disturbance = Disturbance(self._device, lambda: sampler.newest) if is_watched else None
+        self._loop = Loop(self._setup, clock, self._meter, recorder, self.control, disturbance, self._turns)
         if self._config.run.probes:
             sampler.start()
         try:
@@ -195,7 +208,7 @@ class _Run:
             self._writer.fact("energy_j", energy)
         elif energy is not None:
             self._writer.missing("energy_j", energy)
-        if self._recorder.others:
+        if self._recorder.others and self._turns is None:
             self._writer.fact("others_percent", statistics.median(self._recorder.others))
         steps, do_count = self._recorder.disturbed
         if steps:
