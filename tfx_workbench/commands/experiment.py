@@ -93,6 +93,7 @@ def _measure(each: Experiment, results: Results, store: ResultStore) -> bool:
     finally:
         results.seconds += time.monotonic() - begun_s
         results.cpu_s += measuring.cpu_s
+        results.verdict = judge(each, results.numbers()).verdict
         if results.values:
             store.save(each, results)
     return True

@@ -41,6 +41,7 @@ class Results(msgspec.Struct):
     values: dict[str, dict[str, Measured]] = {}
     seconds: float = 0.0
     cpu_s: float = 0.0
+    verdict: str = ""  # when it was written; whoever shows it judges the numbers anew
     measured_at: str = ""
     machine: str = ""
 

@@ -9,8 +9,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from tfx_workbench.runs.rundata import RunData
 
 _LAST = 0.1  # the share of all steps that make up the end of the training
@@ -20,16 +18,6 @@ def loss_at_the_end(run: RunData) -> float | None:
     """`loss.last`: the mean training loss of the last tenth of the steps, in nats."""
     losses = run.steps.raw("loss")[: _trained(run)]
     return float(losses[-max(1, round(_LAST * len(losses))) :].mean()) if len(losses) else None
-
-
-def highest_loss(run: RunData) -> float | None:
-    """`loss.excess`: how far the loss rose above the lowest that it had before; of a run that left numbers, 100."""
-    losses = run.steps.raw("loss")[: _trained(run)]
-    if not len(losses):
-        return None
-    if not np.isfinite(losses).all():
-        return 100.0
-    return float((losses - np.minimum.accumulate(losses)).max())
 
 
 def prediction_error(run: RunData) -> float | None:
@@ -47,7 +35,7 @@ def _trained(run: RunData) -> int:
 
 
 _OWN: dict[str, Callable[[RunData], float | None]] = {
-    "loss.last": loss_at_the_end, "loss.excess": highest_loss, "predicted.error_percent": prediction_error,
+    "loss.last": loss_at_the_end, "predicted.error_percent": prediction_error,
 }
 
 

@@ -153,7 +153,7 @@ class _Row(QWidget):
         return self.tr("{number}: {verdict} here").format(number=number, verdict=verdict)
 
     def _seconds(self, seconds: float) -> str:
-        if seconds < 60:
+        if seconds < 120:
             return self.tr("{seconds} s").format(seconds=max(1, round(seconds)))
         return self.tr("{minutes} min").format(minutes=round(seconds / 60))
 
