@@ -29,6 +29,7 @@ from tfx_engine.train.control import StopFlag
 from tfx_engine.worker.run import execute
 from tfx_workbench.runs.rundata import RunData
 
+PATIENCE_S = 120.0  # far more than anything takes, also on a machine with ten times as much to do as it can
 TINY = {
     "name": "tiny", "seed": 3, "model": {"width": 16, "layers": 2, "heads": 2, "context": 16},
     "run": {
@@ -240,7 +241,8 @@ def test_the_mailbox_pauses_resumes_probes_and_stops_a_run(tmp_path):
     path = queued(tmp_path, run={"measure_steps": 1_000_000})
     for number, message in enumerate(({"action": "pause"}, {"action": "probe", "layer": 0, "head": 1})):
         post(path, Control(id=str(number), **message))
-    thread = threading.Thread(target=execute, args=(path,))
+    stop = StopFlag()
+    thread = threading.Thread(target=execute, args=(path, stop))
     thread.start()
     try:
         _until(lambda: any(c.head == 1 for c in read(path, "attention_captures")))
@@ -250,7 +252,9 @@ def test_the_mailbox_pauses_resumes_probes_and_stops_a_run(tmp_path):
         _until(lambda: read(path, "count_steps") > before + 3)
     finally:
         post(path, Control(id="4", action="stop"))
-        thread.join(30)
+        thread.join(PATIENCE_S)
+        stop.set("interrupted", "The test is over.")  # a run that goes on would disturb all that come after
+        thread.join()
     info = read(path, "info")
     assert (info.status, info.reason) == ("stopped", "Stopped on request.")
     acknowledged = [e.args["id"] for e in read(path, "events") if e.kind == "control"]
@@ -262,7 +266,7 @@ def _codes(path):
 
 
 def _until(condition):
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -289,8 +293,9 @@ def test_a_file_that_is_no_run_is_refused(tmp_path):
 def test_what_goes_wrong_in_training_is_in_the_file_and_shown(factor, code, words, tmp_path, monkeypatch):
     monkeypatch.setattr("tfx_engine.train.setup.make_schedule", lambda config: lambda index: factor)
     path = queued(tmp_path, techniques={"optimizer": "sgd"})
-    execute(path)
+    outcome = execute(path)
     with closing(RunData(path)) as run:
-        summary = run.load().summary()
+        summary, logs = run.load().summary(), [line.text for line in run.logs]
+    assert (outcome.status, outcome.reason) == ("finished", ""), logs
     assert words in {warning["code"]: warning["message"] for warning in summary["warnings"]}[code]
     assert summary["learns"] is (code != "learns-nothing")
