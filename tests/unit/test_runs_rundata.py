@@ -104,6 +104,29 @@ def test_what_is_added_to_an_ended_run_is_in_its_summary_at_once(opened, tmp_pat
     assert len(run.summary()["audit"]) == before + 1
 
 
+@pytest.mark.parametrize("steps", [20, 9000, 21_000])
+def test_steps_that_only_say_where_time_goes_are_in_no_curve(steps, opened, tmp_path):
+    create(tmp_path / "a.tfx", make_config(warmup_steps=0), "")
+    norms = np.ones(2, np.float32)
+    with RunWriter(tmp_path / "a.tfx") as writer:
+        writer.state("running")
+        for step in range(1, steps + 9):
+            is_last = step > steps
+            writer.step(
+                step=step, phase="profile" if is_last else "measure", taint="profile" if is_last else None,
+                step_ms=900.0 if is_last else 1.0, tokens=1, loss=99.0 if is_last else 1.0, t_ms=float(step),
+                layer_grad_norm=50 * norms if is_last else norms,
+            )
+    run = opened(tmp_path / "a.tfx").load()
+    for window in (None, (steps - 15, steps + 20)):
+        for column, value in (("loss", 1.0), ("step_ms", 1.0), ("tokens_per_s", 1000.0)):
+            series = run.series(column, window=window)
+            assert series.x[-1] == steps and set(series.low) == set(series.high) == {value}, column
+    at, values = run.layers("layer_grad_norm")
+    assert at[-1] <= steps and values.max() == 1.0
+    assert run.measured("step_ms").max() == run.every_measured("step_ms").max() == 1.0
+
+
 def test_the_final_loss_is_that_of_the_last_step_that_trained(opened, tmp_path):
     path = write_run(tmp_path / "a.tfx", steps=20)
     final = opened(path).load().summary()["loss"]["final"]

@@ -24,10 +24,11 @@ PAGES_KEPT = 64  # 16 KiB of numbers each and what Python needs around them
 
 
 class Steps(Protocol):
-    """What is to be known of the run: its newest row, and how many steps were warm-up."""
+    """What is to be known of the run: its newest row, how many steps were warm-up, which are only profiled."""
 
     seq: int
     warmup_steps: int
+    profiled_from: float
 
 
 class Detail:
@@ -54,6 +55,7 @@ class Detail:
         if not held:
             return single_steps(np.empty(0), np.empty(0), np.empty(0, np.bool_))
         inside = (held["row"] >= first // size) & (held["row"] < -(-last // size))
+        inside &= held["last_step"] < run.profiled_from
         where = held["last_step"][inside] if x == "step" else held["t_ms"][inside] / 1000
         if level == 0:
             return single_steps(where, held[column][inside], held["measured"][inside])

@@ -6,6 +6,8 @@ spike is lost. Of a long run that is opened, the beginning comes from the run fi
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,25 +30,27 @@ class LayerColumns:
         self._steps: Steps = np.empty(0, np.int64)  # the last step of each group
         self._values: Values = np.empty((0, 0), np.float32)
 
-    def refresh(self, reader: RunReader, seq: int) -> bool:
-        """Read what is new up to about the step row `seq`; whether there was any."""
+    def refresh(self, reader: RunReader, seq: int, until_step: float = math.inf) -> bool:
+        """Read what is new up to about the step row `seq`, of steps before `until_step`; whether there was any."""
         if not len(self._steps) and seq > ROWS_A_CALL:
-            self._read_rollups(reader, seq)
+            self._read_rollups(reader, seq, until_step)
         steps, values = reader.layer_steps(self.column, after_seq=self._after_seq)
         self._after_seq = seq
-        fresh = steps > self._newest_step  # rows written since the steps were read come twice
+        # Rows written since the steps were read come twice.
+        fresh = (steps > self._newest_step) & (steps < until_step)
         self._append(steps[fresh], values[fresh])
         return bool(fresh.any())
 
-    def _read_rollups(self, reader: RunReader, seq: int) -> None:
+    def _read_rollups(self, reader: RunReader, seq: int, until_step: float) -> None:
         level = 1
         while seq // FACTOR**level > ROWS_A_CALL:
             level += 1
         rows = reader.rollup(level)
         arrays = rows[self.column]
         self.group = FACTOR**level
-        self._after_seq = len(rows["bucket"]) * self.group
-        known = [i for i, array in enumerate(arrays) if array is not None]
+        count = int(np.searchsorted(rows["last_step"], until_step))
+        self._after_seq = count * self.group
+        known = [i for i, array in enumerate(arrays[:count]) if array is not None]
         if known:
             self._append(rows["last_step"][known], np.stack([arrays[i][0] for i in known]))
 

@@ -225,7 +225,7 @@ class RunData:
         if not self.steps.refresh(self._reader):
             return False
         for layers in self._layers.values():
-            layers.refresh(self._reader, self.steps.seq)
+            layers.refresh(self._reader, self.steps.seq, self.steps.profiled_from)
         return True
 
     def _refresh_turns(self) -> bool:

@@ -7,6 +7,7 @@ by finer ones where its newest bucket is not complete.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -47,6 +48,11 @@ class Level:
         """Number of the newest bucket; -1 where there is none."""
         return int(self.bucket.values[-1]) if len(self.bucket) else -1
 
+    def newest_before(self, step: float) -> int:
+        """Number of the newest bucket that ends before a step; -1 where there is none."""
+        count = int(np.searchsorted(self.last_step.values, step))
+        return int(self.bucket.values[count - 1]) if count else -1
+
     @property
     def reaches_back(self) -> bool:
         """Whether the first bucket of the run is still held."""
@@ -59,9 +65,10 @@ class Level:
         self.t_ms.extend(rows["t_ms"])
         self.data.extend(rows["data"])
 
-    def rows(self, column: str, x: X, first_bucket: int, warmup_steps: int) -> Rows:
-        """The buckets from `first_bucket` on as rows of a series."""
-        chosen = slice(int(np.searchsorted(self.bucket.values, first_bucket)), None)
+    def rows(self, column: str, x: X, first_bucket: int, warmup_steps: int, until_step: float) -> Rows:
+        """The buckets from `first_bucket` on as rows of a series, as far as they end before `until_step`."""
+        chosen = slice(int(np.searchsorted(self.bucket.values, first_bucket)),
+                       int(np.searchsorted(self.last_step.values, until_step)))
         last_step = self.last_step.values[chosen]
         low, high, total, count = self.data.values[chosen, ROLLUP_COLUMNS.index(column)].T
         where = last_step if x == "step" else self.t_ms.values[chosen] / 1000
@@ -83,6 +90,7 @@ class StepColumns:
         self._clean_count = self._measured_count = 0  # of all that were read
         self.disturbed = 0  # measured steps read that something from outside disturbed
         self.newest_phase = ""
+        self.profiled_from = math.inf  # the step from which on steps only say where time goes: they are in no series
         self.first_loss: float | None = None
         self.last_loss: float | None = None  # of a step that trained: those of the profile move nothing
 
@@ -111,7 +119,13 @@ class StepColumns:
         self.disturbed += int(np.count_nonzero(disturbed))
         self._measured_count += int(np.count_nonzero(rows["phase"] == "measure"))
         self.newest_phase = str(rows["phase"][-1])
-        trained = rows["loss"][rows["phase"] != "profile"]
+        is_profiled = rows["phase"] == "profile"
+        trained = rows["loss"][~is_profiled]
+        if len(trained):
+            self.profiled_from = math.inf
+        if is_profiled[-1]:
+            begins = len(is_profiled) - int(np.argmin(is_profiled[::-1])) if len(trained) else 0
+            self.profiled_from = min(self.profiled_from, float(rows["step"][begins]))
         self.last_loss = float(trained[-1]) if len(trained) else self.last_loss
         self.seq = int(rows["seq"][-1])
         self._refresh_levels(reader)
@@ -205,9 +219,11 @@ class StepColumns:
         coarsest = next((level for level in self._levels if level.reaches_back), None)
         if not self.is_whole and coarsest is not None:
             for level in reversed(self._levels[: coarsest.number]):
-                parts.append(level.rows(column, x, -(-start // level.steps_per_bucket), self.warmup_steps))
-                start = max(start, (level.newest + 1) * level.steps_per_bucket)
-        newest = slice(int(np.searchsorted(self._raw_seq.values, start, side="right")), None)
+                first_bucket = -(-start // level.steps_per_bucket)
+                parts.append(level.rows(column, x, first_bucket, self.warmup_steps, self.profiled_from))
+                start = max(start, (level.newest_before(self.profiled_from) + 1) * level.steps_per_bucket)
+        newest = slice(int(np.searchsorted(self._raw_seq.values, start, side="right")),
+                       int(np.searchsorted(self.raw("step"), self.profiled_from)))
         where = self.raw("step")[newest] if x == "step" else self.raw("t_ms")[newest] / 1000
         parts.append(single_steps(where, self.raw(column)[newest], self._counting()[newest]))
         return joined(parts), coarsest.steps_per_bucket if len(parts) > 1 and coarsest else 1
