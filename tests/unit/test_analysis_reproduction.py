@@ -19,8 +19,8 @@ from tfx_workbench.analysis.reproduction import (
     _judge,
     compare_with_author,
     device_class,
+    verdict,
 )
-from tfx_workbench.commands.reproduce import verdict
 from tfx_workbench.runs.rundata import RunData
 
 SMALL = {"layers": 2, "heads": 2, "context": 16, "width": 16, "steps": 20}

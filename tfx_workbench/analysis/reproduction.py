@@ -64,12 +64,14 @@ class Reproduction:
 
 # Name, unit, key in the summary, and what it is a matter of.
 _FIGURES = (
-    ("parameters", "", "params.total", "count"), ("trained parameters", "", "params.trainable", "count"),
-    ("FLOPs per token", "FLOPs", "flops_per_token.model", "count"),
-    ("first loss", "nats", "loss.first", "first"), ("last loss", "nats", "loss.final", "loss"),
-    ("held-out loss", "nats", "loss.held_out", "loss"),
-    ("throughput", "tokens/s", "tokens_per_s.median", "speed"), ("step time", "ms", "step_ms.median", "speed"),
-    ("peak memory", "bytes", "memory_bytes.peak", "memory"), ("MFU", "", "mfu", "speed"),
+    (tr_mark("parameters"), "", "params.total", "count"),
+    (tr_mark("trained parameters"), "", "params.trainable", "count"),
+    (tr_mark("FLOPs per token"), "FLOPs", "flops_per_token.model", "count"),
+    (tr_mark("first loss"), "nats", "loss.first", "first"), (tr_mark("last loss"), "nats", "loss.final", "loss"),
+    (tr_mark("held-out loss"), "nats", "loss.held_out", "loss"),
+    (tr_mark("throughput"), "tokens/s", "tokens_per_s.median", "speed"),
+    (tr_mark("step time"), "ms", "step_ms.median", "speed"),
+    (tr_mark("peak memory"), "bytes", "memory_bytes.peak", "memory"), (tr_mark("MFU"), "share", "mfu", "speed"),
 )
 
 
@@ -86,6 +88,18 @@ def compare_with_author(author: RunData, here: RunData) -> Reproduction:
         agrees, reason = _judge(matter, percent, kind, is_same_data, is_coarse)
         metrics.append(Metric(name, unit, a, b, percent if percent != math.inf else None, agrees, reason))
     return Reproduction(_device(author.facts), _device(here.facts), kind, tuple(metrics))
+
+
+def verdict(metric: Metric) -> str:
+    """What is to be said of a figure."""
+    if metric.percent is None:
+        return metric.reason
+    apart = abs(metric.percent)
+    digits = f"{apart:.1f}" if apart >= 0.1 else f"{apart:.2g}"
+    within = tr_mark("equal") if apart == 0 else tr_mark("within {percent} % of the author's").format(percent=digits)
+    if metric.agrees is None:
+        return f"{within}; {metric.reason}"
+    return within if metric.agrees else tr_mark("{percent} % off the author's").format(percent=digits)
 
 
 def device_class(author: Mapping[str, Any], here: Mapping[str, Any]) -> str:

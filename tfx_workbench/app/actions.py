@@ -17,7 +17,7 @@ class Actions(QObject):
         self._window = window
         self.all: list[QAction] = []
         make = self._make
-        self.open = make(self.tr("&Open…"), "Ctrl+O", self.tr("Open configurations or runs"))
+        self.open = make(self.tr("&Open…"), "Ctrl+O", self.tr("Open configurations, runs or claim bundles"))
         self.import_model = make(self.tr("&Import a model…"), "Ctrl+I",
                                  self.tr("A published model: its config.json, and the weights that lie beside it"))
         self.save = make(self.tr("&Save configuration…"), "Ctrl+S", self.tr("Save the edited configuration as a file"))

@@ -41,9 +41,10 @@ class Dialogs(QObject):
         """Choose configurations or runs to open."""
         dialog = QFileDialog(self._window, self.tr("Open"), str(self._window.session.store))
         dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
-        dialog.setNameFilters([self.tr("Configurations and runs (*.toml *.tfx)"), self.tr("All files (*)")])
+        kinds = self.tr("Configurations, runs and bundles (*.toml *.tfx *.tfxbundle)")
+        dialog.setNameFilters([kinds, self.tr("All files (*)")])
         dialog.filesSelected.connect(self._window.session.open)
-        self._show("open", dialog)
+        self.show("open", dialog)
 
     def ask_import(self) -> None:
         """Choose the configuration or the checkpoint of a published model."""
@@ -51,7 +52,7 @@ class Dialogs(QObject):
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
         dialog.setNameFilters([self.tr("Models (config.json *.safetensors)"), self.tr("All files (*)")])
         dialog.fileSelected.connect(self._import.start)
-        self._show("import", dialog)
+        self.show("import", dialog)
 
     def ask_save(self) -> None:
         """Choose where the edited configuration is saved."""
@@ -61,7 +62,7 @@ class Dialogs(QObject):
         dialog.setDefaultSuffix("toml")
         dialog.setNameFilters([self.tr("Configurations (*.toml)")])
         dialog.fileSelected.connect(self.save)
-        self._show("save", dialog)
+        self.show("save", dialog)
 
     def save(self, file: str) -> None:
         """Write the edited configuration."""
@@ -78,7 +79,7 @@ class Dialogs(QObject):
 
     def show_help(self) -> None:
         """Where to begin, and every key."""
-        self._show("help", HelpDialog(self._window, self._window.actions_.shortcuts()))
+        self.show("help", HelpDialog(self._window, self._window.actions_.shortcuts()))
 
     def show_messages(self) -> None:
         """What the program said so far."""
@@ -87,15 +88,16 @@ class Dialogs(QObject):
         text.setReadOnly(True)
         dialog.column.addWidget(text)
         dialog.resize(560, 320)
-        self._show("messages", dialog)
+        self.show("messages", dialog)
 
     def show_settings(self) -> None:
         """Theme, what happens to runs when the window is closed, where files are."""
         from tfx_workbench.app.settings_dialog import SettingsDialog  # too much for the first paint
 
-        self._show("settings", SettingsDialog(self._window))
+        self.show("settings", SettingsDialog(self._window))
 
-    def _show(self, name: str, dialog: QDialog) -> None:
+    def show(self, name: str, dialog: QDialog) -> None:
+        """Show a window beside the window; one of that name that is open is closed."""
         old = self._open.pop(name, None)
         if old is not None:
             old.close()

@@ -17,6 +17,7 @@ from tfx_engine.runfile.errors import RunFileError
 from tfx_workbench.app.annotating import Annotating
 from tfx_workbench.app.device_chip import DeviceChip
 from tfx_workbench.app.dialogs import Dialogs
+from tfx_workbench.app.exporting import RunExport
 from tfx_workbench.exhibits.format import size
 from tfx_workbench.session.presets import Preset, load_presets
 from tfx_workbench.session.retrying import Advice, advice_of, changed_config
@@ -41,7 +42,8 @@ class RunCommands(QObject):
         self.ask_open, self.ask_save = self._dialogs.ask_open, self._dialogs.ask_save
         self.ask_import = self._dialogs.ask_import
         self.show_help, self.show_settings = self._dialogs.show_help, self._dialogs.show_settings
-        self.show_messages = self._dialogs.show_messages
+        self.show_messages, self.show_dialog = self._dialogs.show_messages, self._dialogs.show
+        self.export = RunExport(window)
         window.top.preset_menu.aboutToShow.connect(self._fill_presets)
         table, runs = window.table, window.session.runs
         table.ticked.connect(lambda key, on: self._tick([key], on))
@@ -238,6 +240,7 @@ class RunCommands(QObject):
             if len(keys) == 1:
                 menu.addAction(self.tr("Note…"), lambda: self._annotating.ask_note(first))
                 menu.addAction(self.tr("Audit again"), lambda: self._session.audit(first))
+            self.export.fill(menu, keys)
             menu.addSeparator()
             menu.addAction(self.tr("Delete"), lambda: self._session.delete(keys)).setShortcut("Del")
         return menu

@@ -33,6 +33,7 @@ from tfx_workbench.widgets.top_bar import TopBar
 from tfx_workbench.widgets.words import problem_words
 
 if TYPE_CHECKING:
+    from tfx_workbench.app.bundles import Claims
     from tfx_workbench.app.guide import GuideBook
     from tfx_workbench.app.own_techniques import OwnTechniques
     from tfx_workbench.panels import PanelFactory
@@ -163,6 +164,7 @@ class MainWindow(QMainWindow):
         session.prediction.estimated.connect(self._show_estimate)
         session.prediction.timed.connect(self.pane.before_run.show_time)
         session.prediction.outdated.connect(self.pane.before_run.fade)
+        session.bundle_found.connect(lambda file: self.claims.open(file))
         runs = session.runs
         runs.lines_changed.connect(self._show_lines)
         runs.views_changed.connect(self.frames.mark_all)
@@ -195,6 +197,13 @@ class MainWindow(QMainWindow):
         from tfx_workbench.app.own_techniques import OwnTechniques
 
         return OwnTechniques(self)
+
+    @functools.cached_property
+    def claims(self) -> Claims:
+        """Bundles of others, made when the first is opened."""
+        from tfx_workbench.app.bundles import Claims
+
+        return Claims(self)
 
     @functools.cached_property
     def guide(self) -> GuideBook:

@@ -6,24 +6,16 @@ import argparse
 from contextlib import closing
 from typing import Any
 
-from tfx_engine.protocol.config import parse_config
 from tfx_engine.protocol.marker import tr_mark
-from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_engine.protocol.toml import dumps
-from tfx_engine.runfile.reader import RunReader
-from tfx_workbench.analysis.reproduction import CLASSES, Metric, Reproduction, compare_with_author
+from tfx_workbench.analysis.reproduction import CLASSES, Metric, Reproduction, compare_with_author, verdict
 from tfx_workbench.commands import words
 from tfx_workbench.commands.configs import Given
 from tfx_workbench.commands.output import DONE, FAILED, emit, print_table, say
 from tfx_workbench.commands.run import run_all
 from tfx_workbench.exporting.bundle_file import Bundle, BundledRun
+from tfx_workbench.exporting.reproducing import OTHER_DEVICE, config_to_reproduce
 from tfx_workbench.runs.rundata import RunData
-
-# Of somebody else's machine: where runs lie, what is kept beside them.
-_THEIRS = {"store": None, "save_weights": False, "snapshot": False}
-_NO_WEIGHTS = tr_mark("began with the weights in {file!r}, which the bundle does not hold.")
-_OTHER_DEVICE = tr_mark("{name}: the author's device is {theirs!r}, which is not here; the fastest there is takes its "
-                        "place.")
 
 
 def reproduce(args: argparse.Namespace) -> int:
@@ -61,33 +53,10 @@ def _say_what_it_holds(bundle: Bundle, as_json: bool) -> int:
 
 def _given(bundle: Bundle, run: BundledRun) -> Given:
     """The author's configuration, made independent of the author's machine. Raises ConfigError."""
-    with bundle.run_file(run) as path, closing(RunReader(path)) as reader:
-        data = dict(reader.info().config)
-    data["run"] = {**data.get("run", {}), **_THEIRS}
-    if start_from := data["run"].get("start_from"):
-        raise ConfigError([Problem(code="not-in-the-bundle", path=run.name, template=_NO_WEIGHTS,
-                                   args={"file": str(start_from)})])
-    if (device := str(data["run"].get("device", "auto"))) not in ("auto", "cpu") and not _is_here(device):
-        say(_OTHER_DEVICE.format(name=words.title(run.name), theirs=device))
-        data["run"] = {**data["run"], "device": "auto"}
-    _, problems = parse_config(data)
-    if problems:
-        raise ConfigError(problems)
+    data, other = config_to_reproduce(bundle, run)
+    if other:
+        say(f"{words.title(run.name)}: {OTHER_DEVICE.format(device=other)}")
     return Given(run.name, data, dumps(data))
-
-
-def _is_here(device: str) -> bool:
-    """Whether there is such a device, as far as can be known without torch: the driver of an NVIDIA card answers."""
-    kind, _, number = device.partition(":")
-    if kind != "cuda":
-        return False
-    try:
-        import pynvml
-
-        pynvml.nvmlInit()
-        return int(number or 0) < pynvml.nvmlDeviceGetCount()
-    except Exception:  # no driver, or no card
-        return False
 
 
 def _as_dict(here: RunData, found: Reproduction) -> dict[str, Any]:
@@ -112,17 +81,6 @@ def _figure(metric: Metric, value: float | None) -> str:
         return words.UNKNOWN
     if metric.unit == "bytes":
         return words.size(int(value))
+    if metric.unit == "share":
+        return f"{words.number(100 * value)} %"
     return f"{words.number(value)} {metric.unit}".rstrip()
-
-
-def verdict(metric: Metric) -> str:
-    """What is to be said of a figure."""
-    if metric.percent is None:
-        return metric.reason
-    apart = abs(metric.percent)
-    digits = f"{apart:.1f}" if apart >= 0.1 else f"{apart:.2g}"
-    within = tr_mark("equal") if apart == 0 else tr_mark("within {percent} % of the author's").format(percent=digits)
-    if metric.agrees is None:
-        return f"{within}; {metric.reason}"
-    return within if metric.agrees else tr_mark("{percent} % off the author's").format(percent=digits)
-

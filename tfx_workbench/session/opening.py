@@ -1,4 +1,4 @@
-"""Files that the user opens: configurations go into the form, runs into the table, everything else gets a sentence."""
+"""Files that the user opens: configurations go into the form, runs into the table, what is neither gets a sentence."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_engine.protocol.toml import read_toml
 
+BUNDLE = ".tfxbundle"
 LARGEST_CONFIG = 1_000_000  # bytes; a larger file is no configuration
 
 
@@ -21,6 +22,7 @@ class Opened:
     configs: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     config_files: list[Path] = dataclasses.field(default_factory=list)
     runs: list[Path] = dataclasses.field(default_factory=list)
+    bundles: list[Path] = dataclasses.field(default_factory=list)
     problems: list[Problem] = dataclasses.field(default_factory=list)
 
 
@@ -34,11 +36,13 @@ def open_files(files: Iterable[str | Path]) -> Opened:
                 found.runs.append(path)
             else:
                 found.problems.append(_problem(path, "no-such-file", tr_mark("there is no such file.")))
+        elif path.suffix == BUNDLE:
+            found.bundles.append(path)
         elif path.suffix == ".toml":
             _read(path, found)
         else:
             found.problems.append(_problem(
-                path, "unknown-file", tr_mark("is neither a configuration (.toml) nor a run (.tfx)."),
+                path, "unknown-file", tr_mark("is no configuration (.toml), run (.tfx) or bundle (.tfxbundle)."),
             ))
     return found
 

@@ -40,6 +40,7 @@ class Session(QObject):
     ended = Signal(str, str, str)  # key, status, reason
     audited = Signal(str, list)  # name, findings as data
     removed = Signal(list)  # of Removed
+    bundle_found = Signal(str)  # path: a claim bundle was opened
     loaded = Signal(str)  # the configuration of a run of that name is in the form
 
     def __init__(
@@ -153,6 +154,8 @@ class Session(QObject):
         if found.configs:
             self.draft.load(found.configs, found.config_files[0].stem)
         self.runs.open([str(path) for path in found.runs])
+        for bundle in found.bundles:
+            self.bundle_found.emit(str(bundle))
 
     def load_from_run(self, key: str) -> None:
         """Edit the configuration of a run."""
