@@ -21,6 +21,8 @@ class Actions(QObject):
         self.import_model = make(self.tr("&Import a model…"), "Ctrl+I",
                                  self.tr("A published model: its config.json, and the weights that lie beside it"))
         self.save = make(self.tr("&Save configuration…"), "Ctrl+S", self.tr("Save the edited configuration as a file"))
+        self.report = make(self.tr("&Report…"), "Ctrl+P", self.tr(
+            "The ticked runs as one file to hand on: HTML or PDF, with every exhibit and how to do it again"))
         self.settings = make(self.tr("Se&ttings"), "Ctrl+,", self.tr("Theme and behaviour"))
         self.quit = make(self.tr("&Quit"), "Ctrl+Q", self.tr("Close the window; runs go on"))
         self.undo = make(self.tr("Undo"), "Ctrl+Z", self.tr("Take back the last change of the form"))
@@ -63,7 +65,7 @@ class Actions(QObject):
         """The menus over all actions."""
         bar = QMenuBar(self._window)
         files = [self.open, self.import_model, self.save]
-        _fill(bar.addMenu(self.tr("&File")), [*files, None, self.settings, None, self.quit])
+        _fill(bar.addMenu(self.tr("&File")), [*files, None, self.report, None, self.settings, None, self.quit])
         edits = [self.undo, self.redo, None, self.search, self.find_runs, None, self.reset]
         _fill(bar.addMenu(self.tr("&Edit")), edits)
         asked = [self.fits, self.audit]

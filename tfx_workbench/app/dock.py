@@ -88,6 +88,8 @@ class _TitleBar(QWidget):
         floating = self._dock.isFloating()
         menu.addAction(self.tr("Dock") if floating else self.tr("Float"), lambda: self._dock.setFloating(not floating))
         menu.addAction(self.tr("Close"), self._dock.close)
+        menu.addSeparator()
+        self._dock.panel.add_export_items(menu)
         menu.popup(event.globalPos())
 
 

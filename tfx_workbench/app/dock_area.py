@@ -31,6 +31,7 @@ class DockArea(QMainWindow):
     probe_wanted = Signal(object, int, int)
     start_wanted = Signal(str, str)
     choices_changed = Signal(str, dict)
+    export_wanted = Signal(object, str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -58,6 +59,7 @@ class DockArea(QMainWindow):
         self.docks[panel.name] = dock = CardDock(panel, self)
         panel.probe_wanted.connect(self.probe_wanted)
         panel.start_wanted.connect(self.start_wanted)
+        panel.export_wanted.connect(self.export_wanted)
         panel.choices_changed.connect(lambda p=panel: self.choices_changed.emit(p.name, p.choices()))
         return dock
 

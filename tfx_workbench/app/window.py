@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from tfx_workbench.app.bundles import Claims
     from tfx_workbench.app.guide import GuideBook
     from tfx_workbench.app.own_techniques import OwnTechniques
+    from tfx_workbench.app.reports import Reports
     from tfx_workbench.panels import PanelFactory
 
 WINDOW_SIZE = QSize(1680, 1010)
@@ -172,6 +173,7 @@ class MainWindow(QMainWindow):
         runs.data_changed.connect(self.frames.mark)
         self.area.probe_wanted.connect(session.probe)
         self.area.choices_changed.connect(self.settings.keep_panel_choices)
+        self.area.export_wanted.connect(lambda exhibit, what: self.reports.export(exhibit, what))
 
     def _connect_actions(self) -> None:
         do, session = self.actions_, self.session
@@ -180,7 +182,7 @@ class MainWindow(QMainWindow):
             (do.audit, lambda: session.audit()), (do.fits, self.frontiers.ask),
             (do.pause, self.commands.pause_or_resume), (do.stop, self.commands.stop_going),
             (do.open, self.commands.ask_open), (do.import_model, self.commands.ask_import),
-            (do.save, self.commands.ask_save), (do.quit, self.close),
+            (do.save, self.commands.ask_save), (do.quit, self.close), (do.report, lambda: self.reports.open()),
             (do.undo, session.draft.undo), (do.redo, session.draft.redo),
             (do.search, self.pane.start_search), (do.reset, session.draft.reset),
             (do.form, self.pane.start_search), (do.table, self.table.take_focus),
@@ -204,6 +206,13 @@ class MainWindow(QMainWindow):
         from tfx_workbench.app.bundles import Claims
 
         return Claims(self)
+
+    @functools.cached_property
+    def reports(self) -> Reports:
+        """Reports of runs, and files of single exhibits."""
+        from tfx_workbench.app.reports import Reports
+
+        return Reports(self)
 
     @functools.cached_property
     def guide(self) -> GuideBook:
@@ -291,6 +300,8 @@ class MainWindow(QMainWindow):
         self.frames.stop()
         self._draft_timer.stop()
         self.area.close_panels()
+        if "reports" in self.__dict__:
+            self.reports.close()
         if "guide" in self.__dict__:
             self.guide.close()
         self.session.close()

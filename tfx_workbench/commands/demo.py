@@ -11,6 +11,7 @@ from typing import Any
 from tfx_engine.protocol.cards import resource
 from tfx_engine.protocol.launch import child_environment, module_argv
 from tfx_engine.protocol.marker import tr_mark
+from tfx_engine.protocol.problems import ConfigError
 from tfx_engine.protocol.toml import read_toml
 from tfx_workbench.analysis.statistics import effect, exact_effect
 from tfx_workbench.commands import words
@@ -33,6 +34,7 @@ def demo(args: argparse.Namespace) -> int:
     try:
         paths = run_all(given, lambda run: runs.append(keep(run)), args.store)
         print_comparison(runs)
+        save_report(runs)
     finally:
         for run in runs:
             run.close()
@@ -89,6 +91,25 @@ def _line(run: RunData, baseline: RunData) -> list[str]:
 
 def _sum(*values: Any) -> Any:
     return None if None in values else sum(values)
+
+
+def save_report(runs: Sequence[RunData]) -> None:
+    """The same comparison as a page to hand on, beside the runs. Where it cannot be written, that is said."""
+    from tfx_workbench.exporting.target import written
+    from tfx_workbench.report.build import Wanted, build
+    from tfx_workbench.report.page import page
+    from tfx_workbench.report.subject import Subject
+
+    first = runs[0].path
+    target = first.with_name("-".join([*first.stem.split("-")[:2], "five-techniques.html"]))  # its runs' date and time
+    text = page(build(Subject.of(runs), Wanted(title=tr_mark("The five-technique comparison"))))
+    try:
+        with written(target, force=True) as file:
+            file.write(text.encode("utf-8"))
+    except ConfigError as error:
+        say(tr_mark("No report: {problem}").format(problem=error.problems[0].sentence()))
+    else:
+        print(tr_mark("The report, for any browser: {target}").format(target=target))
 
 
 def save_picture(runs: Sequence[Path], picture: Path, store: str | None) -> None:

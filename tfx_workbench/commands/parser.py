@@ -44,7 +44,7 @@ def window_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("--demo", action="store_true", help=tr_mark("run the five-technique comparison at once"))
     parser.add_argument("--headless", action="store_true",
-                        help=tr_mark("no window; with --demo: run it, print the table, save a picture of the window"))
+                        help=tr_mark("no window; with --demo: run it, print the table, write a report and a picture"))
     _add_store(parser)
     parser.add_argument("--screenshot", metavar="PATH", help=tr_mark("save a picture of the window there, and end"))
     return parser
@@ -170,6 +170,9 @@ def command_parser(command: str) -> Parser:
                 "exhibits about a single run for every run, not only for the baseline"))
             parser.add_argument("--title", metavar="TEXT", help=tr_mark("what stands at the top"))
             parser.add_argument("--force", action="store_true", help=tr_mark("replace a file that is there"))
+            # For the window: the colours that it shows the runs in, and lines of progress on stderr.
+            parser.add_argument("--colours", help=argparse.SUPPRESS)
+            parser.add_argument("--progress", action="store_true", help=argparse.SUPPRESS)
         case "export":
             parser.add_argument("runs", nargs="+", metavar="RUN", help=tr_mark(
                 "a path, a file name, a name, or how one begins; a bundle may hold several"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem, nearest
 from tfx_engine.runfile.store import absolute
 from tfx_workbench.commands import words
-from tfx_workbench.commands.output import DONE, emit
+from tfx_workbench.commands.output import DONE, emit, say
 from tfx_workbench.commands.runs import library_of
 from tfx_workbench.exhibits.kind import all_exhibits
 from tfx_workbench.exporting.target import refuse_existing, written
@@ -35,7 +36,7 @@ def report(args: argparse.Namespace) -> int:
     paths = list(dict.fromkeys(find_run(text, library) for text in args.runs))
     with contextlib.ExitStack() as stack:
         runs = [stack.enter_context(contextlib.closing(RunData(path))).load() for path in paths]
-        subject = Subject.of(runs)
+        subject = Subject.of(runs, [int(c) for c in args.colours.split(",")] if args.colours else None)
         data, shown = _single(subject, kind, names) if kind in SINGLE else _whole(subject, kind, names, args)
     with written(target, args.force) as file:
         file.write(data)
@@ -48,10 +49,29 @@ def report(args: argparse.Namespace) -> int:
     return DONE
 
 
+class _Teller:
+    """Says on stderr how far it is: a line of JSON with what is done, of how many, and what comes now."""
+
+    def __init__(self, steps: int) -> None:
+        self._steps, self._done = steps, 0
+
+    def __call__(self, title: str) -> None:
+        say(json.dumps([self._done, self._steps, title]))
+        self._done += 1
+
+
+def _nothing(_title: str) -> None:
+    pass
+
+
 def _whole(subject: Any, kind: str, names: tuple[str, ...] | None, args: argparse.Namespace) -> tuple[bytes, list[str]]:
     from tfx_workbench.report.build import Wanted, build
 
-    made = build(subject, Wanted(title=args.title or "", exhibits=names, each=args.each_run))
+    steps = len(names or all_exhibits()) + 3
+    tell = _Teller(steps) if args.progress else None
+    made = build(subject, Wanted(title=args.title or "", exhibits=names, each=args.each_run), tell or _nothing)
+    if tell:
+        tell(tr_mark("writing"))
     shown = list(dict.fromkeys(figure.exhibit.name for figure in made.figures()))
     if kind == ".pdf":
         return qt_module().report_pdf(made), shown

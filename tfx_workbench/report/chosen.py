@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from tfx_engine.protocol.marker import tr_mark
 from tfx_workbench.exhibits.exhibit import Exhibit
-from tfx_workbench.exhibits.kind import Choices, ExhibitType, all_exhibits
+from tfx_workbench.exhibits.kind import Choices, ExhibitType, all_exhibits, exhibit_type
 from tfx_workbench.exhibits.runview import RunView
 from tfx_workbench.exhibits.text import say
 from tfx_workbench.report.document import Block, Figure, Point, Points, Section
@@ -21,7 +21,7 @@ def exhibits_of(
     subject: Subject, names: Sequence[str] | None, choices: dict[str, Choices], each: bool, progress: Progress,
 ) -> tuple[list[Section], list[Exhibit]]:
     """A section for each kind of exhibit, and the exhibits; `each`: those about one run for every run."""
-    kinds = [k for k in all_exhibits() if names is None or k.name in names]
+    kinds = list(all_exhibits()) if names is None else [exhibit_type(name) for name in dict.fromkeys(names)]
     sections: list[Section] = []
     left_out: list[Point] = []
     shown: list[Exhibit] = []

@@ -52,9 +52,11 @@ class Subject:
         self.baseline = next((v for v in self.views if v.baseline), self.views[0])
 
     @classmethod
-    def of(cls, runs: Sequence[RunData]) -> Subject:
-        """These runs in this order, each with a colour and a name of its own."""
-        return cls([RunView(run, label, i, focus=False, baseline=i == 0)
+    def of(cls, runs: Sequence[RunData], colours: Sequence[int] | None = None) -> Subject:
+        """These runs in this order, each with a name of its own and a colour, by its number in the palette."""
+        if colours is None or len(colours) != len(runs):
+            colours = range(len(runs))
+        return cls([RunView(run, label, colours[i], focus=False, baseline=i == 0)
                     for i, (run, label) in enumerate(zip(runs, labels(runs), strict=True))])
 
     @functools.cached_property

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from PySide6.QtCore import QTimer
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QMenu, QVBoxLayout, QWidget
 
 from tfx_workbench.exhibits.by_step import NOTHING_RUN, WINDOW
 from tfx_workbench.exhibits.exhibit import Exhibit
@@ -35,6 +35,7 @@ class ExhibitPanel(Panel):
         self.needs = exhibit.needs
         self.view = ExhibitView(self.title, exhibit.choices, self)
         self.view.chosen.connect(self.choose)
+        self.view.export_wanted.connect(self.export_wanted)
         self.view.looked_at.connect(self._look_closer)
         self._closer = QTimer(self)  # not at every turn of the wheel
         self._closer.setSingleShot(True)
@@ -69,6 +70,10 @@ class ExhibitPanel(Panel):
     def apply_theme(self, palette: Palette) -> None:
         """Take on these colours."""
         self.view.apply_theme(palette)
+
+    def add_export_items(self, menu: QMenu) -> None:
+        """What can be saved of the exhibit."""
+        self.view.add_export_items(menu)
 
     def close_panel(self) -> None:
         """Let go of plots and runs."""

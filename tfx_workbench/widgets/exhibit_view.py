@@ -11,9 +11,9 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
+from PySide6.QtCore import QPoint, Qt, Signal
+from PySide6.QtGui import QContextMenuEvent, QResizeEvent
+from PySide6.QtWidgets import QFrame, QLabel, QMenu, QVBoxLayout, QWidget
 
 from tfx_workbench.exhibits.exhibit import Exhibit, HeatMap
 from tfx_workbench.exhibits.format import number, with_unit
@@ -22,6 +22,7 @@ from tfx_workbench.exhibits.palette import DARK, Palette
 from tfx_workbench.exhibits.ranges import colour_limits
 from tfx_workbench.widgets.card import CardHeader, ElidedLabel
 from tfx_workbench.widgets.exhibit_words import said
+from tfx_workbench.widgets.export_menu import add_export_items
 from tfx_workbench.widgets.legend_bar import Entry, LegendBar, Scale
 from tfx_workbench.widgets.table_view import TableView
 
@@ -43,6 +44,7 @@ class ExhibitView(QFrame):
     """A card with one exhibit. `show_exhibit` updates in place; `close_view` takes the plots down."""
 
     chosen = Signal(str, str)  # name of a choice, key of its option
+    export_wanted = Signal(object, str)  # the exhibit, and what `export_menu` offers of it
     looked_at = Signal(str, object)  # key of a plot; (low, high) of x that is shown of it, None: all
 
     def __init__(self, title: str, choices: Sequence[Choice] = (), parent: QWidget | None = None) -> None:
@@ -83,9 +85,33 @@ class ExhibitView(QFrame):
         return self._canvas
 
     @property
+    def exhibit(self) -> Exhibit | None:
+        """What is shown, once there is anything."""
+        return self._exhibit
+
+    @property
     def empty_text(self) -> str:
         """What the card says instead of a picture; "" where there is a picture."""
         return self._empty.text() if not self._empty.isHidden() else ""
+
+    def add_export_items(self, menu: QMenu) -> None:
+        """Offer to save or copy what is shown now, where there is anything."""
+        shown = self._exhibit
+        if shown is not None and not shown.empty:
+            add_export_items(menu, lambda what: self.export_wanted.emit(shown, what))
+
+    def pop_menu(self, place: QPoint) -> None:
+        """The menu of the exhibit, at a place on the screen."""
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.add_export_items(menu)
+        if menu.isEmpty():
+            menu.deleteLater()
+        else:
+            menu.popup(place)
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        self.pop_menu(event.globalPos())
 
     def set_body(self, body: QWidget) -> None:
         """Show this widget, which paints the exhibit itself, in place of plots."""
@@ -161,6 +187,7 @@ class ExhibitView(QFrame):
             self._canvas.looked_at.connect(self.looked_at)
             self._canvas.setAccessibleName(self.accessibleName())
             self._canvas.chosen.connect(self.chosen)
+            self._canvas.menu_wanted.connect(self.pop_menu)
             below = self._table if self._table is not None else self._empty  # the head may be in the dock's title bar
             self._box.insertWidget(self._box.indexOf(below), self._canvas, 1)
         return self._canvas

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QMenu, QWidget
 
 from tfx_workbench.exhibits.palette import Palette
 from tfx_workbench.exhibits.runview import RunView
@@ -20,6 +20,7 @@ class Panel(QWidget):
     """
 
     choices_changed = Signal()  # what `choices()` says is worth remembering
+    export_wanted = Signal(object, str)  # an exhibit, and what is wanted of it: see `export_menu`
     probe_wanted = Signal(object, int, int)  # run file, layer, head: capture this head in full resolution
     start_wanted = Signal(str, str)  # an ablation, the levels of one of its configurations as JSON: run it
 
@@ -39,6 +40,9 @@ class Panel(QWidget):
     def apply_theme(self, palette: Palette) -> None:
         """Take on these colours."""
         raise NotImplementedError
+
+    def add_export_items(self, menu: QMenu) -> None:
+        """Add to a menu what can be saved of the panel; nothing by default."""
 
     def close_panel(self) -> None:
         """Let go of plots and runs; the panel is not used afterwards."""

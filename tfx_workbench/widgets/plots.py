@@ -12,7 +12,7 @@ from typing import Any
 
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
-from PySide6.QtGui import QHideEvent, QKeyEvent, QMouseEvent, QResizeEvent
+from PySide6.QtGui import QContextMenuEvent, QHideEvent, QKeyEvent, QMouseEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QWidget
 
 from tfx_workbench.exhibits.exhibit import Marker, Plot
@@ -33,6 +33,7 @@ class PlotCanvas(pg.GraphicsView):
     """Shows a tuple of `Plot`s; frames are kept as long as the keys of the plots stay the same."""
 
     chosen = Signal(str, str)  # a point was clicked: name of a choice, key of its option
+    menu_wanted = Signal(object)  # place on the screen
     looked_at = Signal(str, object)  # key of a plot; (low, high) of x that is shown of it, None: all
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -174,8 +175,18 @@ class PlotCanvas(pg.GraphicsView):
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         super().mouseReleaseEvent(event)
         pressed, self._pressed = self._pressed, None
-        if pressed is not None and (event.position() - pressed).manhattanLength() <= _STILL:
+        if pressed is None or (event.position() - pressed).manhattanLength() > _STILL:
+            return
+        if event.button() == Qt.MouseButton.LeftButton:
             self.click_at(event.position())
+        elif event.button() == Qt.MouseButton.RightButton:
+            self.menu_wanted.emit(event.globalPosition().toPoint())
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        # With the mouse the menu comes with the release: dragging with the right button zooms.
+        if event.reason() != QContextMenuEvent.Reason.Mouse:
+            self.menu_wanted.emit(event.globalPos())
+        event.accept()
 
     def click_at(self, place: QPointF) -> None:
         """Choose the point at a place in this widget's pixels, where there is one that chooses anything."""
