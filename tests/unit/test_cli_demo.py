@@ -12,7 +12,7 @@ from tfx_engine.protocol.cards import resource
 from tfx_engine.protocol.config import parse_config
 from tfx_workbench.analysis.compare import config_diff
 from tfx_workbench.commands.configs import read_configs
-from tfx_workbench.commands.demo import PRESET, preset_files, print_comparison, save_picture
+from tfx_workbench.commands.demo import PRESET, preset_files, print_comparison, save_picture, save_report
 from tfx_workbench.runs.rundata import RunData
 
 PRESETS = tomllib.loads(resource("presets", "index.toml").read_text(encoding="utf-8"))["preset"]
@@ -95,3 +95,23 @@ def test_a_picture_that_fails_is_said_and_is_no_failure(tmp_path, capsys):
     printed = capsys.readouterr()
     assert "No picture of the window" in printed.err
     assert "Traceback" not in printed.err
+
+
+def test_the_demonstration_ends_in_a_report_and_says_where_it_is(tmp_path, capsys):
+    runs = [RunData(path).load() for path in write_five(tmp_path, steps=20, layers=1, heads=1)]
+    save_report(runs)
+    for run in runs:
+        run.close()
+    (report,) = tmp_path.glob("*.html")
+    assert str(report) in capsys.readouterr().out
+    assert "bfloat16" in report.read_text(encoding="utf-8")
+
+
+def test_a_report_that_cannot_be_written_is_said_and_no_failure(tmp_path, capsys):
+    runs = [RunData(path).load() for path in write_five(tmp_path, steps=20, layers=1, heads=1)]
+    for run in runs:
+        run.path = tmp_path / "gone" / run.path.name
+    save_report(runs)
+    for run in runs:
+        run.close()
+    assert "cannot be written" in capsys.readouterr().err

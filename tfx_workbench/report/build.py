@@ -13,7 +13,7 @@ from tfx_workbench.exhibits.kind import Choices
 from tfx_workbench.exhibits.runview import RunView
 from tfx_workbench.exhibits.text import Text, Words, say
 from tfx_workbench.report.chosen import Progress, exhibits_of
-from tfx_workbench.report.document import Block, Grid, Report, Section
+from tfx_workbench.report.document import Block, Figure, Grid, Report, Section
 from tfx_workbench.report.figures import all_figures, effect_table
 from tfx_workbench.report.glossary import definitions, techniques
 from tfx_workbench.report.provenance import provenance
@@ -39,13 +39,16 @@ def build(runs: Sequence[RunView] | Subject, wanted: Wanted, progress: Progress 
     """The report of these runs."""
     subject = runs if isinstance(runs, Subject) else Subject(runs)
     progress(tr_mark("Summary"))
-    sections: list[Section | None] = [summary(subject), _figures(subject), settings(subject)]
-    shown_sections, shown = exhibits_of(subject, wanted.exhibits, wanted.choices, wanted.each, progress)
+    sections: list[Section] = [summary(subject), _figures(subject), settings(subject)]
+    first = 1 + sum(isinstance(block, Figure) for block in sections[0].blocks)
+    shown_sections, shown = exhibits_of(subject, wanted.exhibits, wanted.choices, wanted.each, progress, first)
     progress(tr_mark("Environment"))
-    sections += [*shown_sections, provenance(subject), definitions(shown), techniques(subject), reproduce(subject)]
+    pages = techniques(subject)
+    sections += [*shown_sections, provenance(subject), definitions(shown), *([pages] if pages else []),
+                 reproduce(subject)]
     return Report(
         title=wanted.title or _title(subject), subtitle=_subtitle(subject), made=_made(),
-        sections=tuple(_narrow(section) for section in sections if section is not None),
+        sections=tuple(map(_narrow, sections)),
     )
 
 

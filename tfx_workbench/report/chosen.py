@@ -19,13 +19,15 @@ Progress = Callable[[str], None]  # told the title of what is worked on; may rai
 
 def exhibits_of(
     subject: Subject, names: Sequence[str] | None, choices: dict[str, Choices], each: bool, progress: Progress,
+    number: int = 1,
 ) -> tuple[list[Section], list[Exhibit]]:
-    """A section for each kind of exhibit, and the exhibits; `each`: those about one run for every run."""
+    """A section for each kind of exhibit, and the exhibits; `each`: those about one run for every run.
+
+    `number` is that of the first figure."""
     kinds = list(all_exhibits()) if names is None else [exhibit_type(name) for name in dict.fromkeys(names)]
     sections: list[Section] = []
     left_out: list[Point] = []
     shown: list[Exhibit] = []
-    number = 1
     for kind in kinds:
         progress(kind.title)
         blocks: list[Block] = []

@@ -72,7 +72,7 @@ def _page(card: TechniqueCard) -> list[Block]:
     paragraphs = [" ".join(p.split("\n")) if not p.startswith(" ") else p for p in card.doc.strip().split("\n\n")]
     blocks += [Paragraph(text) for text in paragraphs]
     if card.guide.choose:
-        blocks.append(Paragraph(say(tr_mark("Choose it when {when}"), when=say(card.guide.choose)), tone="better"))
+        blocks.append(Paragraph(say(tr_mark("✓ Choose it when {when}"), when=say(card.guide.choose))))
     if card.guide.avoid:
-        blocks.append(Paragraph(say(tr_mark("Rather not when {when}"), when=say(card.guide.avoid)), tone="worse"))
+        blocks.append(Paragraph(say(tr_mark("✗ Rather not when {when}"), when=say(card.guide.avoid))))
     return blocks

@@ -25,7 +25,8 @@ _LEADING = 1.38
 _PAD = 9.0  # between columns
 _ROW = 5.0  # points of air in a row
 _SMALLEST = 6.0
-_WORD = re.compile(r"[ \N{LINE SEPARATOR}]+")  # a no-break space keeps what it says
+_BREAK = "\N{LINE SEPARATOR}"
+_WORD = re.compile(rf"[ {_BREAK}]+")  # a no-break space keeps what it says
 Act = Callable[[Canvas], None]
 Words = Callable[[object], str]
 
@@ -176,24 +177,32 @@ class _Table:
 
 def _cell_text(cell: Cell, said: Words) -> str:
     words = harmless(said(cell.words))
-    return f"{words}\N{LINE SEPARATOR}{harmless(said(cell.under))}" if cell.under else words
+    return f"{words}{_BREAK}{harmless(said(cell.under))}" if cell.under else words
 
 
 def _fitted(rows: Sequence[Sequence[str]], size: float) -> tuple[float, list[float]]:
-    """A size of letters and widths of columns at which the table fits the page, words whole where that is possible."""
-    while True:
-        natural = [_widest([line for text in column for line in text.split("\N{LINE SEPARATOR}")], size)
-                   for column in zip(*rows, strict=True)]
-        natural[0] += size * 1.25  # a mark may stand there
-        room = INNER - _PAD * (len(natural) - 1)
+    """A size of letters and widths of columns at which the table fits the page.
+
+    Somewhat smaller letters come before lines that are broken, and those before words that are.
+    """
+    columns = list(zip(*rows, strict=True))
+    room = INNER - _PAD * (len(columns) - 1)
+    for smaller in (size, size - 0.5, size - 1):
+        natural = _widths([[line for text in column for line in text.split(_BREAK)] for column in columns], smaller)
         if sum(natural) <= room:
-            return size, natural
-        words = [_widest([w for text in column for w in _WORD.split(text)], size) for column in zip(*rows, strict=True)]
-        words[0] += size * 1.25
+            return smaller, natural
+    while True:
+        natural = _widths([[line for text in column for line in text.split(_BREAK)] for column in columns], size)
+        words = _widths([[word for text in column for word in _WORD.split(text)] for column in columns], size)
         words = [min(w, 0.4 * room) for w in words]
         if sum(words) <= room or size <= _SMALLEST:
             return size, _shared(natural, words, room)
         size -= 0.5
+
+
+def _widths(columns: Sequence[Sequence[str]], size: float) -> list[float]:
+    found = [_widest(column, size) for column in columns]
+    return [found[0] + size * 1.25, *found[1:]]  # a mark may stand in the first
 
 
 def _shared(natural: Sequence[float], least: Sequence[float], room: float) -> list[float]:

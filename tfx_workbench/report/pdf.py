@@ -36,14 +36,15 @@ from tfx_workbench.report.paper import (
 _FIGURE = 580.0  # points of a figure before it is made as wide as the text: letters of 7 to 8 points
 _PNG_SCALE = 3.0  # pixels to a point
 _EXHIBIT_WIDTH = 560.0
+_CONTENTS = 13.0  # points of a line of the contents
 
 
 def report_pdf(report: Report, said: Said = str) -> bytes:
     """The whole report, A4."""
     ensure_application()
     paper = Paper()
-    contents = _Writer(paper, said).write(report)
-    return _printed(paper, _text(said(report.title)), _text(said(report.made)), contents)
+    _Writer(paper, said).write(report)
+    return _printed(paper, _text(said(report.title)), _text(said(report.made)))
 
 
 def exhibit_pdf(exhibit: Exhibit, said: Said = str) -> bytes:
@@ -92,34 +93,40 @@ def _writer(title: str, size: QSizeF) -> tuple[QBuffer, QPdfWriter]:
     return buffer, writer
 
 
-def _printed(paper: Paper, title: str, made: str, contents: list[tuple[str, int, float]]) -> bytes:
-    """Paint every page, with what could not be known before: page numbers, and those in the contents."""
+def _printed(paper: Paper, title: str, made: str) -> bytes:
+    """Paint every page, with what could not be known before: how many there are."""
     buffer, writer = _writer(title, QSizeF(WIDTH, HEIGHT))
     painter = QPainter(writer)
     canvas = Canvas(painter, SCALE)
-    count = len(paper.pages)
     for number, acts in enumerate(paper.pages, start=1):
         if number > 1:
             writer.newPage()
             _line(canvas, title, MARGIN, 34.0)
             canvas.line(MARGIN, 48.0, WIDTH - MARGIN, 48.0, "line")
         _line(canvas, made, MARGIN, HEIGHT - 36.0)
-        _line(canvas, f"{number} / {count}", MARGIN, HEIGHT - 36.0, right=True)
+        _line(canvas, f"{number} / {len(paper.pages)}", MARGIN, HEIGHT - 36.0, right=True)
         for act in acts:
             act(canvas)
-        if number == 1:
-            for words, page, y in contents:
-                _line(canvas, words, MARGIN, y, size=9.0, colour="text")
-                _line(canvas, str(page), MARGIN, y, size=9.0, right=True)
     painter.end()
     return bytes(buffer.data().data())
 
 
+def _draw_contents(canvas: Canvas, titles: list[str], pages: list[int], y: float) -> None:
+    """Two columns of titles with the page on which each begins."""
+    rows, width = -(-len(titles) // 2), (INNER - 24) / 2
+    for i, (title, page) in enumerate(zip(titles, pages, strict=True)):
+        column, row = divmod(i, rows)
+        x, top = MARGIN + column * (width + 24), y + row * _CONTENTS
+        _line(canvas, title, x, top, size=9.0, colour="text", width=width)
+        _line(canvas, str(page), x, top, size=9.0, right=True, width=width)
+
+
 def _line(
     canvas: Canvas, words: str, x: float, y: float, *, size: float = 7.5, right: bool = False, colour: str = "muted",
+    width: float = INNER,
 ) -> None:
-    text = words if right else shortened(words, INNER - 60, size, measure)
-    layout = lay_out(text, size, INNER, right=right)
+    text = words if right else shortened(words, width - 50, size, measure)
+    layout = lay_out(text, size, width, right=right)
     canvas.painter.setPen(canvas.palette.colour(colour))
     draw_line(canvas, layout, 0, x, y)
 
@@ -131,38 +138,24 @@ class _Writer:
         self._paper, self._said = paper, said
         self._style = style(said)
 
-    def write(self, report: Report) -> list[tuple[str, int, float]]:
-        """All sections; (title, page, place on the first page) for the contents."""
+    def write(self, report: Report) -> None:
+        """All sections, and after the summary where each is."""
         paper = self._paper
         paper.y = TOP - 10
         paper.text(self._words(report.title), size=20, bold=True, after=3)
         paper.text(self._words(report.subtitle), size=10.5, colour="muted", after=12)
         self._section(report.sections[0])
-        places: list[tuple[str, int, float]] = []
-        contents: list[tuple[str, float]] = []
-        paper.need(30 + 13.5 * len(report.sections))
-        on_page = len(paper.pages)
-        paper.text(self._words(say(tr_mark("Contents"))), size=12, bold=True, after=4)
-        for section in report.sections:
-            contents.append((self._words(section.title), paper.y))
-            paper.y += 13.5
-        starts = [1]
+        contents = [self._words(section.title) for section in report.sections[1:]]
+        height = _CONTENTS * -(-len(contents) // 2)
+        paper.need(20 + height)
+        paper.text(self._words(say(tr_mark("Contents"))), size=11, bold=True, after=4)
+        page, y = len(paper.pages), paper.y
+        paper.y += height + 6
+        starts: list[int] = []
         for section in report.sections[1:]:
             self._section(section)
             starts.append(self._began)
-        places = [(words, page, y) for (words, y), page in zip(contents, starts, strict=True)]
-        if on_page != 1:  # the summary took the whole first page
-            self._later(on_page, places)
-            return []
-        return places
-
-    def _later(self, page: int, places: list[tuple[str, int, float]]) -> None:
-        def act(canvas: Canvas) -> None:
-            for words, number, y in places:
-                _line(canvas, words, MARGIN, y, size=9.0, colour="text")
-                _line(canvas, str(number), MARGIN, y, size=9.0, right=True)
-
-        self._paper.pages[page - 1].append(act)
+        paper.pages[page - 1].append(lambda canvas: _draw_contents(canvas, contents, starts, y))
 
     def _section(self, section: Section) -> None:
         paper = self._paper

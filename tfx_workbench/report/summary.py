@@ -9,7 +9,8 @@ from tfx_engine.protocol.marker import tr_mark
 from tfx_workbench.analysis.statistics import Effect
 from tfx_workbench.exhibits.format import UNKNOWN, number
 from tfx_workbench.exhibits.text import Text, Words, join, say
-from tfx_workbench.report.document import Block, Paragraph, Point, Points, Section
+from tfx_workbench.report.differences import differences
+from tfx_workbench.report.document import Block, Figure, Paragraph, Point, Points, Section
 from tfx_workbench.report.figures import METRICS, effect_words, key_figures
 from tfx_workbench.report.subject import Against, Subject, device_of, task_of
 
@@ -30,6 +31,8 @@ def summary(subject: Subject) -> Section:
     """The first page."""
     blocks: list[Block] = [Paragraph(_what_was_run(subject))]
     blocks.append(key_figures(subject))
+    if (shown := differences(subject)) is not None:
+        blocks.append(Figure(shown, 1))
     if subject.others:
         blocks.append(Paragraph(say(tr_mark("What each run changes against {name}:"), name=subject.baseline.label)))
         blocks.append(Points(tuple(_point(against) for against in subject.others)))
