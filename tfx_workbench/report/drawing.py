@@ -74,13 +74,14 @@ class Shape:
 
 @dataclasses.dataclass(frozen=True)
 class Dot:
-    """A filled circle."""
+    """A filled circle, or a ring that shows what is under it."""
 
     x: float
     y: float
     radius: float
     fill: str
     title: str = ""
+    hollow: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -146,8 +146,9 @@ class Canvas:
                 self.painter.setBrush(self._brush(shape.fill, shape.opacity))
                 self.painter.drawPolygon(self._polygon(shape.points))
             case Dot():
-                self.painter.setPen(Qt.PenStyle.NoPen)
-                self.painter.setBrush(self._brush(shape.fill))
+                ring = QPen(self._colour(shape.fill), 1.5 * self.scale)
+                self.painter.setPen(ring if shape.hollow else QPen(Qt.PenStyle.NoPen))
+                self.painter.setBrush(QBrush() if shape.hollow else self._brush(shape.fill))
                 radius = shape.radius * self.scale
                 self.painter.drawEllipse(QPointF(shape.x * self.scale, shape.y * self.scale), radius, radius)
             case Label():

@@ -146,8 +146,11 @@ class _Words:
             return
         words = self._style.said(layer.label)
         self._write(words, x + 6, y - 9, layer.colour)
+        said = self._style.said
+        details = "\n".join(f"{said(what)}: {value}" for what, value in layer.details)
+        title = "\n".join(filter(None, (said(layer.name) or words, details)))
         self._shapes.append(Dot(x, y, 4.2, "card"))
-        self._shapes.append(Dot(x, y, 3.2, layer.colour, title=words))
+        self._shapes.append(Dot(x, y, 3.2, layer.colour, title=title, hollow=layer.hollow))
 
     def _line(self, layer: Line) -> None:
         words = self._style.said(layer.label)

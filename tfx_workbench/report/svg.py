@@ -124,6 +124,9 @@ def _(shape: Shape) -> str:
 @_shape.register
 def _(shape: Dot) -> str:
     place = f'cx="{_n(shape.x)}" cy="{_n(shape.y)}" r="{_n(shape.radius)}"'
+    if shape.hollow:
+        line = f'class="s {cls(shape.fill)}" stroke="{LIGHT.colour(shape.fill)}" stroke-width="1.5"'
+        return _titled("circle", f'{place} {line} fill="none" pointer-events="all"', shape.title)
     return _titled("circle", f"{place} {_fill(shape.fill)}", shape.title)
 
 
