@@ -96,6 +96,17 @@ class Dialogs(QObject):
 
         self.show("settings", SettingsDialog(self._window))
 
+    def show_ablation(self) -> None:
+        """The ablation designer, with what was ticked in it where it is open already."""
+        from tfx_workbench.app.ablation_dialog import AblationDialog  # too much for the first paint
+
+        dialog = self._open.get("ablation")
+        if dialog is not None:
+            dialog.raise_()
+            dialog.activateWindow()
+            return
+        self.show("ablation", AblationDialog(self._window))
+
     def show(self, name: str, dialog: QDialog) -> None:
         """Show a window beside the window; one of that name that is open is closed."""
         old = self._open.pop(name, None)

@@ -43,6 +43,7 @@ class RunCommands(QObject):
         self.ask_import = self._dialogs.ask_import
         self.show_help, self.show_settings = self._dialogs.show_help, self._dialogs.show_settings
         self.show_messages, self.show_dialog = self._dialogs.show_messages, self._dialogs.show
+        self.show_ablation = self._dialogs.show_ablation
         self.export = RunExport(window)
         window.top.preset_menu.aboutToShow.connect(self._fill_presets)
         table, runs = window.table, window.session.runs

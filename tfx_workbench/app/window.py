@@ -172,6 +172,7 @@ class MainWindow(QMainWindow):
         runs.selection_changed.connect(self._draft_timer.start)
         runs.data_changed.connect(self.frames.mark)
         self.area.probe_wanted.connect(session.probe)
+        self.area.start_wanted.connect(session.ablation.start_cell)
         self.area.choices_changed.connect(self.settings.keep_panel_choices)
         self.area.export_wanted.connect(lambda exhibit, what: self.reports.export(exhibit, what))
 
@@ -180,6 +181,7 @@ class MainWindow(QMainWindow):
         connect([
             (do.run, lambda: session.run()), (do.run_one, lambda: session.run(only_current=True)),
             (do.audit, lambda: session.audit()), (do.fits, self.frontiers.ask),
+            (do.ablate, self.commands.show_ablation),
             (do.pause, self.commands.pause_or_resume), (do.stop, self.commands.stop_going),
             (do.open, self.commands.ask_open), (do.import_model, self.commands.ask_import),
             (do.save, self.commands.ask_save), (do.quit, self.close), (do.report, lambda: self.reports.open()),

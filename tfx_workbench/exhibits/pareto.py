@@ -125,7 +125,8 @@ def _fact(run: RunView) -> Mapping[str, Any]:
 def _planned(runs: Sequence[RunView]) -> list[Point]:
     """What the ablation of these runs predicted and nobody ran."""
     facts = [_fact(run) for run in runs]
-    planned: list[Any] = next((fact["points"] for fact in facts if isinstance(fact.get("points"), list)), [])
+    planned: list[Any] = max((fact["points"] for fact in facts if isinstance(fact.get("points"), list)), key=len,
+                             default=[])
     run_already = [fact.get("levels") for fact in facts]
     return [
         predicted_point(str(p.get("name", "")), p, start=json.dumps(p["levels"], sort_keys=True))

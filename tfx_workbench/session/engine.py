@@ -103,10 +103,13 @@ class Engine(QObject):
     # ------------------------------------------------------------------ asking
 
     def submit(
-        self, configs: Sequence[Mapping[str, Any]], toml: Sequence[str], comparison: str, on_reply: OnReply
+        self, configs: Sequence[Mapping[str, Any]], toml: Sequence[str], comparison: str, on_reply: OnReply,
+        facts: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        """Queue runs; the reply's `result` is {"runs": [path, ...]}."""
-        self._ask(Submit(id=0, configs=[dict(c) for c in configs], toml=list(toml), comparison=comparison), on_reply)
+        """Queue runs; the reply's `result` is {"runs": [path, ...]}. `facts`: what is known of each beforehand."""
+        message = Submit(id=0, configs=[dict(c) for c in configs], toml=list(toml), comparison=comparison,
+                         facts=[dict(f) for f in facts])
+        self._ask(message, on_reply)
 
     def validate(self, config: Mapping[str, Any], on_reply: OnReply) -> None:
         """Every problem of a configuration, techniques' own checks included."""

@@ -16,6 +16,7 @@ from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.rows import RunInfo
 from tfx_workbench.runs.row import RunRow
+from tfx_workbench.session.ablation import Ablation
 from tfx_workbench.session.draft import Draft
 from tfx_workbench.session.engine import Engine, problems_of
 from tfx_workbench.session.frontier import FrontierSearch
@@ -55,6 +56,7 @@ class Session(QObject):
         self.runs = RunList(self.reading, self)
         self.frontier = FrontierSearch(self)
         self.prediction = Prediction(draft, self.engine, self)
+        self.ablation = Ablation(self)
         self.engine.noticed.connect(self._on_notice)
         self.engine.restarted.connect(self._on_restarted)
         self.reading.reader.failed.connect(lambda problem: self.problem_found.emit(problem, "warning"))

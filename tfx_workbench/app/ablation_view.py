@@ -1,0 +1,205 @@
+"""The plan of an ablation as a table and as a Pareto view, and what it comes to in words."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QFrame,
+    QHeaderView,
+    QStackedWidget,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from tfx_workbench.analysis.ablation import Cell, Plan
+from tfx_workbench.exhibits.exhibit import Exhibit
+from tfx_workbench.exhibits.format import UNKNOWN, count, duration, size
+from tfx_workbench.exhibits.kind import exhibit_type
+from tfx_workbench.exhibits.palette import Palette
+from tfx_workbench.exhibits.pareto import START, Point, pareto_of, predicted_point
+from tfx_workbench.session.ablation import Ablation, Progress
+from tfx_workbench.widgets.exhibit_view import ExhibitView
+from tfx_workbench.widgets.limit_fields import LimitFields
+from tfx_workbench.widgets.segmented import Segment, Segmented
+from tfx_workbench.widgets.words import plain_tip, problem_words, shown
+
+_MOST_ROWS = 300  # that a table shows; all of them are run
+
+
+class PlanView(QWidget):
+    """Shows the plan of an `Ablation`; a click on a hollow point runs that configuration alone."""
+
+    def __init__(self, ablation: Ablation, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._ablation = ablation
+        self._plan: Plan | None = None
+        self._choices: dict[str, str] = {}
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(6)
+        self.kinds = Segmented([Segment("runs", self.tr("runs")), Segment("pareto", self.tr("Pareto"))],
+                               self.tr("What is shown"))
+        self.kinds.setMaximumWidth(180)
+        self.kinds.chosen.connect(self._choose_page)
+        column.addWidget(self.kinds)
+        self.table = self._make_table()
+        kind = exhibit_type("pareto")
+        self.pareto = ExhibitView(shown(kind.title), kind.choices)
+        self.pareto.setFrameShape(QFrame.Shape.NoFrame)
+        self.pareto.chosen.connect(self._choose)
+        self.limits = LimitFields()
+        self.limits.changed.connect(self._limit)
+        self.pareto.add_fields(self.limits)
+        self.pages = QStackedWidget()
+        self.pages.addWidget(self.table)
+        self.pages.addWidget(self.pareto)
+        column.addWidget(self.pages, 1)
+
+    def _make_table(self) -> QTableWidget:
+        table = QTableWidget(0, 5)
+        table.setHorizontalHeaderLabels([self.tr("configuration"), self.tr("peak memory"), self.tr("parameters"),
+                                         self.tr("a step"), ""])
+        table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        table.setShowGrid(False)
+        table.setTabKeyNavigation(False)
+        table.setAccessibleName(self.tr("Runs of the ablation"))
+        table.verticalHeader().hide()
+        table.verticalHeader().setDefaultSectionSize(22)
+        table.horizontalHeader().setHighlightSections(False)
+        table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        table.horizontalHeader().setStretchLastSection(True)
+        left = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+        for column in (0, 4):
+            item = table.horizontalHeaderItem(column)
+            if item is not None:
+                item.setTextAlignment(left)
+        return table
+
+    def apply_theme(self, palette: Palette) -> None:
+        """Take on these colours."""
+        self.pareto.apply_theme(palette)
+
+    # ------------------------------------------------------------------ the plan
+
+    def show_plan(self, plan: Plan | None) -> None:
+        """Show a plan with what is known of it now."""
+        self._plan = plan
+        if plan is None:
+            self.table.setRowCount(0)
+            return
+        if self.kinds.value == "pareto":
+            self.pareto.show_exhibit(self._pareto(plan))
+        rows = [self._row(cell) for cell in plan.cells[:_MOST_ROWS]]
+        rows += [[s.name, "", "", "", self.tr("skipped: {reason}").format(
+            reason=problem_words(s.problems[0], begins_sentence=False) if s.problems else "")] for s in plan.skipped]
+        if len(plan.cells) > _MOST_ROWS:
+            more = len(plan.cells) - _MOST_ROWS
+            rows.append([self.tr("… and {count} more").format(count=more), "", "", "", ""])
+        self.table.setRowCount(len(rows))
+        for r, row in enumerate(rows):
+            is_skipped = min(len(plan.cells), _MOST_ROWS) <= r < len(rows) and bool(row[4])
+            for c, text in enumerate(row):
+                self._set(r, c, text, is_skipped)
+
+    def _row(self, cell: Cell) -> list[str]:
+        figures = self._ablation.figures(cell)
+        step = figures.get("step_ms")
+        memory = size(figures["peak_bytes"]) if figures.get("peak_bytes") is not None else UNKNOWN
+        fits = self.tr("does not fit") if figures.get("fits") is False else ""
+        states = {"queued": self.tr("waiting"), "running": self.tr("running"), "finished": self.tr("finished"),
+                  "failed": self.tr("failed"), "stopped": self.tr("stopped"), "interrupted": self.tr("interrupted")}
+        state = states.get(self._ablation.state_of(cell), "")
+        return [str(cell.config["name"]), memory, count(figures["params"]) if figures.get("params") else UNKNOWN,
+                duration(step) if step else UNKNOWN, " · ".join(filter(None, [state, fits]))]
+
+    def _set(self, row: int, column: int, text: str, is_muted: bool) -> None:
+        item = self.table.item(row, column)
+        if item is None:
+            item = QTableWidgetItem()
+            side = Qt.AlignmentFlag.AlignRight if column in (1, 2, 3) else Qt.AlignmentFlag.AlignLeft
+            item.setTextAlignment(side | Qt.AlignmentFlag.AlignVCenter)
+            self.table.setItem(row, column, item)
+        if item.text() != text:
+            item.setText(text)
+            item.setToolTip(plain_tip(text))
+        colour = self.palette().placeholderText() if is_muted else self.palette().text()
+        item.setForeground(colour)
+
+    # ------------------------------------------------------------------ Pareto
+
+    def _pareto(self, plan: Plan) -> Exhibit:
+        return pareto_of([self._point(cell) for cell in plan.cells if cell.seed == 0], self._choices)
+
+    def _point(self, cell: Cell) -> Point:
+        figures: dict[str, Any] = {**self._ablation.figures(cell)}
+        config = self._ablation.resolved(cell)
+        figures["tokens"] = config.run.batch * config.model.context
+        is_new = not self._ablation.state_of(cell)
+        start = json.dumps(dict(cell.levels), sort_keys=True) if is_new else ""
+        return predicted_point(str(cell.config["name"]), figures, "accent" if is_new else "muted", start)
+
+    def _choose_page(self, value: str) -> None:
+        self.pages.setCurrentIndex(int(value == "pareto"))
+        self.show_plan(self._plan)
+
+    def _choose(self, name: str, key: str) -> None:
+        if name == START and self._plan is not None:
+            self._ablation.start_cell(self._plan.id, key)
+            return
+        self._choices[name] = key
+        self.pareto.header.show_choices({"axes": self._choices.get("axes", "memory speed")})
+        self.show_plan(self._plan)
+
+    def _limit(self, memory: str, speed: str) -> None:
+        self._choices |= {"memory_limit": memory, "least_speed": speed}
+        self.show_plan(self._plan)
+
+    # ------------------------------------------------------------------ words
+
+    def summary_words(self) -> tuple[str, str]:
+        """What the plan comes to: the count first; what is not known yet, and why."""
+        ablation, plan = self._ablation, self._ablation.legal_plan()
+        if not ablation.request.factors:
+            return self.tr("Nothing is varied yet"), ""
+        if plan is None:
+            return self.tr("{count} runs").format(count=f"{ablation.count:,}"), ""
+        runs = self.tr("1 run") if len(plan.cells) == 1 else self.tr("{count} runs").format(count=len(plan.cells))
+        parts = [runs]
+        if plan.skipped:
+            parts.append(self.tr("{count} skipped").format(count=len(plan.skipped)))
+        left = ablation.forecast()
+        if left.left_s is not None and ablation.to_run():
+            template = self.tr("about {time} left") if left.is_measured else self.tr("about {time}, and the starts")
+            parts.append(template.format(time=duration(1000 * max(1.0, round(left.left_s)), 2)))
+        peaks = [f["peak_bytes"] for cell in plan.cells if (f := ablation.figures(cell)).get("peak_bytes")]
+        if peaks:
+            parts.append(self.tr("up to {size}").format(size=size(max(peaks))))
+        return "  ·  ".join(parts), self._unknown_words(left.left_s is None)
+
+    def _unknown_words(self, no_time: bool) -> str:
+        if waiting := self._ablation.unanswered:
+            return self.tr("{count} configurations are still being judged by the engine.").format(count=waiting)
+        if no_time and self._ablation.to_run():
+            return self.tr("How long a step takes is being worked out; else the first run tells.")
+        return ""
+
+    def progress_words(self, course: Progress | None) -> str:
+        """How far its runs are."""
+        if course is None:
+            return ""
+        parts = [self.tr("{count} done").format(count=course.done)]
+        if course.going:
+            parts.append(self.tr("{count} to come").format(count=course.going))
+            if course.left.left_s is not None and course.left.is_measured:
+                parts.append(self.tr("about {time} left").format(
+                    time=duration(1000 * max(1.0, round(course.left.left_s)), 2)))
+        if course.failed:
+            parts.append(self.tr("{count} failed: see their rows").format(count=course.failed))
+        return " · ".join(parts)

@@ -1,0 +1,286 @@
+"""The ablation that is being designed, and those that run: its plan, what it will cost, its start, progress and end."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from tfx_engine.protocol.config import Config, parse_config
+from tfx_engine.protocol.messages import Reply
+from tfx_engine.protocol.problems import ConfigError, Problem
+from tfx_engine.protocol.status import ENDED
+from tfx_engine.protocol.toml import dumps
+from tfx_workbench.analysis.ablation import Cell, Plan, Request, count_runs, make_plan, run_facts
+from tfx_workbench.analysis.ablation_runs import CellRun, Key, cell_runs, request_of, to_do
+from tfx_workbench.analysis.factors import Factor
+from tfx_workbench.analysis.forecast import Forecast, forecast, predicted_s
+from tfx_workbench.session.engine import problems_of
+
+if TYPE_CHECKING:
+    from tfx_workbench.runs.row import RunRow
+    from tfx_workbench.session.session import Session
+
+_SETTLE_MS = 60  # from the last change to a new plan
+Figures = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """How far the runs of a plan are."""
+
+    done: int
+    going: int
+    failed: int
+    left: Forecast
+
+
+class Ablation(QObject):
+    """Emits `changed` where plan, predictions or problems changed, `progressed` where its runs did.
+
+    Keys of predictions are the levels of a cell: a seed changes no figure.
+    """
+
+    changed = Signal()
+    progressed = Signal()
+    refused = Signal(object)  # Problem
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self._session = session
+        self.request = Request({}, "one-at-a-time", (), 1)
+        self.plan: Plan | None = None
+        self.problems: tuple[Problem, ...] = ()
+        self._answers: dict[str, Figures | tuple[Problem, ...]] = {}  # configuration -> what the engine said
+        self._resolved: dict[str, Config] = {}
+        self._asking = ""
+        self._known: dict[Key, list[CellRun]] = {}
+        self._started: set[str] = set()  # plans that were queued here
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_SETTLE_MS)
+        self._timer.timeout.connect(self._make)
+        session.runs.lines_changed.connect(self._on_runs)
+        self._seen_rows: tuple[tuple[str, str], ...] = ()
+
+    # ------------------------------------------------------------------ designing
+
+    def design(self, base: Mapping[str, Any], design: str, factors: Sequence[Factor], seeds: int) -> None:
+        """What is asked for now; the plan follows a moment later."""
+        request = Request(copy.deepcopy(dict(base)), design, tuple(factors), seeds)
+        if request != self.request or self.plan is None:
+            self.request = request
+            self._timer.start()
+
+    def _make(self) -> None:
+        try:
+            self.plan, self.problems = make_plan(self.request, self._session.draft.catalogue), ()
+        except ConfigError as error:
+            self.plan, self.problems = None, error.problems
+        self._look_for_runs()
+        self.changed.emit()
+        self._ask_next()
+
+    def settle(self) -> None:
+        """Make the plan now, as before it is started."""
+        if self._timer.isActive():
+            self._timer.stop()
+            self._make()
+
+    @property
+    def count(self) -> int:
+        """How many runs the design asks for, also where that is too many."""
+        return count_runs(self.request, self._session.draft.catalogue) if self.request.factors else 0
+
+    # ------------------------------------------------------------------ what it will cost
+
+    def figures(self, cell: Cell) -> Figures:
+        """What is predicted of a cell: `{peak_bytes, step_ms, params, fits}`; empty where it is not known yet."""
+        answer = self._answers.get(_mark(cell))
+        return answer if isinstance(answer, dict) else {}
+
+    def legal_plan(self) -> Plan | None:
+        """The plan without what the engine refused."""
+        if self.plan is None:
+            return None
+        refused = {i: answer for i, cell in enumerate(self.plan.cells)
+                   if isinstance(answer := self._answers.get(_mark(cell)), tuple)}
+        return self.plan.without(refused) if refused else self.plan
+
+    @property
+    def unanswered(self) -> int:
+        """Configurations that the engine has not judged yet."""
+        return len({_mark(c) for c in self.plan.cells} - self._answers.keys()) if self.plan else 0
+
+    def forecast(self) -> Forecast:
+        """How long what is to do will take."""
+        plan = self.legal_plan()
+        if plan is None:
+            return Forecast(None)
+        taken = {i: run.taken_s for i, cell in enumerate(plan.cells) for run in self._known.get(cell.key, ())[:1]
+                 if run.status in ENDED and run.taken_s is not None}
+        return forecast([self._seconds(cell) for cell in plan.cells], taken)
+
+    def _seconds(self, cell: Cell) -> float | None:
+        step_ms = self.figures(cell).get("step_ms")
+        return None if step_ms is None else predicted_s(self.resolved(cell).as_dict(), step_ms)
+
+    def resolved(self, cell: Cell) -> Config:
+        """The whole configuration of a cell."""
+        mark = _mark(cell)
+        if mark not in self._resolved:
+            self._resolved[mark] = parse_config(cell.config, self._session.draft.catalogue)[0]
+        return self._resolved[mark]
+
+    def _ask_next(self) -> None:
+        """One question at a time: first what every configuration takes and whether it is legal, then how long."""
+        if self.plan is None or self._asking:
+            return
+        for cell in self.plan.cells:
+            if (mark := _mark(cell)) not in self._answers:
+                self._asking = mark
+                self._session.engine.estimate(cell.config, functools.partial(self._answered, mark))
+                return
+        for cell in self.plan.cells:
+            answer = self._answers[_mark(cell)]
+            if isinstance(answer, dict) and "step_ms" not in answer:
+                self._asking = mark = _mark(cell)
+                self._session.engine.step_time(cell.config, functools.partial(self._timed, mark))
+                return
+
+    def _answered(self, mark: str, reply: Reply) -> None:
+        self._asking = ""
+        if reply.ok:
+            found = reply.result
+            self._answers[mark] = {
+                "peak_bytes": found["memory_bytes"]["peak"], "params": found["params"]["total"],
+                "fits": found.get("fits"),
+            }
+        elif any(p.code == "engine-gone" for p in problems_of(reply)):
+            return  # it starts again; whoever changes something asks anew
+        else:
+            self._answers[mark] = problems_of(reply)
+        self.changed.emit()
+        self._ask_next()
+
+    def _timed(self, mark: str, reply: Reply) -> None:
+        self._asking = ""
+        answer = self._answers.get(mark)
+        if isinstance(answer, dict):
+            answer["step_ms"] = reply.result.get("step_ms") if reply.ok else None
+        self.changed.emit()
+        self._ask_next()
+
+    # ------------------------------------------------------------------ running
+
+    def to_run(self) -> list[Cell]:
+        """The cells that were not run yet, nor are waiting."""
+        plan = self.legal_plan()
+        return to_do(plan, self._known) if plan is not None else []
+
+    def start(self) -> bool:
+        """Queue what is to do. False where there is nothing, or something is wrong."""
+        self.settle()
+        plan, cells = self.legal_plan(), self.to_run()
+        if plan is None or not cells:
+            return False
+        self._submit(plan, cells, [self.figures(cell) for cell in plan.cells])
+        return True
+
+    def start_cell(self, ident: str, levels: str) -> None:
+        """Queue one configuration of an ablation that was begun before; `levels` as JSON."""
+        if self.plan is not None and self.plan.id == ident:
+            plan, figures = self.plan, [self.figures(cell) for cell in self.plan.cells]
+        else:
+            request = request_of(self._session.runs.rows.values(), ident)
+            if request is None:
+                return
+            try:
+                plan = make_plan(request, self._session.draft.catalogue)
+            except ConfigError as error:
+                self.refused.emit(error.problems[0])
+                return
+            figures = [{} for _ in plan.cells]
+        wanted = json.loads(levels)
+        known = cell_runs(self._session.runs.rows.values(), ident)
+        cells = [cell for cell in to_do(plan, known) if dict(cell.levels) == wanted]
+        if cells:
+            self._submit(plan, cells, figures)
+
+    def _submit(self, plan: Plan, cells: Sequence[Cell], figures: Sequence[Figures]) -> None:
+        configs = [dict(cell.config) for cell in cells]
+        facts = run_facts(plan, cells, figures)
+
+        def answer(reply: Reply) -> None:
+            problems = problems_of(reply)
+            if problems:
+                self.refused.emit(problems[0])
+                return
+            keys = [str(path) for path in reply.result["runs"]]
+            self._started.add(plan.id)
+            runs = self._session.runs
+            runs.add_submitted(keys)
+            if cells[0].key == plan.cells[0].key:
+                runs.set_baseline(keys[0])
+            self._session.submitted.emit(keys)
+
+        self._session.engine.submit(configs, [dumps(c) for c in configs], plan.id, answer, facts)
+
+    def stop_rest(self) -> None:
+        """Take what waits out of the queue, and stop what runs; what was measured is kept."""
+        going = [str(row.path) for row in self._rows() if row.status in ("queued", "running")]
+        self._session.control(going, "stop")
+
+    def show_runs(self) -> None:
+        """Show every run of this ablation in the panels."""
+        keys = [str(row.path) for row in self._rows()]
+        if keys:
+            self._session.runs.show_only(keys)
+
+    def progress(self) -> Progress | None:
+        """How far the plan is; None where none of it was ever queued."""
+        rows = self._rows()
+        if not rows or self.plan is None:
+            return None
+        return Progress(
+            done=sum(runs[0].status in ("finished", "failed") for runs in self._known.values() if runs),
+            going=sum(row.status in ("queued", "running") for row in rows),
+            failed=sum(row.status == "failed" for row in rows), left=self.forecast(),
+        )
+
+    def _rows(self) -> list[RunRow]:
+        ident = self.plan.id if self.plan is not None else ""
+        return [row for row in self._session.runs.rows.values() if ident and row.comparison == ident]
+
+    def _on_runs(self) -> None:
+        mark = tuple((str(row.path), row.status) for row in self._rows())
+        if mark != self._seen_rows:
+            self._look_for_runs()
+            self.progressed.emit()
+
+    def _look_for_runs(self) -> None:
+        rows = self._rows()
+        self._seen_rows = tuple((str(row.path), row.status) for row in rows)
+        self._known = cell_runs(rows, self.plan.id) if self.plan is not None else {}
+
+    def path_of(self, cell: Cell) -> Path | None:
+        """The run file of a cell, None where it has none."""
+        runs = self._known.get(cell.key)
+        return runs[0].path if runs else None
+
+    def state_of(self, cell: Cell) -> str:
+        """What became of a cell: the status of its run, "" where there is none."""
+        runs = self._known.get(cell.key)
+        return runs[0].status if runs else ""
+
+
+def _mark(cell: Cell) -> str:
+    """What two cells have in common whose figures are the same."""
+    config = {key: value for key, value in cell.config.items() if key not in ("name", "seed")}
+    return json.dumps(config, sort_keys=True, default=str)
