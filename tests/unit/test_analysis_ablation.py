@@ -129,6 +129,8 @@ def test_the_same_request_has_the_same_id_and_another_has_not():
         request, Request({**BASE, "name": "x"}, request.design, request.factors),
         Request({**BASE, "techniques": {}}, request.design, request.factors))}
     assert len(ids) == 1, "a name is no difference, nor how it was written"
+    orders = [over("norm=rms_norm", "position=rotary,alibi"), over("position=alibi,rotary", "norm=rms_norm")]
+    assert len({make_plan(Request(BASE, "factorial", factors)).id for factors in orders}) == 1, "nor the order"
     others = (Request(BASE, "factorial", request.factors), Request(BASE, request.design, over("norm=dynamic_tanh")))
     for other in others:
         assert make_plan(other).id not in ids

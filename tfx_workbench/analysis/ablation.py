@@ -299,8 +299,11 @@ def _seeded(named: Levels, changed: Levels, config: Mapping[str, Any], seed: int
 
 
 def _identity(request: Request, base: Config) -> str:
-    """The same for the same request, however it was written."""
+    """The same for the same request, however it was written and in whatever order."""
     resolved = base.as_dict()
     resolved.pop("name")
-    asked = {**request.as_dict(), "base": resolved}
+    factors = {f.path: [json.dumps(level, sort_keys=True, default=str) for level in f.levels] for f in request.factors}
+    if request.design != "leave-one-out":  # which takes the first
+        factors = {path: sorted(set(levels)) for path, levels in factors.items()}
+    asked = {"base": resolved, "design": request.design, "factors": factors, "seeds": request.seeds}
     return _ID + hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()[:12]

@@ -97,16 +97,21 @@ class PlanView(QWidget):
         if self.kinds.value == "pareto":
             self.pareto.show_exhibit(self._pareto(plan))
         rows = [self._row(cell) for cell in plan.cells[:_MOST_ROWS]]
-        rows += [[s.name, "", "", "", self.tr("skipped: {reason}").format(
-            reason=problem_words(s.problems[0], begins_sentence=False) if s.problems else "")] for s in plan.skipped]
+        legal = len(rows)
         if len(plan.cells) > _MOST_ROWS:
             more = len(plan.cells) - _MOST_ROWS
             rows.append([self.tr("… and {count} more").format(count=more), "", "", "", ""])
+        rows += [[s.name, self.tr("skipped: {reason}").format(
+            reason=problem_words(s.problems[0], begins_sentence=False) if s.problems else ""), "", "", ""]
+            for s in plan.skipped]
+        self.table.clearSpans()
         self.table.setRowCount(len(rows))
         for r, row in enumerate(rows):
-            is_skipped = min(len(plan.cells), _MOST_ROWS) <= r < len(rows) and bool(row[4])
+            is_skipped = r >= legal
             for c, text in enumerate(row):
                 self._set(r, c, text, is_skipped)
+            if is_skipped:
+                self.table.setSpan(r, 1, 1, 4)
 
     def _row(self, cell: Cell) -> list[str]:
         figures = self._ablation.figures(cell)
@@ -123,9 +128,10 @@ class PlanView(QWidget):
         item = self.table.item(row, column)
         if item is None:
             item = QTableWidgetItem()
-            side = Qt.AlignmentFlag.AlignRight if column in (1, 2, 3) else Qt.AlignmentFlag.AlignLeft
-            item.setTextAlignment(side | Qt.AlignmentFlag.AlignVCenter)
             self.table.setItem(row, column, item)
+        is_number = column in (1, 2, 3) and not is_muted
+        side = Qt.AlignmentFlag.AlignRight if is_number else Qt.AlignmentFlag.AlignLeft
+        item.setTextAlignment(side | Qt.AlignmentFlag.AlignVCenter)
         if item.text() != text:
             item.setText(text)
             item.setToolTip(plain_tip(text))
@@ -177,7 +183,7 @@ class PlanView(QWidget):
         left = ablation.forecast()
         if left.left_s is not None and ablation.to_run():
             template = self.tr("about {time} left") if left.is_measured else self.tr("about {time}, and the starts")
-            parts.append(template.format(time=duration(1000 * max(1.0, round(left.left_s)), 2)))
+            parts.append(template.format(time=_seconds(left.left_s)))
         peaks = [f["peak_bytes"] for cell in plan.cells if (f := ablation.figures(cell)).get("peak_bytes")]
         if peaks:
             parts.append(self.tr("up to {size}").format(size=size(max(peaks))))
@@ -198,8 +204,12 @@ class PlanView(QWidget):
         if course.going:
             parts.append(self.tr("{count} to come").format(count=course.going))
             if course.left.left_s is not None and course.left.is_measured:
-                parts.append(self.tr("about {time} left").format(
-                    time=duration(1000 * max(1.0, round(course.left.left_s)), 2)))
+                parts.append(self.tr("about {time} left").format(time=_seconds(course.left.left_s)))
         if course.failed:
             parts.append(self.tr("{count} failed: see their rows").format(count=course.failed))
         return " · ".join(parts)
+
+
+def _seconds(value: float) -> str:
+    """Whole seconds: a guess has no decimals."""
+    return f"{max(1, round(value))} s" if value < 59.5 else duration(1000 * value)

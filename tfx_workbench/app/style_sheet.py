@@ -67,6 +67,11 @@ QMenu::separator { height: 1px; background: @line; margin: 4px 8px; }
 
 _VIEWS = """
 QAbstractItemView { background: @card; alternate-background-color: @raised; border: none; outline: none; }
+QTreeView::indicator {
+    width: 11px; height: 11px; border: 1px solid @muted; border-radius: 3px; background: @raised;
+}
+QTreeView::indicator:checked { background: @accent; border-color: @accent; }
+QTreeView::indicator:disabled { border-color: @line; background: @card; }
 QHeaderView { background: @card; }
 QHeaderView::section {
     background: @card; color: @muted; border: none; border-bottom: 1px solid @line; padding: 4px 6px; font-weight: 600;
