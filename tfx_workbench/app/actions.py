@@ -34,7 +34,7 @@ class Actions(QObject):
         self.run_one = make(self.tr("Run only the &edited one"), "Ctrl+F5", self.tr("Queue only what is edited now"))
         self.audit = make(self.tr("&Audit the techniques"), "", self.tr(
             "Prove on copies of the model that each technique of the form does what it claims"))
-        self.fits = make(self.tr("&What fits?"), "Ctrl+Shift+F", self.tr(
+        self.fits = make(self.tr("&What fits?"), "Ctrl+Shift+B", self.tr(
             "The largest batch, context or depth that fits, with each technique that saves memory"))
         self.ablate = make(self.tr("A&blation…"), "Ctrl+B", self.tr(
             "Many runs that say what each choice does, alone or together"))

@@ -50,7 +50,7 @@ class BeforeRun(QFrame):
         self._asks = QPushButton(self.tr("What fits?"), self)
         self._asks.setObjectName("disclosure")
         self._asks.setToolTip(plain_tip(self.tr(
-            "The largest batch, context or depth that fits, with each technique that saves memory (Ctrl+Shift+F).")))
+            "The largest batch, context or depth that fits, with each technique that saves memory (Ctrl+Shift+B).")))
         self._asks.clicked.connect(self.fits_asked)
         self._fit = FittingLabel(self)
         self._fit.setObjectName("fit")
