@@ -19,7 +19,7 @@ from tfx_workbench.cli import FUNCTIONS, main
 from tfx_workbench.commands import words
 from tfx_workbench.commands.configs import read_configs
 from tfx_workbench.commands.parser import COMMANDS
-from tfx_workbench.commands.run import _trouble
+from tfx_workbench.commands.run import trouble_in
 
 
 @pytest.fixture
@@ -328,7 +328,7 @@ def test_the_command_line_hears_of_a_full_disk_but_not_of_chatter() -> None:
     full = Notice(kind="log", run="/a/run.tfx", detail={"text": "/a/run.tfx: cannot be written: the disk is full."})
     chatter = Notice(kind="log", run="/a/run.tfx", detail={"text": "libgomp: hello"})
     refused = Notice(kind="problem", detail=problem_to_data(Problem(code="x", path="y", template="is bad.")))
-    assert [_trouble(n) for n in (full, chatter, refused)] == [full.detail["text"], None, "y: is bad."]
+    assert [trouble_in(n) for n in (full, chatter, refused)] == [full.detail["text"], None, "y: is bad."]
 
 
 @pytest.mark.parametrize(

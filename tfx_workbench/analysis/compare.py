@@ -9,10 +9,14 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
+from tfx_engine.protocol.interleaving import part_of
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.metrics import CATEGORIES
+from tfx_engine.runfile.errors import RunFileError
 from tfx_workbench.analysis.rounds import CONTROL, are_interleaved, blocks_of, pair_blocks, role
 from tfx_workbench.analysis.statistics import (
     Effect,
@@ -20,6 +24,7 @@ from tfx_workbench.analysis.statistics import (
     effects_of_series,
     exact_effect,
 )
+from tfx_workbench.runs.noise import device_of, load_noise
 from tfx_workbench.runs.rundata import RunData
 
 SERIES = ("tokens_per_s", "step_ms")
@@ -65,6 +70,25 @@ def compare_runs(
         for run, found in zip(rest, _series(baseline, rest, metric), strict=True):
             series[id(run)][metric] = found.within(band)
     return [_compared(baseline, run, series[id(run)], run in controls) for run in others]
+
+
+def known_band(baseline: RunData) -> float | None:
+    """By how many per cent equal runs may differ: of the baseline's own second copy, else as remembered of its device.
+
+    None where neither is known.
+    """
+    part = part_of(baseline.facts)
+    if part is not None and part.control:
+        path = baseline.path.with_name(Path(part.control).name)  # the folder may have been moved
+        try:
+            with closing(RunData(path)) as control:
+                control.load()
+                if is_control_of(baseline, control):
+                    return noise_of(_series(baseline, [control], "step_ms")[0])
+        except RunFileError:
+            pass  # it was deleted; what is remembered of the machine is nearly as good
+    remembered = load_noise(device_of(baseline.facts))
+    return None if remembered is None else remembered.band_percent
 
 
 def is_control_of(baseline: RunData, run: RunData) -> bool:

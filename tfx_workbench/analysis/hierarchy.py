@@ -5,7 +5,8 @@ bootstrap draws processes, then blocks of each, then steps of each block, all wi
 "Bootstrap Methods and their Application", 1997, section 3.8; for run times: Kalibera & Jones, "Rigorous benchmarking in
 reasonable time", 2013). Drawing at every level counts the scatter below the uppermost twice, and a percentile of a
 handful of processes is too narrow. So the draws give the shape, and how several comparisons hang together; the width is
-the standard error between processes with Student's t for their number.
+the standard error between processes with Student's t for their number, or that between the blocks within them where
+that says more: a few processes that agree by chance are no better known than their blocks allow.
 """
 
 from __future__ import annotations
@@ -72,11 +73,17 @@ def _differences(baseline: Sequence[Floats], other: Sequence[Floats]) -> Floats:
 
 
 def _standard_error(means: Sequence[Floats]) -> tuple[float, int]:
-    """Between processes; of a single one between its blocks."""
-    values = np.array([process.mean() for process in means]) if len(means) > 1 else means[0]
-    if values.size < 2:
-        return math.nan, 0
-    return float(values.std(ddof=1) / math.sqrt(values.size)), values.size - 1
+    """Between processes, or between the blocks within them, with its degrees of freedom: whichever is the wider."""
+    processes = len(means)
+    found: list[tuple[float, int]] = []
+    if processes > 1:
+        values = np.array([process.mean() for process in means])
+        found.append((float(values.std(ddof=1) / math.sqrt(processes)), processes - 1))
+    freedom = sum(process.size for process in means) - processes
+    if freedom > 0:
+        within = sum(float(((process - process.mean()) ** 2).sum()) for process in means) / freedom
+        found.append((math.sqrt(within * sum(1 / process.size for process in means)) / processes, freedom))
+    return max(found, key=lambda pair: student(NORMAL, pair[1]) * pair[0], default=(math.nan, 0))
 
 
 def _step_draws(blocks: Sequence[Floats], seed: tuple[int, ...], resamples: int) -> list[Floats]:

@@ -12,7 +12,7 @@ from tfx_engine.protocol.cards import load_catalogue
 from tfx_engine.protocol.components import COMPONENTS
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem
-from tfx_workbench.analysis.compare import Compared, compare_runs, config_diff
+from tfx_workbench.analysis.compare import Compared, compare_runs, config_diff, known_band
 from tfx_workbench.analysis.config_words import differences
 from tfx_workbench.analysis.statistics import Effect
 from tfx_workbench.analysis.waterfall import QUANTITIES, REST, SMALLER, Part, Waterfall, waterfall
@@ -32,16 +32,17 @@ def compare(args: argparse.Namespace) -> int:
     paths = [find_run(text, library) for text in args.runs]
     with contextlib.ExitStack() as stack:
         baseline, *others = [stack.enter_context(contextlib.closing(RunData(path))).load() for path in paths]
-        results = compare_runs(baseline, others)
+        results = compare_runs(baseline, others, known_band(baseline))
         if args.json:
-            emit({"baseline": str(baseline.path), "runs": [_as_dict(result, baseline) for result in results]})
+            emit({"baseline": str(baseline.path), "runs": [as_dict(result, baseline) for result in results]})
         else:
             for result in results:
-                _print(result, baseline)
+                print_against(result, baseline)
     return DONE
 
 
-def _as_dict(result: Compared, baseline: RunData) -> dict[str, Any]:
+def as_dict(result: Compared, baseline: RunData) -> dict[str, Any]:
+    """For JSON, under the keys of `compare`."""
     info = result.run.info
     return {
         "run": str(result.run.path), "name": info.name, "status": info.status, "is_control": result.is_control,
@@ -59,7 +60,8 @@ def _where(found: Waterfall) -> dict[str, Any]:
     return {"before": found.before, "after": found.after, "parts": parts}
 
 
-def _print(result: Compared, baseline: RunData) -> None:
+def print_against(result: Compared, baseline: RunData) -> None:
+    """One run against the baseline, for people."""
     info = result.run.info
     names = {"name": words.title(info.name), "baseline": words.title(baseline.info.name)}
     print(tr_mark("{name} against {baseline}").format(**names))

@@ -92,6 +92,7 @@ def command_parser(command: str) -> Parser:
             _add_set(parser)
             parser.add_argument("--on-disconnect", choices=("stop", "finish"), default="stop",
                                 help=tr_mark("what becomes of the runs when this command dies"))
+            _add_interleave(parser)
         case "check":
             parser.add_argument("config", metavar="CONFIG", help=tr_mark("a TOML file"))
             _add_set(parser)
@@ -196,6 +197,19 @@ def command_parser(command: str) -> Parser:
         _add_store(parser)
     parser.add_argument("--json", action="store_true", help=tr_mark("one JSON object a line on stdout, nothing else"))
     return parser
+
+
+def _add_interleave(parser: Parser) -> None:
+    parser.add_argument("--interleave", action="store_true", help=tr_mark(
+        "compare fairly: the runs take turns of a few steps, in rounds of new processes; the first is the baseline"))
+    parser.add_argument("--precision", metavar="PERCENT", help=tr_mark(
+        "with --interleave: stop once every interval is as narrow as +-PERCENT (2%%)"))
+    parser.add_argument("--rounds", type=int, metavar="N",
+                        help=tr_mark("with --interleave: at most so many rounds (30)"))
+    parser.add_argument("--minutes", type=float, metavar="N", help=tr_mark(
+        "with --interleave: at most so many minutes (10, where no --rounds are given)"))
+    parser.add_argument("--no-control", action="store_true", help=tr_mark(
+        "with --interleave: without a second copy of the baseline, which says how large this machine's noise is"))
 
 
 def _add_set(parser: Parser) -> None:

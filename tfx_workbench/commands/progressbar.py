@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from collections.abc import Callable
 
 from tfx_engine.protocol.marker import tr_mark
 from tfx_workbench.commands import words
@@ -15,28 +16,26 @@ PLAIN_EVERY_S = 10.0
 DRAW_EVERY_S = 0.1
 
 
-class ProgressBar:
-    """Shows how far the runs of one command are, on stderr."""
+class StatusLine:
+    """The line itself, on stderr."""
 
-    def __init__(self, runs: int) -> None:
-        self.runs = runs
+    def __init__(self) -> None:
         self._terminal = sys.stderr.isatty()
         self._shown_at = 0.0 if self._terminal else time.monotonic()
         self._width = 0
 
-    def show(self, number: int, run: RunData) -> None:
-        """Show run `number` (from 1), unless the last look is too recent."""
+    def draw(self, text: Callable[[], str]) -> None:
+        """Show a text, unless the last look is too recent."""
         now = time.monotonic()
         if now - self._shown_at < (DRAW_EVERY_S if self._terminal else PLAIN_EVERY_S):
             return
-        self._shown_at = now
-        text = self._text(number, run)
+        self._shown_at, line = now, text()
         if self._terminal:
-            text = text[: shutil.get_terminal_size().columns - 1]
-            sys.stderr.write("\r" + text.ljust(self._width))
-            self._width = len(text)
+            line = line[: shutil.get_terminal_size().columns - 1]
+            sys.stderr.write("\r" + line.ljust(self._width))
+            self._width = len(line)
         else:
-            sys.stderr.write(text + "\n")
+            sys.stderr.write(line + "\n")
         sys.stderr.flush()
 
     def clear(self) -> None:
@@ -46,6 +45,18 @@ class ProgressBar:
             sys.stderr.write("\r" + " " * self._width + "\r")
             sys.stderr.flush()
             self._width = 0
+
+
+class ProgressBar(StatusLine):
+    """Shows how far the runs of one command are."""
+
+    def __init__(self, runs: int) -> None:
+        super().__init__()
+        self.runs = runs
+
+    def show(self, number: int, run: RunData) -> None:
+        """Show run `number` (from 1), unless the last look is too recent."""
+        self.draw(lambda: self._text(number, run))
 
     def _text(self, number: int, run: RunData) -> str:
         progress = run.progress()

@@ -32,6 +32,11 @@ STOP_S = 25.0  # a stop is heard at the end of a step, and the service waits 20 
 def run(args: argparse.Namespace) -> int:
     """Exit code 0 where every run finished, 1 where one did not."""
     given = read_configs(args.configs, args.set, args.store)
+    if args.interleave:
+        from tfx_workbench.commands.interleave import run_interleaved  # it needs this module
+
+        return run_interleaved(args, given)
+    refuse_turns(args)
     statuses: list[str] = []
 
     def report(ended: RunData) -> None:
@@ -43,6 +48,15 @@ def run(args: argparse.Namespace) -> int:
 
     run_all(given, report, args.store, args.on_disconnect)
     return DONE if all(status == "finished" for status in statuses) else FAILED
+
+
+def refuse_turns(args: argparse.Namespace) -> None:
+    """Raise `ConfigError` where something is said of rounds though runs take no turns."""
+    said = {"--precision": args.precision, "--rounds": args.rounds, "--minutes": args.minutes,
+            "--no-control": args.no_control or None}
+    if wrong := [name for name, value in said.items() if value is not None]:
+        raise ConfigError([Problem(code="bad-command-line", path=wrong[0],
+                                   template=tr_mark("means something only beside --interleave."))])
 
 
 def sentence(run: RunData) -> str:
@@ -73,7 +87,7 @@ def run_all(
     def hear(notice: Notice) -> None:
         if notice.kind == "gone":
             gone.set()
-        elif (trouble := _trouble(notice)) is not None:
+        elif (trouble := trouble_in(notice)) is not None:
             say(trouble)
 
     with Client(store, on_disconnect=on_disconnect, warm=len(given) > 1, on_notice=hear) as client:
@@ -83,14 +97,14 @@ def run_all(
             follower = Follower(paths, on_end, gone)
             follower.follow()
         except KeyboardInterrupt:
-            _stop(client, follower)
+            stop_runs(client, follower)
             raise
         if gone.is_set():
             say(tr_mark("The engine ended before the runs did. What was measured is in their run files."))
     return paths
 
 
-def _trouble(notice: Notice) -> str | None:
+def trouble_in(notice: Notice) -> str | None:
     """What the engine or a run's recorder complains of, such as a full disk; None for all that is mere chatter."""
     if notice.kind == "problem":
         return problem_from_data(notice.detail).sentence()
@@ -99,7 +113,7 @@ def _trouble(notice: Notice) -> str | None:
     return text if notice.kind == "log" and notice.run and text.startswith(notice.run) else None
 
 
-def _stop(client: Client, follower: Follower | None) -> None:
+def stop_runs(client: Client, follower: Follower | None) -> None:
     """Stop the runs politely and report them; a second Ctrl-C ends the engine, and with it the runs as interrupted.
 
     Without a follower the runs are still being submitted: whether there are any by now only the service knows.
@@ -128,10 +142,10 @@ def _submit(
     except ServiceGone as error:
         raise engine_gone(error) from error
     except ConfigError as error:
-        raise ConfigError([_about_file(problem, given) for problem in error.problems]) from None
+        raise ConfigError([about_file(problem, given) for problem in error.problems]) from None
 
 
-def _about_file(problem: Problem, given: Sequence[Given]) -> Problem:
+def about_file(problem: Problem, given: Sequence[Given]) -> Problem:
     """Of several configurations the service names the position; people know them by their files."""
     position = re.match(r"configs\[(\d+)\]\.?(.*)", problem.path)
     if position is None:

@@ -1,0 +1,123 @@
+"""An interleaved comparison while it goes on: how narrow its intervals are, how long it will take, when it is enough.
+
+No process and no clock in here: whoever follows one (the command, the window) asks, with what the service told last.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+from tfx_engine.protocol.interleaving import LEAST_ROUNDS
+from tfx_workbench.analysis.hierarchy import Paired, critical, half_width
+from tfx_workbench.analysis.precision import (
+    ELSEWHERE,
+    Pace,
+    Scatter,
+    half_width_percent,
+    rounds_needed,
+    scatter_of,
+)
+from tfx_workbench.analysis.rounds import Place, blocks_of, common, pair_blocks, role
+from tfx_workbench.analysis.statistics import Effect, effects_of_pairs
+from tfx_workbench.runs.interval import Floats
+from tfx_workbench.runs.noise import Noise, device_of, now
+from tfx_workbench.runs.rundata import RunData
+
+METRIC = "step_ms"
+Blocks = dict[Place, dict[str, Floats]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Standing:
+    """Where a comparison stands. `effects` of the runs that are compared, in order; `control`: that of the A/A.
+
+    `half_percent`: of the widest interval, infinite where one is not known yet.
+    """
+
+    effects: tuple[Effect, ...]
+    control: Effect | None
+    half_percent: float
+    rounds: int  # that all have steps of
+    scatter: Scatter | None
+
+    def is_enough(self, precision_percent: float) -> bool:
+        """Whether every interval is as narrow as wanted, over as many processes as it takes to say so."""
+        return self.rounds >= LEAST_ROUNDS and self.half_percent <= precision_percent
+
+
+def standing(baseline: RunData, others: Sequence[RunData]) -> Standing:
+    """How an interleaved comparison stands now. Runs without any block in common with the baseline are left out."""
+    base = blocks_of(baseline)
+    found = [(run, blocks_of(run)) for run in others]
+    found = [(run, blocks) for run, blocks in found if base.keys() & blocks.keys()]
+    controls = [blocks for run, blocks in found if role(run) == "control"]
+    rest = [blocks for run, blocks in found if role(run) != "control"]
+    pairs = [pair_blocks(base, blocks, METRIC, resamples=300 if len(rest) > 1 else 0) for blocks in rest]
+    control = effects_of_pairs([pair_blocks(base, controls[0], METRIC, resamples=0)])[0] if controls else None
+    judged = pairs or ([pair_blocks(base, controls[0], METRIC, resamples=0)] if controls else [])
+    return Standing(
+        tuple(effects_of_pairs(pairs)), control, _widest([pair for pair in judged if pair is not None]),
+        min((pair.processes for pair in judged if pair is not None), default=0),
+        _scatter(base, controls or rest),
+    )
+
+
+def _widest(pairs: Sequence[Paired]) -> float:
+    z = critical([pair.draws for pair in pairs])
+    halves = [half_width(pair, z) for pair in pairs]
+    if not halves or not all(math.isfinite(half) for half in halves):
+        return math.inf
+    return math.expm1(min(max(halves), 50.0)) * 100
+
+
+def _scatter(base: Blocks, others: Sequence[Blocks]) -> Scatter | None:
+    """The largest of each part."""
+    found = [scatter for blocks in others if (scatter := scatter_of(*common(base, blocks, METRIC))) is not None]
+    if not found:
+        return None
+    return Scatter(max(s.between_blocks for s in found), max(s.between_processes for s in found))
+
+
+@dataclasses.dataclass(frozen=True)
+class Outlook:
+    """What a comparison will take. `reached_percent`: the half-width that is to be expected at its end.
+
+    `is_cut`: rounds or minutes are used up before it is as narrow as wanted.
+    """
+
+    rounds: int
+    seconds: float
+    reached_percent: float
+    is_cut: bool
+    scatter: Scatter
+
+
+def outlook(
+    precision_percent: float, pace: Pace, scatter: Scatter | None, blocks: int, family: int, *,
+    most_rounds: int, minutes: float | None,
+) -> Outlook:
+    """How long it will take, from the scatter that is known, and what it will have reached by then."""
+    known = scatter or ELSEWHERE
+    needed = rounds_needed(known, precision_percent, blocks, family)
+    most = most_rounds if minutes is None else min(most_rounds, pace.rounds_within(60 * minutes, blocks))
+    rounds = min(needed, most)
+    return Outlook(rounds, pace.seconds(rounds, blocks), half_width_percent(known, rounds, blocks, family),
+                   needed > most, known)
+
+
+def noise_of(baseline: RunData, control: RunData, start_s: float | None = None) -> Noise | None:
+    """What is worth remembering of an A/A comparison; None where it had less than three rounds."""
+    base, again = blocks_of(baseline), blocks_of(control)
+    pair = pair_blocks(base, again, METRIC, resamples=0)
+    trees = common(base, again, METRIC)
+    scatter = scatter_of(*trees) if pair is not None else None
+    device = device_of(baseline.facts)
+    if pair is None or scatter is None or pair.processes < LEAST_ROUNDS or not device:
+        return None
+    found = effects_of_pairs([pair])[0]
+    return Noise(
+        device=device, at=now(), percent=found.percent, low=found.low, high=found.high, rounds=pair.processes,
+        between_blocks=scatter.between_blocks, between_processes=scatter.between_processes, start_s=start_s,
+    )

@@ -1,0 +1,98 @@
+"""How many rounds of an interleaved comparison an interval of a wanted width takes, before it and while it goes on.
+
+The scatter of a difference has two parts: between the blocks of one process, and between processes. After P rounds of
+B blocks its standard error is sqrt((between_processes^2 + between_blocks^2 / B) / P); how few processes there are
+widens the interval once more, by Student's t. (Components of variance: Kalibera & Jones, "Rigorous benchmarking in
+reasonable time", 2013.)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+
+import numpy as np
+
+from tfx_engine.protocol.interleaving import LEAST_ROUNDS
+from tfx_workbench.analysis.hierarchy import Tree, student
+from tfx_workbench.runs.interval import LEVEL
+
+MOST_ROUNDS = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Scatter:
+    """Standard deviations of the logarithm of a ratio; `is_measured` on this machine, or seen on another."""
+
+    between_blocks: float
+    between_processes: float
+    is_measured: bool = True
+
+
+# Two cores, two identical models, blocks of three steps of 91 ms; five fresh pairs of processes.
+ELSEWHERE = Scatter(between_blocks=0.055, between_processes=0.02, is_measured=False)
+
+
+def scatter_of(baseline: Tree, other: Tree) -> Scatter | None:
+    """The scatter of the difference of two trees of logarithms; None with less than two processes or blocks in each."""
+    rows = [np.array([np.median(b) - np.median(a) for a, b in zip(one, two, strict=True)])
+            for one, two in zip(baseline, other, strict=True)]
+    rows = [row for row in rows if row.size > 1]
+    if len(rows) < 2:
+        return None
+    within = sum(float(((row - row.mean()) ** 2).sum()) for row in rows) / sum(row.size - 1 for row in rows)
+    means = np.array([row.mean() for row in rows])
+    per_mean = within * float(np.mean([1 / row.size for row in rows]))
+    return Scatter(math.sqrt(within), math.sqrt(max(0.0, float(means.var(ddof=1)) - per_mean)))
+
+
+def half_width_percent(scatter: Scatter, rounds: int, blocks: int, family: int = 1) -> float:
+    """The half-width that is to be expected after so many rounds, of `family` comparisons at once."""
+    if rounds < 2:
+        return math.inf
+    z = NormalDist().inv_cdf(1 - (1 - LEVEL) / (2 * max(1, family)))
+    error = math.sqrt((scatter.between_processes**2 + scatter.between_blocks**2 / blocks) / rounds)
+    return math.expm1(min(student(z, rounds - 1) * error, 50.0)) * 100
+
+
+def rounds_needed(scatter: Scatter, precision_percent: float, blocks: int, family: int = 1) -> int:
+    """The fewest rounds after which the interval is to be expected that narrow; at most `MOST_ROUNDS`."""
+    low, high = LEAST_ROUNDS, MOST_ROUNDS
+    while low < high:
+        middle = (low + high) // 2
+        if half_width_percent(scatter, middle, blocks, family) <= precision_percent:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+@dataclasses.dataclass(frozen=True)
+class Pace:
+    """What rounds take. `own_s`: the steps that all runs do for themselves in the first one, None: not known."""
+
+    start_s: float  # of the processes of a round
+    block_s: float
+    own_s: float | None = None
+
+    def seconds(self, rounds: int, blocks: int) -> float:
+        """What so many rounds take."""
+        first = self.block_s * blocks if self.own_s is None else self.own_s
+        return rounds * self.start_s + first + (rounds - 1) * blocks * self.block_s
+
+    def rounds_within(self, seconds: float, blocks: int) -> int:
+        """How many rounds there is time for."""
+        left = seconds - self.seconds(1, blocks)
+        return 1 + max(0, int(left / max(1e-3, self.start_s + blocks * self.block_s)))
+
+
+def pace_before(
+    step_ms: Sequence[float], own_steps: Sequence[int], start_s: float, turn_steps: int, turn_ms: float
+) -> Pace:
+    """The pace to be expected of runs with these step times, one of each a turn; the first step of a turn is extra."""
+    turns = [max(turn_steps, math.ceil(turn_ms / max(ms, 1e-3))) + 1 for ms in step_ms]
+    block_s = sum(ms * steps for ms, steps in zip(step_ms, turns, strict=True)) / 1000
+    own = sum(ms * steps for ms, steps in zip(step_ms, own_steps, strict=True)) / 1000
+    return Pace(start_s, block_s, own * (1 + 1 / turn_steps))

@@ -1,0 +1,90 @@
+"""What two copies of one configuration differed by on this machine: its noise, remembered for later comparisons.
+
+One small file for each device, beside the settings. Written after every interleaved comparison that had a control.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tfx_engine.protocol.trust import settings_folder
+
+
+class Noise(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest A/A comparison of a device. Standard deviations are of logarithms of ratios."""
+
+    device: str
+    at: str  # ISO 8601, UTC
+    percent: float  # the difference that was found where there was none
+    low: float
+    high: float
+    rounds: int
+    between_blocks: float
+    between_processes: float
+    start_s: float | None = None  # that the processes of a round took to start, for each of them
+
+    @property
+    def band_percent(self) -> float:
+        """By how many per cent equal runs may differ."""
+        return max(abs(self.low), abs(self.high))
+
+
+def device_of(facts: dict[str, Any]) -> str:
+    """The device of a run, and of a processor the number of threads; empty where the run does not say."""
+    device = facts.get("device")
+    if not isinstance(device, dict) or not device.get("name"):
+        return ""
+    kind, name = str(device.get("kind", "")), str(device["name"])
+    return f"{kind} {name}" + (f" {facts.get('threads')} threads" if kind == "cpu" else "")
+
+
+def load_noise(device: str) -> Noise | None:
+    """What is remembered of a device; None where nothing is, or nothing that can be read."""
+    if not device:
+        return None
+    try:
+        found = msgspec.json.decode(_file_of(device).read_bytes(), type=Noise)
+    except (OSError, msgspec.DecodeError):
+        return None
+    return found if found.device == device else None
+
+
+def newest_noise() -> Noise | None:
+    """What was remembered last, of whatever device."""
+    with contextlib.suppress(OSError):
+        for path in sorted(_folder().glob("*.json"), key=lambda p: p.stat().st_mtime, reverse=True):
+            with contextlib.suppress(OSError, msgspec.DecodeError):
+                return msgspec.json.decode(path.read_bytes(), type=Noise)
+    return None
+
+
+def save_noise(noise: Noise) -> None:
+    """Remember it, whole or not at all. Raises OSError where it cannot be written."""
+    path = _file_of(noise.device)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f"{path.name}.{os.getpid()}.new")
+    try:
+        beside.write_bytes(msgspec.json.format(msgspec.json.encode(noise)))
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def now() -> str:
+    """The time as it is kept."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _folder() -> Path:
+    return settings_folder() / "noise"
+
+
+def _file_of(device: str) -> Path:
+    return _folder() / f"{hashlib.sha256(device.encode()).hexdigest()[:12]}.json"
