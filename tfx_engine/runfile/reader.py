@@ -47,12 +47,12 @@ class RunReader(ProfileReader):
         with self.reading():
             found = self.rows(
                 "SELECT run_id, name, status, reason, created_at, started_at, ended_at, queue_position, comparison,"
-                " config_json, config_toml, pid, engine_version FROM run WHERE id = 1"
+                " config_json, config_toml, pid, engine_version, engine_revision FROM run WHERE id = 1"
             )
             if not found:
                 raise ValueError("it has no run in it")
             (run_id, name, status, reason, created, started, ended, position, comparison, config, toml, pid,
-             version) = found[0]
+             version, revision) = found[0]
             # Looked at before the file was read, so that a writer which ended meanwhile does not seem to have been
             # killed; and once more, in case one has only just begun.
             locked = self.was_locked or is_locked(self.path)
@@ -68,6 +68,7 @@ class RunReader(ProfileReader):
                 queue_position=float(position), comparison=as_words(comparison),
                 config=resolved, config_toml=as_words(toml),
                 pid=None if pid is None else int(pid), engine_version=as_words(version), is_locked=locked,
+                engine_revision=None if revision is None else as_words(revision),
             )
 
     def facts(self) -> dict[str, Any]:

@@ -30,6 +30,7 @@ class RunInfo:
     pid: int | None
     engine_version: str
     is_locked: bool  # a process holds it now
+    engine_revision: str | None = None  # git revision of the engine, where there was one
 
 
 @dataclasses.dataclass(frozen=True)

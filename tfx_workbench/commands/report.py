@@ -74,7 +74,11 @@ def _whole(subject: Any, kind: str, names: tuple[str, ...] | None, args: argpars
         tell(tr_mark("writing"))
     shown = list(dict.fromkeys(figure.exhibit.name for figure in made.figures()))
     if kind == ".pdf":
-        return qt_module().report_pdf(made), shown
+        printed = qt_module().report_pdf(made)
+        if printed.without_glyph:
+            say(tr_mark("No font of this machine has a shape for: {letters} They are boxes in the PDF; install a font "
+                        "that has them, such as Noto Sans CJK.").format(letters=printed.without_glyph))
+        return printed.data, shown
     from tfx_workbench.report.page import page
 
     return page(made).encode("utf-8"), shown

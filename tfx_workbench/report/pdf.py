@@ -5,6 +5,8 @@ Lines stay lines and text stays text: fonts are embedded, and what is written ca
 
 from __future__ import annotations
 
+import dataclasses
+
 from PySide6.QtCore import QBuffer, QIODevice, QMarginsF, QSizeF
 from PySide6.QtGui import QImage, QPageLayout, QPageSize, QPainter, QPdfWriter
 
@@ -19,7 +21,7 @@ from tfx_workbench.report.drawing import Area, Box, Drawing
 from tfx_workbench.report.figure import draw, draw_whole
 from tfx_workbench.report.grids import as_grid
 from tfx_workbench.report.lettering import harmless, harmless_lines, shortened
-from tfx_workbench.report.painting import Canvas, ensure_application, measure, style
+from tfx_workbench.report.painting import Canvas, ensure_application, measure, style, without_glyph
 from tfx_workbench.report.paper import (
     HEIGHT,
     INNER,
@@ -39,12 +41,26 @@ _EXHIBIT_WIDTH = 560.0
 _CONTENTS = 13.0  # points of a line of the contents
 
 
-def report_pdf(report: Report, said: Said = str) -> bytes:
+@dataclasses.dataclass(frozen=True)
+class Printed:
+    """A PDF, and the letters in it for which no font of this machine has a shape."""
+
+    data: bytes
+    without_glyph: str
+
+
+def report_pdf(report: Report, said: Said = str) -> Printed:
     """The whole report, A4."""
     ensure_application()
-    paper = Paper()
-    _Writer(paper, said).write(report)
-    return _printed(paper, _text(said(report.title)), _text(said(report.made)))
+    paper, letters = Paper(), set[str]()
+
+    def noted(words: Words) -> str:
+        text = said(words)
+        letters.update(text)
+        return text
+
+    _Writer(paper, noted).write(report)
+    return Printed(_printed(paper, _text(said(report.title)), _text(said(report.made))), without_glyph(letters))
 
 
 def exhibit_pdf(exhibit: Exhibit, said: Said = str) -> bytes:
@@ -206,7 +222,7 @@ class _Writer:
     def _code(self, block: Code) -> None:
         paper = self._paper
         paper.text(self._words(block.caption), size=9, bold=True, after=2, keep=24)
-        for line in harmless_lines(block.text).split("\n"):
+        for line in harmless_lines(self._said(block.text)).split("\n"):
             paper.text(line or " ", size=7.6, mono=True, x=MARGIN + 6, width=INNER - 12, after=0)
         paper.y += 9
 

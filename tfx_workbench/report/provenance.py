@@ -70,7 +70,7 @@ _ENTRIES: tuple[tuple[str, Callable[[RunView], Any]], ...] = (
     (tr_mark("CPU"), _fact("cpu")), (tr_mark("CPU cores"), _fact("cpu_cores")), (tr_mark("threads"), _fact("threads")),
     (tr_mark("system"), _fact("platform")), (tr_mark("Python"), _fact("python")), (tr_mark("torch"), _fact("torch")),
     (tr_mark("TFX engine"), lambda view: view.data.info.engine_version),
-    (tr_mark("git revision of the engine"), lambda view: getattr(view.data.info, "engine_revision", None)),
+    (tr_mark("git revision of the engine"), lambda view: view.data.info.engine_revision),
     (tr_mark("speed of products, measured here"), _peak),
     (tr_mark("seed"), _fact("seed")),
     (tr_mark("task"), lambda view: task_of(view.data)),

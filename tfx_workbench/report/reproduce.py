@@ -27,14 +27,16 @@ def reproduce(subject: Subject) -> Section:
     lines += [
         f"tfx-workbench report {runs} -o report.html",
         f"tfx-workbench export {first} --format script -o script.py",
-        f"tfx-workbench export {first} --format bundle -o run.bundle",
+        f"tfx-workbench export {runs} --format bundle -o runs.tfxbundle",
+        "tfx-workbench reproduce runs.tfxbundle",
     ]
     blocks: list[Block] = [
         Paragraph(say(tr_mark(
             "Save the configurations below under the names over them and type the first line. A run file holds every "
             "sample, so the other lines need no training: differences, this report, the model and its training loop as "
-            "a script of plain PyTorch, and everything of a run in one file to send. Weights and data are the same "
-            "wherever seed and versions are; times are those of the machine."))),
+            "a script of plain PyTorch, and everything of the runs in one file to send, which another machine "
+            "runs again and compares. Weights and data are the same wherever seed and versions are; times are those of "
+            "the machine."))),
         Code(say(tr_mark("What to type")), "\n".join(lines)),
     ]
     blocks += [Code(name, _toml(view)) for name, view in zip(names, subject.views, strict=True)]
