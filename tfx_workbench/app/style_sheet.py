@@ -32,6 +32,7 @@ QPushButton:focus, QToolButton:focus, QComboBox:focus { border-color: @accent; }
 QPushButton:disabled, QToolButton:disabled, QComboBox:disabled { color: @muted; background: @card; }
 QPushButton#primary { background: @accent; color: @on_accent; border-color: @accent; font-weight: 600; }
 QPushButton#primary:disabled { background: @raised; color: @muted; border-color: @line; }
+QPushButton#small, QComboBox#small { padding: 2px 6px; }
 QPushButton#segment { border-radius: 0px; padding: 2px 6px; border-right-width: 0px; }
 QPushButton#segment[place="first"] { border-top-left-radius: 6px; border-bottom-left-radius: 6px; }
 QPushButton#segment[place="last"] {

@@ -78,7 +78,7 @@ def _sentence(run: RunView, runs: Sequence[RunView], error: float, errors: list[
     said: list[Words] = [say(tr_mark("peak predicted {error} off"), error=signed_percent(error))]
     if len(errors) > 1:
         median = statistics.median(map(abs, errors))
-        said.append(say(tr_mark("median error {median} over {count} runs"), median=percent(median, 2),
+        said.append(say(tr_mark("median error {median} over {count} runs"), median=percent(max(median, 0.01), 2),
                         count=len(errors)))
     return about(run, runs, *said)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from PySide6.QtCore import Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QWidget
 
 from tfx_workbench.analysis.frontier import USUAL, Frontier
@@ -13,6 +14,10 @@ from tfx_workbench.exhibits.kind import ExhibitType
 from tfx_workbench.exhibits.runview import RunView
 from tfx_workbench.widgets.exhibit_panel import ExhibitPanel
 from tfx_workbench.widgets.frontier_strip import FrontierStrip
+
+
+_LOW = 190  # px of height
+_QT_MOST = 16777215  # Qt's QWIDGETSIZE_MAX
 
 
 class FrontierPanel(ExhibitPanel):
@@ -49,6 +54,11 @@ class FrontierPanel(ExhibitPanel):
         super().update_runs(runs, None if choices is None else {**choices, "found": kept})
         found = self._found.get(self._chosen["grow"])
         self.strip.show_state(self._busy, found is not None and found.is_predicted, self._doing)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        # Hollow and filled explain themselves; where there is little height the bars have it.
+        self.view.legend.setMaximumHeight(0 if event.size().height() < _LOW else _QT_MOST)
+        super().resizeEvent(event)
 
 
 PANEL = ("frontier", FrontierPanel)

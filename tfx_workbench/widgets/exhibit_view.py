@@ -166,10 +166,16 @@ class ExhibitView(QFrame):
         if tables:
             self._tables().show_tables(exhibit.tables, self._palette, is_beside=plots)
         self._empty.setText(said(exhibit.empty))
-        for widget, visible in ((self._canvas, plots), (self._table, tables), (self._own_body, own)):
+        for widget, visible in ((self._canvas, plots), (self._own_body, own)):
             if widget is not None:
                 widget.setVisible(visible)
+        self._show_table(plots, tables, self.height())
         self._empty.setVisible(not (plots or tables or own))
+
+    def _show_table(self, plots: bool, tables: bool, height: int) -> None:
+        """A table beside a plot gives way where there is no height for both: the picture comes first."""
+        if self._table is not None:
+            self._table.setVisible(tables and not (plots and height < _LOW))
 
     def _show_legend(self, exhibit: Exhibit) -> None:
         if exhibit.empty:
@@ -204,6 +210,9 @@ class ExhibitView(QFrame):
         # What is drawn comes before what is said about it.
         self.legend.set_max_lines(1 if event.size().height() < _LOW else 2)
         self._note.setVisible(bool(self._note.whole_text()) and event.size().height() >= _LOWEST)
+        shown = self._exhibit
+        if shown is not None and not shown.empty and self._own_body is None:
+            self._show_table(bool(shown.plots), bool(shown.tables), event.size().height())
         super().resizeEvent(event)
 
     def close_view(self) -> None:

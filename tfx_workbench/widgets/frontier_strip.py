@@ -13,6 +13,7 @@ from tfx_workbench.widgets.flow_box import FlowBox
 from tfx_workbench.widgets.words import plain_tip
 
 _LIMITS = ("8 GiB", "12 GiB", "16 GiB", "24 GiB", "48 GiB", "80 GiB", "141 GiB")
+_LIMIT_WIDTH = 92  # px: all in one row of a narrow card
 
 
 class FrontierStrip(QWidget):
@@ -28,25 +29,29 @@ class FrontierStrip(QWidget):
         self.limit = QComboBox()
         self.limit.setEditable(True)
         self.limit.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-        self.limit.addItem(self.tr("this device"))
+        self.limit.addItem(self.tr("device"))
         self.limit.addItems(_LIMITS)
-        self.limit.setMinimumContentsLength(9)
+        self.limit.setObjectName("small")
+        self.limit.setFixedWidth(_LIMIT_WIDTH)
         self.limit.setAccessibleName(self.tr("Memory that it must fit into"))
         self.limit.setToolTip(plain_tip(self.tr(
-            "The memory that it must fit into: this device's, a size such as 24GiB, or a device such as RTX 4090.")))
+            "The memory that it must fit into: that of the device here, a size such as 24GiB, or another device such as "
+            "RTX 4090.")))
         if (line := self.limit.lineEdit()) is not None:
             line.returnPressed.connect(self.predict_asked)
         self.limit.editTextChanged.connect(lambda _text: self.show_wrong(""))
         self._with = self._technique_menu(techniques)
         self.predict = QPushButton()
+        self.predict.setObjectName("small")
         self.predict.clicked.connect(self._on_predict)
         self.confirm = QPushButton(self.tr("Confirm"))
+        self.confirm.setObjectName("small")
         self.confirm.setToolTip(plain_tip(self.tr(
             "Run two steps of each value that was found, one after the other, and measure their peak.")))
         self.confirm.clicked.connect(self.confirm_asked)
         self._doing = ElidedLabel()
         self._doing.setObjectName("muted")
-        controls = FlowBox(self, spacing=6)
+        controls = FlowBox(self, spacing=4)
         for widget in (self.limit, self._with, self.predict, self.confirm):
             controls.add(widget)
         column = QVBoxLayout(self)
@@ -75,9 +80,10 @@ class FrontierStrip(QWidget):
         return button
 
     def _show_count(self) -> None:
-        words = self.tr("1 technique") if len(self.techniques()) == 1 else self.tr("{count} techniques")
-        self._button.setText(words.format(count=len(self.techniques())) + " ▾")
-        self._button.setAccessibleName(words.format(count=len(self.techniques())))
+        count = len(self.techniques())
+        self._button.setText(self.tr("+{count}").format(count=count) + " ▾")
+        words = self.tr("1 technique") if count == 1 else self.tr("{count} techniques")
+        self._button.setAccessibleName(words.format(count=count))
 
     def techniques(self) -> list[str]:
         """What is tried, as `slot=name`."""
