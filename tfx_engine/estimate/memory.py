@@ -132,7 +132,7 @@ def _resting(config: Config, tape: Tape, techniques: Techniques) -> dict[str, in
     task, tokens = config.task, config.run.batch * config.model.context
     rows = config.run.batch if task.classes else tokens * task.answers
     inputs = config.run.batch * task.frames * task.features * FLOAT if task.frames else tokens * INDEX
-    held = adapter.held(options, config) if adapter.held else 0
+    held = adapter.held(options, config, tape.widths.weights) if adapter.held else 0
     return {
         "parameters": (total - added) * tape.widths.weights - held, "adapters": added * tape.widths.weights,
         "other": inputs + rows * INDEX,

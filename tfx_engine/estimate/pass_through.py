@@ -5,7 +5,7 @@ from __future__ import annotations
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.costs import OUTSIDE
 from tfx_engine.techniques.scores_memory import write_bias
-from tfx_engine.techniques.tape import Op, Tape, Value, Widths
+from tfx_engine.techniques.tape import Tape, Value, Widths
 
 
 def write_pass(config: Config, device: str, batch: int) -> tuple[Tape, Value, list[int]]:
@@ -40,13 +40,6 @@ def widths_of(config: Config) -> Widths:
 def _block(tape: Tape, stream: Value) -> Value:
     """A block, which may be one operation that runs again."""
     keeps = tape.use("recompute", tape.layer)
-    begin = len(tape.ops)
-    out: Value = tape.use("placement", stream)
-    if keeps is None:
-        return out
-    inside = tuple(tape.ops[begin:])
-    del tape.ops[begin:]
-    made = {op.out.root for op in inside}
-    given = tuple(dict.fromkeys(x.root for op in inside for x in op.inputs if x.root not in made))
-    tape.ops.append(Op(given, out, saves=given if out.needs else (), inside=inside, keeps=keeps))
+    out: Value = tape.use("placement", stream) if keeps is None else tape.again(
+        lambda: tape.use("placement", stream), keeps)
     return out

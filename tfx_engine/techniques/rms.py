@@ -37,5 +37,4 @@ def rms_memory(tape: Tape, x: Value, width: int, weights: tuple[Weight, ...] = (
         return tape.make(x, saves=(x,), extra=rows, weights=weights)
     exact = tape.cast(x, FLOAT)
     normed = tape.make(exact, saves=(exact,), extra=rows, scratch=exact.bytes, back=exact.bytes)
-    normed = tape.cast(normed, x.width)
-    return tape.by_weight(normed, weights) if is_weighted else normed
+    return tape.cast(tape.by_weight(normed, weights) if is_weighted else normed, x.width)

@@ -177,6 +177,20 @@ class Tape:
         self.ops.append(Op((x,), out))
         return out
 
+    def again(self, write: Callable[[], Value], keeps: Callable[[str], bool] = lambda operator: False) -> Value:
+        """What `write` writes as one operation that keeps its inputs, and runs again in the backward pass.
+
+        `keeps`: of which operators the results are kept.
+        """
+        begin = len(self.ops)
+        out = write()
+        inside = tuple(self.ops[begin:])
+        del self.ops[begin:]
+        made = {op.out.root for op in inside}
+        given = tuple(dict.fromkeys(x.root for op in inside for x in op.inputs if x.root not in made))
+        self.ops.append(Op(given, out, saves=given if out.needs else (), inside=inside, keeps=keeps))
+        return out
+
     def cast(self, x: Value, width: int) -> Value:
         """The same numbers in another format; the same tensor where it has it already."""
         return x if x.width == width else self.make(x, width=width)
@@ -269,8 +283,6 @@ class Tape:
             return x, None, 0
         copies = Value(linear.weights, low, False)
         return self.cast(x, low), copies, 0 if x.needs else copies.bytes
-
-
 
 
 def _by_work(tape: Tape, x: Value) -> Value:

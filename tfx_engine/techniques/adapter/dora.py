@@ -129,7 +129,8 @@ def memory(tape: Tape, options: LowRankOptions, linear: Linear, x: Value) -> Val
     y = tape.add(tape.plain_linear(linear, x, bias=False), detour_memory(tape, options, linear, x))
     width = tape.widths.weights
     stretch = (Weight((tape.slot, tape.layer, linear.name, "stretch"), (linear.outputs,), width, True),)
-    y = tape.make(y, saves=(y,), weights=stretch, scratch=2 * width * linear.weights, back=y.bytes)
+    y = tape.make(y, width=max(y.width, width), saves=(y,), weights=stretch, scratch=2 * width * linear.weights,
+                  back=y.bytes)
     return tape.make(y, passes=1) if linear.bias else y
 
 

@@ -159,10 +159,10 @@ def memory(tape: Tape, options: LowRankOptions, linear: Linear, x: Value) -> Val
     return tape.make(y, passes=1) if linear.bias else y
 
 
-def held(options: LowRankOptions, config: Config) -> int:
-    """Bytes that packing saves of float32 weights."""
+def held(options: LowRankOptions, config: Config, width: int) -> int:
+    """Bytes that packing saves of weights of `width` bytes."""
     packed = [x.weights for work in block_parts(config) for x in work.linears if is_target(options, x, work.slot)]
-    return config.model.layers * round(sum(n * (4 - bits_per_number(n) / 8) for n in packed))
+    return config.model.layers * round(sum(n * (width - bits_per_number(n) / 8) for n in packed))
 
 
 TECHNIQUE = Technique(

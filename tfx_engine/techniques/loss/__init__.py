@@ -100,14 +100,16 @@ def reference_of(options: LossOptions, head: nn.Module, x_BTD: Tensor, targets_B
     return torch.stack(losses).mean()
 
 
-def nats_memory(tape: Tape, options: LossOptions, logits: Value) -> Value:
-    """The memory of `sum_of_nats`: logarithms of the softmax are kept, as large as the logits."""
+def nats_memory(tape: Tape, options: LossOptions, logits: Value, rows: int | None = None) -> Value:
+    """The memory of `sum_of_nats`: logarithms of the softmax are kept, as large as the logits. `rows`: of these; every
+    token's unless it is said."""
     exact = tape.cast(logits, max(FLOAT, logits.width))
     logs = tape.make(exact, saves=(RESULT,))
     nats = tape.make(logs, numbers=1, saves=(logs,))
     if options.label_smoothing:
         nats = tape.add(nats, tape.make(logs, numbers=1))
     if options.z_loss:
-        sums = tape.make(exact, numbers=tape.tokens, saves=(exact, RESULT), back=2 * exact.bytes)
+        rows = tape.tokens if rows is None else rows
+        sums = tape.make(exact, numbers=rows, saves=(exact, RESULT), back=2 * exact.bytes)
         nats = tape.add(nats, tape.make(sums, numbers=1, saves=(sums,)))
     return nats

@@ -47,6 +47,7 @@ from tfx_engine.techniques.loss import (
     IGNORED,
     Loss,
     LossOptions,
+    nats_memory,
     predictions,
     reference_of,
     shifted,
@@ -54,7 +55,7 @@ from tfx_engine.techniques.loss import (
 )
 from tfx_engine.techniques.ranges import doing
 from tfx_engine.techniques.recompute import marked
-from tfx_engine.techniques.tape import FLOAT, Tape, Value
+from tfx_engine.techniques.tape import FLOAT, Op, Tape, Value
 from tfx_engine.techniques.technique import Technique
 
 _LOGITS_AT_ONCE = 2**22  # numbers of a piece where nothing else is said: 16 MiB in float32
@@ -196,24 +197,39 @@ def again(options: Options, config: Config, runs: Sequence[Run]) -> int:
 
 def memory(tape: Tape, options: Options, x: Value) -> Value:
     """The logits of a few rows at a time, whichever way they are made again."""
-    def nats(project: Project, x: Value) -> Value:
-        begin, given = len(tape.ops), x
-        project(x)
-        inside = tape.ops[begin:]
-        del tape.ops[begin:]
-        outputs = inside[-1].out.numbers // tape.tokens
-        rows = min(options.rows or rows_for(outputs), tape.tokens)
-        weights = tuple(w for op in inside for w in op.weights)
-        table, logits = sum(w.numbers * w.width for w in weights), rows * outputs * FLOAT
-        kept = sum(x.bytes for op in inside for x in op.saves if x is not given) * rows // tape.tokens
-        if _by_torch(options, tape.config):  # both gradients are made with the loss
-            grown = (Value(x.numbers, FLOAT, False), Value(table // FLOAT, FLOAT, False))
-            return tape.make(x, numbers=1, saves=grown, weights=weights, scratch=logits, back=logits)
-        back = kept + max(3 * logits, logits + table)
-        return tape.make(x, numbers=1, saves=(x,), weights=weights, scratch=2 * logits, back=back)
-
-    total: Value = tape.use("head", x, nats)
+    nats = _memory_by_torch if _by_torch(options, tape.config) else _memory_by_recompute
+    total: Value = tape.use("head", x, functools.partial(nats, tape, options))
     return total
+
+
+def _memory_by_torch(tape: Tape, options: Options, project: Project, x: Value) -> Value:
+    """Both gradients are made with the loss."""
+    begin = len(tape.ops)
+    logits = project(x)
+    weights = tuple(w for op in tape.ops[begin:] for w in op.weights)
+    del tape.ops[begin:]
+    outputs = logits.numbers // tape.tokens
+    piece = min(options.rows or rows_for(outputs), tape.tokens) * outputs * FLOAT
+    table = sum(w.numbers * w.width for w in weights)
+    grown = (Value(x.numbers, FLOAT, False), Value(table // FLOAT, FLOAT, False))
+    return tape.make(x, numbers=1, saves=grown, weights=weights, scratch=piece, back=piece)
+
+
+def _memory_by_recompute(tape: Tape, options: Options, project: Project, x: Value) -> Value:
+    """Two pieces under checkpoint stand for all: what those between them keep is a row each and no logits."""
+    begin = len(tape.ops)
+    outputs = project(x).numbers // tape.tokens
+    del tape.ops[begin:]
+    width, rows = x.numbers // tape.tokens, min(options.rows or rows_for(outputs), tape.tokens)
+    if rows == tape.tokens:
+        return tape.again(lambda: nats_memory(tape, options, project(tape.part(x, x.numbers)), rows))
+    rest = tape.part(x, x.numbers - rows * width)
+    # In this order gradients come as those of a split do, and are joined when all are there.
+    some = Value(rows * width, x.width, x.needs, base=rest)
+    tape.ops.append(Op((rest,), some, passes=1))
+    first = tape.again(lambda: nats_memory(tape, options, project(some), rows))
+    last = tape.part(rest, rows * width)
+    return tape.add(first, tape.again(lambda: nats_memory(tape, options, project(last), rows)))
 
 
 TECHNIQUE = Technique(

@@ -95,9 +95,13 @@ def begin_at_zero(name: str, parameter: Tensor) -> bool:
     return name.startswith("bias_")
 
 
-def recurrent_memory(tape: Tape, x: Value, kept: int) -> Value:
-    """The memory of `Recurrent`: `kept` numbers of the library's own for each number of a state."""
+def recurrent_memory(tape: Tape, x: Value, kept: int, copied: int = 0) -> Value:
+    """The memory of `Recurrent`: `kept` bytes of the library's own, beside its input and, under autocast, the weights
+    as they are multiplied. `copied`: bytes of the states in another order, for the layer after it."""
     cells = [linear for linear in tape.work.linears if linear.fused]
     weights = tuple(w for linear in cells for w in tape.linear_weights(linear, linear.bias))
-    states = tape.make(x, saves=(x,), extra=kept * x.bytes, weights=weights, back=x.bytes)
+    width, low = x.width, tape.widths.products or tape.widths.weights
+    x = tape.cast(x, low)
+    cast = sum(w.numbers for w in weights) * low if low != tape.widths.weights else 0
+    states = tape.make(x, width=width, saves=(x,), extra=kept + cast + copied, weights=weights, back=x.bytes)
     return tape.linear("output", states)

@@ -80,8 +80,9 @@ def reference(module: Recurrent, x_BTD: Tensor, context: AttentionContext) -> Te
 
 
 def memory(tape: Tape, options: RecurrentOptions, x: Value) -> Value:
-    """Beside its input, 7 numbers for each of its own wait for the backward pass."""
-    return recurrent_memory(tape, x, 7)
+    """Beside its input, 7 numbers for each of its own wait for the backward pass, of which autocast rounds 6."""
+    low = tape.widths.products or tape.widths.weights
+    return recurrent_memory(tape, x, x.numbers * (6 * low + x.width))
 
 
 TECHNIQUE = Technique(

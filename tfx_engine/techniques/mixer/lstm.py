@@ -47,8 +47,10 @@ from tfx_engine.techniques.mixer import (
     recurrent_memory,
     work,
 )
-from tfx_engine.techniques.tape import Tape, Value
+from tfx_engine.techniques.tape import FLOAT, Tape, Value
 from tfx_engine.techniques.technique import Technique
+
+_LINE, _PAGE = 64, 4096  # bytes, in which oneDNN counts
 
 
 class LstmCell(nn.LSTM):
@@ -119,8 +121,33 @@ def reference(module: Recurrent, x_BTD: Tensor, context: AttentionContext) -> Te
 
 
 def memory(tape: Tape, options: RecurrentOptions, x: Value) -> Value:
-    """Beside its input, about 12 numbers for each of its own (oneDNN decides) wait for the backward pass."""
-    return recurrent_memory(tape, x, 12)
+    """Beside its input, what oneDNN keeps waits for the backward pass; elsewhere about 12 numbers for each."""
+    if tape.device != "cpu":
+        return recurrent_memory(tape, x, 12 * x.bytes)
+    states, width = tape.config.model.width, tape.widths.products or tape.widths.weights
+    ends = 4 * tape.batch * states * width  # state and memory, before the first token and after the last
+    kept = ends + _workspace(tape.batch, tape.context, states, width)
+    return recurrent_memory(tape, x, kept, copied=x.numbers * width)
+
+
+def _workspace(batch: int, context: int, states: int, width: int) -> int:
+    """Bytes that oneDNN keeps of a layer, in numbers of `width` bytes (`src/common/rnn/rnn_utils.cpp`).
+
+    Gates, states and their gradients of every token, most of them in rows of whole cache lines, in whole pages.
+    """
+    def row(numbers: int, width: int) -> int:
+        line = _LINE // width
+        rounded = -(-numbers // line) * line
+        return (rounded + line * (rounded % 256 == 0)) * width
+
+    def pages(size: int) -> int:
+        return -(-size // _PAGE) * _PAGE
+
+    tokens, moments = batch * context, 2 * batch * (context + 1)  # those of the state before the first token too
+    gates = pages(tokens * row(4 * states, width)) + pages(tokens * row(states, width))
+    kept = pages(moments * row(states, width)) + pages(moments * states * width)
+    back = 2 * pages(moments * row(states, FLOAT)) + pages(moments * states * FLOAT)
+    return gates + kept + back
 
 
 TECHNIQUE = Technique(

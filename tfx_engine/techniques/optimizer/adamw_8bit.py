@@ -48,7 +48,6 @@ from tfx_engine.techniques.optimizer import (
     Rate,
     adamw,
     decay_groups,
-    largest,
     same_rate,
     together,
 )
@@ -244,8 +243,12 @@ def memory(options: Options, weights: Sequence[Weight]) -> tuple[int, int]:
     """Two bytes and a part of a scale for each number of large parameters within blocks; one at a time."""
     large = [w for w in weights if w.is_hidden and w.numbers >= options.smallest]
     state, _ = adamw.memory(adamw.Options(), [w for w in weights if w not in large])
-    packed = sum(2 * (w.numbers + FLOAT * -(-w.numbers // options.block)) for w in large)
-    return state + packed, 6 * largest(large)
+    packed = sum(2 * (options.block + FLOAT) * -(-w.numbers // options.block) for w in large)  # the last one is whole
+    numbers = max((w.numbers for w in large), default=0)
+    # Both means, and of the second its blocks, these by their scales, and codes that are no bytes yet; a float32 of a
+    # gradient that is none.
+    unpacked = 5 + any(w.width < FLOAT for w in large)
+    return state + packed, unpacked * FLOAT * numbers
 
 
 TECHNIQUE = Technique(

@@ -189,8 +189,10 @@ def memory(tape: Tape, options: Options) -> Streams:
         mix = tape.parameter("mix", n * (n + 1)) + tape.parameter("write", n)
         weights = rows = Value(0, stream.width, bool(mix))
         if options.dynamic:
-            normed = rms_memory(tape, stream, d, is_weighted=False)
+            normed, widths = rms_memory(tape, stream, d, is_weighted=False), tape.widths
+            tape.widths = dataclasses.replace(widths, products=None)  # no autocast within
             found = tape.bent(tape.plain_linear(tape.work.linears[0], normed), of_result=True)
+            tape.widths = widths
             weights, rows = (tape.make(found, numbers=found.numbers * k // (n + 2), saves=(found,)) for k in (n + 1, 1))
         mixed = tape.make(stream, weights, numbers=(n + 1) * one, saves=(stream, weights), weights=mix)
         tape.slot, tape.work = before
