@@ -1,10 +1,12 @@
-"""An ablation through the command: planned, killed in the middle, and finished by the same command without repeats."""
+"""An ablation through the command: planned, run, killed in the middle, and finished without repeats."""
 
 from __future__ import annotations
 
 import os
 import signal
 from pathlib import Path
+
+import pytest
 
 from tests.helpers.commandline import command, start, write_config
 from tests.helpers.services import until
@@ -14,30 +16,27 @@ from tfx_workbench.runs.library import Library
 OVER = ("--design", "factorial", "--over", "norm=rms_norm", "--over", "position=rotary", "--instant")
 
 
-def test_killed_in_the_middle_it_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    config, store = write_config(tmp_path, data={"task": "copy"}, run={"measure_steps": 20}), tmp_path / "runs"
+def test_killed_in_the_middle_it_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TFX_WORKER_MODULE", "tests.helpers.standin_worker")
+    config, store = write_config(tmp_path, data={"task": "copy"}), tmp_path / "runs"
 
     def files(status: str) -> list[Path]:
         return [row.path for row in Library(store).scan() if row.status == status]
 
     process = start("ablate", config, *OVER, "--store", store)
     until(lambda: files("finished"))
-    done = files("finished")
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    until(lambda: not files("running") and not files("queued"), 15.0)
-    assert len(files("interrupted")) >= 2, "those that had not begun"
+    until(lambda: not files("running") and not files("queued"))
+    done = files("finished")
+    assert 1 <= len(done) < 4 and len(files("interrupted")) == 4 - len(done)
 
     again = command("ablate", config, *OVER, "--store", store, "--json")
     assert again.code == 0, again.err
     (answer,) = again.objects
     assert [row["status"] for row in answer["runs"]] == ["finished"] * 4 and answer["planned"] == 4
     assert {str(path) for path in done} <= {row["run"] for row in answer["runs"]}, "what was done is not done again"
-    assert len(answer["interactions"]["peak_bytes"]) == 1
-    both = next(row for row in answer["runs"] if row["name"] == "rotary, RMS norm" or row["name"] == "RMS norm, rotary")
-    assert both["effects"]["peak_bytes"]["distinguishable"] is not None
-    never_begun = [row for row in Library(store).scan() if row.started_at is None]
-    assert not never_begun, "what was queued in vain is cleared away"
+    assert [row.path for row in Library(store).scan() if row.started_at is None] == [], "queued in vain: cleared away"
 
     files_now = run_files(store)
     shown = command("ablate", "--resume", answer["ablation"], "--store", store)
@@ -46,7 +45,23 @@ def test_killed_in_the_middle_it_goes_on_where_it_stopped(tmp_path: Path) -> Non
     assert wrong.code == 2 and answer["ablation"] in wrong.err
 
 
-def test_a_plan_is_shown_and_nothing_is_run(tmp_path: Path) -> None:
+def test_real_runs_end_in_a_table_of_effects(tmp_path: Path) -> None:
+    config, store = write_config(tmp_path, data={"task": "copy"}, run={"measure_steps": 12}), tmp_path / "runs"
+    done = command("ablate", config, "--over", "model.layers=2", "--store", store, "--instant")
+    assert done.code == 0, done.err
+    assert "2 runs, 2 to do, 0 skipped" in done.out and "the first run will tell" in done.out and "left" in done.err
+    row = next(line for line in done.out.splitlines()[-4:] if line.startswith("layers 2"))
+    assert "[" in row and "+" in row, "an interval, and more FLOPs"
+    paths = run_files(store)
+    compared = command("compare", *paths, "--json").objects[0]["runs"][0]["where"]
+    assert compared["flops"]["parts"] and compared["params"]["parts"], "by component, as the run's own facts tell"
+    for quantity in ("memory", "modules", "time", "params", "flops"):
+        found = compared[quantity]
+        assert sum(p["change"] for p in found["parts"]) == pytest.approx(found["after"] - found["before"])
+
+
+def test_a_plan_is_shown_and_nothing_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TFX_WORKER_MODULE", "tests.helpers.standin_worker")
     config, store = write_config(tmp_path, data={"task": "copy"}), tmp_path / "runs"
     done = command("ablate", config, "--over", "kernel=flash,math", "--over", "softcap=tanh", "--design", "factorial",
                    "--store", store, "--dry-run", "--json", "--instant")
@@ -59,4 +74,3 @@ def test_a_plan_is_shown_and_nothing_is_run(tmp_path: Path) -> None:
                             (("--over", "norm=layer_norm"), "compare it with")):
         wrong = command("ablate", config, *arguments, "--store", store)
         assert wrong.code == 2 and said in wrong.err, wrong.err
-    assert command("ablate", "--over", "norm=rms_norm").code == 2

@@ -190,8 +190,8 @@ def _figures(estimate: Mapping[str, Any]) -> dict[str, Any]:
     """What is kept of a prediction; nothing of a cell that was not asked about."""
     if not estimate:
         return {}
-    return {"peak_bytes": estimate["memory_bytes"]["peak"], "step_ms": estimate["step_ms"],
-            "params": estimate["params"]["total"], "fits": estimate["fits"]}
+    return {"peak_bytes": estimate["memory_bytes"]["peak"], "step_ms": estimate.get("step_ms"),
+            "params": (estimate.get("params") or {}).get("total"), "fits": estimate.get("fits")}
 
 
 # ---------------------------------------------------------------------------------------------- running
