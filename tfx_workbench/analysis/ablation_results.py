@@ -5,8 +5,10 @@ Runs that were not queued as an ablation make one too: their levels are what the
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import itertools
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ from tfx_workbench.analysis.config_words import differences
 from tfx_workbench.analysis.contrasts import Sample, Weights, contrasts, sample
 from tfx_workbench.analysis.factors import Levels
 from tfx_workbench.analysis.statistics import Effect
+from tfx_workbench.runs.interval import Floats
 
 if TYPE_CHECKING:
     from tfx_workbench.runs.rundata import RunData
@@ -56,17 +59,45 @@ class Results:
     def effects(self, metric: str) -> list[Effect]:
         """Every configuration against the first one; their intervals hold all at once."""
         family: list[Weights] = [{i: 1.0, 0: -1.0} for i in range(1, len(self.configurations))]
-        return contrasts(self.samples(metric), family)
+        return _contrasts(self.samples(metric), family)
 
 
 def measurements(runs: Sequence[RunData], metric: str) -> Sample:
     """One metric of the runs of one configuration."""
     if metric in SERIES:
-        return sample([run.every_measured(metric) for run in runs])
+        return Sample(tuple(_series(run, metric) for run in runs))
     if metric == "loss":
         return sample([_lone(run.summary()["loss"]["final"]) for run in runs])
     table, name = EXACT[metric]
     return sample([_lone(run.summary()[table][name]) for run in runs], is_exact=True)
+
+
+# What a panel shows is made anew many times a second, and ended runs do not change: their steps are read once, and what
+# was drawn from the same steps is drawn once. The steps are kept as long as their run is.
+_read: weakref.WeakKeyDictionary[Any, dict[str, tuple[tuple[str, int], Floats]]] = weakref.WeakKeyDictionary()
+_drawn: collections.OrderedDict[Any, tuple[Sequence[Sample], list[Effect]]] = collections.OrderedDict()
+_MOST_DRAWN = 24
+
+
+def _series(run: RunData, metric: str) -> Floats:
+    """The positive values of the measured steps of an ended run."""
+    mark = (run.info.status, int(run.summary()["measured_steps"]))
+    held = _read.setdefault(run, {})
+    if metric not in held or held[metric][0] != mark:
+        (values,) = sample([run.every_measured(metric)]).series
+        held[metric] = mark, values
+    return held[metric][1]
+
+
+def _contrasts(samples: Sequence[Sample], family: Sequence[Weights]) -> list[Effect]:
+    """As `contrasts`, remembered for the same arrays."""
+    arrays = tuple(tuple((id(series), series.size) for series in one.series) for one in samples)
+    key = arrays, tuple(tuple(sorted(weights.items())) for weights in family)
+    if key not in _drawn:
+        _drawn[key] = samples, contrasts(samples, family)  # the samples too: an id is that of a living array
+        while len(_drawn) > _MOST_DRAWN:
+            _drawn.popitem(last=False)
+    return _drawn[key][1]
 
 
 def _lone(value: float | None) -> list[float]:
@@ -140,7 +171,7 @@ class Pair:
 def interactions(results: Results, metric: str) -> list[Pair]:
     """Every pair whose four corners were measured, the strongest first; the intervals hold all at once."""
     found = list(_corners(results, metric))
-    effects = contrasts(results.samples(metric), [weights for *_, weights, _ in found])
+    effects = _contrasts(results.samples(metric), [weights for *_, weights, _ in found])
     pairs = [Pair(one, other, effect, count) for (one, other, _, count), effect in zip(found, effects, strict=True)]
     return sorted(pairs, key=lambda p: -abs(p.effect.percent))
 
@@ -154,15 +185,19 @@ def _corners(
     places = {tuple(sorted(c.levels.items())): i for i, c in enumerate(results.configurations) if known[i]}
     base = results.configurations[0].levels
     for a, b in itertools.combinations(results.factors, 2):
+        together: dict[tuple[str, str], list[Levels]] = {}
+        for i in places.values():
+            levels = results.configurations[i].levels
+            together.setdefault((levels[a], levels[b]), []).append(levels)
         for level_a, level_b in itertools.product(*(_levels_of(results, f, base) for f in (a, b))):
             corners = [
-                c for place in places if dict(place)[a] == level_a and dict(place)[b] == level_b
-                if (c := _four(places, dict(place), {a: base[a], b: base[b]}, a, b)) is not None
+                four for levels in together.get((level_a, level_b), [])
+                if (four := _four(places, levels, {a: base[a], b: base[b]}, a, b)) is not None
             ]
             if corners:
                 weights: dict[int, float] = {}
-                for four in corners:
-                    for i, sign in zip(four, (1, -1, -1, 1), strict=True):
+                for corner in corners:
+                    for i, sign in zip(corner, (1, -1, -1, 1), strict=True):
                         weights[i] = weights.get(i, 0.0) + sign / len(corners)
                 yield (a, level_a), (b, level_b), weights, len(corners)
 
