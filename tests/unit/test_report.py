@@ -249,7 +249,7 @@ def test_runs_that_cannot_be_compared_say_so_and_are_shown_all_the_same(tmp_path
     queued = write_run(tmp_path / "queued.tfx", make_config("queued"), status="queued")
     runs = opened(base, other, failed, none, queued)
     text = "".join(Page(page(build(Subject.of(runs), Wanted()))).text)
-    assert "trained on another task (copy): losses are not compared" in text
+    assert "was trained on another task (copy): losses are not compared" in text
     assert "no interval can be given" in text and "Out of memory on the device" in text
     assert "has not ended" in text
     for run in runs:

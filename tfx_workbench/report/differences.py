@@ -17,7 +17,7 @@ from tfx_workbench.report.subject import Against, Subject
 _TITLE = tr_mark("Differences to the baseline")
 _SHOWN = (("tokens_per_s", tr_mark("throughput")), ("peak_bytes", tr_mark("peak memory")))
 _LEAST = 1.0  # per cent that an axis shows at least: else noise would fill it
-_FOR_WORDS, _FOR_FIGURES = 0.62, 0.3  # of the bars' part of the axis, for what stands beside them
+_FOR_WORDS, _FOR_FIGURES = 0.9, 0.3  # of the bars' part of the axis, for what stands beside them
 _DEFINITION = Definition(say(tr_mark("difference")), say(tr_mark(
     "Difference to the baseline in per cent, with its 95 % interval where it has one; within the interval nothing can "
     "be told apart from what was measured.")))
@@ -69,5 +69,6 @@ def _ends(effect: Effect) -> tuple[float, float]:
 
 
 def _said(effect: Effect) -> Words:
-    return say(tr_mark("not distinguishable")) if effect.distinguishable is False and effect.percent else (
-        signed_percent(effect.percent))
+    if effect.distinguishable is False and _has_interval(effect):
+        return say(tr_mark("not distinguishable"))
+    return signed_percent(effect.percent)

@@ -120,7 +120,7 @@ def effect_words(found: Effect) -> Words:
 def _verdict(found: Effect) -> Words:
     if math.isnan(found.percent):
         return say(_FROM_NOTHING) if found.distinguishable else UNKNOWN
-    if found.distinguishable is False and found.percent:
+    if found.distinguishable is False and (found.percent or _has_bounds(found)):
         return say(_INDISTINCT)
     return say(tr_mark("same")) if found.percent == 0 else _percent(found.percent)
 
@@ -155,7 +155,7 @@ def _finite(value: float) -> float | None:
 
 def effect_table(subject: Subject) -> Grid:
     """Every metric of every run against the baseline."""
-    heads = (Head(say(tr_mark("metric")), number=False), *(Head(a.view.label) for a in subject.others))
+    heads = (Head(say(tr_mark("metric")), number=False), *(Head(subject.head(a.view)) for a in subject.others))
     rows: list[tuple[Cell, ...]] = []
     for metric, (title, _) in METRICS.items():
         found = [a.effect(metric) for a in subject.others]
@@ -202,6 +202,6 @@ def all_figures(subject: Subject) -> Grid:
         cells = [known(subject.summary(view), key, words) for view in subject.views]
         if any(cell.value is not None for cell in cells):
             rows.append((Cell(say(title)), *cells))
-    heads = (Head(say(tr_mark("figure")), number=False), *(Head(view.label) for view in subject.views))
+    heads = (Head(say(tr_mark("figure")), number=False), *(Head(subject.head(view)) for view in subject.views))
     note = say(tr_mark("A dash is a reading that could not be had. Why stands under “Environment and provenance”."))
     return Grid(say(tr_mark("Figures of every run")), heads, tuple(rows), (note,))

@@ -179,8 +179,8 @@ class _Writer:
         paper.need(self._least(section))
         self._began = len(paper.pages)
         paper.text(self._words(section.title), size=14, bold=True, after=6)
-        for block in section.blocks:
-            self._block(block)
+        for block, following in zip(section.blocks, [*section.blocks[1:], None], strict=True):
+            self._block(block, keep=30.0 if isinstance(following, Points) else 0.0)
 
     def _least(self, section: Section) -> float:
         """What must stand below a heading on the same page."""
@@ -190,11 +190,11 @@ class _Writer:
     def _words(self, words: Words) -> str:
         return _text(self._said(words))
 
-    def _block(self, block: object) -> None:
+    def _block(self, block: object, keep: float = 0.0) -> None:
         paper = self._paper
         match block:
             case Paragraph():
-                paper.text(self._words(block.words), colour=block.tone or "text")
+                paper.text(self._words(block.words), colour=block.tone or "text", keep=keep)
             case Title():
                 paper.skip(6)
                 paper.text(self._words(block.remark), lead=self._words(block.words), size=10.5, after=3, keep=30)

@@ -25,7 +25,7 @@ def provenance(subject: Subject) -> Section:
             caption, (Head(say(tr_mark("what")), False), Head(say(tr_mark("value")), False)),
             tuple((Cell(title), Cell(text)) for title, text in shared)))
     if by_run:
-        heads = (Head(say(tr_mark("what")), False), *(Head(view.label, False) for view in subject.views))
+        heads = (Head(say(tr_mark("what")), False), *(Head(subject.head(view), False) for view in subject.views))
         blocks.append(Grid(say(tr_mark("Run by run")), heads,
                            tuple((Cell(title), *map(Cell, cells)) for title, cells in by_run)))
     if missing := _missing(subject):

@@ -58,7 +58,7 @@ def _parts(common: Mapping[str, Any]) -> Iterator[tuple[Cell, Cell, Cell]]:
 def _differences(subject: Subject, flat: list[dict[str, Any]], differing: list[str]) -> Block:
     if not differing:
         return Paragraph(say(tr_mark("The runs do not differ in their configuration.")))
-    heads = (Head(say(tr_mark("key")), False), *(Head(view.label, False) for view in subject.views))
+    heads = (Head(say(tr_mark("key")), False), *(Head(subject.head(view), False) for view in subject.views))
     base = flat[subject.views.index(subject.baseline)]
     rows = tuple(
         (Cell(key), *(_cell(one, base, key) for one in flat)) for key in differing

@@ -16,16 +16,17 @@ from tfx_workbench.analysis.config_words import Difference, differences
 from tfx_workbench.analysis.statistics import Effect
 from tfx_workbench.exhibits.runview import RunView
 from tfx_workbench.exhibits.text import Text, Words, say
-from tfx_workbench.report.lettering import harmless
+from tfx_workbench.report.lettering import harmless, shortened
 from tfx_workbench.runs.rundata import RunData
 
 LONGEST_LABEL = 60
+WIDEST_HEAD = 11.0  # times the size of the letters
 UNNAMED = tr_mark("unnamed")
 _TIMES = ("tokens_per_s", "step_ms")
-_OTHER_DEVICE = tr_mark("measured on another device ({device}): times and bytes are not compared")
-_OTHER_TASK = tr_mark("trained on another task ({task}): losses are not compared")
+_OTHER_DEVICE = tr_mark("was measured on another device ({device}): times and bytes are not compared")
+_OTHER_TASK = tr_mark("was trained on another task ({task}): losses are not compared")
 _STILL_GOING = tr_mark("has not ended: its figures are those of now")
-_TOO_FEW = tr_mark("{count} measured steps: no interval can be given")
+_TOO_FEW = tr_mark("has {count} measured steps: no interval can be given")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -69,6 +70,18 @@ class Subject:
         return self.summaries[str(view.data.path)]
 
     @functools.cached_property
+    def heads(self) -> dict[str, str]:
+        """The labels as columns have room for them, by the path of the run; no two are alike."""
+        shortest = [shortened(view.label, WIDEST_HEAD, 1.0) for view in self.views]
+        often = Counter(shortest)
+        return {str(view.data.path): f"{short} #{i}" if often[short] > 1 else short
+                for i, (view, short) in enumerate(zip(self.views, shortest, strict=True), start=1)}
+
+    def head(self, view: RunView) -> str:
+        """The label of a run over a column."""
+        return self.heads[str(view.data.path)]
+
+    @functools.cached_property
     def others(self) -> tuple[Against, ...]:
         """Every run but the baseline, against it."""
         views = [view for view in self.views if view is not self.baseline]
@@ -82,8 +95,8 @@ class Subject:
     def _against(self, view: RunView, compared: Compared) -> Against:
         base, other = self.baseline.data, view.data
         found, remarks = compared.effects, list[Text]()
-        if device_of(base) != device_of(other):
-            remarks.append(say(_OTHER_DEVICE, device=device_of(other) or "?"))
+        if device_of(base) and device_of(other) and device_of(base) != device_of(other):
+            remarks.append(say(_OTHER_DEVICE, device=device_of(other)))
             found = {k: e for k, e in found.items() if k not in _TIMES and not k.endswith("_bytes")}
         if task_of(base) != task_of(other):
             remarks.append(say(_OTHER_TASK, task=task_of(other)))
