@@ -29,7 +29,7 @@ from tfx_engine.protocol.config import Config, parse_config
 from tfx_engine.protocol.problems import errors_among
 from tfx_engine.techniques.catalogue import discover
 from tfx_engine.techniques.counts import chosen
-from tfx_engine.trace.operators import fake_training
+from tfx_engine.trace.fake import fake_training
 from tfx_engine.train.setup import set_up
 from tfx_engine.train.step import Batch, Training, train_step
 
@@ -111,7 +111,7 @@ def test_published_models():
             continue  # routing depends on numbers, which fake tensors have not; see the techniques below
         few = {**config.as_dict(), "model": {**config.as_dict()["model"], "layers": min(4, config.model.layers)}}
         config, _ = parse_config(few)
-        with fake_training(config, CPU) as (training, batch):
+        with fake_training(config) as (training, batch):
             rows.append(row(model.name, config, counted(training, batch)))
     say("published models, four layers at most", rows)
 

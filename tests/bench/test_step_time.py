@@ -24,7 +24,7 @@ from tfx_engine.measure.ceilings import measure_ceilings
 from tfx_engine.measure.gradients import LayerNorms
 from tfx_engine.protocol.ceilings import best_of
 from tfx_engine.protocol.config import Config
-from tfx_engine.trace.operators import operators_of
+from tfx_engine.trace.look import operators_of
 from tfx_engine.train.setup import set_up
 from tfx_engine.train.step import no_name, train_step
 from tfx_engine.worker.facts import device_name

@@ -101,9 +101,9 @@ def third_step(setup: Setup) -> tuple[int, int | None]:
 
 def measure(given: dict[str, Any], config: Config) -> Row | None:
     """None where the device cannot run it, which is said."""
-    begun = time.perf_counter()
+    begun = time.process_time()
     predicted = traced(config, DEVICE.type)
-    seconds = time.perf_counter() - begun
+    seconds = time.process_time() - begun
     assert predicted.peak_bytes is not None, (given, predicted.note)
     gc.collect()
     if DEVICE.type == "cuda":

@@ -145,7 +145,7 @@ def test_the_steps_are_torchaos_and_every_number_goes_to_the_nearest(torchao_opt
     assert torch.equal(known, torch.tensor(create_dynamic_map(is_signed)))
     x = torch.randn(4096, generator=torch.Generator().manual_seed(0))
     x = x if is_signed else x.square()
-    codes, scale = packed(x, 256, is_signed)
+    codes, scale = packed(x, 256, known)
     scaled, wanted_scale = scale_tensor(x, 256)
     assert torch.equal(scale, wanted_scale)
     differ = codes != quantize_8bit_with_qmap(scaled, known)

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tests.helpers.tiny import tiny_config
 from tests.helpers.training import CPU, split_of_step
+from tfx_engine.model.assemble import assemble
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.metrics import CATEGORIES
-from tfx_engine.techniques import dispatch, recompute
-from tfx_engine.techniques.feedforward import mixture_of_experts
+from tfx_engine.techniques.assumptions import assumed
 from tfx_engine.trace import Traced, traced
-from tfx_engine.trace.course import course_of, deeper, extremes
-from tfx_engine.trace.depth import depths_of, with_layers
-from tfx_engine.trace.fake import fake_step
+from tfx_engine.trace.course import course_of, extremes, fullest
+from tfx_engine.trace.fake import fake_step, fake_training
+from tfx_engine.trace.look import axes_of, look
+from tfx_engine.trace.manners import BrokenOff, Manners
+from tfx_engine.trace.routing import evenly, unevenly
 from tfx_engine.train.setup import set_up
+from tfx_engine.train.step import train_step
 
 SIZES = {"width": 64, "layers": 2, "heads": 4, "head_width": None, "context": 64, "vocab": 256}
 EXACT = 1e-5  # of a peak: some bytes of single numbers
@@ -65,20 +71,60 @@ def test_techniques_are_predicted_to_half_a_percent(techniques):
     assert predicted.low_bytes == predicted.peak_bytes == predicted.high_bytes
 
 
-@pytest.mark.parametrize("techniques", [
-    {},
-    {"recompute": {"use": "every_block", "every": 2}},
-    {"optimizer": {"use": "adamw", "implementation": "foreach"}},
-    {"window": {"use": "sliding", "size": 16, "full_every": 2}, "optimizer": "muon"},
-], ids=lambda techniques: " ".join(techniques) or "default")
-def test_a_deep_model_follows_from_two_shallow_ones(techniques):
-    config = sized(techniques, model={"layers": 8, "width": 32})
-    depths = depths_of(config)
-    steps = [fake_step(with_layers(config, layers), "cpu") for layers in (depths.shallow, depths.deep)]
-    assert deeper(*steps, depths.times) is not None
-    told, whole = traced(config), extremes(course_of(fake_step(config, "cpu")))
-    assert told.peak_bytes == max(int(part.at_peak_C.sum()) for part in whole)
-    assert list(told.category_peak.values()) == np.max([part.most_C for part in whole], axis=0).tolist()
+DEEP = {"model": {"layers": 5, "width": 32}}
+EXPERTS = {"use": "mixture_of_experts", "experts": 5, "top_k": 2, "width": 512}
+
+
+@pytest.mark.parametrize(("techniques", "sections", "axes"), [
+    ({"optimizer": {"use": "adamw", "implementation": "foreach"}, "precision": "bfloat16_autocast"}, DEEP, 1),
+    ({"window": {"use": "sliding", "size": 16, "full_every": 2}}, {"model": {"layers": 7, "width": 32}}, 1),
+    ({"adapter": {"use": "freeze", "blocks": "first", "count": 4}}, {"model": {"layers": 8, "width": 32}}, 2),
+    ({"feedforward": EXPERTS}, {"model": {"layers": 4, "width": 32}}, 2),
+    ({"mixer": "gru"}, {"model": {"layers": 1, "width": 32, "context": 10}}, 1),
+    ({"accumulation": {"use": "micro_batches", "pieces": 4}}, {"run": {"batch": 9}}, 0),
+], ids=lambda value: " ".join(value) if isinstance(value, dict) else str(value))
+def test_a_long_step_follows_from_short_ones(techniques, sections, axes):
+    config = sized(techniques, **sections)
+    assert len(axes_of(config, "cpu", evenly(config))) == axes
+    told, whole = look(config, "cpu"), fake_step(config, "cpu", all_pieces=True)
+    assert _extremes(told.course) == _extremes(course_of(whole, {}))
+    assert _done(told.operators) == pytest.approx(_done(whole.operators), rel=1e-4)
+
+
+def test_all_tokens_may_go_to_the_same_experts():
+    config = sized({"feedforward": EXPERTS}, model={"layers": 1, "width": 32})
+    told, whole = look(config, "cpu", unevenly), fake_step(config, "cpu", unevenly(config))
+    assert _extremes(told.course) == _extremes(course_of(whole, {}))
+    assert _extremes(told.course) != _extremes(look(config, "cpu", evenly).course)
+
+
+def _extremes(course):
+    parts = extremes(course)
+    return fullest(parts).at_peak_C.tolist(), np.max([part.most_C for part in parts], axis=0).tolist()
+
+
+def _done(operators):
+    """Calls, FLOPs and bytes of each operator."""
+    found = {}
+    for operator, calls in operators.items():
+        for what, each in (("calls", 1), ("flops", operator.flops), ("bytes", operator.bytes)):
+            key = operator.name, operator.what, what
+            found[key] = found.get(key, 0) + calls * each
+    return found
+
+
+def test_a_trace_that_takes_too_long_has_no_figures_and_says_so():
+    late = traced(sized(), manners=Manners(most_s=0.0))
+    assert late.peak_bytes is None and late.is_given_up and "longer than 0 s" in late.note
+    with pytest.raises(BrokenOff):
+        traced(sized(), manners=Manners(is_over=lambda: True))
+
+
+def test_what_a_trace_assumes_holds_on_its_own_thread_only():
+    config = sized({"feedforward": {"use": "mixture_of_experts", "experts": 5, "top_k": 2}}, model={"layers": 1})
+    with fake_training(config, point={"experts": 1}), ThreadPoolExecutor(1) as other:
+        made = other.submit(assemble, config, "meta").result()
+    assert len(made.blocks[0].feedforward.experts) == 5
 
 
 def test_routing_gives_an_interval():
@@ -90,7 +136,7 @@ def test_routing_gives_an_interval():
 def test_a_trace_leaves_nothing_behind_that_a_training_would_find():
     config = sized({"optimizer": {"use": "adamw_8bit", "implementation": "own"}, "recompute": "every_block"})
     traced(config)
-    assert dispatch.chooser is mixture_of_experts.routing is recompute.watcher is None
+    assert not vars(assumed)
     measured = split_of_step(set_up(config, CPU), step=2)
     assert measured.peak_bytes > 0
 
@@ -110,3 +156,13 @@ def test_what_cannot_be_traced_is_said():
 def test_the_largest_configuration_has_an_answer():
     huge = sized(model={"width": 100_000, "layers": 1000, "heads": 100, "context": 8192})
     assert traced(huge).peak_bytes > 10**14
+
+
+def test_a_kernel_that_is_tried_out_keeps_nothing():
+    setup = set_up(sized({"kernel": "math"}), CPU)
+    gc.collect()
+    for index in range(2):
+        train_step(setup.training, setup.task.batch(index, CPU), index)
+    gc.collect()
+    scores = (4, 4, SIZES["context"], SIZES["context"])
+    assert not [t for t in gc.get_objects() if type(t) is torch.Tensor and tuple(t.shape) == scores]

@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 class _State(threading.local):
     depth = 0
+    making = 0
 
 
 _state = _State()
@@ -28,6 +29,11 @@ _state = _State()
 def is_aside() -> bool:
     """Whether what runs now on this thread is no part of the block."""
     return _state.depth > 0
+
+
+def is_made_once() -> bool:
+    """Whether something is made just now that the next step will find made: `once`."""
+    return _state.making > 0
 
 
 @contextlib.contextmanager
@@ -44,5 +50,16 @@ def aside(make: Callable[[], T]) -> T:
     """What `make` gives; a second run of the block may find it made."""
     if torch.compiler.is_compiling():  # one graph for both runs: the compiler decides
         return make()
-    with uncounted(), saved_tensors_hooks(lambda tensor: tensor, lambda tensor: tensor):
+    # Hooks of its own, so that those around see nothing. Kept without its history: else an output that its own operator
+    # keeps would hold itself, forever.
+    with uncounted(), saved_tensors_hooks(lambda tensor: tensor.detach(), lambda tensor: tensor):
         return make()
+
+
+def once(make: Callable[[], T]) -> T:
+    """The same, of what is kept for the whole training: the second step finds it made."""
+    _state.making += 1
+    try:
+        return aside(make)
+    finally:
+        _state.making -= 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Hashable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -21,7 +21,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import Problem
-from tfx_engine.techniques.aside import aside
+from tfx_engine.techniques.aside import once
+from tfx_engine.techniques.assumptions import assumed
 from tfx_engine.techniques.counts import head_shape
 from tfx_engine.techniques.devices import device_kind
 from tfx_engine.techniques.kernel import COMPILED, UNKNOWN, Scoring, eager_attention
@@ -35,10 +36,6 @@ BACKENDS = {
     "cudnn": SDPBackend.CUDNN_ATTENTION,
 }
 _REFUSALS = ("No available kernel", "No viable backend")  # how torch's refusals begin
-
-
-# Who tells which kernel SDPA takes, where torch's own function cannot: under fake tensors.
-chooser: Callable[..., int] | None = None
 
 
 class _Plan(NamedTuple):
@@ -65,7 +62,7 @@ class TorchKernel:
         kind = kind_of(q_BHTK, k_BGSK, v_BGSV, scoring)
         plan = self._plans.get(kind)
         if plan is None:
-            plan = self._plans[kind] = aside(lambda: self.plan(q_BHTK, k_BGSK, v_BGSV, scoring))
+            plan = self._plans[kind] = once(lambda: self.plan(q_BHTK, k_BGSK, v_BGSV, scoring))
         self.reason = plan.reason
         return self._run(plan, q_BHTK, k_BGSK, v_BGSV, scoring), plan.used
 
@@ -104,7 +101,7 @@ def sdpa(q_BHTK: Tensor, k_BGSK: Tensor, v_BGSV: Tensor, scoring: Scoring) -> Te
 
 def dispatched(q_BHTK: Tensor, k_BGSK: Tensor, v_BGSV: Tensor, scoring: Scoring) -> str:
     """The kernel that SDPA takes for these inputs; `UNKNOWN` where this torch does not tell."""
-    choice = chooser or getattr(torch, "_fused_sdp_choice", None)  # private: it may be gone
+    choice = assumed.kernel or getattr(torch, "_fused_sdp_choice", None)  # private: it may be gone
     if choice is None:
         return UNKNOWN
     q, k, v, bias = (None if t is None else _as_autocast(t) for t in (q_BHTK, k_BGSK, v_BGSV, scoring.bias))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from tfx_engine.protocol.marker import tr_mark
-from tfx_engine.techniques.aside import aside
+from tfx_engine.techniques.aside import once
 from tfx_engine.techniques.dispatch import kind_of
 from tfx_engine.techniques.kernel import Reach, Scoring, marked
 
@@ -62,7 +62,7 @@ class FlexAttention:
             return ""
         kind = (kind_of(q_BHTK, k_BGSK, v_BGSV, scoring), scoring.reach)
         if kind not in self._refusals:
-            self._refusals[kind] = aside(
+            self._refusals[kind] = once(
                 lambda: flex_refusal(q_BHTK.device.type) or self._try(q_BHTK, k_BGSK, v_BGSV, scoring)
             )
         return self._refusals[kind]
@@ -100,7 +100,7 @@ class FlexAttention:
         key = (reach, queries, keys, device)
         if key not in self._masks:
             rule = mask_rule(reach, keys - queries)
-            self._masks[key] = aside(
+            self._masks[key] = once(
                 lambda: create_block_mask(rule, None, None, queries, keys, device=device)
             )
         return self._masks[key]

@@ -12,17 +12,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tfx_engine.techniques import dispatch
-from tfx_engine.techniques.feedforward import mixture_of_experts
-from tfx_engine.techniques.mixer import lstm
-from tfx_engine.techniques.optimizer import adamw_8bit
+from tfx_engine.techniques.assumptions import assumed
+from tfx_engine.trace.axes import Point
+from tfx_engine.trace.routing import Routing
+from tfx_engine.trace.shown import FewExperts, FewSteps
 
-Routing = Callable[[int, int, int], list[int]]  # choices in all, experts, experts for each token -> choices of each
-
+ASKS_FOR_DEVICE = torch.ops.prim.device.default  # by far the most frequent of all: to be answered at once
 _ASKS_A_NUMBER = torch.ops.aten._local_scalar_dense.default
 _LOOKS_FOR_INFINITY = torch.ops.aten._amp_foreach_non_finite_check_and_unscale_.default
 _FUSED_LSTM = torch.ops.aten.mkldnn_rnn_layer.default
@@ -33,24 +33,18 @@ _BACKENDS = {  # by how the names of torch's operators go on after "_scaled_dot_
 }
 
 
-def evenly(choices: int, experts: int, top_k: int) -> list[int]:
-    """Every expert has as much to do."""
-    return [choices // experts + (expert < choices % experts) for expert in range(experts)]
-
-
-def unevenly(choices: int, experts: int, top_k: int) -> list[int]:
-    """All tokens go to the same experts, the last ones."""
-    return [0] * (experts - top_k) + [choices // top_k] * top_k
-
-
 class _Answers(TorchDispatchMode):
     """Answers whoever asks for a number: it is one, but nothing is infinite."""
 
-    def __init__(self) -> None:
+    def __init__(self, pause: Callable[[], None]) -> None:
         super().__init__()
+        self._pause = pause
         self._infinite: set[int] = set()  # storages that say whether a gradient is
 
     def __torch_dispatch__(self, operator: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if operator is ASKS_FOR_DEVICE and isinstance(args[0], FakeTensor):
+            return args[0].fake_device
+        self._pause()
         if operator is _ASKS_A_NUMBER:
             return self._answer(args[0])
         if operator is _LOOKS_FOR_INFINITY:
@@ -104,14 +98,15 @@ def _lstm(cell: nn.LSTM, x_BTD: Tensor) -> tuple[Tensor, object]:
 
 
 @contextlib.contextmanager
-def assumed(routing: Routing, kind: str = "cpu") -> Iterator[None]:
-    """Within, nothing is asked in vain. What techniques keep for all models is made anew, and not kept."""
-    adamw_8bit.steps.cache_clear()
-    lstm.LstmCell.stand_in = staticmethod(_lstm) if kind == "cpu" else None
-    dispatch.chooser, mixture_of_experts.routing = _choose, routing
+def assuming(routing: Routing, kind: str, point: Point, pause: Callable[[], None]) -> Iterator[TorchDispatchMode]:
+    """Within, models are made of as much as a point says; within what it gives, nothing is asked in vain.
+
+    `pause` is called before every operator.
+    """
+    if kind == "cpu":
+        assumed.lstm, assumed.gru = _lstm, FewSteps(point)
+    assumed.kernel, assumed.experts = _choose, FewExperts(routing, point)
     try:
-        with _Answers():
-            yield
+        yield _Answers(pause)
     finally:
-        dispatch.chooser = mixture_of_experts.routing = lstm.LstmCell.stand_in = None
-        adamw_8bit.steps.cache_clear()
+        assumed.nothing()

@@ -1,34 +1,56 @@
 """The course of memory through a step, as stretches of events of which some are repeated.
 
-C categories in the order of `CATEGORIES`, N events. What an event changes is one row, bytes by category.
+C categories in the order of `CATEGORIES`, N events. An event makes a block or frees one, of one category.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tfx_engine.measure.memory_replay import FOREVER, NUMBER
+from tfx_engine.measure.memory_replay import FOREVER, NUMBER, Block
 from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_engine.trace.fake import Step
 
 _WHILE = 8  # events
 _ALIKE = 4096  # bytes: what is smaller may grow with the depth, such as a norm for each parameter
+_MOST = 8_000_000  # events that are written out
+_C = len(CATEGORIES)
+
+Kinds = dict[tuple[object, ...], int]  # the number of each kind of block that was seen
+
+
+class TooLarge(Exception):
+    """So many events are not written out."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Stretch:
-    """Changes by category, int64 [N, C], that happen `times` times in a row.
+    """Events that happen `times` times in a row: their kinds, int32 [N], categories, int8 [N], and bytes, int64 [N].
 
-    `kinds_N` tells which blocks are alike: 2 k where one of kind k is made, 2 k + 1 where one is freed.
+    Kinds tell which blocks are alike: 2 k where one of kind k is made, 2 k + 1 where one is freed.
     """
 
-    changes_NC: np.ndarray
     kinds_N: np.ndarray
+    categories_N: np.ndarray
+    bytes_N: np.ndarray
     times: int = 1
+
+    def __len__(self) -> int:
+        return len(self.kinds_N) * self.times
+
+    def between(self, first: int, last: int, times: int = 1) -> Stretch:
+        """Some of its events."""
+        return Stretch(
+            self.kinds_N[first:last], self.categories_N[first:last], self.bytes_N[first:last], times
+        )
+
+    def drift_C(self) -> np.ndarray:
+        """What all of them change, once, in bytes by category."""
+        return _by_category(self.categories_N, self.bytes_N)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,80 +60,67 @@ class Part:
     name: str
     stretches: tuple[Stretch, ...]
 
+    def written_out(self) -> Stretch:
+        """The same events, each repetition by itself. Raises `TooLarge`."""
+        if sum(map(len, self.stretches)) > _MOST:
+            raise TooLarge
+        kinds, categories, sizes = (
+            np.concatenate([np.tile(getattr(stretch, name), stretch.times) for stretch in self.stretches])
+            for name in ("kinds_N", "categories_N", "bytes_N")
+        )
+        return Stretch(kinds, categories, sizes)
+
 
 @dataclasses.dataclass(frozen=True)
 class Course:
-    """What the step begins with, as (category, bytes) of each block, and what happens then."""
+    """What the step begins with, as numbers of blocks by (category, bytes), and what happens then."""
 
-    begin: tuple[tuple[int, int], ...]
+    begin: Mapping[tuple[int, int], int]
     parts: tuple[Part, ...]
 
     @property
     def begin_C(self) -> np.ndarray:
         """Bytes by category."""
-        total_C = np.zeros(len(CATEGORIES), np.int64)
-        for category, size in self.begin:
-            total_C[category] += size
+        total_C = np.zeros(_C, np.int64)
+        for (category, size), number in self.begin.items():
+            total_C[category] += number * size
         return total_C
 
 
-@dataclasses.dataclass(frozen=True)
-class _Events:
-    """The events of one part: `kinds_N` tells which are alike."""
-
-    name: str
-    changes_NC: np.ndarray
-    kinds_N: np.ndarray
-
-
-def course_of(step: Step) -> Course:
-    """That of a step that was traced in full."""
-    begin, parts = _events(step, {})
-    return Course(tuple(begin), tuple(Part(p.name, (Stretch(p.changes_NC, p.kinds_N),)) for p in parts))
-
-
-def deeper(shallow: Step, deep: Step, times: int) -> Course | None:
-    """That of a model with `times` periods more than `shallow`; `deep` has one more.
-
-    None where the two do not differ in that way.
-    """
-    known: dict[tuple[object, ...], int] = {}
-    (begin, few), (more, many) = _events(shallow, known), _events(deep, known)
-    if [part.name for part in few] != [part.name for part in many]:
-        return None
-    parts = []
-    for one, two in zip(few, many, strict=True):
-        stretches = _stretches(one, two, times)
-        if stretches is None:
-            return None
-        parts.append(Part(one.name, tuple(stretches)))
-    added = (Counter(more) - Counter(begin)).elements()
-    return Course((*begin, *list(added) * times), tuple(parts))
-
-
-def _events(step: Step, known: dict[tuple[object, ...], int]) -> tuple[list[tuple[int, int]], list[_Events]]:
-    """(the blocks at the beginning, the events of each part in order)."""
-    begin: list[tuple[int, int]] = []
-    events: list[tuple[int, int, int, int]] = []  # (moment, category, bytes, kind)
+def course_of(step: Step, known: Kinds) -> Course:
+    """That of a step that was traced in full. `known`: shared by all that are to be compared."""
+    begin: Counter[tuple[int, int]] = Counter()
+    events: list[tuple[int, int, int, int, int]] = []  # (moment, moment of birth, category, bytes, kind)
     for block in step.blocks:
-        number = NUMBER[block.category]
-        like = (number, block.size if block.size >= _ALIKE else 0, step.makers.get(block.born_ns))
-        kind = 2 * known.setdefault(like, len(known))
+        number, kind = NUMBER[block.category], 2 * known.setdefault(_like(block, step), len(known))
         if block.born_ns == 0:
-            begin.append((number, block.size))
+            begin[number, block.size] += 1
         else:
-            events.append((block.born_ns, number, block.size, kind))
+            events.append((block.born_ns, block.born_ns, number, block.size, kind))
         if block.died_ns != FOREVER:
-            events.append((block.died_ns, number, -block.size, kind + 1))
-    events.sort(key=lambda e: (e[0], e[2] > 0))
-    table = np.array(events, np.int64).reshape(-1, 4)
-    changes_NC = np.zeros((len(table), len(CATEGORIES)), np.int64)
-    changes_NC[np.arange(len(table)), table[:, 1]] = table[:, 2]
+            events.append((block.died_ns, block.born_ns, number, -block.size, kind + 1))
+    events.sort(key=lambda e: (e[0], e[3] > 0))
+    table = np.array(events, np.int64).reshape(-1, 5)
     parts = []
     for name, first, last in _parts(step):
         a, b = np.searchsorted(table[:, 0], [first, last])
-        parts.append(_Events(name, changes_NC[a:b], table[a:b, 3]))
-    return begin, parts
+        rows = _in_order(table[a:b])
+        whole = Stretch(rows[:, 4].astype(np.int32), rows[:, 2].astype(np.int8), rows[:, 3])
+        parts.append(Part(name, (whole,)))
+    return Course(begin, tuple(parts))
+
+
+def _like(block: Block, step: Step) -> tuple[object, ...]:
+    size = block.size if block.size >= _ALIKE else 0
+    return NUMBER[block.category], size, step.makers.get(block.born_ns)
+
+
+def _in_order(rows: np.ndarray) -> np.ndarray:
+    """Frees in a row go by the age of their blocks: what frees them, such as autocast, may have an order of its own."""
+    is_birth = rows[:, 3] > 0
+    runs = np.cumsum(is_birth)
+    order = np.lexsort((np.where(is_birth, 0, rows[:, 1] + 1), runs))  # each birth, then the frees that follow it
+    return rows[order]
 
 
 def _parts(step: Step) -> list[tuple[str, int, int]]:
@@ -125,22 +134,43 @@ def _parts(step: Step) -> list[tuple[str, int, int]]:
     return [*parts, ("", at, FOREVER)]
 
 
-def _stretches(few: _Events, many: _Events, times: int) -> list[Stretch] | None:
-    """The events of the deeper model, with what only it has set apart, `times` times."""
-    left = len(many.kinds_N) - len(few.kinds_N)
+# ------------------------------------------------------------------------------------------------------ repeating
+
+
+def repeated(few: Course, many: Course, times: int) -> Course | None:
+    """`few`, and `times` times what `many` has more. None where the two do not differ in that way.
+
+    Raises `TooLarge` where what is repeated already is too much to be repeated again.
+    """
+    if [part.name for part in few.parts] != [part.name for part in many.parts]:
+        return None
+    parts = []
+    for one, two in zip(few.parts, many.parts, strict=True):
+        stretches = _stretches(one.written_out(), two.written_out(), times)
+        if stretches is None:
+            return None
+        parts.append(Part(one.name, tuple(stretches)))
+    begin = {like: few.begin.get(like, 0) + times * (many.begin.get(like, 0) - few.begin.get(like, 0))
+             for like in {**few.begin, **many.begin}}
+    return Course(begin, tuple(parts))
+
+
+def _stretches(few: Stretch, many: Stretch, times: int) -> list[Stretch] | None:
+    """The events of the longer step, with what only it has set apart, `times` times."""
+    left = len(many) - len(few)
     found: list[Stretch] = []
     i = j = 0
     while True:
         run = _common(few.kinds_N[i:], many.kinds_N[j:])
-        a_NC, b_NC = few.changes_NC[i : i + run], many.changes_NC[j : j + run]
-        found.append(Stretch(a_NC + times * (b_NC - a_NC), many.kinds_N[j : j + run]))
+        a_N, b_N = few.bytes_N[i : i + run], many.bytes_N[j : j + run]
+        found.append(dataclasses.replace(many.between(j, j + run), bytes_N=a_N + times * (b_N - a_N)))
         i, j = i + run, j + run
-        if i == len(few.kinds_N) and j == len(many.kinds_N):
+        if i == len(few) and j == len(many):
             return found
         size = _inserted(few.kinds_N[i:], many.kinds_N[j:], left)
         if size is None:
             return None
-        found.append(Stretch(many.changes_NC[j : j + size], many.kinds_N[j : j + size], times))
+        found.append(many.between(j, j + size, times))
         j, left = j + size, left - size
 
 
@@ -154,15 +184,25 @@ def _common(a_N: np.ndarray, b_N: np.ndarray) -> int:
 def _inserted(few_N: np.ndarray, many_N: np.ndarray, left: int) -> int | None:
     """How many events `many_N` has before it goes on as `few_N`: all that are left if that fits.
 
-    Else the fewest after which it goes on for a while: a period is added to one list of tensors, then to the next.
+    Else the fewest after which it goes on for a while, or for longest: a period is added to one list of tensors, then
+    to the next.
     """
     if left <= 0:
         return None
     if np.array_equal(many_N[left:], few_N):
         return left
-    sizes = [size for size in range(1, left) if len(few_N) and many_N[size] == few_N[0]]
     enough = min(len(few_N), _WHILE)
-    return next((size for size in sizes if _common(few_N, many_N[size:]) >= enough), None)
+    longest, found = 0, None
+    for size in 1 + np.flatnonzero(many_N[1 : left + 1] == few_N[0]) if len(few_N) else ():
+        run = _common(few_N, many_N[size : size + enough])
+        if run > longest:
+            longest, found = run, int(size)
+        if run >= enough:
+            break
+    return found
+
+
+# ------------------------------------------------------------------------------------------------------- extremes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,20 +218,38 @@ def extremes(course: Course) -> list[Extremes]:
     """Of every part in order."""
     found, now_C = [], course.begin_C
     for part in course.parts:
-        rows = [now_C[None]]
+        peak_C, most_C = now_C, now_C
         for stretch in part.stretches:
-            if not len(stretch.changes_NC):
+            if not len(stretch):
                 continue
-            along_NC, drift_C = stretch.changes_NC.cumsum(axis=0), stretch.changes_NC.sum(axis=0)
+            drift_C = stretch.drift_C()
+            last_C = now_C + (stretch.times - 1) * drift_C
             # What is repeated goes up or down evenly: its extremes are in the first or in the last round.
-            rows += [now_C + along_NC] if stretch.times == 1 else [
-                now_C + along_NC, now_C + (stretch.times - 1) * drift_C + along_NC
-            ]
-            now_C = now_C + stretch.times * drift_C
-        found.append(_extremes(part.name, rows))
+            for begin_C in (now_C,) if stretch.times == 1 else (now_C, last_C):
+                at_C, own_C = _extremes(stretch, begin_C)
+                peak_C = max(peak_C, at_C, key=np.sum)
+                most_C = np.maximum(most_C, own_C)
+            now_C = last_C + drift_C
+        found.append(Extremes(part.name, peak_C, most_C))
     return found
 
 
-def _extremes(name: str, rows: Sequence[np.ndarray]) -> Extremes:
-    all_NC = np.concatenate(rows)
-    return Extremes(name, all_NC[all_NC.sum(axis=1).argmax()], all_NC.max(axis=0))
+def _extremes(stretch: Stretch, begin_C: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(bytes at the fullest moment of one round, the most of each category)."""
+    fullest = int(stretch.bytes_N.cumsum().argmax()) + 1
+    at_C = begin_C + _by_category(stretch.categories_N[:fullest], stretch.bytes_N[:fullest])
+    own_C = begin_C.copy()
+    for category in range(_C):
+        changes_N = stretch.bytes_N[stretch.categories_N == category]
+        if len(changes_N):
+            own_C[category] += max(0, int(changes_N.cumsum().max()))
+    return at_C, own_C
+
+
+def _by_category(categories_N: np.ndarray, bytes_N: np.ndarray) -> np.ndarray:
+    return np.array([int(bytes_N[categories_N == category].sum()) for category in range(_C)], np.int64)
+
+
+def fullest(parts: Sequence[Extremes]) -> Extremes:
+    """The fullest of all."""
+    return max(parts, key=lambda part: int(part.at_peak_C.sum()))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from tfx_engine.data.task import IGNORED, blank_batch
+from tfx_engine.data.task import blank_batch
 from tfx_engine.measure.gradients import LayerNorms
 from tfx_engine.measure.memory_events import Range
-from tfx_engine.measure.memory_replay import Block
+from tfx_engine.measure.memory_replay import FOREVER, Block
 from tfx_engine.measure.memory_split import MemoryProbe
 from tfx_engine.measure.parts import MEASURE
 from tfx_engine.model.assemble import assemble, make_precision, materialise
@@ -19,11 +21,17 @@ from tfx_engine.model.transformer import Transformer
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.optimizer import Together
 from tfx_engine.techniques.update import watchers_of
-from tfx_engine.trace.assumed import Routing, assumed, evenly
+from tfx_engine.trace.assumed import assuming
+from tfx_engine.trace.axes import Point
 from tfx_engine.trace.caching import rounded
+from tfx_engine.trace.manners import PATIENT, Patience
+from tfx_engine.trace.operators import OperatorLog, Operators
 from tfx_engine.trace.recorder import Recorder
+from tfx_engine.trace.routing import Routing, evenly
 from tfx_engine.train.setup import make_training
-from tfx_engine.train.step import Batch, Training, cut, losses, no_name, train_step
+from tfx_engine.train.step import Batch, Training, train_step
+
+EVERYTHING: Mapping[str, int] = {}  # the point at which all is run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,64 +41,116 @@ class Step:
     blocks: list[Block]
     ranges: list[Range]
     makers: dict[int, str]  # the operator that allocated at a moment
+    operators: Operators
 
 
-def fake_step(config: Config, kind: str, routing: Routing = evenly) -> Step:
+def kind_here(kind: str) -> str:
+    """Where this torch knows no CUDA, tensors of a CPU stand in for those of a card."""
+    return "cpu" if kind == "cuda" and not torch.cuda.is_available() else kind
+
+
+@contextlib.contextmanager
+def fake_training(
+    config: Config, kind: str = "cpu", routing: Routing | None = None, point: Point = EVERYTHING,
+    patience: Patience | None = None,
+) -> Iterator[tuple[Training, Batch]]:
+    """A training and its batch under fake tensors, after its first step: the optimizer has its state, tables are made.
+
+    What runs within is fake too, and has as much of each axis as `point` says. Raises `GivenUp` where `patience` ends.
+    """
+    device = torch.device(kind_here(kind))
+    patience = patience or PATIENT.begun()
+    with assuming(routing or evenly(config), device.type, point, patience.pause) as answers:
+        patience.go_on()
+        model = assemble(config, "meta")
+        patience.go_on()
+        with FakeTensorMode(), answers:
+            _settle(model, device, make_precision(config).dtype)
+            training = make_training(config, model, device)
+            batch = blank_batch(config, device)
+            _begin(training, batch)
+            training.optimizer.zero_grad(set_to_none=True)
+            model.after_step()
+            patience.go_on()
+            yield training, batch
+
+
+def fake_step(
+    config: Config, kind: str, routing: Routing | None = None, point: Point = EVERYTHING,
+    patience: Patience | None = None, all_pieces: bool = False,
+) -> Step:
     """The second step of a training: by then the optimizer has its state and tables are made.
 
-    Where this torch knows no CUDA, tensors of a CPU stand in for those of a card.
+    `all_pieces`: go through every piece of a batch, not only through those that are not like the one before.
     """
-    device = torch.device("cpu" if kind == "cuda" and not torch.cuda.is_available() else kind)
-    model = assemble(config, "meta")
-    with FakeTensorMode(), assumed(routing, kind):
-        settle(model, device, make_precision(config).dtype)
-        training = make_training(config, model, device)
-        batch = blank_batch(config, device)
-        norms = LayerNorms(model, layer_index(model), len(layer_names(model)))
-        if config.run.probes and (watchers := watchers_of(training.optimizer)) is not None:
-            watchers.append(norms.take)
+    patience = patience or PATIENT.begun()
+    with fake_training(config, kind, routing, point, patience) as (training, batch):
+        log = OperatorLog(make_precision(config).product_format)
+        threads = config.run.threads or torch.get_num_threads()
+        recorder = Recorder(kind_here(kind), kind, threads, log, patience.go_on)
+        if not all_pieces:
+            training = dataclasses.replace(training, chosen=lambda pieces: _unlike(pieces, log))
+        return _recorded(config, training, batch, recorder, log)
 
-        def take_norms() -> None:
+
+def _recorded(config: Config, training: Training, batch: Batch, recorder: Recorder, log: OperatorLog) -> Step:
+    model = training.model
+    norms = LayerNorms(model, layer_index(model), len(layer_names(model)))
+    if config.run.probes and (watchers := watchers_of(training.optimizer)) is not None:
+        watchers.append(norms.take)
+    if config.run.probes:  # what readings keep for all steps is made
+        _give_gradients(model)
+        norms.of_gradients()
+        training.optimizer.zero_grad(set_to_none=True)
+
+    def on_gradients() -> None:
+        with recorder.within(MEASURE):
             if config.run.probes:
                 norms.of_gradients()
+        probe.gradients_are_there()
 
-        def on_gradients() -> None:
-            with recorder.within(MEASURE):
-                take_norms()
-            probe.gradients_are_there()
-
-        begin(training, batch)
-        take_norms()
-        training.optimizer.zero_grad(set_to_none=True)
-        model.after_step()
-        recorder = Recorder(device.type, kind, config.run.threads or torch.get_num_threads())
-        probe = MemoryProbe(model, training.optimizer, batch, device, recorder)
-        with probe:
-            train_step(training, batch, 1, recorder.within, on_gradients)
-        blocks, ranges = probe.blocks()
-    if kind == "cuda":
+    probe = MemoryProbe(model, training.optimizer, batch, batch[1].device, recorder)
+    with probe:
+        train_step(training, batch, 1, recorder.within, on_gradients)
+    blocks, ranges = probe.blocks()
+    blocks = [b for b in blocks if b.category != "activations" or b.died_ns != FOREVER]  # kept, but not by every step
+    if recorder.kernels_of == "cuda":
         for block in blocks:
             block.size = rounded(block.size)
-    return Step(blocks, ranges, recorder.makers)
+    return Step(blocks, ranges, recorder.makers, log.seen)
 
 
-def begin(training: Training, batch: Batch) -> None:
-    """What a first step leaves behind: state of the optimizer, tables, choices of kernels. Without a backward pass."""
-    pieces = {len(piece[0]): piece for piece in cut(batch, training.pieces)}  # a choice is made for every shape
-    for piece in pieces.values():
-        loss, _ = losses(training, piece, (batch[1] != IGNORED).sum(), no_name)
-        if training.scaler is not None:
-            training.scaler.scale(loss)
-        del loss
-    for parameter in training.model.parameters():
-        if parameter.requires_grad:
-            parameter.grad = torch.empty_like(parameter)
+def _unlike(pieces: Iterator[Batch], log: OperatorLog) -> Iterator[Batch]:
+    """Of the pieces of a batch those that are not like the one before, the first apart: it finds no gradients.
+
+    Each goes its way from the same memory to the same memory, so that those left out would change nothing.
+    """
+    all = list(pieces)
+    sizes = [0, *(len(piece[0]) for piece in all[1:])]
+    for i, piece in enumerate(all):
+        if i == 0 or sizes[i] != sizes[i - 1]:
+            log.weight = 1 if i == 0 else sizes.count(sizes[i])
+            yield piece
+    log.weight = 1
+
+
+def _begin(training: Training, batch: Batch) -> None:
+    """What a first step leaves behind, but for tables and choices of kernels: state of the optimizer and the scaler."""
+    if training.scaler is not None:
+        training.scaler.scale(torch.zeros((), device=batch[1].device))
+    _give_gradients(training.model)
     parts = training.optimizer.parts if isinstance(training.optimizer, Together) else [training.optimizer]
     for part in parts:
         part.step()
 
 
-def settle(model: Transformer, device: torch.device, dtype: torch.dtype) -> None:
+def _give_gradients(model: Transformer) -> None:
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.grad = torch.empty_like(parameter)
+
+
+def _settle(model: Transformer, device: torch.device, dtype: torch.dtype) -> None:
     """Move a model from the meta device to one that looks like `device`."""
     materialise(model, device)
     for module in model.modules():

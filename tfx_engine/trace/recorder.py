@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import sys
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -15,12 +16,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tfx_engine.measure.memory_events import Change, Range
 from tfx_engine.measure.memory_modules import Shape
 from tfx_engine.measure.parts import PREFIX
-from tfx_engine.techniques import recompute
+from tfx_engine.techniques.aside import is_made_once
+from tfx_engine.techniques.assumptions import assumed
+from tfx_engine.techniques.recompute import RECOMPUTE_MARK
+from tfx_engine.trace.assumed import ASKS_FOR_DEVICE
+from tfx_engine.trace.operators import OperatorLog
 from tfx_engine.trace.scratch import scratch_bytes
 
 
@@ -33,11 +39,19 @@ class _Watched(weakref.ref):  # type: ignore[type-arg]
 
 
 class Recorder(TorchDispatchMode):
-    """A `Recording` of what happens on devices of one kind. Time is the number of events so far."""
+    """A `Recording` of what happens on devices of one kind. Time is the number of events so far.
 
-    def __init__(self, kind: str, kernels_of: str | None = None, threads: int = 1) -> None:
+    `log`: who notes the operators, too. `go_on`: called between the parts of the step, may end it.
+    """
+
+    def __init__(
+        self, kind: str, kernels_of: str | None = None, threads: int = 1, log: OperatorLog | None = None,
+        go_on: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__()
+        self._go_on = go_on
         self.kind, self.kernels_of, self.threads = kind, kernels_of or kind, threads
+        self._log = log
         self.changes: list[Change] = []
         self.ranges: list[Range] = []
         self.kernels: set[str] = set()
@@ -50,11 +64,11 @@ class Recorder(TorchDispatchMode):
 
     def __enter__(self) -> Recorder:
         super().__enter__()
-        recompute.watcher = lambda: self.within(recompute.RECOMPUTE_MARK.removeprefix(PREFIX))
+        assumed.recomputing = lambda: self.within(RECOMPUTE_MARK.removeprefix(PREFIX))
         return self
 
     def __exit__(self, *error: object) -> None:
-        recompute.watcher = None
+        assumed.recomputing = None
         super().__exit__(*error)
         self._live.clear()  # what is freed from now on is no part of the recording
 
@@ -65,10 +79,16 @@ class Recorder(TorchDispatchMode):
 
     def __torch_dispatch__(self, operator: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """The operation itself, and what it allocated."""
+        if operator is ASKS_FOR_DEVICE and isinstance(args[0], FakeTensor):
+            return args[0].fake_device
         kwargs = kwargs or {}
         result = operator(*args, **kwargs)
         self._operator = operator
         self._hold(result, args)
+        if is_made_once():
+            return result
+        if self._log is not None:
+            self._log.note(operator, args, kwargs, result, sys._getframe(1))
         extra = scratch_bytes(operator, args, result, self.kernels_of, self.threads)
         if extra:
             self._pass(extra)
@@ -89,7 +109,13 @@ class Recorder(TorchDispatchMode):
 
     def within(self, name: str) -> AbstractContextManager[object]:
         """A part of the step."""
-        return self._range(name)
+        self._go_on()
+        if self._log is None:
+            return self._range(name)
+        stack = contextlib.ExitStack()
+        stack.enter_context(self._range(name))
+        stack.enter_context(self._log.within(name))
+        return stack
 
     def beyond(self, known_bytes: int) -> int:
         """Nobody else allocates."""
@@ -110,7 +136,8 @@ class Recorder(TorchDispatchMode):
         if storage._cdata in self._live or not (size := storage.nbytes()):
             return
         self._watch(storage, size)
-        if storage._cdata not in _storages(args):  # else it was there before the recording began
+        # Else it was there before the recording began, or is there before the next step does.
+        if not is_made_once() and storage._cdata not in _storages(args):
             self._note(storage._cdata, size)
 
     def _watch(self, storage: torch.UntypedStorage, size: int) -> None:

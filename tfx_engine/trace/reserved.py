@@ -8,26 +8,25 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-import numpy as np
-
 from tfx_engine.measure.memory_replay import NUMBER
 from tfx_engine.trace.caching import Block, CachingAllocator
-from tfx_engine.trace.course import Course, extremes
+from tfx_engine.trace.course import Course, extremes, fullest
 
 _MOST = 400_000  # events that are played; a longer step is not
 
 
 def reserved_bytes(course: Course) -> int:
     """What is held when a training runs evenly."""
-    events = sum(len(stretch.kinds_N) * stretch.times for part in course.parts for stretch in part.stretches)
-    if events > _MOST:  # the blocks are then so many that hardly any room is lost between them
+    events = sum(len(stretch) for part in course.parts for stretch in part.stretches)
+    if events + sum(course.begin.values()) > _MOST:  # blocks so many that hardly any room is lost between them
         return _peak(course)
     allocator = CachingAllocator()
     state = NUMBER["optimizer"]
-    for category, size in course.begin:
+    begin = [(category, size) for (category, size), number in course.begin.items() for _ in range(number)]
+    for category, size in begin:
         if category != state:
             allocator.take(size)
-    _play(course, allocator, [size for category, size in course.begin if category == state])
+    _play(course, allocator, [size for category, size in begin if category == state])
     _play(course, allocator, [])
     return allocator.reserved
 
@@ -39,7 +38,7 @@ def _play(course: Course, allocator: CachingAllocator, state: list[int]) -> None
             for size in state:
                 allocator.take(size)
         for stretch in part.stretches:
-            events = list(zip(stretch.kinds_N.tolist(), stretch.changes_NC.sum(axis=1).tolist(), strict=True))
+            events = list(zip(stretch.kinds_N.tolist(), stretch.bytes_N.tolist(), strict=True))
             for _ in range(stretch.times):
                 for kind, size in events:
                     if size > 0:
@@ -52,4 +51,4 @@ def _play(course: Course, allocator: CachingAllocator, state: list[int]) -> None
 
 
 def _peak(course: Course) -> int:
-    return int(np.max([part.at_peak_C.sum() for part in extremes(course)]))
+    return int(fullest(extremes(course)).at_peak_C.sum())

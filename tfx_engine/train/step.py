@@ -39,6 +39,7 @@ class Training:
     scaler: GradScaler | None = None
     offload: Context = nullcontext
     pieces: int = 1
+    chosen: Callable[[Iterator[Batch]], Iterable[Batch]] = iter  # of the pieces; not all where a step is only traced
     clip: Callable[[Iterable[nn.Parameter]], None] | None = None
 
     @property
@@ -72,7 +73,7 @@ def train_step(
     set_learning_rate(optimizer, training.schedule(index))  # first: an update within backward uses it
     counted = (batch[1] != IGNORED).sum()
     total = torch.zeros((), device=counted.device)
-    for piece in cut(batch, training.pieces):
+    for piece in training.chosen(cut(batch, training.pieces)):
         loss, extra = losses(training, piece, counted, part)
         total = total + loss.detach()
         with part("backward"):

@@ -19,7 +19,7 @@ from tfx_engine.protocol.config import parse_config
 from tfx_engine.protocol.messages import Reply
 from tfx_engine.protocol.problems import ConfigError, Problem, errors_among
 from tfx_engine.protocol.worker_messages import Predict
-from tfx_engine.trace.operators import BrokenOff, Manners
+from tfx_engine.trace.manners import BrokenOff, Manners
 from tfx_engine.worker.failure import in_a_sentence
 from tfx_engine.worker.step_time import expected_step
 

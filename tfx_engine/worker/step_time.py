@@ -16,7 +16,8 @@ from tfx_engine.protocol.ceilings import Ceilings, Circumstances, load_ceilings,
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError
-from tfx_engine.trace.operators import Manners
+from tfx_engine.trace.manners import Manners
+from tfx_engine.trace.operators import Operators
 from tfx_engine.trace.time import Unknown, time_of
 from tfx_engine.worker.facts import device_name
 
@@ -39,8 +40,12 @@ class Expected:
         return {"step_ms": self.ms, "step_ms_error_percent": self.error_percent, "missing": self.missing}
 
 
-def expected_step(config: Config, manners: Manners | None = None) -> Expected:
+def expected_step(
+    config: Config, manners: Manners | None = None, operators: Operators | None = None
+) -> Expected:
     """What the step of a configuration will take here. Takes as long as a trace of the step does.
+
+    `operators`: those of the step, where it was traced already.
 
     Raises `BrokenOff` where `manners` say so.
     """
@@ -52,7 +57,7 @@ def expected_step(config: Config, manners: Manners | None = None) -> Expected:
     if known is None:
         return Expected(missing={"step_ms": _NOT_MEASURED})
     try:
-        ms, error_percent = corrected(time_of(config, known, manners), past_of(known))
+        ms, error_percent = corrected(time_of(config, known, manners, operators), past_of(known))
     except Unknown as error:
         return Expected(missing={"step_ms": str(error)})
     return Expected(ms, error_percent, {} if error_percent is not None else {"step_ms_error_percent": _FEW_RUNS})

@@ -29,7 +29,7 @@ arXiv:2202.08906.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +39,7 @@ from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
+from tfx_engine.techniques.assumptions import assumed
 from tfx_engine.techniques.claims import Rests, Routes
 from tfx_engine.techniques.costs import Linear, Work, bias_of
 from tfx_engine.techniques.feedforward import (
@@ -108,10 +109,6 @@ def check(options: Options, config: Config) -> Iterator[Problem]:
         )
 
 
-# Under fake tensors, which have no numbers: (choices in all, experts, experts of a token) -> choices of each expert.
-routing: Callable[[int, int, int], list[int]] | None = None
-
-
 class Router(nn.Module):
     """x_SD -> (weights_SK, experts_SK). No nn.Linear: adapters leave it alone.
 
@@ -174,10 +171,12 @@ class MixtureOfExperts(nn.Module):
 
     def __init__(self, width: int, inner: int, bias: bool, options: Options) -> None:
         super().__init__()
-        self.top_k = options.top_k
+        self.top_k, self.among = options.top_k, options.experts
         layers, bend = (GatedLayers, F.silu) if options.gated else (TwoLayers, exact_gelu)
         self.router = Router(width, options)
-        self.experts = nn.ModuleList(layers(width, inner, bias, bend) for _ in range(options.experts))
+        self._assumed = assumed.experts
+        made = self.among if self._assumed is None else self._assumed.made()
+        self.experts = nn.ModuleList(layers(width, inner, bias, bend) for _ in range(made))
         self.shared = layers(width, options.shared * inner, bias, bend) if options.shared else None
 
     def forward(self, x_BTD: Tensor) -> Tensor:
@@ -188,18 +187,24 @@ class MixtureOfExperts(nn.Module):
         x_SD = x_BTD.flatten(0, -2)
         weights_SK, experts_SK = self.router(x_SD)
         order_C = experts_SK.flatten().argsort(stable=True)
-        counts = F.one_hot(experts_SK.flatten(), len(self.experts)).sum(dim=0).tolist()
-        if routing is not None:
-            counts = routing(experts_SK.numel(), len(self.experts), self.top_k)
+        counts = self._counts(experts_SK)
         chosen_CD = x_SD.unsqueeze(1).expand(-1, self.top_k, -1).flatten(0, 1)[order_C]
-        pieces = chosen_CD.split(counts)  # some may be empty: their experts still get a gradient, of zero
-        y_CD = torch.cat([expert(piece) for expert, piece in zip(self.experts, pieces, strict=True)])
+        if self._assumed is None:
+            pieces = chosen_CD.split(counts)  # some may be empty: their experts still get a gradient, of zero
+            y_CD = torch.cat([expert(piece) for expert, piece in zip(self.experts, pieces, strict=True)])
+        else:
+            y_CD = self._assumed.through(self.experts, chosen_CD)
         back_C = torch.empty_like(order_C).scatter_(0, order_C, torch.arange(len(order_C), device=order_C.device))
         y_SKD = y_CD[back_C].unflatten(0, (-1, self.top_k))
         y_SD = (y_SKD * weights_SK.unsqueeze(-1).to(y_SKD.dtype)).sum(dim=1)
         if self.shared is not None:
             y_SD = y_SD + self.shared(x_SD)
         return y_SD.view_as(x_BTD)
+
+    def _counts(self, experts_SK: Tensor) -> list[int]:
+        """How many choices fell on each expert. On a GPU this waits for it."""
+        counts_E = F.one_hot(experts_SK.flatten(), self.among).sum(dim=0)
+        return counts_E.tolist() if self._assumed is None else []
 
 
 def build(options: Options, config: Config) -> nn.Module:

@@ -28,12 +28,14 @@ Paper: Cho and others, "Learning Phrase Representations using RNN Encoder-Decode
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
+from tfx_engine.techniques.assumptions import assumed
 from tfx_engine.techniques.context import AttentionContext
 from tfx_engine.techniques.costs import bias_of
 from tfx_engine.techniques.mixer import (
@@ -51,6 +53,12 @@ from tfx_engine.techniques.technique import Technique
 
 class GruCell(nn.GRU):
     """Torch's layer, whose biases begin at 0."""
+
+    def forward(self, x_BTD: Tensor, hx: Any = None) -> Any:
+        """Torch's."""
+        if assumed.gru is not None:
+            return assumed.gru(self, x_BTD)
+        return super().forward(x_BTD, hx)
 
     def initialise_parameter(self, name: str, parameter: Tensor, generator: torch.Generator) -> bool:
         """Matrices as the slot `init` says."""

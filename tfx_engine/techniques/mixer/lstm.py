@@ -36,6 +36,7 @@ from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques import mixer
+from tfx_engine.techniques.assumptions import assumed
 from tfx_engine.techniques.context import AttentionContext
 from tfx_engine.techniques.costs import bias_of
 from tfx_engine.techniques.devices import device_kind
@@ -56,13 +57,10 @@ _LINE, _PAGE = 64, 4096  # bytes, in which oneDNN counts
 class LstmCell(nn.LSTM):
     """Torch's layer, with a beginning of its own for the biases."""
 
-    # What runs in its place where torch cannot know that it would take its fused form: under fake tensors.
-    stand_in: Callable[[nn.LSTM, Tensor], tuple[Tensor, object]] | None = None
-
     def forward(self, x_BTD: Tensor, hx: Any = None) -> Any:
         """Torch's."""
-        if LstmCell.stand_in is not None:
-            return LstmCell.stand_in(self, x_BTD)
+        if assumed.lstm is not None:
+            return assumed.lstm(self, x_BTD)
         return super().forward(x_BTD, hx)
 
     def initialise_parameter(self, name: str, parameter: Tensor, generator: torch.Generator) -> bool:

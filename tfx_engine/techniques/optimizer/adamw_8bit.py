@@ -27,7 +27,6 @@ Paper: Dettmers, Lewis, Shleifer, Zettlemoyer, "8-bit Optimizers via Block-wise 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import importlib
 import importlib.util
 from collections.abc import Callable, Iterator, Sequence
@@ -93,7 +92,6 @@ def check(options: Options, config: Config) -> Iterator[Problem]:
         )
 
 
-@functools.cache
 def steps(is_signed: bool, device: torch.device) -> Tensor:
     """float32 [256]: what the bytes stand for, ascending. Each power of ten has twice as many as the one below."""
     numbers = [0.0, 1.0]
@@ -104,19 +102,19 @@ def steps(is_signed: bool, device: torch.device) -> Tensor:
     return torch.tensor(sorted(numbers), device=device)
 
 
-def packed(x: Tensor, block: int, is_signed: bool) -> tuple[Tensor, Tensor]:
+def packed(x: Tensor, block: int, steps_256: Tensor) -> tuple[Tensor, Tensor]:
     """(uint8 in the shape of x, float32 [blocks]); the last block may be shorter."""
     flat = x.flatten()
     blocks = F.pad(flat, (0, -flat.numel() % block)).view(-1, block)
     scale = blocks.abs().amax(dim=1).float().clamp(min=LEAST)
-    known = steps(is_signed, x.device).to(x.dtype)
+    known = steps_256.to(x.dtype)
     codes = torch.bucketize(blocks / scale[:, None], (known[:-1] + known[1:]) / 2, out_int32=True)
     return codes.to(torch.uint8).flatten()[: flat.numel()].view(x.shape), scale
 
 
-def unpacked(codes: Tensor, scale: Tensor, block: int, is_signed: bool, dtype: torch.dtype) -> Tensor:
+def unpacked(codes: Tensor, scale: Tensor, block: int, steps_256: Tensor, dtype: torch.dtype) -> Tensor:
     """What was packed, rounded."""
-    values = steps(is_signed, codes.device).to(dtype).index_select(0, codes.flatten().int())
+    values = steps_256.to(dtype).index_select(0, codes.flatten().int())
     values = F.pad(values, (0, -values.numel() % block)).view(-1, block) * scale[:, None]
     return values.flatten()[: codes.numel()].view(codes.shape)
 
@@ -127,9 +125,9 @@ class OwnAdamW8bit(torch.optim.Optimizer):
     def __init__(self, groups: list[Group], block: int, **defaults: Any) -> None:
         super().__init__(groups, defaults)
         self.block = block
-        for group in self.param_groups:  # made now, since they belong to no step
-            for device in {p.device for p in group["params"]}:
-                steps(True, device), steps(False, device)
+        devices = {p.device for group in self.param_groups for p in group["params"]}
+        # Made now, since they belong to no step.
+        self._steps = {(s, device): steps(s, device) for s in (True, False) for device in devices}
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -149,21 +147,24 @@ class OwnAdamW8bit(torch.optim.Optimizer):
         if not state:
             state["step"] = 0
             for name, is_signed in (("exp_avg", True), ("exp_avg_sq", False)):
-                state[name], state[f"{name}_scale"] = packed(torch.zeros_like(weight), self.block, is_signed)
+                state[name], state[f"{name}_scale"] = packed(
+                    torch.zeros_like(weight), self.block, self._steps[is_signed, weight.device])
         state["step"] += 1
         gradient = gradient.to(exact)
-        mean = unpacked(state["exp_avg"], state["exp_avg_scale"], self.block, True, exact).lerp_(gradient, 1 - beta1)
-        self._keep(state, "exp_avg", mean, True)
-        square = unpacked(state["exp_avg_sq"], state["exp_avg_sq_scale"], self.block, False, exact)
+        signed, unsigned = (self._steps[is_signed, weight.device] for is_signed in (True, False))
+        mean = unpacked(state["exp_avg"], state["exp_avg_scale"], self.block, signed, exact)
+        mean.lerp_(gradient, 1 - beta1)
+        self._keep(state, "exp_avg", mean, signed)
+        square = unpacked(state["exp_avg_sq"], state["exp_avg_sq_scale"], self.block, unsigned, exact)
         square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-        self._keep(state, "exp_avg_sq", square, False)
+        self._keep(state, "exp_avg_sq", square, unsigned)
         size = square.div_(1 - beta2 ** state["step"]).sqrt_().add_(group["eps"])
         weight.mul_(1 - group["lr"] * group["weight_decay"])
         weight.sub_(mean.mul_(group["lr"] / (1 - beta1 ** state["step"])).div_(size).to(weight.dtype))
 
-    def _keep(self, state: dict[str, Any], name: str, values: Tensor, is_signed: bool) -> None:
+    def _keep(self, state: dict[str, Any], name: str, values: Tensor, steps_256: Tensor) -> None:
         """In place, so that the state stays where it is for the whole run."""
-        codes, scale = packed(values, self.block, is_signed)
+        codes, scale = packed(values, self.block, steps_256)
         state[name].copy_(codes)
         state[f"{name}_scale"].copy_(scale)
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from tfx_engine.techniques.aside import aside
+from tfx_engine.techniques.aside import once
 
 
 class Position(nn.Module):
@@ -72,5 +72,5 @@ class Tables:
         if len(self._kept) >= self._most:
             self._kept.clear()
         with torch.inference_mode(False):  # else no gradient could ever pass it
-            table = self._kept[key] = aside(lambda: make().to(device=key[0], dtype=key[1]))
+            table = self._kept[key] = once(lambda: make().to(device=key[0], dtype=key[1]))
         return table

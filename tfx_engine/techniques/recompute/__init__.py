@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
 
 from tfx_engine.techniques.aside import is_aside
+from tfx_engine.techniques.assumptions import assumed
 from tfx_engine.techniques.context import AttentionContext
 from tfx_engine.techniques.costs import Run
 
@@ -87,18 +88,21 @@ class _Selective(TorchDispatchMode):
         return self.mode.__torch_dispatch__(operator, types, args, kwargs)
 
 
+def _marked(inside: AbstractContextManager[Any]) -> AbstractContextManager[Any]:
+    """Made in the first run, on the thread that knows whether somebody other than the profiler looks."""
+    return _bracketed(inside, assumed.recomputing)
+
+
 def marked() -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
     """What torch's `checkpoint` takes as `context_fn`, so that memory and time of the second run are known."""
     return _contexts(())
 
 
-# What else is put around every recomputation, where somebody other than the profiler looks.
-watcher: Callable[[], AbstractContextManager[Any]] | None = None
-
-
 @contextlib.contextmanager
-def _marked(inside: AbstractContextManager[Any]) -> Iterator[None]:
+def _bracketed(
+    inside: AbstractContextManager[Any], watched: Callable[[], AbstractContextManager[Any]] | None
+) -> Iterator[None]:
     """Brackets a recomputation in the profiler's trace; costs next to nothing while no profiler runs."""
     mark = record_function(RECOMPUTE_MARK) if torch.autograd._profiler_enabled() else contextlib.nullcontext()
-    with mark if watcher is None else watcher(), inside:
+    with mark if watched is None else watched(), inside:
         yield
