@@ -122,6 +122,20 @@ def test_runs_that_never_fit_leave_no_value() -> None:
     assert found.rows[0].value is None and len(found.rows[0].runs) == 3
 
 
+def test_what_fits_into_a_device_that_is_not_here_is_told_and_not_tried() -> None:
+    absent = Problem(code="no-such-device", path="run.device", template="is not here.")
+
+    class Elsewhere(Engine):
+        def __call__(self, ask: Ask) -> Answer:
+            return Answer(problems=[absent]) if ask.kind == "check" else super().__call__(ask)
+
+    found, engine = predicted(Elsewhere(), 41_000, "recompute=b"), Engine()
+    drive(confirming(found, found.rows[0]), engine)
+    assert found.rows[0].value == 400 and not engine.asked and "is not here" in found.rows[0].reason
+    with pytest.raises(ConfigError, match="is not here"):
+        predicted(Elsewhere(), None)
+
+
 @pytest.mark.parametrize(("values", "said"), [
     ({"device": "cpu", "free_bytes": 80_000}, "most of this machine's memory"),
     ({"device_bytes": 30_000}, "this device has less memory"),

@@ -29,11 +29,13 @@ USUAL = ("recompute=every_block", "recompute=selective", "precision=bfloat16_aut
 _PROBING: dict[str, Any] = {
     "run.warmup_steps": 0, "run.measure_steps": 2, "run.memory_every": 1, "run.audit": False, "run.profile": False,
 }
+_ABSENT = "no-such-device"
 _TRIES = 3
 _SHARE_OF_RAM = 0.5  # of what is free: a run that takes all memory of a machine takes the machine
 _LONG_S = 60.0  # of one step: nobody waits for several such
 _TOO_MUCH = tr_mark("not tried: it would take most of this machine's memory; a smaller limit is tried")
 _ELSEWHERE = tr_mark("not tried: this device has less memory")
+_NOT_HERE = tr_mark("not tried: the device that the configuration names is not here")
 _TOO_LONG = tr_mark("not tried: one step of it would take minutes here; a smaller limit is tried")
 _UNKNOWN = tr_mark("nobody knows how much memory this device has; say it by --device-memory")
 _SMALLEST = tr_mark("not even the smallest fits")
@@ -75,6 +77,7 @@ class Frontier(msgspec.Struct):
     device_bytes: int | None = None
     device: str = ""
     free_bytes: int | None = None
+    is_here: bool = True  # the device; what fits into one that is not can be asked all the same
 
     def config_of(self, row: Row) -> dict[str, Any]:
         """The configuration with the row's technique, which brings no options of the one before it."""
@@ -137,7 +140,8 @@ def predicting(found: Frontier, must_be_legal: Sequence[str] = ()) -> Asking:
     possible: list[Row] = []
     for row in found.rows:
         answer = yield Ask("check", row, found.config_of(row))
-        problems = errors_among(answer.problems)
+        problems = [p for p in errors_among(answer.problems) if p.code != _ABSENT or found.capacity_bytes is None]
+        found.is_here &= all(problem.code != _ABSENT for problem in answer.problems)
         if problems and (not row.technique or row.technique in must_be_legal):
             raise ConfigError(problems)
         if problems:
@@ -218,7 +222,7 @@ def take_measured(found: Frontier, row: Row, value: int, measured_bytes: int) ->
     """A run has shown that `value` fits."""
     row.value, row.measured_bytes = value, measured_bytes
     row.headroom_bytes = (found.capacity_bytes or 0) - measured_bytes
-    if row.reason in (_STOPPED, _TOO_MUCH, _TOO_LONG, _ELSEWHERE):
+    if row.reason in (_STOPPED, _TOO_MUCH, _TOO_LONG, _ELSEWHERE, _NOT_HERE):
         row.reason = ""
 
 
@@ -226,6 +230,8 @@ def obstacle(found: Frontier, row: Row) -> str:
     """Why a row's value is not tried here; empty where it is."""
     if row.predicted_value is None or row.predicted_bytes is None:
         return row.reason or _SMALLEST
+    if not found.is_here:
+        return _NOT_HERE
     if found.device_bytes is not None and row.predicted_bytes > found.device_bytes:
         return _ELSEWHERE
     free = found.free_bytes

@@ -15,7 +15,6 @@ from tfx_workbench.exhibits.runview import RunView
 from tfx_workbench.widgets.exhibit_panel import ExhibitPanel
 from tfx_workbench.widgets.frontier_strip import FrontierStrip
 
-
 _LOW = 190  # px of height
 _QT_MOST = 16777215  # Qt's QWIDGETSIZE_MAX
 

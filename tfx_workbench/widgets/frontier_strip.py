@@ -35,8 +35,8 @@ class FrontierStrip(QWidget):
         self.limit.setFixedWidth(_LIMIT_WIDTH)
         self.limit.setAccessibleName(self.tr("Memory that it must fit into"))
         self.limit.setToolTip(plain_tip(self.tr(
-            "The memory that it must fit into: that of the device here, a size such as 24GiB, or another device such as "
-            "RTX 4090.")))
+            "The memory that it must fit into: that of the device here, a size such as 24GiB, or another device such "
+            "as RTX 4090.")))
         if (line := self.limit.lineEdit()) is not None:
             line.returnPressed.connect(self.predict_asked)
         self.limit.editTextChanged.connect(lambda _text: self.show_wrong(""))
