@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from tfx_engine.protocol.experiments import INSTRUMENTS
 from tfx_engine.protocol.problems import ConfigError, errors_among
 from tfx_workbench.analysis.findings import expected, sentence_arguments, what_is_measured
 from tfx_workbench.analysis.verdict import Finding
+from tfx_workbench.cli import main
 from tfx_workbench.runs.experiments import Measured, ResultStore
 
 GOOD = """
@@ -157,3 +159,20 @@ def test_what_is_measured_is_in_the_fingerprint_and_words_and_seeds_are_not(tmp_
 def test_every_file_of_the_folder_ships():
     names = {file.stem for file in resource("experiments").glob("*.toml")} - {"guide"}
     assert names == {e.name for e in ALL}
+
+
+def test_lists_tables_and_the_guide_name_every_experiment(tmp_path, capsys):
+    store = ["--store", str(tmp_path)]
+    for command in (["experiment", "--list"], ["experiment", "--markdown"]):
+        assert main([*command, *store]) == 0
+        printed = capsys.readouterr().out
+        assert [e.number for e in ALL if e.claim not in printed] == []
+    assert main(["guide", "--json", *store]) == 0
+    topics = json.loads(capsys.readouterr().out)["topics"]
+    assert sorted(one["number"] for t in topics for one in t["evidence"]) == sorted(e.number for e in ALL)
+    assert not list(tmp_path.iterdir()), "to look leaves nothing behind"
+
+
+def test_the_document_has_a_row_for_every_experiment(repo):
+    text = (repo / "docs" / "experiments.md").read_text(encoding="utf-8")
+    assert [e.number for e in ALL if f"| {e.number} | {e.claim}" not in text] == []

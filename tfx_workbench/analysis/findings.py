@@ -33,10 +33,11 @@ def number(value: float | None) -> str:
 def sentence_arguments(expectation: Expectation, finding: Finding) -> dict[str, str]:
     """What stands in the braces of an expectation's sentence."""
     numbers = {"value": finding.value, "low": finding.low, "high": finding.high, "of": finding.of, "to": finding.to}
-    return {**{name: _scaled(value, expectation.unit) for name, value in numbers.items()}, "unit": expectation.unit}
+    return {**{name: in_unit(value, expectation.unit) for name, value in numbers.items()}, "unit": expectation.unit}
 
 
-def _scaled(value: float | None, unit: str) -> str:
+def in_unit(value: float | None, unit: str) -> str:
+    """A number in the unit of its expectation: shares as per cent, bytes as MiB."""
     if unit == "MiB" and value is not None:
         return f"{number(value / 2**20)} MiB"
     if unit == "%" and value is not None:
@@ -49,8 +50,8 @@ def interval(finding: Finding, unit: str = "") -> str:
     if finding.value is None:
         return UNKNOWN
     if finding.low is None or finding.low == finding.high:
-        return _scaled(finding.value, unit)
-    return f"{_scaled(finding.value, unit)} [{_scaled(finding.low, unit)}, {_scaled(finding.high, unit)}]"
+        return in_unit(finding.value, unit)
+    return f"{in_unit(finding.value, unit)} [{in_unit(finding.low, unit)}, {in_unit(finding.high, unit)}]"
 
 
 def expected(expectation: Expectation) -> str:
@@ -58,8 +59,8 @@ def expected(expectation: Expectation) -> str:
     low, high = expectation.at_least, expectation.at_most
     unit = expectation.unit if expectation.statistic in ("value", "difference") or expectation.unit == "%" else ""
     if low is not None and high is not None:
-        return f"= {_scaled(low, unit)}" if low == high else f"{_scaled(low, unit)} … {_scaled(high, unit)}"
-    return f"≥ {_scaled(low, unit)}" if low is not None else f"≤ {_scaled(high, unit)}"
+        return f"= {in_unit(low, unit)}" if low == high else f"{in_unit(low, unit)} … {in_unit(high, unit)}"
+    return f"≥ {in_unit(low, unit)}" if low is not None else f"≤ {in_unit(high, unit)}"
 
 
 def what_is_measured(expectation: Expectation) -> str:

@@ -14,8 +14,8 @@ from tfx_engine.protocol.problems import ConfigError
 from tfx_workbench.analysis.findings import (
     VERDICTS,
     expected,
+    in_unit,
     interval,
-    number,
     sentence_arguments,
     what_is_measured,
 )
@@ -121,7 +121,7 @@ def _print_one(each: Experiment, results: Results, judgement: Judgement) -> None
     print(f"{each.number}  {each.claim}")
     print(f"    {VERDICTS[judgement.verdict].upper()}  ({each.paper})")
     rows = [
-        [f"    {what_is_measured(e)}", interval(finding, e.unit), expected(e), number(e.found),
+        [f"    {what_is_measured(e)}", interval(finding, e.unit), expected(e), in_unit(e.found, e.unit),
          VERDICTS[finding.verdict]]
         for e, finding in zip(each.expect, judgement.findings, strict=True)
     ]
@@ -149,6 +149,6 @@ def _print_markdown(found: list[tuple[Experiment, Results, Judgement]]) -> None:
         for index, (e, finding) in enumerate(zip(each.expect, judgement.findings, strict=True)):
             head = [each.number, f"{each.claim} ({each.paper})"] if index == 0 else ["", ""]
             cpu = words.number(results.cpu_s) if index == 0 and results.cpu_s else ""
-            cells = [*head, what_is_measured(e), expected(e), interval(finding, e.unit), number(e.found),
+            cells = [*head, what_is_measured(e), expected(e), interval(finding, e.unit), in_unit(e.found, e.unit),
                      VERDICTS[finding.verdict], cpu]  # fmt: skip
             print("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
