@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.ablation import plan_of, write_ablation
 from tests.helpers.commandline import command, start, write_config
 from tests.helpers.services import until
 from tfx_engine.runfile.store import run_files
@@ -58,6 +59,17 @@ def test_real_runs_end_in_a_table_of_effects(tmp_path: Path) -> None:
     for quantity in ("memory", "modules", "time", "params", "flops"):
         found = compared[quantity]
         assert sum(p["change"] for p in found["parts"]) == pytest.approx(found["after"] - found["before"])
+
+
+def test_a_run_that_failed_has_its_row_and_the_others_theirs(tmp_path: Path) -> None:
+    plan, store = plan_of("norm=rms_norm", "position=rotary"), tmp_path / "runs"
+    write_ablation(store, plan, ["finished", "finished", "failed", "finished"])
+    done = command("ablate", "--resume", plan.id, "--store", store)
+    assert done.code == 1 and "4 runs, 0 to do" in done.out
+    rows = [line for line in done.out.splitlines() if line.startswith(("base", "RMS norm", "rotary"))]
+    assert any("failed. Out of memory" in row for row in rows) and sum("[" in row for row in rows) == 2
+    (answer,) = command("ablate", "--resume", plan.id, "--store", store, "--json").objects
+    assert [row["status"] for row in answer["runs"]].count("failed") == 1
 
 
 def test_a_plan_is_shown_and_nothing_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.helpers.interleaved import made_up, write_interleaved
 from tests.helpers.planted import planted_run, planted_runs
 from tests.helpers.synthetic_run import write_five
 from tfx_workbench.analysis.ablation_results import front, interactions, results_of
@@ -137,3 +138,23 @@ def test_the_front_is_what_nothing_beats(points):
     for i, mine in enumerate(values):
         beaten = any(np.all(other >= mine) and np.any(other > mine) for other in values if np.isfinite(other).all())
         assert on_front[i] == (bool(np.isfinite(mine).all()) and not beaten)
+
+
+def test_losses_of_different_tasks_have_no_difference():
+    runs = planted_runs(SQUARE[:2], PLANTED, seeds=3)
+    for run in runs[3:]:
+        run.info.config["data"] = {"task": "digits"}
+    results = results_of(runs)
+    assert results.mixes_tasks and results.effects("loss")[0].distinguishable is None
+    assert results.effects("tokens_per_s")[0].distinguishable is not None
+
+
+def test_runs_that_took_turns_are_compared_block_by_block(tmp_path):
+    paths = [write_interleaved(tmp_path / f"{role}.tfx", made_up(i, factor), role, name=name)
+             for i, (role, name, factor) in enumerate((("baseline", "base", 1.0), ("control", "base", 1.0),
+                                                       ("member", "slow", 1.3)))]  # fmt: skip
+    runs = [RunData(path).load() for path in paths]
+    runs[2].info.config["techniques"]["norm"]["use"] = "rms_norm"
+    (found,) = results_of(runs, runs[0]).effects("step_ms")
+    assert "interleaved" in str(found.method) and found.noise_band is not None
+    assert holds(found, 30.0) and found.distinguishable

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 from tfx_engine.protocol.cards import load_catalogue
 from tfx_engine.protocol.status import ENDED
 from tfx_workbench.analysis.ablation import FACT
+from tfx_workbench.analysis.compare import compare_runs, is_control_of
 from tfx_workbench.analysis.config_words import differences
 from tfx_workbench.analysis.contrasts import Sample, Weights, contrasts, sample
 from tfx_workbench.analysis.factors import Levels
-from tfx_workbench.analysis.statistics import Effect
+from tfx_workbench.analysis.rounds import are_interleaved, role
+from tfx_workbench.analysis.statistics import UNKNOWN, Effect
 from tfx_workbench.runs.interval import Floats
 
 if TYPE_CHECKING:
@@ -57,9 +59,38 @@ class Results:
         return [measurements(configuration.ended, metric) for configuration in self.configurations]
 
     def effects(self, metric: str) -> list[Effect]:
-        """Every configuration against the first one; their intervals hold all at once."""
+        """Every configuration against the first one; their intervals hold all at once.
+
+        Runs that took turns are compared block by block. Losses of different tasks have no difference.
+        """
+        if metric in SERIES and (fair := self._in_turns(metric)) is not None:
+            return fair
         family: list[Weights] = [{i: 1.0, 0: -1.0} for i in range(1, len(self.configurations))]
-        return _contrasts(self.samples(metric), family)
+        found = _contrasts(self.samples(metric), family)
+        if metric != "loss":
+            return found
+        tasks = [_task(configuration) for configuration in self.configurations]
+        return [effect if task == tasks[0] else UNKNOWN for effect, task in zip(found, tasks[1:], strict=True)]
+
+    def _in_turns(self, metric: str) -> list[Effect] | None:
+        """The effects where all runs were interleaved with the first configuration's; else None."""
+        first, *others = [configuration.ended for configuration in self.configurations]
+        baseline = next((run for run in first if role(run) == "baseline"), None)
+        known = [runs[0] for runs in others if runs]
+        if baseline is None or not known or not all(are_interleaved(baseline, run) for run in known):
+            return None
+        controls = [run for run in first if is_control_of(baseline, run)]
+        found = {id(one.run): one.effects[metric] for one in compare_runs(baseline, [*controls, *known])}
+        return [found[id(runs[0])] if runs else UNKNOWN for runs in others]
+
+    @property
+    def mixes_tasks(self) -> bool:
+        """Whether some of them learn something else than the first."""
+        return len({_task(configuration) for configuration in self.configurations}) > 1
+
+
+def _task(configuration: Configuration) -> str:
+    return str((configuration.runs[0].info.config.get("data") or {}).get("task", ""))
 
 
 def measurements(runs: Sequence[RunData], metric: str) -> Sample:

@@ -79,7 +79,7 @@ class AblationDialog(QDialog):
         self.seeds = QSpinBox()
         self.seeds.setRange(1, MOST_SEEDS)
         self.seeds.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)  # Up and Down change it
-        self.seeds.setFixedWidth(44)
+        self.seeds.setFixedWidth(60)
         self.seeds.setAccessibleName(self.tr("Seeds"))
         self.seeds.setToolTip(plain_tip(self.tr(
             "Runs of each configuration, each with a seed of its own. With two or more the loss has an interval, and "

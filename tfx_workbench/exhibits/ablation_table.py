@@ -10,7 +10,7 @@ from tfx_workbench.analysis.ablation_results import Configuration, Results, resu
 from tfx_workbench.analysis.statistics import Effect
 from tfx_workbench.exhibits.by_step import NO_RUN, about, define
 from tfx_workbench.exhibits.exhibit import Column, Definition, Exhibit, Table
-from tfx_workbench.exhibits.format import UNKNOWN, count, interval, number, percent, signed_percent, size
+from tfx_workbench.exhibits.format import UNKNOWN, count, interval, number, signed_percent, size
 from tfx_workbench.exhibits.kind import Choices, ExhibitType
 from tfx_workbench.exhibits.runview import RunView, focused
 from tfx_workbench.exhibits.text import Text, Words, join, say
@@ -19,7 +19,7 @@ _TITLE = tr_mark("Ablation")
 METRICS = ("tokens_per_s", "peak_bytes", "loss", "flops_per_token")
 _COLUMNS = {"tokens_per_s": tr_mark("tokens/s"), "peak_bytes": tr_mark("peak memory"), "loss": tr_mark("loss"),
             "flops_per_token": tr_mark("FLOPs/token")}  # fmt: skip
-_STATES = {"queued": tr_mark("waiting"), "running": tr_mark("running, {percent}"), "failed": tr_mark("failed"),
+_STATES = {"queued": tr_mark("waiting"), "running": tr_mark("running"), "failed": tr_mark("failed"),
            "stopped": tr_mark("stopped"), "interrupted": tr_mark("interrupted"), "finished": ""}  # fmt: skip
 WAITING = say(tr_mark("Nothing was measured of these runs yet."))
 _DEFINITIONS = (
@@ -46,10 +46,12 @@ def ablation_table(runs: Sequence[RunView], choices: Choices) -> Exhibit:
     rows = [_row(i, c, labels, effects) for i, c in enumerate(results.configurations)]
     columns = (Column(say(tr_mark("configuration")), number=False), Column("", number=False),
                *(Column(say(_COLUMNS[m])) for m in METRICS))
+    if not any(row[1] for row in rows):  # all is well with all of them
+        columns, rows = (columns[0], *columns[2:]), [(row[0], *row[2:]) for row in rows]
     table = Table("ablation", columns, tuple(rows),
                   colours=tuple(colours[id(c.runs[0])] for c in results.configurations))
     return Exhibit("ablation_table", say(_TITLE), sentence=about(run, runs, _sentence(results)), tables=(table,),
-                   notes=_notes(effects["tokens_per_s"]), definitions=_DEFINITIONS)
+                   notes=_notes(results, effects["tokens_per_s"]), definitions=_DEFINITIONS)
 
 
 def _row(
@@ -93,8 +95,7 @@ def _state(configuration: Configuration) -> Words:
         status = run.info.status
         if status == "finished":
             continue
-        done = percent(100 * run.progress().fraction, 2) if status == "running" else ""
-        said.append(say(_STATES.get(status, status), percent=done))
+        said.append(say(_STATES.get(status, status)))
         if run.info.reason:
             said.append(run.info.reason)
     return join(said) if said else ""
@@ -106,10 +107,12 @@ def _sentence(results: Results) -> Text:
                measured=measured)
 
 
-def _notes(effects: Sequence[Effect | None]) -> tuple[Words, ...]:
+def _notes(results: Results, effects: Sequence[Effect | None]) -> tuple[Words, ...]:
     found = [effect for effect in effects if effect is not None and effect.method is not None]
     family = max((effect.family for effect in found), default=1)
     notes: list[Words] = []
+    if results.mixes_tasks:
+        notes.append(say(tr_mark("losses of different tasks cannot be compared")))
     if family > 1:
         notes.append(say(tr_mark("intervals of a column hold for all {count} comparisons at once"), count=family))
     if found:

@@ -15,14 +15,14 @@ from tfx_workbench.exhibits.by_step import NO_RUN, about, define
 from tfx_workbench.exhibits.exhibit import Axis, Column, Definition, Exhibit, HeatMap, Plot, Table
 from tfx_workbench.exhibits.kind import Choice, Choices, ExhibitType
 from tfx_workbench.exhibits.runview import RunView, focused
-from tfx_workbench.exhibits.text import Text, Words, say
+from tfx_workbench.exhibits.text import Text, Words, join, say
 
 _TITLE = tr_mark("Interactions")
 _METRIC = Choice("metric", tr_mark("what is shown"), (
     ("tokens_per_s", tr_mark("throughput")), ("peak_bytes", tr_mark("peak memory")), ("loss", tr_mark("loss")),
 ))
 _VERDICTS = {True: tr_mark("help each other"), False: tr_mark("hurt each other"),
-             None: tr_mark("not distinguishable from independent")}  # fmt: skip
+             None: tr_mark("not distinguishable")}  # fmt: skip
 _MOST_ROWS = 40
 _NO_PAIR = tr_mark("No two choices were run alone, together and not at all.")
 _DEFINITIONS = (
@@ -84,13 +84,13 @@ def _map(pairs: Sequence[Pair]) -> Plot:
 
 
 def _table(pairs: Sequence[Pair], metric: str) -> Table:
-    columns = (Column(say(tr_mark("one")), number=False), Column(say(tr_mark("other")), number=False),
-               Column(say(tr_mark("together, beyond each alone"))), Column("", number=False))
+    columns = (Column(say(tr_mark("pair")), number=False), Column(say(tr_mark("beyond each alone"))),
+               Column("", number=False))
     rows: list[tuple[Words, ...]] = [
-        (level_words(pair.one), level_words(pair.other), effect_words(pair.effect), say(_VERDICTS[pair.helps(metric)]))
-        for pair in pairs[:_MOST_ROWS]
+        (join([level_words(pair.one), level_words(pair.other)], " × "), effect_words(pair.effect),
+         say(_VERDICTS[pair.helps(metric)])) for pair in pairs[:_MOST_ROWS]
     ]
-    return Table("pairs", columns, tuple(rows) or ((say(_NO_PAIR), "", "", ""),))
+    return Table("pairs", columns, tuple(rows) or ((say(_NO_PAIR), "", ""),))
 
 
 def _sentence(pairs: Sequence[Pair], metric: str) -> Text:
@@ -98,6 +98,8 @@ def _sentence(pairs: Sequence[Pair], metric: str) -> Text:
         return say(tr_mark("no pair to compare"))
     sure = [pair for pair in pairs if pair.helps(metric) is not None]
     if not sure:
+        if len(pairs) == 1:
+            return say(tr_mark("1 pair, not distinguishable from independent"))
         return say(tr_mark("{count} pairs, none distinguishable from independent"), count=len(pairs))
     best = sure[0]
     return say(tr_mark("{one} and {other} {verdict}"), one=level_words(best.one), other=level_words(best.other),

@@ -20,8 +20,11 @@ from tfx_workbench.exhibits.format import (
     UNKNOWN,
     Scale,
     byte_scale,
+    count,
     count_scale,
+    duration,
     signed_percent,
+    size,
 )
 from tfx_workbench.exhibits.kind import Choice, Choices, ExhibitType
 from tfx_workbench.exhibits.memory import why_no_split
@@ -35,7 +38,7 @@ _OF = Choice("of", tr_mark("what is shown"), (
     ("memory", tr_mark("memory")), ("modules", tr_mark("memory by module")), ("time", tr_mark("time")),
     ("params", tr_mark("parameters")), ("flops", tr_mark("FLOPs")),
 ))
-_ROOM = 1.3  # of the axis, so that figures stand behind the longest bar
+_ROOM = 1.45  # of the axis, so that figures stand behind the longest bar
 _SIGNS = {"+": tr_mark("more {quantity}"), "-": tr_mark("less {quantity}"), "0": tr_mark("{quantity} as before")}
 _WORDS = {
     "parameters": tr_mark("parameters"), "activations": tr_mark("activations"), "gradients": tr_mark("gradients"),
@@ -59,6 +62,7 @@ class _Quantity:
 
     axis: str
     scale: Callable[[float], Scale]
+    write: Callable[[float], str]  # each figure in a unit of its own: a small change is no 0.000
     about: tuple[str, ...]
     why: Callable[[RunView], Words] = lambda run: ""
     is_cost: bool = True  # less of it is better
@@ -66,12 +70,13 @@ class _Quantity:
 
 _MEMORY = ("parameters", "gradients", "optimizer", "activations")
 _QUANTITIES = {
-    "memory": _Quantity(tr_mark("at the peak"), byte_scale, _MEMORY, why_no_split),
-    "modules": _Quantity(tr_mark("at the peak"), byte_scale, _MEMORY, why_no_split),
-    "time": _Quantity(tr_mark("time of a step"), lambda _: Scale("ms", 1.0), ("time", "flops"), why_not_profiled),
-    "params": _Quantity(tr_mark("parameters"), lambda largest: count_scale(largest, ""), ("parameters",),
+    "memory": _Quantity(tr_mark("at the peak"), byte_scale, size, _MEMORY, why_no_split),
+    "modules": _Quantity(tr_mark("at the peak"), byte_scale, size, _MEMORY, why_no_split),
+    "time": _Quantity(tr_mark("time of a step"), lambda _: Scale("ms", 1.0), duration, ("time", "flops"),
+                      why_not_profiled),
+    "params": _Quantity(tr_mark("parameters"), lambda largest: count_scale(largest, ""), count, ("parameters",),
                         is_cost=False),
-    "flops": _Quantity(tr_mark("FLOPs per token"), lambda largest: count_scale(largest, "FLOPs"), ("flops",)),
+    "flops": _Quantity(tr_mark("FLOPs per token"), lambda largest: count_scale(largest, "FLOPs"), count, ("flops",)),
 }
 Row = tuple[Words, float, float, str, str]  # label, start and end, colour, what stands at the end
 
@@ -92,8 +97,8 @@ def exhibit(runs: Sequence[RunView], choices: Choices) -> Exhibit:
     changed = _changed(before, after) if before else []
     scale = quantity.scale(max(found.before, found.after, 1e-9))
     return Exhibit(
-        "waterfall", say(_TITLE), sentence=_sentence(runs, before, after, found, scale),
-        plots=(_plot(of, _rows(of, before, after, found, scale), scale),),
+        "waterfall", say(_TITLE), sentence=_sentence(runs, before, after, found, quantity.write),
+        plots=(_plot(of, _rows(of, before, after, found), scale),),
         tables=(_table(changed, quantity.about),) if changed else (),
         notes=_notes(before, after, changed), definitions=(*_DEFINITIONS, *_guides(changed)),
     )
@@ -115,15 +120,16 @@ def _changed(before: RunView, after: RunView) -> list[Difference]:
 # ---------------------------------------------------------------------------------------------- bars
 
 
-def _rows(of: str, before: RunView | None, after: RunView, found: Waterfall, scale: Scale) -> list[Row]:
+def _rows(of: str, before: RunView | None, after: RunView, found: Waterfall) -> list[Row]:
     at = found.before
-    rows: list[Row] = [(before.label, 0.0, at, before.colour_name, scale.text(at))] if before else []
+    write = _QUANTITIES[of].write
+    rows: list[Row] = [(before.label, 0.0, at, before.colour_name, write(at))] if before else []
     for part in found.parts:
-        text = scale.text(abs(part.change))
+        text = write(abs(part.change))
         sign = "" if before is None else "+" if part.change > 0 else MINUS
         rows.append((_name(of, part), at, at + part.change, _colour(of, part, before is None), f"{sign}{text}"))
         at += part.change
-    return [*rows, (after.label, 0.0, found.after, after.colour_name, scale.text(found.after))]
+    return [*rows, (after.label, 0.0, found.after, after.colour_name, write(found.after))]
 
 
 def _name(of: str, part: Part) -> Words:
@@ -167,15 +173,15 @@ def _plot(of: str, rows: list[Row], scale: Scale) -> Plot:
 
 
 def _sentence(
-    runs: Sequence[RunView], before: RunView | None, after: RunView, found: Waterfall, scale: Scale
+    runs: Sequence[RunView], before: RunView | None, after: RunView, found: Waterfall, write: Callable[[float], str]
 ) -> Text:
     if before is None:
-        return about(after, runs, scale.text(found.after))
+        return about(after, runs, write(found.after))
     if found.before <= 0:
-        return about(after, runs, say(tr_mark("{now} against {was} of {baseline}"), now=scale.text(found.after),
-                                      was=scale.text(found.before), baseline=before.label))
+        return about(after, runs, say(tr_mark("{now} against {was} of {baseline}"), now=write(found.after),
+                                      was=write(found.before), baseline=before.label))
     percent = signed_percent(100 * (found.after / found.before - 1))
-    return about(after, runs, say(tr_mark("{now}, {percent} against {baseline}"), now=scale.text(found.after),
+    return about(after, runs, say(tr_mark("{now}, {percent} against {baseline}"), now=write(found.after),
                                   percent=percent, baseline=before.label))
 
 
