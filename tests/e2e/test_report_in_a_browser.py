@@ -1,4 +1,4 @@
-"""A report in a real browser: nothing is asked of a network, nothing is complained of, nothing is wider than the page."""
+"""A report in a real browser: nothing is asked of a network, and nothing is complained of."""
 
 from __future__ import annotations
 

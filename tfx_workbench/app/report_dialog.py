@@ -100,7 +100,8 @@ class ReportDialog(QDialog):
         self.list = QListWidget()
         self.list.setAccessibleName(self.tr("Exhibits of the report"))
         self.list.setDragDropMode(QListWidget.DragDropMode.InternalMove)
-        for kind in all_exhibits():
+        self.list.setSpacing(1)
+        for kind in (kind for kind in all_exhibits() if kind.needs):  # others are not about runs
             item = QListWidgetItem(shown(kind.title))
             item.setData(Qt.ItemDataRole.UserRole, kind.name)
             item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
@@ -128,6 +129,7 @@ class ReportDialog(QDialog):
         self.cancel_button = QPushButton(self.tr("Cancel"))
         self.cancel_button.clicked.connect(self.cancel)
         self.make_button = QPushButton(self.tr("Make report…"))
+        self.make_button.setObjectName("primary")
         self.make_button.setDefault(True)
         self.make_button.clicked.connect(self.ask)
         row.addWidget(self.open_button)

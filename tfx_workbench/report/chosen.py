@@ -24,7 +24,8 @@ def exhibits_of(
     """A section for each kind of exhibit, and the exhibits; `each`: those about one run for every run.
 
     `number` is that of the first figure."""
-    kinds = list(all_exhibits()) if names is None else [exhibit_type(name) for name in dict.fromkeys(names)]
+    about_runs = [kind for kind in all_exhibits() if kind.needs]
+    kinds = about_runs if names is None else [exhibit_type(name) for name in dict.fromkeys(names)]
     sections: list[Section] = []
     left_out: list[Point] = []
     shown: list[Exhibit] = []
