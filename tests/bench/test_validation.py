@@ -9,15 +9,20 @@ one that trains a part of the blocks, and selective recompute.
 
 from __future__ import annotations
 
+import re
 import statistics
 import time
+from pathlib import Path
 from typing import Any
 
+from tfx_engine.client.own import write_down
 from tfx_engine.pretrained.index import published_models
 from tfx_engine.protocol.toml import read_toml
+from tfx_engine.protocol.trust import Trusted, save_trusted
 from tfx_engine.protocol.worker_messages import Check
 from tfx_engine.worker.conversation import _checked
 
+DOCUMENT = Path(__file__).parents[2] / "docs" / "own_technique.md"
 LIMIT_MS = 5.0
 ANSWERS = 15
 WORST = 4  # of the published models' configurations, in the table
@@ -77,8 +82,30 @@ def on_published_models() -> dict[str, float]:
     return dict(sorted(found.items(), key=lambda item: item[1]))
 
 
-def test_a_configuration_is_judged_within_5_ms() -> None:
+def of_an_own_file(folder: Path) -> float:
+    """The same for toggles beside a technique of the user's own, each of which has not been seen before."""
+    text = re.search(r"```python\n(\"\"\"Sine.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+    assert text is not None
+    (folder / "sine.py").write_text(text[1], encoding="utf-8")
+    save_trusted(Trusted((str(folder),)))
+    write_down()
+    own = {"use": "sine"}
+    toggles = [{"feedforward": own, "recompute": recompute, "norm": norm, "position": position}
+               for recompute in ("none", "every_block") for norm in ("layer_norm", "rms_norm")
+               for position in ("rotary", "learned", "sinusoidal", "none")]  # fmt: skip
+    times = []
+    for techniques in ({"feedforward": own}, *toggles):
+        start = time.process_time()
+        reply = _checked(Check(id=1, config={"techniques": techniques}))
+        times.append(1000 * (time.process_time() - start))
+        assert reply.ok, reply.problems
+    save_trusted(Trusted())
+    return statistics.median(times[1:])
+
+
+def test_a_configuration_is_judged_within_5_ms(tmp_path: Path) -> None:
     table = {name: answer_ms(config) for name, config in DEAR.items()}
+    table["a technique file of one's own, new toggles"] = of_an_own_file(tmp_path)
     table.update(list(on_published_models().items())[-WORST:])
     print(f"\n{'configuration':>54}{'processor time':>18}")
     for name, took in table.items():

@@ -165,6 +165,25 @@ def test_a_technique_that_fails_is_named_with_its_line(folder: Path, function: s
     assert _checked(Check(id=2, config={})).ok
 
 
+def test_what_was_built_once_is_built_again_only_when_its_file_has_changed(folder: Path, monkeypatch: Any) -> None:
+    trust(folder)
+    write_own_catalogue()
+    built: list[str] = []
+    real = assemble
+    monkeypatch.setattr("tfx_engine.model.validate.assemble", lambda *given: built.append("") or real(*given))
+
+    def check(**more: Any) -> bool:
+        return _checked(Check(id=1, config={"techniques": {"feedforward": {"use": "sine"}}, **more})).ok
+
+    assert check() and check(name="another") and len(built) == 1
+    assert check(model={"width": 128}) and len(built) == 2
+    broken = "\nimport dataclasses\nTECHNIQUE = dataclasses.replace(TECHNIQUE, build=lambda options, config: 1 / 0)\n"
+    (folder / "sine.py").write_text(example() + broken, encoding="utf-8")
+    assert not check() and not check(), "what is wrong is said every time"
+    (folder / "sine.py").write_text(example(), encoding="utf-8")
+    assert check()
+
+
 def test_what_loads_once_and_then_no_more_is_said_where_it_is_used(folder: Path) -> None:
     (folder / "sine.py").write_text(example() + "\nimport my_mood\nif my_mood.BAD: raise ValueError('no more')")
     (folder / "my_mood.py").write_text("import os\nBAD = 'TFX_BAD_MOOD' in os.environ")

@@ -6,7 +6,9 @@ import dataclasses
 import os
 import re
 from collections.abc import Iterator
+from typing import Any
 
+import msgspec
 import torch
 
 from tfx_engine import data
@@ -16,7 +18,11 @@ from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.problems import ConfigError, Problem, errors_among, nearest
 from tfx_engine.techniques.catalogue import discover, technique_for
 from tfx_engine.techniques.devices import KINDS, count_devices
+from tfx_engine.techniques.own import load_own
 
+_NO_PART_OF_IT: dict[str, Any] = {"name": "", "seed": 0}  # of a model's structure
+_BUILT: dict[tuple[str, bytes], None] = {}  # the sources of techniques of the user's own, and with what they were built
+_REMEMBERED = 256
 THREADS_PER_CORE = 4  # more of them only make the machine thrash
 
 
@@ -60,8 +66,12 @@ def _check_own(config: Config) -> Iterator[Problem]:
     own = [slot for slot, choice in config.techniques.items() if (slot, choice.use) not in discover()]
     if not own:
         return
+    one = dataclasses.replace(config, model=dataclasses.replace(config.model, layers=1))
+    key = load_own().stamp, msgspec.json.encode({**one.as_dict(), **_NO_PART_OF_IT})
+    if key in _BUILT:
+        return
     try:
-        assemble(dataclasses.replace(config, model=dataclasses.replace(config.model, layers=1)), "meta")
+        assemble(one, "meta")
     except ConfigError as error:
         yield from error.problems
     except Exception as error:  # what it gave is not what the skeleton can use
@@ -69,6 +79,10 @@ def _check_own(config: Config) -> Iterator[Problem]:
             code="own-technique", path=f"techniques.{own[0]}.use", args={"error": str(error).rstrip(".")},
             template="is a technique of your own with which no model can be built: {error}.",
         )
+    else:
+        _BUILT[key] = None
+        while len(_BUILT) > _REMEMBERED:
+            del _BUILT[next(iter(_BUILT))]
 
 
 def pick_device(name: str) -> torch.device:

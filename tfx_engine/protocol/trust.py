@@ -8,6 +8,7 @@ program have changed.
 from __future__ import annotations
 
 import errno
+import functools
 import hashlib
 import os
 from pathlib import Path
@@ -109,9 +110,17 @@ def basis(trusted: Trusted) -> str:
 
 
 def _basis(trusted: Trusted) -> hashlib._Hash:
-    seen = hashlib.sha256(resource("catalogue.json").read_bytes())
+    path = resource("catalogue.json")
+    status = path.stat()
+    seen = _of_catalogue(path, status.st_mtime_ns, status.st_size).copy()
     seen.update(msgspec.json.encode(trusted))
     return seen
+
+
+@functools.lru_cache(maxsize=1)
+def _of_catalogue(path: Path, _written_ns: int, _size: int) -> hashlib._Hash:
+    """Every toggle asks for it, and it changes with the program alone."""
+    return hashlib.sha256(path.read_bytes())
 
 
 def own_catalogue(trusted: Trusted) -> OwnCatalogue | None:
@@ -134,9 +143,14 @@ def last_catalogue(trusted: Trusted) -> OwnCatalogue | None:
 
 def _read_catalogue() -> OwnCatalogue | None:
     try:
-        return msgspec.json.decode((settings_folder() / _CATALOGUE).read_bytes(), type=OwnCatalogue)
+        return _decoded((settings_folder() / _CATALOGUE).read_bytes())
     except (OSError, msgspec.DecodeError):
         return None
+
+
+@functools.lru_cache(maxsize=1)
+def _decoded(content: bytes) -> OwnCatalogue:
+    return msgspec.json.decode(content, type=OwnCatalogue)
 
 
 def save_own_catalogue(found: OwnCatalogue) -> None:

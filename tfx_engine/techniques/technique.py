@@ -78,7 +78,8 @@ class Technique:
     work of a slot in a layer (`costs.OUTSIDE`: in no block) with what the adapter puts beside it and what of it is
     trained; `alike`, how many layers in a row it answers the same for, from the first layer to the last (they are
     counted once); `freezes`, whether weights of the model stay as they are; `trainable`, how many weights are trained
-    where these are not just what the adapter brings; `held`, bytes that it saves of frozen weights of so many bytes each.
+    where these are not just what the adapter brings; `held`, bytes that it saves of frozen weights of so many bytes
+    each.
     `is_counted`: whether `work` says all of its matrix work. `memory`: which tensors it makes and keeps, as the table
     of `tape.py` says for its slot; without it they are guessed from `work`. `claims`: what it does to any model, for
     the audit to prove, beside what its `reference` says (see `claims.py`).
