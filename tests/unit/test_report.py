@@ -111,9 +111,8 @@ def test_the_page_asks_for_nothing_and_runs_nothing(five_page):
 def test_every_exhibit_is_there_or_says_why_not(five, five_page):
     report = build(Subject.of(five), Wanted())
     sections = {section.key: section for section in report.sections}
-    left_out = {str(point.heading): str(point.words) for point in sections["left-out"].blocks[0].items}
     for kind in (kind for kind in all_exhibits() if kind.needs):
-        assert f"exhibit-{kind.name}" in sections or left_out[kind.title], kind.name
+        assert f"exhibit-{kind.name}" in sections, kind.name
     drawn = {figure.exhibit.name for figure in report.figures()}
     ids = [a.get("id") for _, a in Page(five_page).tags if a.get("id")]
     assert len(ids) == len(set(ids))
@@ -134,6 +133,15 @@ def test_the_numbers_are_those_of_show(five, five_page):
             figures["flops_per_token"]["model"],
         ):
             assert str(number) in values
+
+
+def test_what_has_nothing_to_show_is_named_with_its_reason(tmp_path):
+    with closing(RunData(write_run(tmp_path / "run.tfx", make_config("queued"), status="queued"))) as run:
+        report = build(Subject.of([run.load()]), Wanted())
+    (section,) = [section for section in report.sections if section.key == "left-out"]
+    reasons = {str(point.heading): str(point.words) for point in section.blocks[0].items}
+    assert reasons["Throughput"] == "Waiting for the first step."
+    assert all(reasons.values()) and not list(report.figures())
 
 
 def test_only_what_was_asked_for_is_shown(five):
