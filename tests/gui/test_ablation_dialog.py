@@ -236,3 +236,33 @@ def test_a_click_on_a_hollow_point_runs_it(tmp_path: Path) -> None:
         panel.limits.memory.setText("2MB")
         panel.limits._tell()
         assert panel.choices()["memory_limit"] == "2MB" and "fit in" in panel.view.header.sentence()
+
+
+def test_once_closed_it_hears_nothing_and_opens_anew(made: MainWindow, dialog: AblationDialog) -> None:
+    dialog.tree.tick("norm", ["rms_norm"])
+    settle(dialog)
+    dialog.view.kinds.set_value("pareto")
+    dialog.view._choose_page("pareto")
+    assert dialog.view.pareto.canvas is not None
+    QTest.keyClick(dialog, Qt.Key.Key_Escape)
+    assert dialog.view.pareto.canvas is None and not dialog.isVisible()
+    made.session.draft.set_value("model.layers", 3)
+    spend(0.2)
+    made.actions_.ablate.trigger()
+    (again,) = [w for w in made.findChildren(AblationDialog) if w.isVisible()]
+    assert again is not dialog and "Tick techniques" in again.empty.text()
+
+
+def test_a_question_about_time_gives_way_to_the_form(dialog: AblationDialog, engine: Planted, monkeypatch) -> None:
+    monkeypatch.setattr("tfx_workbench.session.ablation._AGAIN_MS", 1)
+    problem = {"code": "superseded", "path": "", "template": "Something else was asked.", "args": {}}
+    answers = [Reply(id=1, ok=False, problems=[problem])] * 2
+    known = engine.step_time
+
+    def step_time(config: Mapping[str, Any], answer: OnReply) -> None:
+        engine.soon(answer, answers.pop()) if answers else known(config, answer)
+
+    engine.made.session.engine.step_time = step_time  # type: ignore[method-assign]
+    dialog.tree.tick("norm", ["rms_norm"])
+    settle(dialog)
+    assert not answers and "about" in dialog.summary.text()

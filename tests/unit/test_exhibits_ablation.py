@@ -140,3 +140,19 @@ def test_nothing_known_says_what_to_do():
     assert "Run" in str(pareto_of(nothing, {}).empty)
     lacking = pareto_of([Point("a", 1e6, 10.0, math.nan, "run:0")], {"axes": "memory loss"})
     assert "loss" in str(lacking.empty)
+
+
+def test_a_sweep_is_a_curve_over_its_values(tmp_path):
+    runs = views(write_ablation(tmp_path, plan_of("width=8..128:log:5", "norm=rms_norm", design="one-at-a-time")))
+    exhibit = made("ablation_table", runs, view="curve")
+    assert [plot.key for plot in exhibit.plots] == ["speed", "memory", "loss"]
+    curve = exhibit.plots[1].layers[0]
+    assert len(curve.x) == 5 and list(curve.x[1:] - curve.x[:-1]) == [1.0] * 4, "doublings, the base among them"
+    assert [text for _, text in exhibit.plots[0].x.ticks] == ["8", "16", "32", "64", "128"]
+    assert "width from 8 to 128" in str(exhibit.sentence)
+    assert {str(layer.name) for layer in markers(exhibit)} >= {"base", "width 8"}
+
+
+def test_without_a_sweep_the_curve_is_the_table_and_says_so(whole):
+    exhibit = made("ablation_table", whole, view="curve")
+    assert exhibit.tables and "no option was swept" in str(exhibit.notes[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QCompleter,
@@ -55,16 +56,37 @@ class AblationDialog(QDialog):
         whole.addWidget(columns, 1)
         whole.addLayout(self._foot())
         self.tree.changed.connect(self._ask)
-        self.ablation.changed.connect(self._show)
-        self.ablation.progressed.connect(self._show)
-        self.ablation.refused.connect(self._say_refused)
-        window.session.draft.changed.connect(self._take_base)
-        window.theme.changed.connect(self.view.apply_theme)
+        self._left_already = False
+        self._heard = (
+            (self.ablation.changed, self._show), (self.ablation.progressed, self._show),
+            (self.ablation.refused, self._say_refused), (window.session.draft.changed, self._take_base),
+            (window.theme.changed, self.view.apply_theme), (window.closed, self.leave),
+        )
+        for signal, slot in self._heard:
+            signal.connect(slot)
         self.view.apply_theme(window.theme.palette)
         self._refusal = ""
         self._take_base()
         self.resize(960, 620)
         self.tree.setFocus()
+
+    def done(self, result: int) -> None:
+        """Closed: nothing is drawn any more, and plots are taken down."""
+        self.leave()
+        super().done(result)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        self.leave()
+        super().closeEvent(event)
+
+    def leave(self) -> None:
+        """Let go of what goes on; may be called twice."""
+        if self._left_already:
+            return
+        self._left_already = True
+        for signal, slot in self._heard:
+            signal.disconnect(slot)
+        self.view.close_view()
 
     # ------------------------------------------------------------------ building
 

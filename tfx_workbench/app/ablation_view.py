@@ -86,6 +86,10 @@ class PlanView(QWidget):
         """Take on these colours."""
         self.pareto.apply_theme(palette)
 
+    def close_view(self) -> None:
+        """Take the plots down; the view is not used afterwards."""
+        self.pareto.close_view()
+
     # ------------------------------------------------------------------ the plan
 
     def show_plan(self, plan: Plan | None) -> None:

@@ -36,6 +36,7 @@ from tfx_workbench.commands.runs import library_of
 from tfx_workbench.runs.library import Library
 from tfx_workbench.runs.rundata import RunData
 
+_TIMED = 12  # configurations of which the time of a step is predicted; the others are taken for their mean
 _SHOWN = 40  # rows of a plan that are printed
 
 
@@ -59,9 +60,10 @@ def ablate(args: argparse.Namespace) -> int:
     try:
         if cells:
             _run(args, course, cells)
-    finally:
-        # Also after Ctrl-C: what was found so far is the answer.
-        statuses = _report(args, plan, library)
+    except KeyboardInterrupt:
+        _report(args, plan, library)  # what was found so far is an answer too
+        raise
+    statuses = _report(args, plan, library)
     return EXIT_DONE if set(statuses) <= {"finished"} and len(statuses) == len(plan.cells) else FAILED
 
 
@@ -119,33 +121,41 @@ class _Course:
 
 def _predicted(plan: Plan, wanted: Collection[Any], instant: bool) -> tuple[Plan, list[dict[str, Any]]]:
     """The plan without what the engine refuses, and what it predicts of the cells with the `wanted` keys."""
-    refused: dict[int, Sequence[Problem]] = {}
-    found: list[dict[str, Any]] = []
-    by_levels: dict[Any, dict[str, Any] | tuple[Problem, ...]] = {}  # a seed changes no figure
     if not wanted:
         return plan, [{} for _ in plan.cells]
+    configs = {cell.key[0]: cell.config for cell in plan.cells if cell.key in wanted}  # a seed changes no figure
     try:
         with Client(on_disconnect="stop") as client:
-            for i, cell in enumerate(plan.cells):
-                levels = cell.key[0]
-                if cell.key not in wanted:
-                    found.append({})
-                    continue
-                if levels not in by_levels:
-                    try:
-                        by_levels[levels] = client.estimate(cell.config, "instant" if instant else "traced")
-                    except ConfigError as error:
-                        by_levels[levels] = error.problems
-                answer = by_levels[levels]
-                if isinstance(answer, dict):
-                    found.append(answer)
-                elif i == 0:
-                    raise ConfigError(answer)
-                else:
-                    refused[i] = answer
+            answers = {levels: _estimated(client, config) for levels, config in configs.items()}
+            legal = [levels for levels, answer in answers.items() if isinstance(answer, dict)]
+            for number, levels in enumerate([] if instant else _spread(legal), start=1):
+                say(tr_mark("predicting the time of a step: {number} of {all} ...").format(
+                    number=number, all=min(len(legal), _TIMED)))
+                answers[levels] = client.estimate(configs[levels], "traced")
     except ServiceGone as error:
         raise engine_gone(error) from error
-    return plan.without(refused), found
+    first = answers.get(plan.cells[0].key[0])
+    if isinstance(first, tuple):
+        raise ConfigError(first)
+    refused = {i: answer for i, cell in enumerate(plan.cells)
+               if cell.key in wanted and isinstance(answer := answers[cell.key[0]], tuple)}
+    left = plan.without(refused)
+    found = [answers.get(cell.key[0], {}) if cell.key in wanted else {} for cell in left.cells]
+    return left, [answer if isinstance(answer, dict) else {} for answer in found]
+
+
+def _estimated(client: Client, config: Mapping[str, Any]) -> dict[str, Any] | tuple[Problem, ...]:
+    """What a configuration costs by closed forms; its problems where it cannot be run."""
+    try:
+        return client.estimate(config, "instant")
+    except ConfigError as error:
+        return error.problems
+
+
+def _spread(all_of_them: Sequence[Any]) -> list[Any]:
+    """As many as are asked how long a step takes, which needs seconds, from the first to the last."""
+    count = min(len(all_of_them), _TIMED)
+    return [all_of_them[round(i * (len(all_of_them) - 1) / max(1, count - 1))] for i in range(count)]
 
 
 def _say_plan(args: argparse.Namespace, course: _Course, left: int) -> None:

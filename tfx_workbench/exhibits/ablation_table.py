@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -11,8 +12,9 @@ from tfx_workbench.analysis.statistics import Effect
 from tfx_workbench.exhibits.by_step import NO_RUN, about, define
 from tfx_workbench.exhibits.exhibit import Column, Definition, Exhibit, Table
 from tfx_workbench.exhibits.format import UNKNOWN, count, interval, number, signed_percent, size
-from tfx_workbench.exhibits.kind import Choices, ExhibitType
+from tfx_workbench.exhibits.kind import Choice, Choices, ExhibitType
 from tfx_workbench.exhibits.runview import RunView, focused
+from tfx_workbench.exhibits.sweep import sweep
 from tfx_workbench.exhibits.text import Text, Words, join, say
 
 _TITLE = tr_mark("Ablation")
@@ -21,6 +23,9 @@ _COLUMNS = {"tokens_per_s": tr_mark("tokens/s"), "peak_bytes": tr_mark("peak mem
             "flops_per_token": tr_mark("FLOPs/token")}  # fmt: skip
 _STATES = {"queued": tr_mark("waiting"), "running": tr_mark("running"), "failed": tr_mark("failed"),
            "stopped": tr_mark("stopped"), "interrupted": tr_mark("interrupted"), "finished": ""}  # fmt: skip
+_VIEW = Choice("view", tr_mark("what is shown"), (
+    ("table", tr_mark("effects")), ("curve", tr_mark("over an option")),
+))
 WAITING = say(tr_mark("Nothing was measured of these runs yet."))
 _DEFINITIONS = (
     Definition(say(tr_mark("effect")), say(tr_mark(
@@ -42,6 +47,8 @@ def ablation_table(runs: Sequence[RunView], choices: Choices) -> Exhibit:
         return Exhibit("ablation_table", say(_TITLE), empty=WAITING, definitions=_DEFINITIONS)
     colours = {id(r.data): r.colour_name for r in runs}
     labels = {id(r.data): r.label for r in runs}
+    if choices.get("view") == "curve" and (curve := sweep(results, colours)) is not None:
+        return dataclasses.replace(curve, sentence=about(run, runs, curve.sentence), definitions=_DEFINITIONS)
     effects = {metric: [None, *results.effects(metric)] for metric in METRICS}
     rows = [_row(i, c, labels, effects) for i, c in enumerate(results.configurations)]
     columns = (Column(say(tr_mark("configuration")), number=False), Column("", number=False),
@@ -50,8 +57,11 @@ def ablation_table(runs: Sequence[RunView], choices: Choices) -> Exhibit:
         columns, rows = (columns[0], *columns[2:]), [(row[0], *row[2:]) for row in rows]
     table = Table("ablation", columns, tuple(rows),
                   colours=tuple(colours[id(c.runs[0])] for c in results.configurations))
+    notes = _notes(results, effects["tokens_per_s"])
+    if choices.get("view") == "curve":
+        notes = (say(tr_mark("no option was swept over three values or more, so this is the table")), *notes)
     return Exhibit("ablation_table", say(_TITLE), sentence=about(run, runs, _sentence(results)), tables=(table,),
-                   notes=_notes(results, effects["tokens_per_s"]), definitions=_DEFINITIONS)
+                   notes=notes, definitions=_DEFINITIONS)
 
 
 def _row(
@@ -123,6 +133,6 @@ def _notes(results: Results, effects: Sequence[Effect | None]) -> tuple[Words, .
 
 
 EXHIBIT = ExhibitType(
-    name="ablation_table", title=_TITLE, function=ablation_table, order=80, at_end=True,
+    name="ablation_table", title=_TITLE, function=ablation_table, order=80, at_end=True, choices=(_VIEW,),
     needs=frozenset({"info"}),  # only ended runs count: no step of a live one changes anything
 )

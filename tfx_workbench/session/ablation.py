@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tfx_workbench.session.session import Session
 
 _SETTLE_MS = 60  # from the last change to a new plan
+_AGAIN_MS = 4000  # to the next question about time, where the form asked one meanwhile
 Figures = dict[str, Any]
 
 
@@ -147,6 +148,8 @@ class Ablation(QObject):
                 self._asking = mark
                 self._session.engine.estimate(cell.config, functools.partial(self._answered, mark))
                 return
+        if self._session.going():
+            return  # a worker that thinks takes time from the steps that are measured
         for cell in self.plan.cells:
             answer = self._answers[_mark(cell)]
             if isinstance(answer, dict) and "step_ms" not in answer:
@@ -171,6 +174,9 @@ class Ablation(QObject):
 
     def _timed(self, mark: str, reply: Reply) -> None:
         self._asking = ""
+        if any(p.code == "superseded" for p in problems_of(reply)):  # the form asks too, and goes first
+            QTimer.singleShot(_AGAIN_MS, self, self._ask_next)
+            return
         answer = self._answers.get(mark)
         if isinstance(answer, dict):
             answer["step_ms"] = reply.result.get("step_ms") if reply.ok else None
@@ -263,6 +269,7 @@ class Ablation(QObject):
         if mark != self._seen_rows:
             self._look_for_runs()
             self.progressed.emit()
+            self._ask_next()
 
     def _look_for_runs(self) -> None:
         rows = self._rows()
