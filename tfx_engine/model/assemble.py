@@ -52,7 +52,7 @@ def assemble(config: Config, device: torch.device | str, dtype: torch.dtype | No
 
 
 def _all_in(model: Transformer, dtype: torch.dtype, device: torch.device | None = None) -> Transformer:
-    """The model in a format, on a device. To look whether it is already takes a third of what torch does for nothing."""
+    """The model in a format, on a device. To look whether it is there costs less than to have torch do nothing."""
     def is_there(x: Tensor) -> bool:
         return device in (None, x.device) and (x.dtype == dtype or not x.is_floating_point())
 

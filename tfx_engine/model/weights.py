@@ -20,6 +20,7 @@ from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_engine.runfile.store import absolute, beside
 from tfx_engine.runfile.tables import SUFFIX
+from tfx_engine.runfile.unfinished import whole_or_not
 
 WEIGHTS_SUFFIX = ".safetensors"  # run.tfx has its weights in run.tfx.safetensors
 METADATA = "tfx_config"
@@ -53,14 +54,11 @@ def save(model: nn.Module, path: Path, config: Config, keep: Callable[[str], boo
     from safetensors.torch import save_file
 
     tensors = {name: tensor.cpu().contiguous() for name, tensor in state_of(model).items() if keep(name)}
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        save_file(tensors, unfinished, {"format": "pt", METADATA: json.dumps(config.as_dict())})
-        os.replace(unfinished, path)  # noqa: PTH105
+        with whole_or_not(path) as unfinished:
+            save_file(tensors, unfinished, {"format": "pt", METADATA: json.dumps(config.as_dict())})
     except SafetensorError as error:  # what the system refused comes as one of these
         raise OSError(str(error)) from None
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def check(config: Config, wanted: Shapes) -> Iterator[Problem]:

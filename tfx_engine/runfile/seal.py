@@ -15,6 +15,7 @@ from tfx_engine.runfile.lock import RunLock
 from tfx_engine.runfile.outcome import INTERRUPTED, write_state
 from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.store import beside
+from tfx_engine.runfile.unfinished import sweep_of
 
 _PATIENCE_MS = 1000  # with readers, for each of the two things that want them out of the way
 
@@ -68,6 +69,7 @@ def seal_connection(connection: sqlite3.Connection, path: Path) -> None:
         connection.execute("COMMIT")
     if status != "queued":
         beside(path, ".mail").unlink(missing_ok=True)
+        sweep_of(path)
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     change_journal_mode(connection, "delete", patience_s=_PATIENCE_MS / 1000)
 
