@@ -7,11 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.helpers.tiny import tiny_config
 from tests.helpers.worker import queue_run, read
+from tfx_engine.data import make_task
+from tfx_engine.model import weights
+from tfx_engine.model.assemble import assemble
 from tfx_engine.protocol.claims import CLAIMS
+from tfx_engine.techniques.adapter import is_adapter
 from tfx_engine.train.control import ON_REQUEST, StopFlag
 from tfx_engine.worker import run as run_module
-from tfx_engine.worker.audit import PROOFS, phase
+from tfx_engine.worker.audit import PROOFS, phase, stand
 from tfx_engine.worker.audit.finding import broken
 from tfx_engine.worker.run import execute
 from tfx_workbench.runs.rundata import RunData
@@ -54,6 +59,27 @@ def test_an_audit_that_is_switched_off_says_so(tmp_path: Path, switch: str) -> N
     path = queue_run(tmp_path, run={**STEPS, switch: False})
     assert execute(path).status == "finished"
     assert not read(path, "audit") and f"({switch} = false)" in summary_of(path)["missing"]["audit"]
+
+
+@pytest.mark.parametrize("adapter", ["none", "lora"])
+def test_a_copy_with_fewer_blocks_has_the_weights_on_disk_in_those_that_it_keeps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adapter: str
+) -> None:
+    deep = {"layers": 5}
+    trained = assemble(tiny_config(model=deep), "cpu")
+    with torch.no_grad():
+        for parameter in trained.parameters():
+            parameter.fill_(0.25)
+    weights.save(trained, tmp_path / "trained.safetensors", tiny_config(model=deep))
+    run = {"start_from": str(tmp_path / "trained.safetensors"), "device": "cpu"}
+    config = tiny_config({"adapter": adapter}, model=deep, run=run)
+    monkeypatch.setattr(stand, "MULTIPLY_ADDS", 1.0)
+    made = stand.Stand(config, torch.device("cpu"), make_task(config))
+    assert made.config.model.layers == stand.FEWEST_LAYERS < config.model.layers
+    for model, noise in ((made.fresh().model, 0.0), (made.model(), 10 * stand.NOISE)):
+        own = {n: p for n, p in model.named_parameters() if not is_adapter(n)}
+        assert {n for n in own if n.startswith("blocks.1.")}
+        assert all((p - 0.25).abs().max() <= noise for p in own.values()), "and not random ones"
 
 
 def test_the_weights_and_the_state_of_the_run_are_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

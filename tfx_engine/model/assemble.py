@@ -26,12 +26,15 @@ from tfx_engine.techniques.schedule import Factor
 from tfx_engine.techniques.scores import HeadShape, Scores
 
 
-def assemble(config: Config, device: torch.device | str, dtype: torch.dtype | None = None) -> Transformer:
+def assemble(
+    config: Config, device: torch.device | str, dtype: torch.dtype | None = None, partly_from: str | None = None
+) -> Transformer:
     """The model, in training mode. On the device "meta" it has shapes but no numbers, whatever its size.
 
     Weights are drawn on the CPU, so a seed means the same weights on every device, or come from the file that the
     configuration starts from; the adapter then begins at these. `dtype`: what they are kept in, if not what the
-    configuration's precision says. Raises ConfigError where the file does not fit.
+    configuration's precision says. `partly_from`: a file of weights, of which those are taken that fit. Raises
+    ConfigError where the file that the configuration starts from does not fit.
     """
     precision = make_precision(config)
     dtype = dtype or precision.dtype
@@ -44,6 +47,8 @@ def assemble(config: Config, device: torch.device | str, dtype: torch.dtype | No
         materialise(model, torch.device("cpu"))
         initialise(model, config.seed, fill=make_initial(config).fill, gain=_build("placement", config).gain)
         weights.load(config, model)
+        if partly_from is not None:
+            weights.load_what_fits(partly_from, model)
     make_adapter(config).apply(model)
     if device.type == "meta":
         return _all_in(model, dtype, device)  # also the buffers of somebody's module, which have numbers

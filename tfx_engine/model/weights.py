@@ -97,6 +97,24 @@ def load(config: Config, model: nn.Module) -> None:
             tensor.copy_(loaded[name])
 
 
+@torch.no_grad()
+def load_what_fits(given: str, model: nn.Module) -> None:
+    """Fill of a model what the file has by its name and in its shape: a copy with fewer blocks keeps those it has.
+
+    Raises OSError, and ValueError where it is no such file.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(_file(given), framework="pt") as file:
+            there = set(file.keys())
+            for name, tensor in state_of(model).items():
+                if name in there and tuple(file.get_slice(name).get_shape()) == tuple(tensor.shape):
+                    tensor.copy_(file.get_tensor(name))
+    except SafetensorError as error:
+        raise ValueError(str(error)) from None
+
+
 def _check_numbers(loaded: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Iterator[Problem]:
     """Numbers with which nothing can be trained."""
     fractions = [name for name, tensor in wanted.items() if tensor.is_floating_point()]

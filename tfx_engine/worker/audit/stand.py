@@ -149,7 +149,7 @@ class Stand:
             raise Untried("stopped", _STOPPED)
         if self._room is not None:
             raise self._room
-        return assemble(config, self.device)
+        return assemble(config, self.device, partly_from=self.full.run.start_from)
 
     @torch.no_grad()
     def _adopt(self, model: nn.Module) -> None:
@@ -268,10 +268,8 @@ def affordable(config: Config) -> tuple[Config, int]:
     layers = min(config.model.layers, max(fewest, most_layers()))
     small = dataclasses.replace(
         config, model=dataclasses.replace(config.model, layers=layers),
-        run=dataclasses.replace(config.run, batch=samples),
+        run=dataclasses.replace(config.run, batch=samples, start_from=None),  # copies take of the file what fits them
     )
-    if layers < config.model.layers:  # which the weights on disk would not fit
-        small = dataclasses.replace(small, run=dataclasses.replace(small.run, start_from=None))
     return with_choice(small, "compile", "none", {}), tokens
 
 
