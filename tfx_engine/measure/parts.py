@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch.profiler import record_function
 
-os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # the profiler's library reads it when it starts: say nothing
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler's library reads it when it starts: say nothing
 PREFIX = "tfx:"  # of the ranges that belong to us in a profiler's timeline
 MEASURE = "measure"  # our own reading, within a step
 _NOTHING: AbstractContextManager[object] = nullcontext()
