@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.helpers.commandline import command, write_config
+from tests.helpers.services import info
+from tfx_workbench.analysis.frontier_file import read_frontiers
 
 LIMIT = 4 * 2**20
 
@@ -22,6 +24,10 @@ def test_the_largest_batch_is_predicted_and_then_shown_to_fit(tmp_path: Path) ->
         assert row["headroom_bytes"] == LIMIT - row["measured_bytes"]
         assert abs(row["predicted_bytes"] / row["measured_bytes"] - 1) < 0.02
         assert len(row["runs"]) == 1 and Path(row["runs"][0]).is_file()
+    kept = read_frontiers(tmp_path / "runs")["batch"]
+    assert [row.measured_bytes for row in kept.rows] == [plain["measured_bytes"], recomputed["measured_bytes"]]
+    comparisons = {info(Path(row["runs"][0])).comparison for row in (plain, recomputed)}
+    assert comparisons == {kept.comparison}
 
 
 def test_what_does_not_fit_or_cannot_be_asked_is_said(tmp_path: Path) -> None:

@@ -97,6 +97,13 @@ def test_it_is_predicted_confirmed_and_there_again(made: MainWindow, tmp_path: P
         assert later.session.frontier.found == search.found and "25 with recompute" in panel.view.header.sentence()
 
 
+def test_the_strip_before_a_run_asks_it_too(made: MainWindow) -> None:
+    planted = Planted(made)
+    panel_of(made).strip.limit.setCurrentText(str(10 * planted.peak))
+    made.pane.before_run.fits_asked.emit()
+    assert made.session.frontier.is_busy and panel_of(made).isVisible()
+
+
 def test_it_can_be_cancelled_and_asked_again(made: MainWindow) -> None:
     planted = Planted(made, is_slow=True)
     panel = ask(made, 10 * planted.peak)
