@@ -14,6 +14,7 @@ from contextlib import closing
 
 import pytest
 
+from tests.helpers.interleaved import made_up, write_interleaved
 from tests.helpers.synthetic_run import make_config, write_five, write_run
 from tfx_engine.protocol.config import parse_config
 from tfx_workbench.exhibits.kind import all_exhibits, exhibit_type
@@ -295,3 +296,14 @@ def test_a_report_as_html_needs_neither_qt_nor_torch(five, tmp_path):
     assert answer["schema"] == 1 and answer["format"] == "html" and "loss" in answer["exhibits"]
     assert answer["bytes"] == len(target.read_bytes())
     assert "recompute" in target.read_text(encoding="utf-8")
+
+
+def test_runs_that_took_turns_say_how_they_were_compared_and_which_is_the_control(tmp_path):
+    roles = {"base": ("baseline", 1.0), "again": ("control", 1.03), "slower": ("member", 1.2)}
+    runs = opened(*(write_interleaved(tmp_path / f"{name}.tfx", made_up(i, factor=factor), role)
+                    for i, (name, (role, factor)) in enumerate(roles.items())))
+    text = " ".join("".join(Page(page(build(Subject.of(runs), Wanted(exhibits=("loss",))))).text).split())
+    assert "interleaved, hierarchical bootstrap over 5 processes" in text
+    assert "It is the control" in text and "Two copies of one configuration differed by up to" in text
+    for run in runs:
+        run.close()

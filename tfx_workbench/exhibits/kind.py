@@ -14,7 +14,7 @@ from tfx_workbench.exhibits.exhibit import Exhibit
 from tfx_workbench.exhibits.runview import RunView
 
 Choices = Mapping[str, str]
-Paper = Literal["all", "each", "one"]
+Paper = Literal["all", "several", "each", "one"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +38,7 @@ class ExhibitType:
     `needs` names the parts of a run (as `RunData.refresh` does) whose change asks for a new exhibit. `at_end`: what it
     shows is measured after the steps that count, so that a run which is live or was cut off has nothing of it.
     `paper`: in a report of several runs there is one of it for all runs, or one for each run beside the baseline, or,
-    as it is about the run in focus alone, one of the baseline.
+    as it is about the run in focus alone, one of the baseline; "several": as "all", but none for a single run.
     """
 
     name: str

@@ -59,8 +59,9 @@ def _title(subject: Subject) -> Words:
 
 
 def _subtitle(subject: Subject) -> Text:
-    base = subject.baseline.data
-    return say(tr_mark("{count} runs · {task} · {device} · {date}"), count=len(subject.views), task=task_of(base),
+    base, count = subject.baseline.data, len(subject.views)
+    runs = say(tr_mark("{count} runs"), count=count) if count > 1 else say(tr_mark("1 run"))
+    return say(tr_mark("{runs} · {task} · {device} · {date}"), runs=runs, task=task_of(base),
                device=device_of(base) or "?", date=day(base.info.started_at or base.info.created_at))
 
 
@@ -71,8 +72,10 @@ def _made() -> Text:
 
 
 def _figures(subject: Subject) -> Section:
-    blocks: list[Block] = [effect_table(subject)] if subject.others else []
-    return Section("figures", say(tr_mark("Figures and differences")), (*blocks, all_figures(subject)))
+    if not subject.others:
+        return Section("figures", say(tr_mark("Figures")), (all_figures(subject),))
+    blocks = (effect_table(subject), all_figures(subject))
+    return Section("figures", say(tr_mark("Figures and differences")), blocks)
 
 
 def _narrow(section: Section) -> Section:

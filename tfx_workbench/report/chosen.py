@@ -24,7 +24,8 @@ def exhibits_of(
     """A section for each kind of exhibit, and the exhibits; `each`: those about one run for every run.
 
     `number` is that of the first figure."""
-    about_runs = [kind for kind in all_exhibits() if kind.needs]
+    is_alone = len(subject.views) == 1
+    about_runs = [kind for kind in all_exhibits() if kind.needs and not (is_alone and kind.paper == "several")]
     kinds = about_runs if names is None else [exhibit_type(name) for name in dict.fromkeys(names)]
     sections: list[Section] = []
     left_out: list[Point] = []
@@ -57,7 +58,7 @@ def _views(kind: ExhibitType, subject: Subject) -> list[Choices]:
 def _made(kind: ExhibitType, subject: Subject, choices: Choices, each: bool) -> Iterator[Exhibit]:
     """With several runs, an exhibit that differs with the run in focus is about that run."""
     views = subject.views
-    if len(views) == 1 or kind.paper == "all" or choices == _SIDE_BY_SIDE.get(kind.name):
+    if len(views) == 1 or kind.paper in ("all", "several") or choices == _SIDE_BY_SIDE.get(kind.name):
         yield kind.make(focus_on(views, subject.baseline), choices)
         return
     if kind.paper == "each" or each:

@@ -204,4 +204,5 @@ def all_figures(subject: Subject) -> Grid:
             rows.append((Cell(say(title)), *cells))
     heads = (Head(say(tr_mark("figure")), number=False), *(Head(subject.head(view)) for view in subject.views))
     note = say(tr_mark("A dash is a reading that could not be had. Why stands under “Environment and provenance”."))
-    return Grid(say(tr_mark("Figures of every run")), heads, tuple(rows), (note,))
+    caption = say(tr_mark("Figures of every run")) if subject.others else say(tr_mark("Figures of the run"))
+    return Grid(caption, heads, tuple(rows), (note,))

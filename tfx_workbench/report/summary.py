@@ -74,6 +74,8 @@ def _point(against: Against) -> Point:
     parts: list[Words] = [say(tr_mark("{changes}."), changes=_changes(against))]
     if told:
         parts.append(say(tr_mark("Measured: {effects}."), effects=join(told, "; ")))
+    if against.is_control:
+        parts.append(say(tr_mark("It is the control: what it differs by is the noise of this machine.")))
     parts += [say(tr_mark("It {remark}."), remark=remark) for remark in against.remarks]
     return Point(join(parts, " "), heading=against.view.label, colour=against.view.colour_name)
 
