@@ -86,3 +86,25 @@ def test_a_plan_is_shown_and_nothing_is_run(tmp_path: Path, monkeypatch: pytest.
                             (("--over", "norm=layer_norm"), "compare it with")):
         wrong = command("ablate", config, *arguments, "--store", store)
         assert wrong.code == 2 and said in wrong.err, wrong.err
+
+
+def test_in_turns_the_effects_are_fair_and_a_whole_comparison_is_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TFX_WORKER_MODULE", "tests.helpers.standin_worker")
+    monkeypatch.setenv("TFX_HOME", str(tmp_path / "home"))
+    config, store = write_config(tmp_path, data={"task": "copy"}), tmp_path / "runs"
+    words = ("ablate", config, "--over", "norm=rms_norm", "--store", store, "--instant", "--interleave",
+             "--rounds", "3")
+    done = command(*words, "--json")
+    assert done.code == 0, done.err
+    (answer,) = done.objects
+    assert answer["ablation"].endswith("-turns-1") and [row["status"] for row in answer["runs"]] == ["finished"] * 2
+    effect = answer["runs"][1]["effects"]["tokens_per_s"]
+    assert "interleaved" in effect["method"] and effect["noise_band"] is not None and effect["low"] is not None
+    files = run_files(store)
+    assert len(files) == 3, "the second copy of the baseline is a run too"
+    assert command(*words).code == 0 and run_files(store) == files
+    wrong = command(*words, "--seeds", "2")
+    assert wrong.code == 2 and "new processes" in wrong.err
+    assert command("ablate", config, "--over", "norm=rms_norm", "--rounds", "3", "--store", store).code == 2

@@ -142,14 +142,15 @@ class Client:
         return [Path(run) for run in self._result(reply)["runs"]]
 
     def compare(
-        self, configs: Sequence[Mapping[str, Any]], toml: Sequence[str], comparison: str, asked: Interleave
+        self, configs: Sequence[Mapping[str, Any]], toml: Sequence[str], comparison: str, asked: Interleave,
+        facts: Sequence[Mapping[str, Any]] = (),
     ) -> tuple[list[Path], Path | None]:
         """Queue runs that take turns, the first being the baseline: their run files, and that of the second baseline.
 
-        All, or none and `ConfigError` with every problem.
+        All, or none and `ConfigError` with every problem. `facts` as in `submit`.
         """
         reply = self.call(Submit(id=0, configs=[dict(c) for c in configs], toml=list(toml), comparison=comparison,
-                                 interleave=asked))
+                                 interleave=asked, facts=[dict(f) for f in facts]))
         result = self._result(reply)
         return [Path(run) for run in result["runs"]], Path(result["control"]) if result["control"] else None
 

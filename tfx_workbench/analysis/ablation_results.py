@@ -8,6 +8,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import itertools
+import math
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from tfx_workbench.analysis.config_words import differences
 from tfx_workbench.analysis.contrasts import Sample, Weights, contrasts, sample
 from tfx_workbench.analysis.factors import Levels
 from tfx_workbench.analysis.rounds import are_interleaved, role
-from tfx_workbench.analysis.statistics import UNKNOWN, Effect
+from tfx_workbench.analysis.statistics import SEQUENTIAL, UNKNOWN, Effect
 from tfx_workbench.runs.interval import Floats
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Results:
 
     configurations: tuple[Configuration, ...]
     factors: tuple[str, ...]  # paths, or titles where the runs were not queued as an ablation
+    band: float | None = None  # per cent that equal runs may differ by in time on this machine, where that is known
 
     def samples(self, metric: str) -> list[Sample]:
         """The measurements of a metric, configuration by configuration."""
@@ -67,6 +69,8 @@ class Results:
             return fair
         family: list[Weights] = [{i: 1.0, 0: -1.0} for i in range(1, len(self.configurations))]
         found = _contrasts(self.samples(metric), family)
+        if metric in SERIES:
+            return [effect.within(self.band) if effect.method == SEQUENTIAL else effect for effect in found]
         if metric != "loss":
             return found
         tasks = [_task(configuration) for configuration in self.configurations]
@@ -80,7 +84,7 @@ class Results:
         if baseline is None or not known or not all(are_interleaved(baseline, run) for run in known):
             return None
         controls = [run for run in first if is_control_of(baseline, run)]
-        found = {id(one.run): one.effects[metric] for one in compare_runs(baseline, [*controls, *known])}
+        found = {id(one.run): one.effects[metric] for one in compare_runs(baseline, [*controls, *known], self.band)}
         return [found[id(runs[0])] if runs else UNKNOWN for runs in others]
 
     @property
@@ -135,8 +139,13 @@ def _lone(value: float | None) -> list[float]:
     return [] if value is None else [float(value)]
 
 
-def results_of(runs: Sequence[RunData], baseline: RunData | None = None) -> Results:
-    """The runs by configuration; `baseline`, or what the ablation itself compares with, comes first."""
+def results_of(
+    runs: Sequence[RunData], baseline: RunData | None = None, band: float | None = None
+) -> Results:
+    """The runs by configuration; `baseline`, or what the ablation itself compares with, comes first.
+
+    `band`: by how many per cent equal runs may differ in time (`compare.known_band`).
+    """
     if not runs:
         return Results((), ())
     first = _reference(runs) or baseline or runs[0]
@@ -148,7 +157,7 @@ def results_of(runs: Sequence[RunData], baseline: RunData | None = None) -> Resu
     own = dict(zip(map(id, runs), levels, strict=True))[id(first)]
     ordered = sorted(groups, key=lambda key: dict(key) != own)  # else in the order in which they were run
     made = tuple(Configuration(dict(key), tuple(sorted(groups[key], key=_seed))) for key in ordered)
-    return Results(made, factors)
+    return Results(made, factors, band)
 
 
 def _fact(run: RunData) -> Mapping[str, Any]:
@@ -203,6 +212,8 @@ def interactions(results: Results, metric: str) -> list[Pair]:
     """Every pair whose four corners were measured, the strongest first; the intervals hold all at once."""
     found = list(_corners(results, metric))
     effects = _contrasts(results.samples(metric), [weights for *_, weights, _ in found])
+    band = None if results.band is None or metric not in SERIES else math.sqrt(2) * results.band  # four runs, not two
+    effects = [effect.within(band) if effect.method == SEQUENTIAL else effect for effect in effects]
     pairs = [Pair(one, other, effect, count) for (one, other, _, count), effect in zip(found, effects, strict=True)]
     return sorted(pairs, key=lambda p: -abs(p.effect.percent))
 

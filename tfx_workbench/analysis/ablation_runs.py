@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tfx_engine.protocol.interleaving import CONTROL, part_of
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.reader import RunReader
 from tfx_workbench.analysis.ablation import FACT, Cell, Plan, Request, request_from
@@ -49,9 +50,16 @@ def cell_runs(rows: Iterable[RunRow], ident: str) -> dict[Key, list[CellRun]]:
 
 
 def read_fact(path: Path) -> dict[str, Any] | None:
-    """What a run file says of its place in an ablation; None where it has none, or cannot be read."""
+    """What a run file says of its place in an ablation; None where it has none, or cannot be read.
+
+    The second copy of the baseline of an interleaved comparison has none: it measures the machine's noise.
+    """
     with contextlib.suppress(RunFileError), contextlib.closing(RunReader(path)) as reader:
-        fact = reader.facts().get(FACT)
+        facts = reader.facts()
+        part = part_of(facts)
+        if part is not None and part.role == CONTROL:
+            return None
+        fact = facts.get(FACT)
         if isinstance(fact, dict) and isinstance(fact.get("levels"), dict):
             return fact
     return None

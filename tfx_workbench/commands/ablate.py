@@ -29,14 +29,16 @@ from tfx_workbench.commands import words
 from tfx_workbench.commands.ablate_table import emit_results, print_results
 from tfx_workbench.commands.configs import Given, read_configs
 from tfx_workbench.commands.engine import engine_gone
+from tfx_workbench.commands.interleave import take_turns
 from tfx_workbench.commands.output import DONE as EXIT_DONE
 from tfx_workbench.commands.output import FAILED, emit, print_table, say
-from tfx_workbench.commands.run import run_all, sentence
+from tfx_workbench.commands.run import refuse_turns, run_all, sentence
 from tfx_workbench.commands.runs import library_of
 from tfx_workbench.runs.library import Library
 from tfx_workbench.runs.rundata import RunData
 
 _TIMED = 12  # configurations of which the time of a step is predicted; the others are taken for their mean
+_MOST_IN_TURNS = 16  # runs that are in memory together
 _SHOWN = 40  # rows of a plan that are printed
 
 
@@ -44,6 +46,9 @@ def ablate(args: argparse.Namespace) -> int:
     """Exit code 0 where every run finished, 1 where one did not, 2 where the request was wrong."""
     library = library_of(args.store)
     plan = make_plan(_request(args, library))
+    if args.interleave or "-turns-" in (args.resume or ""):
+        return _take_turns(args, plan, library)
+    refuse_turns(args)
     known = cell_runs(library.scan(), plan.id)
     plan, predicted = _predicted(plan, {cell.key for cell in to_do(plan, known, args.again)}, args.instant)
     cells = to_do(plan, known, args.again)
@@ -63,6 +68,10 @@ def ablate(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         _report(args, plan, library)  # what was found so far is an answer too
         raise
+    return _verdict(args, plan, library)
+
+
+def _verdict(args: argparse.Namespace, plan: Plan, library: Library) -> int:
     statuses = _report(args, plan, library)
     return EXIT_DONE if set(statuses) <= {"finished"} and len(statuses) == len(plan.cells) else FAILED
 
@@ -93,6 +102,54 @@ def _no_ablation(ident: str, known: Sequence[str]) -> Problem:
         hint_template="Did you mean {near!r}?" if near else "The newest is {newest!r}." if newest else "There is none.",
         args={"ident": ident, "near": near, "newest": newest},
     )
+
+
+# ---------------------------------------------------------------------------------------------- in turns
+
+
+def _take_turns(args: argparse.Namespace, plan: Plan, library: Library) -> int:
+    """All runs at once, each stepping in its turn: one comparison, which cannot be taken up again half done."""
+    if problem := _no_turns(plan):
+        raise ConfigError([problem])
+    rows = library.scan()
+    before = [ident for ident in known_ablations(rows) if ident.startswith(f"{plan.id}-turns-")]
+    wanted = {cell.key for cell in plan.cells}
+    if before:
+        known = cell_runs(rows, before[-1])
+        kept = {key for key, runs in known.items() if runs and runs[0].status == "finished"}
+        if wanted <= kept:
+            return _verdict(args, dataclasses.replace(plan, id=before[-1]), library)
+    plan, predicted = _predicted(plan, wanted, args.instant)
+    plan = dataclasses.replace(plan, id=f"{plan.id}-turns-{len(before) + 1}")
+    course = _Course(plan, predicted, {})
+    if not args.json or args.dry_run:
+        _say_plan(args, course, len(plan.cells))
+    if args.dry_run:
+        return EXIT_DONE
+    facts = run_facts(plan, plan.cells, [_figures(p) for p in predicted])
+    try:
+        take_turns(args, [_given(cell) for cell in plan.cells], plan.id, facts, reports=False)
+    except KeyboardInterrupt:
+        _report(args, plan, library)
+        raise
+    return _verdict(args, plan, library)
+
+
+def _no_turns(plan: Plan) -> Problem | None:
+    if plan.request.seeds > 1:
+        return Problem(code="bad-command-line", path="--seeds", template="means nothing beside --interleave.",
+                       hint_template="Its rounds are new processes already.")
+    if not 2 <= len(plan.cells) <= _MOST_IN_TURNS:
+        return Problem(
+            code="too-many-runs", path="--interleave", args={"most": _MOST_IN_TURNS, "count": len(plan.cells)},
+            template="holds all runs in memory at once: from 2 to {most} of them, not {count}.",
+            hint_template="Leave out levels, or leave out --interleave.",
+        )
+    return None
+
+
+def _given(cell: Cell) -> Given:
+    return Given(str(cell.config["name"]), dict(cell.config), dumps(dict(cell.config)))
 
 
 # ---------------------------------------------------------------------------------------------- before
@@ -211,7 +268,7 @@ def _run(args: argparse.Namespace, course: _Course, cells: Sequence[Cell]) -> No
     """Queue what is to do and follow it; every end corrects how long the rest will take."""
     indices = iter([course.index_of(cell) for cell in cells])
     clock = [time.monotonic()]  # a run takes from the end of the one before it to its own: its worker starts, too
-    given = [Given(str(cell.config["name"]), dict(cell.config), dumps(dict(cell.config))) for cell in cells]
+    given = [_given(cell) for cell in cells]
     facts = run_facts(course.plan, cells, [_figures(p) for p in course.predicted])
 
     def on_end(run: RunData) -> None:

@@ -20,6 +20,7 @@ from tfx_workbench.analysis.ablation_results import (
     results_of,
 )
 from tfx_workbench.analysis.ablation_runs import CellRun
+from tfx_workbench.analysis.compare import known_band
 from tfx_workbench.analysis.statistics import UNKNOWN, Effect
 from tfx_workbench.commands import words
 from tfx_workbench.commands.output import emit, print_table
@@ -38,7 +39,7 @@ def _read(best: Best) -> Iterator[Results]:
         for _, found in best:
             with contextlib.suppress(RunFileError):
                 runs.append(stack.enter_context(contextlib.closing(RunData(found.path))).load())
-        yield results_of(runs)
+        yield results_of(runs, None, known_band(runs[0]) if runs else None)
 
 
 def print_results(plan: Plan, best: Best) -> None:

@@ -8,7 +8,7 @@ import math
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +41,21 @@ _ENOUGH = tr_mark("The intervals are narrow enough: ±{half:.1f} % at most.")
 
 def run_interleaved(args: argparse.Namespace, given: Sequence[Given]) -> int:
     """Exit code 0 where every run finished, 1 where one did not."""
+    return take_turns(args, given, is_json=args.json)
+
+
+def take_turns(
+    args: argparse.Namespace, given: Sequence[Given], comparison: str = "", facts: Sequence[Mapping[str, Any]] = (),
+    *, is_json: bool = False, reports: bool = True,
+) -> int:
+    """The same for a comparison that has a name, whose runs carry `facts`, and which somebody else may report."""
     asked, precision = wanted(args)
     if len(given) < 2 and not asked.control:
         raise ConfigError([Problem(
             code="too-few-runs", path="run", template=tr_mark("needs two configurations or more."),
             hint_template=tr_mark("The first one is the baseline."),
         )])
-    course = _Course(given, asked, precision)
+    course = _Course(given, asked, precision, comparison, facts)
     with Client(args.store, on_disconnect=args.on_disconnect, warm=False, on_notice=course.hear) as client:
         try:
             say(course.before(client))
@@ -56,9 +64,9 @@ def run_interleaved(args: argparse.Namespace, given: Sequence[Given]) -> int:
         except KeyboardInterrupt:
             course.line.clear()
             stop_runs(client, None)
-            course.report(args.json)
+            course.report(is_json, reports)
             raise
-    statuses = course.report(args.json)
+    statuses = course.report(is_json, reports)
     return DONE if set(statuses) == {"finished"} else FAILED
 
 
@@ -91,10 +99,13 @@ def _wrong(option: str, template: str) -> Problem:
 class _Course:
     """One comparison from its announcement to its end."""
 
-    def __init__(self, given: Sequence[Given], asked: Interleave, precision: float) -> None:
+    def __init__(
+        self, given: Sequence[Given], asked: Interleave, precision: float, comparison: str,
+        facts: Sequence[Mapping[str, Any]],
+    ) -> None:
         self.line = StatusLine()
         self._given, self._asked, self._precision = given, asked, precision
-        self._comparison = uuid.uuid4().hex
+        self._comparison, self._facts = comparison or uuid.uuid4().hex, facts
         self._remembered = newest_noise()
         self._paths: list[Path] = []  # the baseline, the control where there is one, the others
         self._gone = threading.Event()
@@ -163,7 +174,7 @@ class _Course:
         """Queue the runs."""
         try:
             runs, control = client.compare([g.data for g in self._given], [g.toml for g in self._given],
-                                           self._comparison, self._asked)
+                                           self._comparison, self._asked, self._facts)
         except ServiceGone as error:
             raise engine_gone(error) from error
         except ConfigError as error:
@@ -226,17 +237,17 @@ class _Course:
 
     # ------------------------------------------------------------------------------------------ after
 
-    def report(self, as_json: bool) -> list[str]:
+    def report(self, as_json: bool, is_said: bool = True) -> list[str]:
         """Every run, and how it differs from the baseline; the states of the runs. Remembers the noise."""
         with contextlib.ExitStack() as stack:
             runs = [stack.enter_context(contextlib.closing(RunData(path))).load() for path in self._paths]
             compared = compare_runs(runs[0], runs[1:]) if runs else []
-            for run in runs:
+            for run in runs if is_said else ():
                 if as_json:
                     emit({**run.complete_summary(), "interleaved": _in_json(run, runs[0], compared)})
                 else:
                     print(sentence(run), flush=True)
-            if not as_json:
+            if is_said and not as_json:
                 for result in compared:
                     print_against(result, runs[0])
             self._remember(runs, compared)

@@ -137,6 +137,8 @@ def command_parser(command: str) -> Parser:
                                 help=tr_mark("predict by closed forms alone: quick, and without the time"))
             parser.add_argument("--resume", metavar="ID", help=tr_mark("go on with an ablation that was begun"))
             parser.add_argument("--again", action="store_true", help=tr_mark("run what failed once more"))
+            parser.set_defaults(on_disconnect="stop")
+            _add_interleave(parser)
         case "techniques":
             parser.add_argument("name", nargs="?", metavar="NAME", help=tr_mark("a technique, slot, or slot/technique"))
         case "import":

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 from tfx_engine.protocol.marker import tr_mark
 from tfx_workbench.analysis.ablation_results import Configuration, Results, results_of
+from tfx_workbench.analysis.compare import known_band
 from tfx_workbench.analysis.statistics import Effect
 from tfx_workbench.exhibits.by_step import NO_RUN, about, define
 from tfx_workbench.exhibits.exhibit import Column, Definition, Exhibit, Table
-from tfx_workbench.exhibits.format import UNKNOWN, count, interval, number, signed_percent, size
+from tfx_workbench.exhibits.format import UNKNOWN, count, interval, number, percent, signed_percent, size
 from tfx_workbench.exhibits.kind import Choice, Choices, ExhibitType
 from tfx_workbench.exhibits.runview import RunView, focused
 from tfx_workbench.exhibits.sweep import sweep
@@ -42,7 +43,7 @@ def ablation_table(runs: Sequence[RunView], choices: Choices) -> Exhibit:
     if run is None:
         return Exhibit("ablation_table", say(_TITLE), empty=NO_RUN, definitions=_DEFINITIONS)
     baseline = next((r.data for r in runs if r.baseline), runs[0].data)
-    results = results_of([r.data for r in runs], baseline)
+    results = results_of([r.data for r in runs], baseline, known_band(baseline))
     if not any(len(r.data.steps) for r in runs):
         return Exhibit("ablation_table", say(_TITLE), empty=WAITING, definitions=_DEFINITIONS)
     colours = {id(r.data): r.colour_name for r in runs}
@@ -123,6 +124,9 @@ def _notes(results: Results, effects: Sequence[Effect | None]) -> tuple[Words, .
     notes: list[Words] = []
     if results.mixes_tasks:
         notes.append(say(tr_mark("losses of different tasks cannot be compared")))
+    if results.band is not None:
+        notes.append(say(tr_mark("equal runs differ by up to {band} here: less is not told apart"),
+                         band=percent(results.band, 2)))
     if family > 1:
         notes.append(say(tr_mark("intervals of a column hold for all {count} comparisons at once"), count=family))
     if found:

@@ -10,6 +10,7 @@ import numpy as np
 from tfx_engine.protocol.cards import load_catalogue
 from tfx_engine.protocol.marker import tr_mark
 from tfx_workbench.analysis.ablation_results import Pair, interactions, results_of
+from tfx_workbench.analysis.compare import known_band
 from tfx_workbench.exhibits.ablation_table import WAITING, effect_words
 from tfx_workbench.exhibits.by_step import NO_RUN, about, define
 from tfx_workbench.exhibits.exhibit import Axis, Column, Definition, Exhibit, HeatMap, Plot, Table
@@ -42,7 +43,7 @@ def interaction_map(runs: Sequence[RunView], choices: Choices) -> Exhibit:
         return Exhibit("interactions", say(_TITLE), empty=WAITING, definitions=_DEFINITIONS)
     metric = choices.get("metric", "tokens_per_s")
     baseline = next((r.data for r in runs if r.baseline), runs[0].data)
-    pairs = interactions(results_of([r.data for r in runs], baseline), metric)
+    pairs = interactions(results_of([r.data for r in runs], baseline, known_band(baseline)), metric)
     known = [pair for pair in pairs if math.isfinite(pair.effect.percent)]
     table = _table(known, metric)
     sentence = about(run, runs, _sentence(known, metric))
