@@ -44,7 +44,7 @@ def report(args: argparse.Namespace) -> int:
         emit({"path": str(target), "format": kind[1:], "bytes": len(data), "runs": [str(path) for path in paths],
               "exhibits": shown})
     else:
-        print(tr_mark("{count} runs, {exhibits} exhibits, {size}: {path}").format(
+        print(tr_mark("Runs: {count}, exhibits: {exhibits}, {size}: {path}").format(
             count=len(paths), exhibits=len(shown), size=words.size(len(data)), path=target))
     return DONE
 

@@ -139,4 +139,5 @@ def _notes(results: Results, effects: Sequence[Effect | None]) -> tuple[Words, .
 EXHIBIT = ExhibitType(
     name="ablation_table", title=_TITLE, function=ablation_table, order=80, at_end=True, choices=(_VIEW,),
     needs=frozenset({"info"}),  # only ended runs count: no step of a live one changes anything
+    paper="several",
 )

@@ -110,4 +110,5 @@ def _sentence(pairs: Sequence[Pair], metric: str) -> Text:
 EXHIBIT = ExhibitType(
     name="interactions", title=_TITLE, function=interaction_map, order=81, choices=(_METRIC,), at_end=True,
     needs=frozenset({"info"}),  # only ended runs count: no step of a live one changes anything
+    paper="several",
 )

@@ -231,4 +231,5 @@ def _sentence(
 EXHIBIT = ExhibitType(
     name="pareto", title=_TITLE, function=pareto, order=82, choices=(_AXES,),
     needs=frozenset({"info", "steps", "memory"}),
+    paper="several",
 )
