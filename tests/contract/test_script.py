@@ -18,7 +18,7 @@ from tests.helpers.tiny import task_for, tiny_config
 from tfx_engine.model.validate import validate
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.problems import errors_among
-from tfx_engine.script.make import make_script, refusal
+from tfx_engine.script.make import Recorded, make_script, refusal
 from tfx_engine.script.source import NoScript
 from tfx_engine.techniques.catalogue import discover
 
@@ -102,11 +102,25 @@ def test_every_technique_repeats_the_losses_to_the_bit_without_this_project(expo
         assert found[name]["said"].count("equal to the run's") == STEPS, (where, found[name]["said"])
 
 
-def test_a_script_defines_all_that_it_names_and_imports_nothing_needless(exported):
+@pytest.mark.parametrize(("slot", "name"), sorted(ELSEWHERE))
+def test_what_runs_elsewhere_is_written_here_whole(slot, name, tmp_path):
+    """That it gives the same losses there, tests/gpu says."""
+    made_with = {"torch": "x", "cpu": None, "machine": None, "threads": 1, "device": "cuda"}
+    said = Recorded(name=name, steps=3, parameters=1, trainable=1, losses=[1.0], data_sha256="", made_with=made_with)
+    text = make_script(tiny_config({slot: name}, run={"device": "cuda"}), said)
+    (tmp_path / "script.py").write_text(text, encoding="utf-8")
+    checked(tmp_path)
+
+
+def checked(folder):
     rules = ["--select", "F,E9", "--ignore", "F841"]  # of a branch that is gone a name may be left
-    argv = [sys.executable, "-m", "ruff", "check", "--isolated", "--quiet", *rules, str(exported[1])]
+    argv = [sys.executable, "-m", "ruff", "check", "--isolated", "--quiet", *rules, str(folder)]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout
+
+
+def test_a_script_defines_all_that_it_names_and_imports_nothing_needless(exported):
+    checked(exported[1])
 
 
 def test_a_script_holds_no_technique_that_is_not_used(exported):

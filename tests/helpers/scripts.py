@@ -40,15 +40,15 @@ for path in sorted(pathlib.Path(sys.argv[1]).glob("*.py")):
 """
 
 
-def recorded(config: Config, steps: int = STEPS) -> Recorded:
-    """What a run of a few steps would have recorded, on the CPU."""
-    setup = set_up(config, torch.device("cpu"))
+def recorded(config: Config, steps: int = STEPS, device: str = "cpu") -> Recorded:
+    """What a run of a few steps would have recorded."""
+    setup = set_up(config, torch.device(device))
     model = setup.training.model
     total, trainable = count_numbers(model), count_numbers(model, trained_only=True)
-    losses = [train_step(setup.training, setup.task.batch(i), i).item() for i in range(steps)]
+    losses = [train_step(setup.training, setup.task.batch(i, device), i).item() for i in range(steps)]
     made_with = {
         "torch": torch.__version__, "cpu": torch.backends.cpu.get_cpu_capability(), "machine": platform.machine(),
-        "threads": torch.get_num_threads(), "device": "cpu",
+        "threads": torch.get_num_threads(), "device": device,
     }
     return Recorded(name=config.name, steps=steps, parameters=total, trainable=trainable, losses=losses,
                     data_sha256=setup.task.facts()["sha256"], made_with=made_with)

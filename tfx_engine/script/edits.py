@@ -60,7 +60,7 @@ class Edits:
         """A `with` without its first lines, its body further to the left."""
         self.only(node, node.body)
 
-    def only(self, node: ast.With | ast.If, body: Sequence[ast.stmt]) -> None:
+    def only(self, node: ast.stmt, body: Sequence[ast.stmt]) -> None:
         """Of a statement with an inside only this body, further to the left."""
         first, last = body[0].lineno, body[-1].end_lineno or body[-1].lineno
         while self._source.lines[first - 2].lstrip().startswith("#"):

@@ -27,25 +27,57 @@ class Open(Exception):
 
 
 @dataclasses.dataclass(frozen=True)
+class Place:
+    """Where a test stands: in which module, class and function."""
+
+    source: Source
+    inside: ast.ClassDef | None = None
+    function: ast.FunctionDef | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Known:
     """`options`: field -> value, by the class, of those that have one set of values in the whole script."""
 
     config: Config | None = None
     options: Mapping[Ref, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
-    def decide(self, source: Source, function: ast.FunctionDef | None, test: ast.expr) -> bool | None:
+    def decide(self, place: Place, test: ast.expr) -> bool | None:
         """Whether a test is true; None where it is open."""
         try:
-            return bool(_Evaluation(self, source, function).value(test))
+            return bool(_Evaluation(self, place).value(test))
         except Open:
             return None
+
+    def chosen(self, place: Place, node: ast.Match) -> ast.match_case | None:
+        """The case that a `match` takes; None where it is open."""
+        try:
+            subject = _Evaluation(self, place).value(node.subject)
+            return next((case for case in node.cases if _matches(case, subject)), None)
+        except Open:
+            return None
+
+
+def _matches(case: ast.match_case, subject: Any) -> bool:
+    """Of a case that names constants, or everything."""
+    if case.guard is not None:
+        raise Open
+    match case.pattern:
+        case ast.MatchValue(value=ast.Constant(value=value)):
+            return bool(value == subject)
+        case ast.MatchSingleton(value=value):
+            return value is subject
+        case ast.MatchAs(pattern=None, name=None):
+            return True
+        case ast.MatchOr(patterns=patterns):
+            return any(_matches(ast.match_case(pattern, None, []), subject) for pattern in patterns)
+    raise Open
 
 
 @dataclasses.dataclass(frozen=True)
 class _Evaluation:
     known: Known
-    source: Source
-    function: ast.FunctionDef | None
+    place: Place
 
     def value(self, node: ast.expr) -> Any:
         match node:
@@ -59,6 +91,8 @@ class _Evaluation:
                 return self._together(isinstance(op, ast.And), parts)
             case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _COMPARE:
                 return _COMPARE[type(op)](self.value(left), self.value(right))
+            case ast.Attribute(value=ast.Attribute(value=ast.Name(id="self"), attr="options"), attr=name):
+                return self._option(self._constructor(), name)
             case ast.Attribute(value=ast.Attribute(value=ast.Name(id="config"), attr=section), attr=name):
                 return self._of_section(section, name)
             case ast.Attribute(value=ast.Name(id="config"), attr="vocab" | "head_width" as name):
@@ -68,7 +102,7 @@ class _Evaluation:
             ):
                 return self._config().use(slot)
             case ast.Attribute(value=ast.Name(id="options"), attr=name):
-                return self._option(name)
+                return self._option(self.place.function, name)
         raise Open
 
     def _together(self, is_and: bool, parts: list[ast.expr]) -> bool:
@@ -94,11 +128,19 @@ class _Evaluation:
             raise Open  # another device may be asked for
         return getattr(getattr(self._config(), section), name)
 
-    def _option(self, name: str) -> Any:
-        """Of a parameter `options` of this function, by the class that it is annotated with."""
-        arguments = self.function.args.args if self.function else []
+    def _constructor(self) -> ast.FunctionDef | None:
+        """`__init__` of the class that we are in: its `options` are those of `self`, if it keeps them as they are."""
+        body = self.place.inside.body if self.place.inside else []
+        made = next((n for n in body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
+        kept = [n for n in ast.walk(made) if isinstance(n, ast.Attribute) and n.attr == "options"
+                and isinstance(n.ctx, ast.Store)] if made else []
+        return made if kept else None
+
+    def _option(self, function: ast.FunctionDef | None, name: str) -> Any:
+        """Of a parameter `options` of a function, by the class that it is annotated with."""
+        arguments = function.args.args if function else []
         found = next((a.annotation for a in arguments if a.arg == "options"), None)
-        kind = self.source.resolve(found.id) if isinstance(found, ast.Name) else None
+        kind = self.place.source.resolve(found.id) if isinstance(found, ast.Name) else None
         values = self.known.options.get(kind, {}) if isinstance(kind, Ref) else {}
         if name not in values:
             raise Open

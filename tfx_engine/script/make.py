@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import pkgutil
 import re
 import textwrap
 from collections.abc import Sequence
 from typing import Any, get_type_hints
 
+from tfx_engine import techniques
 from tfx_engine.protocol.cards import resource
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.marker import tr_mark
@@ -16,8 +18,8 @@ from tfx_engine.runfile.store import absolute
 from tfx_engine.script import filled, given, program, stand_ins
 from tfx_engine.script.fold import Known
 from tfx_engine.script.prune import Rules, literal
-from tfx_engine.script.shake import Given, Plan, Shake
-from tfx_engine.script.source import OURS, NoScript, Ref, source_of
+from tfx_engine.script.shake import Given, Plan, Shake, Slot
+from tfx_engine.script.source import OURS, NoScript, Ref
 from tfx_engine.script.write import Writer
 from tfx_engine.techniques.catalogue import discover, technique_for
 from tfx_engine.techniques.counts import block_parts, head_shape
@@ -31,11 +33,12 @@ _TASKS = {
     "digits": "digits.DigitsTask", "audio": "audio.AudioTask", "noise": "noise.NoiseTask",
 }
 _OWN = tr_mark("{name!r} in {slot} is code of your own, which a script would need and cannot hold.")
-_ORDER = (  # of the sections, as far as Python lets it be
-    f"{OURS}.protocol", _GIVEN, f"{_T}.initial", f"{OURS}.data", _T, f"{OURS}.model.transformer", f"{OURS}.model",
-    _FILLED, _STAND_INS, f"{OURS}.train", _PROGRAM,
-)
+# The order of the sections, as far as Python lets it be; between these the slots in their order.
+_FIRST = (f"{OURS}.protocol", _GIVEN, f"{_T}.initial", f"{OURS}.data")
+_LAST = (f"{OURS}.model.transformer", f"{OURS}.model", _FILLED, _STAND_INS, f"{OURS}.train", _PROGRAM)
 _NOTHING = dict.fromkeys(("softcap", "qk_norm", "sink", "gate", "clip"), "None") | {"accumulation": "1"}
+# Techniques that make other options of theirs while they run, where that option is set.
+_REPLACES = {("position", "rotary"): "window_base"}
 _SHOWN_LOSSES = 10
 _LEGEND = """\
 Shapes are in names: B batch, T tokens (or frames), D width, H query heads, G key heads, K head width, V vocabulary
@@ -69,19 +72,31 @@ def make_script(config: Config, recorded: Recorded) -> str:
     """The script. Raises NoScript."""
     if reason := refusal(config):
         raise NoScript(reason)
-    shake = Shake(_plan(config, recorded))
-    shake.begin_at(Ref(_PROGRAM, "main"))
-    writer = Writer(shake, _titles(config), _ORDER)
-    sections = list(writer.sections())
-    body = "\n\n\n".join(f"{_heading(s.title)}{s.body}" for s in sections if s.body)
-    head = [f'"""{_docstring(config, recorded)}"""', "from __future__ import annotations", writer.imports()]
+    _, body = _written(config, recorded, frozenset(config.techniques))
+    imports, body = _written(config, recorded, _looked_up(body))  # what nobody looks up need not be there
+    head = [f'"""{_docstring(config, recorded)}"""', "from __future__ import annotations", imports]
     return "\n\n".join(head) + "\n\n\n" + _only_asked_for(body) + '\n\n\nif __name__ == "__main__":\n    main()\n'
+
+
+def _written(config: Config, recorded: Recorded, looked_up: frozenset[str]) -> tuple[str, str]:
+    """(imports, all else). `looked_up`: slots whose technique the code asks for by the slot's name."""
+    shake = Shake(_plan(config, recorded, looked_up))
+    shake.begin_at(Ref(_PROGRAM, "main"))
+    shared = [f"{_T}.{module.name}" for module in pkgutil.iter_modules(techniques.__path__) if not module.ispkg]
+    slots = [f"{_T}.{slot}." for slot in config.techniques]
+    writer = Writer(shake, _titles(config), [*_FIRST, *shared, *slots, *_LAST])
+    body = "\n\n\n".join(f"{_heading(s.title)}{s.body}" for s in writer.sections() if s.body)
+    return writer.imports(), body
+
+
+def _looked_up(body: str) -> frozenset[str]:
+    return frozenset(re.findall(r"""(?:technique_for\(|in_slot\(config, )"(\w+)"\W""", body))
 
 
 def _only_asked_for(body: str) -> str:
     """Of what fills the slots only those lines of the configuration that the code asks for."""
     asked = set(re.findall(r"""(?:\.techniques\[|\.use\()"(\w+)"\W""", body))
-    if re.search(r"\.techniques\[[^\"]|techniques\.(items|values|get|keys)", body):
+    if re.search(r"(?<!self)\.techniques\[[^\"]|techniques\.(items|values|get|keys)", body):
         return body
     lines = []
     for line in body.split("\n"):
@@ -91,7 +106,7 @@ def _only_asked_for(body: str) -> str:
     return "\n".join(lines)
 
 
-def _plan(config: Config, recorded: Recorded) -> Plan:
+def _plan(config: Config, recorded: Recorded, looked_up: frozenset[str]) -> Plan:
     corpus = "open_path" if config.data.path is not None else f"open_{config.data.corpus}"
     instead = {
         Ref(f"{_T}.catalogue", "technique_for"): Ref(_STAND_INS, "technique_for"),
@@ -106,13 +121,17 @@ def _plan(config: Config, recorded: Recorded) -> Plan:
     }
     if config.use("kernel") == "auto" and _shares_no_keys(config):
         instead[Ref(f"{_T}.dispatch", "TorchKernel")] = Ref(_STAND_INS, "TorchKernel")
+    if config.use("recompute") == "every_block":
+        instead[Ref(f"{_T}.recompute", "Checkpointed")] = Ref(_STAND_INS, "Checkpointed")
     dropped = [] if config.run.start_from else [Ref(f"{OURS}.model.weights", "load")]
     is_plain = config.use("recompute") == "none" and config.use("compile") == "none"
     direct = [Ref(f"{_T}.aside", "aside")] if is_plain else []
     values, known = _option_values(config)
     nothing = {slot: text for slot, text in _NOTHING.items() if config.use(slot) == "none"}
     rules = Rules(frozenset(dropped), frozenset(direct), Known(config, known), nothing)
-    return Plan(instead, _givens(config, recorded, values), rules, values)
+    slots = _slots(config, values)
+    givens = _givens(config, recorded, {name: slots[name] for name in slots if name in looked_up})
+    return Plan(instead, givens, rules, values, slots)
 
 
 def _shares_no_keys(config: Config) -> bool:
@@ -131,11 +150,10 @@ def _option_values(config: Config) -> tuple[dict[tuple[str, str, str], Any], dic
     for slot, choice in config.techniques.items():
         technique, _ = technique_for(slot, choice)
         _note(values, technique.options, dict(choice.options))
-        source = source_of(technique.options.__module__)
-        if "dataclasses.replace" not in source.text:
-            for kind in technique.options.__mro__[:-1]:
-                ref = Ref(kind.__module__, kind.__name__)
-                known[ref] = {} if ref in known else dict(choice.options)  # of two techniques: nothing is sure
+        is_whole = choice.options.get(_REPLACES.get((slot, choice.use), "")) is None
+        for kind in technique.options.__mro__[:-1]:
+            ref = Ref(kind.__module__, kind.__name__)
+            known[ref] = dict(choice.options) if is_whole and ref not in known else {}  # of two nothing is sure
     return values, known
 
 
@@ -146,7 +164,7 @@ def _note(values: dict[tuple[str, str, str], Any], options: type, given: dict[st
                 values.setdefault((kind.__module__, kind.__name__, name), given[name])
 
 
-def _givens(config: Config, recorded: Recorded, values: dict[tuple[str, str, str], Any]) -> dict[Ref, Given]:
+def _givens(config: Config, recorded: Recorded, slots: dict[str, Slot]) -> dict[Ref, Given]:
     module, task = _TASKS[config.data.task].split(".")
     constants = {
         "STEPS": recorded.steps, "PARAMETERS": recorded.parameters, "TRAINABLE": recorded.trainable,
@@ -156,7 +174,7 @@ def _givens(config: Config, recorded: Recorded, values: dict[tuple[str, str, str
     }
     texts = {Ref(_GIVEN, "CONFIG"): _config(config)}
     texts |= {Ref(_GIVEN, name): Given(f"{name} = {_constant(value)}") for name, value in constants.items()}
-    texts[Ref(_FILLED, "TECHNIQUES")] = _techniques(config, values)
+    texts[Ref(_FILLED, "TECHNIQUES")] = _techniques(slots)
     texts[Ref(_FILLED, "BLOCK_PARTS")] = _block_parts(config)
     if config.data.task == "digits":
         packed = base64.b85encode(resource("data", "digits.npz").read_bytes()).decode()
@@ -193,18 +211,23 @@ def _options(options: Any) -> str:
     return "{" + ", ".join(f'"{name}": {literal(value)}' for name, value in options.items()) + "}"
 
 
-def _techniques(config: Config, values: dict[tuple[str, str, str], Any]) -> Given:
-    refs: list[Ref] = [Ref(_FILLED, "Used")]
-    lines = []
+def _slots(config: Config, values: dict[tuple[str, str, str], Any]) -> dict[str, Slot]:
+    found = {}
     for slot, choice in config.techniques.items():
-        if slot in _NOTHING and choice.use == "none":
-            continue
         technique, _ = technique_for(slot, choice)
         build, options = technique.build, technique.options
         other = ", ".join(f"{name}={literal(value)}" for name, value in choice.options.items()
                           if _default(values, options, name) != value)
-        lines.append(f'    "{slot}": «0»(«{len(refs)}», «{len(refs) + 1}»({other})),')
-        refs += [Ref(build.__module__, build.__name__), Ref(options.__module__, options.__name__)]
+        found[slot] = Slot(Ref(build.__module__, build.__name__), Ref(options.__module__, options.__name__), other)
+    return found
+
+
+def _techniques(slots: dict[str, Slot]) -> Given:
+    refs: list[Ref] = [Ref(_FILLED, "Used")]
+    lines = []
+    for name, slot in slots.items():
+        lines.append(f'    "{name}": «0»(«{len(refs)}», «{len(refs) + 1}»({slot.other})),')
+        refs += [slot.build, slot.options]
     return Given("TECHNIQUES = {\n" + "\n".join(lines) + "\n}", tuple(refs))
 
 
@@ -249,7 +272,9 @@ def _titles(config: Config) -> dict[str, str]:
         _GIVEN: "the configuration, and what the run recorded", _PROGRAM: "the training",
         f"{OURS}.model.transformer": "the model", f"{OURS}.model.assemble": "how the model is put together",
         f"{OURS}.train.step": "what a step needs", f"{_T}.initial": "initial weights, from (seed, name)",
-        f"{OURS}.data.task": "the data, from (seed, step)",
+        f"{OURS}.data.task": "the data, from (seed, step)", f"{OURS}.data.tasks": "the task",
+        f"{OURS}.protocol.config": "what fills a slot", f"{OURS}.protocol.sections": "sizes, data, and how it is run",
+        _FILLED: "techniques that are looked up", _STAND_INS: "smaller parts",
     }
     for slot, choice in config.techniques.items():
         technique, _ = technique_for(slot, choice)

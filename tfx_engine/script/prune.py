@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tfx_engine.script.edits import Edits
-from tfx_engine.script.fold import Known
+from tfx_engine.script.fold import Known, Place
 from tfx_engine.script.source import OURS, Ref, Source, resolved
 
 _T = f"{OURS}.techniques"
@@ -29,10 +29,11 @@ Values = Mapping[tuple[str, str, str], Any]  # (module, class, field) -> what th
 
 @dataclasses.dataclass
 class Pruned:
-    """`skip`: nodes that are gone; `edits`: what that does to the text."""
+    """What of a definition is gone: `skip`, its nodes; `edits`, its text; `builds`: calls that build for a slot."""
 
     skip: set[ast.AST]
     edits: Edits
+    builds: list[tuple[ast.Call, str]] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +53,7 @@ class _Pruner(ast.NodeVisitor):
     def __init__(self, source: Source, rules: Rules) -> None:
         self.source, self.rules = source, rules
         self.pruned = Pruned(set(), Edits(source))
-        self._function: ast.FunctionDef | None = None
+        self._place = Place(source)
 
     def generic_visit(self, node: ast.AST) -> None:
         """Statement lists first: one of which nothing is left needs a `pass`."""
@@ -76,13 +77,13 @@ class _Pruner(ast.NodeVisitor):
     def _fold(self, block: Sequence[ast.stmt]) -> None:
         """Branches that are never taken, and what follows one that always is and leaves the function."""
         for place, statement in enumerate(block):
-            if statement in self.pruned.skip or not isinstance(statement, ast.If):
+            if statement in self.pruned.skip:
                 continue
-            is_true = self.rules.known.decide(self.source, self._function, statement.test)
-            if is_true is None:
+            decided = self._decided(statement)
+            if decided is None:
                 continue
-            taken, left = (statement.body, statement.orelse) if is_true else (statement.orelse, statement.body)
-            self.pruned.skip.update([statement.test, *left])
+            taken, left = decided
+            self.pruned.skip.update(left)
             if not taken:
                 self._drop([statement], block)
                 continue
@@ -90,6 +91,19 @@ class _Pruner(ast.NodeVisitor):
             if isinstance(taken[-1], ast.Return | ast.Raise) and block[place + 1 :]:
                 self._drop(block[place + 1 :], block)
                 return
+
+    def _decided(self, statement: ast.stmt) -> tuple[list[ast.stmt], list[ast.AST]] | None:
+        """(the branch that is taken, what is left out) of a statement that the configuration decides."""
+        match statement:
+            case ast.If(test=test, body=body, orelse=orelse):
+                is_true = self.rules.known.decide(self._place, test)
+                if is_true is not None:
+                    return (body, [test, *orelse]) if is_true else (orelse, [test, *body])
+            case ast.Match(subject=subject, cases=cases):
+                case = self.rules.known.chosen(self._place, statement)
+                if case is not None:
+                    return case.body, [subject, case.pattern, *(other for other in cases if other is not case)]
+        return None
 
     def _drop(self, statements: Sequence[ast.stmt], block: Sequence[ast.stmt]) -> None:
         for statement in statements:
@@ -100,13 +114,19 @@ class _Pruner(ast.NodeVisitor):
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
         """Its annotations say of what its options are."""
-        before, self._function = self._function, node
+        before, self._place = self._place, dataclasses.replace(self._place, function=node)
         self.generic_visit(node)
-        self._function = before
+        self._place = before
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        """Its constructor says of what its options are."""
+        before, self._place = self._place, dataclasses.replace(self._place, inside=node)
+        self.generic_visit(node)
+        self._place = before
 
     def visit_IfExp(self, node: ast.IfExp) -> None:
         """`a if test else b`, where the test is known."""
-        is_true = self.rules.known.decide(self.source, self._function, node.test)
+        is_true = self.rules.known.decide(self._place, node.test)
         if is_true is None:
             self.generic_visit(node)
             return
@@ -148,15 +168,24 @@ class _Pruner(ast.NodeVisitor):
         if self._target(node.func) == _MARK:
             self.pruned.skip.add(node)
             self.pruned.edits.replace(node, self.source.segment(node.args[0]))
-        elif self._target(node.func) == _BUILD and (slot := getattr(node.args[0], "value", "")) in self.rules.nothing:
-            self.pruned.skip.add(node)
-            self.pruned.edits.replace(node, self.rules.nothing[slot])
+        elif self._target(node.func) == _BUILD and (slot := getattr(node.args[0], "value", "")):
+            self._build(node, slot)
         elif self._target(node.func) in self.rules.direct and isinstance(node.args[0], ast.Lambda):
             self.pruned.skip.add(node.func)
             self.pruned.edits.only_expression(node, node.args[0].body)
             self.visit(node.args[0].body)
         else:
             self.generic_visit(node)
+
+    def _build(self, node: ast.Call, slot: str) -> None:
+        """What builds the technique in a slot is called by its name; where there is nothing, nothing is built."""
+        if slot in self.rules.nothing:
+            self.pruned.skip.add(node)
+            self.pruned.edits.replace(node, self.rules.nothing[slot])
+            return
+        self.pruned.skip.update([node.func, node.args[0]])
+        self.pruned.builds.append((node, slot))
+        self.generic_visit(node)
 
     def _target(self, node: ast.AST) -> Any:
         match node:

@@ -28,16 +28,26 @@ class Given:
 
 
 @dataclasses.dataclass(frozen=True)
+class Slot:
+    """What fills a slot: what builds it, the class of its options, and those that are not what that class says."""
+
+    build: Ref
+    options: Ref
+    other: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
 class Plan:
     """What is known beforehand. `instead`: what stands for a definition; `given`: texts of definitions.
 
-    `values`: of options.
+    `values`: of options; `slots`: what fills them.
     """
 
     instead: Mapping[Ref, Ref]
     given: Mapping[Ref, Given]
     rules: Rules
     values: Values
+    slots: Mapping[str, Slot]
 
 
 @dataclasses.dataclass
@@ -113,6 +123,8 @@ class Shake:
             self._follow(source, node, pruned.skip | set(methods_of(node)))
         else:
             self._follow(source, node, pruned.skip)
+        for _, slot in pruned.builds:
+            self._todo += [self.plan.slots[slot].build, self.plan.slots[slot].options]
 
     def _more_methods(self) -> bool:
         """Whether methods are called by now that were not before; they are followed."""

@@ -16,12 +16,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from tfx_engine.data import grammar
 from tfx_engine.data.corpus import Corpus
 from tfx_engine.protocol.config import Choice
 from tfx_engine.script.filled import BLOCK_PARTS, DIGITS, TECHNIQUES, Used
 from tfx_engine.script.given import WEIGHTS_SHA256, Config
+from tfx_engine.techniques.context import AttentionContext
 from tfx_engine.techniques.costs import Work
 from tfx_engine.techniques.dispatch import sdpa
 from tfx_engine.techniques.kernel import Scoring, eager_attention
@@ -58,6 +60,19 @@ class TorchKernel:
         if scoring.softcap is not None:  # which torch's does not know
             return eager_attention(q_BHTK, k_BGSK, v_BGSV, scoring), "eager"
         return sdpa(q_BHTK, k_BGSK, v_BGSV, scoring), "torch"
+
+
+class Checkpointed:
+    """Runs one block in `every` so that its inside is computed again in the backward pass, and not kept."""
+
+    def __init__(self, every: int) -> None:
+        self.every = every
+
+    def __call__(self, index: int, block: nn.Module, x_BTD: Tensor, context: AttentionContext) -> Tensor:
+        """What the block gives."""
+        if index % self.every or not torch.is_grad_enabled():
+            return block(x_BTD, context)
+        return checkpoint(block, x_BTD, context, use_reentrant=False)
 
 
 def device_of(name: str) -> torch.device:

@@ -15,6 +15,7 @@ from tfx_engine.script.shake import Reached, Shake, weak_names
 from tfx_engine.script.source import OURS, External, Ref, import_lines, source_of
 
 _ALWAYS_NAMED = frozenset({"build", "Options"})  # by the slot: a script has several of them
+_LONGEST_TITLE = 100
 _ANY = External("typing", "Any", "Any")
 
 
@@ -46,8 +47,8 @@ class Writer:
             texts = [self._text(r) for r in self._of(module)]
             texts += [self._given(ref) for ref in self._shake.plan.given
                       if ref.module == module and ref in self._shake.given]
-            body = re.sub(r"\n{4,}", "\n\n\n", "\n".join(texts).strip("\n"))
-            yield Section(self._titles.get(module, ""), body)
+            body = re.sub(r"\n{4,}", "\n\n\n", "".join(texts).strip("\n"))
+            yield Section(self._titles.get(module) or _first_words(module), body)
 
     def imports(self) -> str:
         """After all sections have been written."""
@@ -126,7 +127,7 @@ class Writer:
 
     def _rank(self, module: str) -> tuple[int, str]:
         """Where it is to stand if nothing speaks against it: `order` names beginnings of names."""
-        return next((i for i, begin in enumerate(self._order) if module.startswith(begin)), 0), module
+        return next((i for i, begin in enumerate(self._order) if f"{module}.".startswith(begin)), 0), module
 
     def _place(self, module: str, needs: Mapping[str, set[str]], order: list[str], under_way: set[str]) -> None:
         if module in order or module in under_way:
@@ -184,16 +185,26 @@ class Writer:
             name = self.name(target) if there else _ANY.alias
             if isinstance(use.node, ast.Attribute) or use.node.id != name:
                 pruned.edits.replace(use.node, name)
+        for call, slot in pruned.builds:
+            filled = self._shake.plan.slots[slot]
+            text = f"{self.name(filled.build)}({self.name(filled.options)}({filled.other})"
+            pruned.edits.replace_span(call.func, call.args[0], text)
         self._rename(reached, pruned.edits)
         text = pruned.edits.apply(definition)
         is_block = isinstance(definition.node, ast.FunctionDef | ast.ClassDef)
-        return f"\n{text}\n\n" if is_block else f"{text}\n"
+        return f"\n\n{text}\n\n\n" if is_block else f"{text}\n"
 
     def _rename(self, reached: Reached, edits: object) -> None:
         node, name = reached.definition.node, self.name(reached.definition.ref)
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name != name:
             column = node.col_offset + len("def " if isinstance(node, ast.FunctionDef) else "class ")
             edits.replace_in_line(node.lineno, column, node.name, name)  # type: ignore[attr-defined]
+
+
+def _first_words(module: str) -> str:
+    """What a module says of itself, in a line."""
+    words = (ast.get_docstring(source_of(module).tree) or "").split("\n")[0].rstrip(".")
+    return words.replace("`", "") if len(words) <= _LONGEST_TITLE else ""
 
 
 def _has_body(node: ast.ClassDef, reached: Reached, skip: set[ast.AST]) -> bool:

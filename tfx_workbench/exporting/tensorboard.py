@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+import itertools
 import math
 import struct
 from collections.abc import Iterable, Iterator
@@ -77,9 +78,15 @@ def event(wall_time_s: float, step: int = 0, version: str = "", scalars: Iterabl
         data += _varint(2 << 3 | 0) + _varint(step)
     if version:
         data += _field(3, version.encode())
-    values = b"".join(_field(1, _field(1, tag.encode()) + _varint(2 << 3 | 5) + struct.pack("<f", _float32(value)))
-                      for tag, value in scalars)
+    values = b"".join(_head(tag) + struct.pack("<f", _float32(value)) for tag, value in scalars)
     return data + (_field(5, values) if values else b"")
+
+
+@functools.cache
+def _head(tag: str) -> bytes:
+    """A value of a summary up to its four bytes, which are the same for every step."""
+    before = _field(1, tag.encode()) + _varint(2 << 3 | 5)
+    return _varint(1 << 3 | 2) + _varint(len(before) + 4) + before
 
 
 def _float32(value: float) -> float:
@@ -108,9 +115,9 @@ def _scalars(reader: RunReader, begun_s: float) -> Iterator[tuple[float, int, li
         found = [(f"step/{name}", float(value)) for name, value in named.items()
                  if name not in _NOT_SHOWN and value is not None]
         yield wall_time_s, named["step"], found
-    for step, _, layer, reading, value in TABLES["layers"].rows(reader):
-        if value is not None:
-            yield at.get(step, begun_s), step, [(f"{reading}/{layer}", value)]
+    for step, rows in itertools.groupby(TABLES["layers"].rows(reader), key=lambda row: row[0]):
+        found = [(f"{reading}/{layer}", value) for _, _, layer, reading, value in rows if value is not None]
+        yield at.get(step, begun_s), step, found
     for seen in reader.evaluations():
         values = {"loss_nats": seen.held_out_loss, "accuracy": seen.accuracy, "bits_per_byte": seen.bits_per_byte}
         found = [(f"held_out/{name}", value) for name, value in values.items()
