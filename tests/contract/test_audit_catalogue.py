@@ -97,3 +97,9 @@ def test_every_claim_has_words_and_a_proof() -> None:
 def test_a_sink_is_one_key_more_than_what_is_said_to_run_again(recompute: Any) -> None:
     config = tiny_config({"sink": "learned", "recompute": recompute})
     assert complaints(findings(config, ("recompute",))) == []
+
+
+def test_what_torch_does_not_count_is_not_said_to_be_missing() -> None:
+    frozen = {"mixer": "lstm", "adapter": "ia3", "recompute": "selective"}
+    (found,) = (f for f in findings(tiny_config(frozen), ("recompute",)) if f.claim == "runs-again")
+    assert found.evidence.ok is None and "torch does not count" in found.evidence.message
