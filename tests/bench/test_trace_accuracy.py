@@ -47,7 +47,7 @@ class Row(NamedTuple):
     predicted: Traced
     measured: int
     reserved: int | None
-    seconds: float  # that the trace took
+    seconds: float  # of processor time that the trace took
 
     @property
     def error(self) -> float:
@@ -113,7 +113,9 @@ def measure(given: dict[str, Any], config: Config) -> Row | None:
     except RuntimeError as error:
         print("not measured:", str(error).splitlines()[0], given["techniques"])
         return None
-    return Row(given, predicted, peak, reserved, seconds)
+    row = Row(given, predicted, peak, reserved, seconds)
+    print(f"{row.predicted.peak_bytes:13,} {row.measured:13,} {row.error:9.3f} {row.seconds:6.2f} s", flush=True)
+    return row
 
 
 def described(given: dict[str, Any]) -> str:
@@ -143,7 +145,7 @@ def test_the_traced_peak_is_what_the_allocator_does() -> None:
     errors = np.abs([row.error for row in rows])
     quartiles = ", ".join(f"{share}: {np.percentile(errors, share):.4f}" for share in (25, 50, 75, 90, 95, 100))
     print(f"\n{len(rows)} configurations on {DEVICE.type}, |error| in per cent by percentile: {quartiles}")
-    print(f"seconds of a trace: median {np.median([row.seconds for row in rows]):.2f}, "
+    print(f"seconds of processor time of a trace: median {np.median([row.seconds for row in rows]):.2f}, "
           f"longest {max(row.seconds for row in rows):.2f}")
     if DEVICE.type == "cuda":
         held = np.abs([row.reserved_error for row in rows])

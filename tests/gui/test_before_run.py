@@ -15,7 +15,7 @@ MEMORY = {"peak": 4 * GIB, "parameters": GIB, "gradients": 0, "optimizer": GIB, 
 
 def figures(fits: bool | None = True, capacity: int | None = 8 * GIB, **more: object) -> dict[str, object]:
     return {"memory_bytes": MEMORY, "device_bytes": capacity, "fits": fits, "step_ms": None, "error_percent": 0.5,
-            "missing": {}, **more}
+            "error_runs": 0, "missing": {}, **more}
 
 
 @pytest.fixture
@@ -26,28 +26,28 @@ def strip(qtbot: QtBot) -> BeforeRun:
 
 
 def test_the_bar_is_to_the_scale_of_the_device(strip: BeforeRun) -> None:
-    strip.show_estimate(figures(), None)
+    strip.show_estimate(figures())
     assert strip.bar.segments() == [("parameters", 0, 0.125), ("optimizer", 0.125, 0.25), ("activations", 0.25, 0.5)]
     assert strip.figures()["peak memory"] == "4.00 of 8.00 GiB"
 
 
 def test_a_peak_beyond_the_device_is_drawn_beyond_it(strip: BeforeRun) -> None:
-    strip.show_estimate(figures(False, 2 * GIB), None)
+    strip.show_estimate(figures(False, 2 * GIB))
     assert strip.bar.segments()[-1][2] == 1.0 and strip.bar.whole == 4 * GIB
     assert strip.fit.startswith("does not fit")
 
 
 def test_a_peak_too_small_to_see_fills_the_bar_and_says_its_share(strip: BeforeRun) -> None:
-    strip.show_estimate(figures(True, 400 * GIB), None)
+    strip.show_estimate(figures(True, 400 * GIB))
     assert strip.bar.segments()[-1][2] == 1.0
     assert "1.0 % of 400 GiB" in strip.figures()["peak memory"]
 
 
 def test_the_error_is_that_of_ones_own_runs_once_there_are_any(strip: BeforeRun) -> None:
-    strip.show_estimate(figures(), None)
+    strip.show_estimate(figures())
     assert strip.fit == "fits · ±0.5 %"
     strip.show()
-    strip.show_estimate(figures(), (0.62, 40))
+    strip.show_estimate(figures(error_percent=0.62, error_runs=40))
     seen = {}
     for width in range(460, 140, -10):
         strip.resize(width, 160)
@@ -61,15 +61,15 @@ def test_the_error_is_that_of_ones_own_runs_once_there_are_any(strip: BeforeRun)
 
 
 def test_where_no_device_is_known_nothing_is_said_of_fitting(strip: BeforeRun) -> None:
-    strip.show_estimate(figures(None, None), None)
+    strip.show_estimate(figures(None, None))
     assert strip.fit == "±0.5 %" and strip.figures()["peak memory"] == "4.00 GiB"
 
 
 def test_old_figures_stay_until_there_are_newer_ones_and_go_where_there_are_none(strip: BeforeRun) -> None:
-    strip.show_estimate(figures(), None)
+    strip.show_estimate(figures())
     strip.fade()
     assert strip.figures() and strip._fit.property("old") is True
-    strip.show_estimate({}, None)
+    strip.show_estimate({})
     assert not strip.figures() and not strip.fit and strip._fit.property("old") is False
 
 
@@ -78,14 +78,14 @@ def step_of(strip: BeforeRun) -> FittingLabel:
 
 
 def test_the_time_of_a_step_comes_later_in_its_place(strip: BeforeRun) -> None:
-    strip.show_estimate(figures(), None)
+    strip.show_estimate(figures())
     strip.show()
     height = strip.sizeHint().height()
     assert step_of(strip).whole == "…"
     strip.show_time({"step_ms": 212.0, "step_ms_error_percent": None, "missing": {"step_ms_error_percent": "Too few."}})
     assert strip.figures()["step"] == "≈ 212 ms" and "Too few." in step_of(strip).toolTip()
     strip.fade()
-    strip.show_estimate(figures(), None)
+    strip.show_estimate(figures())
     assert strip.figures()["step"] == "≈ 212 ms", "no flicker: the older one stays"
     assert step_of(strip).property("old") is True and strip._fit.property("old") is False
     strip.show_time({"step_ms": 300.0, "step_ms_error_percent": 6.2})
@@ -96,7 +96,7 @@ def test_the_time_of_a_step_comes_later_in_its_place(strip: BeforeRun) -> None:
 def test_a_time_that_nobody_knows_is_a_dash_with_the_reason(strip: BeforeRun) -> None:
     strip.show_time({"step_ms": 212.0})
     assert not strip.figures(), "of a configuration that is gone"
-    strip.show_estimate(figures(), None)
+    strip.show_estimate(figures())
     strip.show_time({"step_ms": None, "missing": {"step_ms": "This device was not measured yet."}})
     assert strip.figures()["step"] == "–" and "not measured yet" in step_of(strip).toolTip()
 

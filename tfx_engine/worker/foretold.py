@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from collections.abc import Mapping
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 import torch
 
 from tfx_engine.protocol.config import Config
+from tfx_engine.protocol.ledger import PastPeak, add_peak
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.runfile.writer import RunWriter
+from tfx_engine.techniques.devices import device_kind
 from tfx_engine.worker.predicting import figures
 
 FAR_PERCENT = 5.0  # off by more than this, the run says so
@@ -18,6 +21,8 @@ LEAST_STEPS = 10  # of a run that is worth a trace of its step
 _STORED = ("memory_bytes", "category_peak_bytes", "flops_per_token", "params")
 _FAR = tr_mark("The peak of memory was predicted as {predicted_mib:.1f} MiB and is {measured_mib:.1f} MiB: "
                "off by {percent:+.1f} %.")
+_FAR_COMPILED = tr_mark("The peak of memory was predicted as {predicted_mib:.1f} MiB, as it is without the compiler, "
+                        "and is {measured_mib:.1f} MiB: off by {percent:+.1f} %.")
 _MIB = 2**20
 
 
@@ -27,6 +32,8 @@ class Foretold:
     def __init__(self, config: Config, writer: RunWriter) -> None:
         self._config, self._writer = config, writer
         self._peak: int | None = None
+        self._found: dict[str, Mapping[str, Any]] = {}  # by level
+        self._is_compiled = config.use("compile") != "none"
 
     def note_instant(self) -> None:
         """Before the first step, in closed form: takes some milliseconds."""
@@ -38,15 +45,26 @@ class Foretold:
             self._note("traced")
 
     def compare(self, measured_peak_bytes: int | None) -> None:
-        """Say where the measured peak is far from the predicted one."""
+        """Say where the measured peak is far from the predicted one, and learn from it how far off predictions are."""
         if self._peak is None or not measured_peak_bytes:
             return
+        with contextlib.suppress(OSError):  # then there is one run less to learn from
+            for level, figures in self._found.items():
+                add_peak(self._past(level, figures, measured_peak_bytes))
         percent = 100 * (self._peak / measured_peak_bytes - 1)
         if abs(percent) > FAR_PERCENT:
             self._writer.event(
-                "warning", "prediction-far-off", _FAR, predicted_mib=self._peak / _MIB,
-                measured_mib=measured_peak_bytes / _MIB, percent=percent,
+                "warning", "prediction-far-off", _FAR_COMPILED if self._is_compiled else _FAR,
+                predicted_mib=self._peak / _MIB, measured_mib=measured_peak_bytes / _MIB, percent=percent,
             )
+
+    def _past(self, level: str, figures: Mapping[str, Any], measured_bytes: int) -> PastPeak:
+        interval = figures["peak_interval_bytes"]
+        return PastPeak(
+            kind=device_kind(self._config), level=level, compiled=self._is_compiled,
+            predicted_bytes=figures["memory_bytes"]["peak"], measured_bytes=measured_bytes,
+            low_bytes=interval["low"], high_bytes=interval["high"],
+        )
 
     def _note(self, level: str) -> None:
         state = torch.get_rng_state()
@@ -59,6 +77,7 @@ class Foretold:
         finally:
             torch.set_rng_state(state)
         self._peak = found["memory_bytes"]["peak"]
+        self._found[found["level"]] = found
         for key, value in _flat({name: found[name] for name in _STORED}):
             self._writer.prediction(key, value, found["level"])
         self._writer.prediction("error_percent", found["error_percent"], found["level"])

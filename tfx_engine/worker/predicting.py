@@ -15,21 +15,30 @@ from tfx_engine.estimate.memory import memory_of_step
 from tfx_engine.measure.memory import make_meter
 from tfx_engine.model.validate import pick_device, validate
 from tfx_engine.protocol.config import Config
+from tfx_engine.protocol.ledger import OwnError, own_error
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem, errors_among, nearest
 from tfx_engine.protocol.sizes import parse_bytes
 from tfx_engine.techniques.devices import device_kind
-from tfx_engine.trace import traced
+from tfx_engine.trace.manners import Manners
+from tfx_engine.trace.operators import Operators
 from tfx_engine.worker.step_time import Expected, expected_step
+from tfx_engine.worker.tracing import trace_of
 
 SCHEMA = 1
 LEVELS = ("instant", "traced")
 # Median error of the peak in per cent, of the instant level: tests/bench/test_instant_accuracy.py.
 INSTANT_ERROR = 0.6
-TRACED_ERROR = 0.5  # of the traced level: the most that tests/bench/test_trace_accuracy.py allows its median
+INSTANT_95 = 15.0
+# What the benches found of these levels on a CPU: the median error of the peak in per cent, and what 95 of 100 stay
+# within; of the traced level what tests/bench/test_trace_accuracy.py allows at most.
+_BENCH = {"instant": OwnError(INSTANT_ERROR, INSTANT_95, 0), "traced": OwnError(0.5, 2.0, 0)}
 _NO_TIME = tr_mark("The closed form does not know the time of a step; the traced estimate does.")
 _NO_CAPACITY = tr_mark("How much memory the device has is not known; --device-memory says it.")
-_COMPILED = tr_mark("The memory is that of the step without compiling: what a compiler keeps, nobody knows beforehand.")
+_COMPILED = tr_mark("The memory is that of the step without compiling: what a compiler keeps, nobody knows beforehand. "
+                    "How far off that is on this machine is not known yet.")
+_AS_EAGER = tr_mark("The memory is that of the step without compiling: what a compiler keeps, nobody knows beforehand.")
+_ROUTED = tr_mark("Which experts work depends on the data; the traced estimate gives an interval.")
 _NOT_TRACED = tr_mark("The step could not be traced, so this is the closed form. {reason}")
 _TOO_CLOSE = tr_mark("The peak is too close to what the device has.")
 
@@ -41,7 +50,10 @@ class _Peak:
     level: str
     at_peak: dict[str, int]
     category_peak: dict[str, int]
-    error_percent: float | None
+    error: OwnError | None
+    low_bytes: int | None = None  # where the peak depends on the data, what encloses it
+    high_bytes: int | None = None
+    operators: Operators | None = None
     missing: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
@@ -49,12 +61,14 @@ class _Peak:
         return sum(self.at_peak.values())
 
 
-def predict(config: Config, level: str = "instant", device_memory: int | str | None = None) -> dict[str, Any]:
+def predict(
+    config: Config, level: str = "instant", device_memory: int | str | None = None, manners: Manners | None = None
+) -> dict[str, Any]:
     """The figures of `tfx-workbench estimate --json`.
 
     `device_memory`: bytes, "24GiB" or the name of a device; None: that of the device that the configuration names,
     where it is here. Nothing is allocated. Raises `ConfigError` where the configuration cannot be run anywhere, or the
-    request is wrong.
+    request is wrong, and `BrokenOff` where `manners` say so.
     """
     _check_level(level)
     if isinstance(device_memory, str):
@@ -62,57 +76,77 @@ def predict(config: Config, level: str = "instant", device_memory: int | str | N
     problems = [p for p in errors_among(validate(config)) if p.code != "no-such-device"]  # one may ask beforehand
     if problems:
         raise ConfigError(problems)
-    return figures(config, level, device_memory)
+    return figures(config, level, device_memory, manners=manners)
 
 
 def figures(
-    config: Config, level: str = "instant", device_memory: int | None = None, with_time: bool = True
+    config: Config, level: str = "instant", device_memory: int | None = None, with_time: bool = True,
+    manners: Manners | None = None,
 ) -> dict[str, Any]:
     """`predict` for a configuration that was found right."""
-    peak = _traced(config) if level == "traced" else _instant(config)
+    peak = _traced(config, manners) if level == "traced" else _instant(config)
     capacity = device_memory if device_memory is not None else _capacity(config)
     fits, why = _fits(peak, capacity)
-    step = expected_step(config) if level == "traced" and with_time else Expected(missing={"step_ms": _NO_TIME})
+    is_timed = level == "traced" and with_time
+    step = expected_step(config, manners, peak.operators) if is_timed else Expected(missing={"step_ms": _NO_TIME})
     missing = {**step.missing, **peak.missing, **({"fits": why} if why else {})}
     return {
         "schema": SCHEMA, "level": peak.level,
         "params": dataclasses.asdict(count_parameters(config)),
         "flops_per_token": dataclasses.asdict(flops_per_token(config)),
         "memory_bytes": {"peak": peak.bytes, **peak.at_peak},
+        "peak_interval_bytes": {"low": peak.low_bytes, "high": peak.high_bytes},
         "category_peak_bytes": peak.category_peak,
         "step_ms": step.ms, "step_ms_error_percent": step.error_percent,
-        "device_bytes": capacity, "fits": fits, "error_percent": peak.error_percent,
+        "device_bytes": capacity, "fits": fits,
+        "error_percent": peak.error and peak.error.median, "error_95_percent": peak.error and peak.error.within_95,
+        "error_runs": peak.error.runs if peak.error else 0, "as_without_compiler": config.use("compile") != "none",
         "missing": missing,
     }
 
 
 def _instant(config: Config) -> _Peak:
     memory = memory_of_step(config, device_kind(config))
-    is_compiled = config.use("compile") != "none"
-    return _Peak(
-        "instant", memory.at_peak, memory.category_peak, None if is_compiled else INSTANT_ERROR,
-        {"error_percent": _COMPILED} if is_compiled else {},
-    )
+    error, missing = _error(config, "instant")
+    peak = sum(memory.at_peak.values())
+    if config.use("feedforward") == "mixture_of_experts":
+        missing["peak_interval_bytes"] = _ROUTED
+        return _Peak("instant", memory.at_peak, memory.category_peak, error, missing=missing)
+    return _Peak("instant", memory.at_peak, memory.category_peak, error, peak, peak, missing=missing)
 
 
-def _traced(config: Config) -> _Peak:
+def _traced(config: Config, manners: Manners | None) -> _Peak:
     """The step under fake tensors; the closed form, with the reason, where that is not to be had."""
-    found = traced(config, device_kind(config))
+    found = trace_of(config, manners)
     if found.at_peak is None or found.category_peak is None:
         closed = _instant(config)
         missing = {"traced": _NOT_TRACED.format(reason=found.note)}
         return dataclasses.replace(closed, missing={**closed.missing, **missing})
-    return _Peak("traced", found.at_peak, found.category_peak, TRACED_ERROR)
+    error, missing = _error(config, "traced")
+    return _Peak("traced", found.at_peak, found.category_peak, error, found.low_bytes, found.high_bytes,
+                 found.operators, missing)
+
+
+def _error(config: Config, level: str) -> tuple[OwnError | None, dict[str, str]]:
+    """How far off a level was on the user's own runs; before there are enough, on those of the benches."""
+    is_compiled = config.use("compile") != "none"
+    own = own_error(device_kind(config), level, is_compiled)
+    if is_compiled:
+        return own, {"compiled": _AS_EAGER} if own else {"error_percent": _COMPILED}
+    return own or _BENCH[level], {}
 
 
 def _fits(peak: _Peak, capacity: int | None) -> tuple[bool | None, str]:
-    """Whether it fits; None with the reason where that is not known, or too close to tell."""
+    """Whether it fits; None with the reason where that is not known, or too close to tell.
+
+    For all but one in twenty predictions as far off as those before; of an interval both ends.
+    """
     if capacity is None:
         return None, _NO_CAPACITY
-    share = (peak.error_percent or 0.0) / 100
-    if peak.bytes * (1 + share) <= capacity:
+    share = (peak.error.within_95 if peak.error else 0.0) / 100
+    if (peak.high_bytes or peak.bytes) * (1 + share) <= capacity:
         return True, ""
-    return (False, "") if peak.bytes * (1 - share) > capacity else (None, _TOO_CLOSE)
+    return (False, "") if (peak.low_bytes or peak.bytes) * (1 - share) > capacity else (None, _TOO_CLOSE)
 
 
 def _check_level(level: str) -> None:

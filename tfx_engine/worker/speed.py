@@ -40,6 +40,7 @@ from tfx_engine.runfile.writer import RunWriter
 from tfx_engine.trace.time import Unknown, time_of
 from tfx_engine.worker.facts import device_name
 from tfx_engine.worker.step_time import past_of
+from tfx_engine.worker.tracing import trace_of
 
 LEAST_STEPS = 10  # of a run whose time is worth predicting and learning from
 _WAIT_S = 8.0  # for another worker that is measuring the same device
@@ -133,7 +134,7 @@ class Speed:
             return
         state = torch.get_rng_state()
         try:
-            time = time_of(config, known)
+            time = time_of(config, known, operators=trace_of(config).operators)
         except Unknown as error:
             self._writer.missing("predicted.step_ms", str(error))
             return

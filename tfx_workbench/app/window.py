@@ -339,7 +339,7 @@ class MainWindow(QMainWindow):
         self.pane.before_run.show_counts(params.get("total"), params.get("trainable"), per_token)
 
     def _show_estimate(self, figures: dict) -> None:  # type: ignore[type-arg]
-        self.pane.before_run.show_estimate(figures, self.session.runs.prediction_error() if figures else None)
+        self.pane.before_run.show_estimate(figures)
 
     def _show_lines(self) -> None:
         runs = self.session.runs

@@ -47,13 +47,37 @@ def _print(name: str, figures: Mapping[str, Any]) -> None:
     rows = [
         (tr_mark("parameters"), count(params["total"]), _trained(params)),
         (tr_mark("FLOPs / token"), number(_sum(flops, ("forward", "backward"))), _flops(flops)),
-        (tr_mark("peak memory"), size(figures["memory_bytes"]["peak"]), _fits(figures)),
+        (tr_mark("peak memory"), _peak(figures), _fits(figures)),
+        (tr_mark("its error"), _error(figures), _error_of(figures)),
         (tr_mark("step"), _milliseconds(figures["step_ms"]), _within(figures.get("step_ms_error_percent"))),
     ]
     print_table(rows[0], rows[1:], right=(1,))
     _print_memory(figures)
     for reason in dict.fromkeys(figures["missing"].values()):
         say(reason)
+
+
+def _peak(figures: Mapping[str, Any]) -> str:
+    """The peak, or between which it is where that depends on the data."""
+    interval = figures["peak_interval_bytes"]
+    if interval["low"] == interval["high"]:
+        return size(figures["memory_bytes"]["peak"])
+    return f"{size(interval['low'])} - {size(interval['high'])}"
+
+
+def _error(figures: Mapping[str, Any]) -> str:
+    percent = figures["error_percent"]
+    return UNKNOWN if percent is None else f"± {number(percent, 2)} %"
+
+
+def _error_of(figures: Mapping[str, Any]) -> str:
+    """What the error was found on."""
+    if figures["error_percent"] is None:
+        return ""
+    if not figures["error_runs"]:
+        return tr_mark("on random configurations on a CPU, until there are runs of your own")
+    return tr_mark("on your last {runs} runs; 95 of 100 within {percent} %").format(
+        runs=figures["error_runs"], percent=number(figures["error_95_percent"], 2))
 
 
 def _within(error_percent: float | None) -> str:

@@ -29,7 +29,8 @@ _ROOM = 1.35  # of the axis, so that figures stand beside the longest bar
 _DEFINITIONS = (
     Definition(say(tr_mark("error")), say(tr_mark(
         "Predicted / measured - 1, for the peak of a step's memory. The prediction is made from the configuration "
-        "alone; nothing that the run measured is in it."))),
+        "alone; nothing that the run measured is in it. Of a compiled run it is that of the step without the compiler: "
+        "such runs have a median of their own."))),
 )
 _Entry = tuple[Words, str, str, str]  # what, predicted, measured, error
 
@@ -43,8 +44,9 @@ def ledger(runs: Sequence[RunView], choices: Choices) -> Exhibit:
     if error is None:
         return Exhibit("ledger", say(_TITLE), empty=_why_nothing(run), definitions=_DEFINITIONS)
     known = [(r, e) for r in runs if (e := _peak_error(r)) is not None]
+    alike = [e for r, e in known if _is_compiled(r) == _is_compiled(run)]
     return Exhibit(
-        "ledger", say(_TITLE), sentence=_sentence(run, runs, error, [e for _, e in known]), definitions=_DEFINITIONS,
+        "ledger", say(_TITLE), sentence=_sentence(run, runs, error, alike), definitions=_DEFINITIONS,
         plots=(_plot(known),), tables=(_table(run),),
     )
 
@@ -53,6 +55,12 @@ def _peak_error(run: RunView) -> float | None:
     """Error of the predicted peak in per cent; None where it was not predicted, or not measured."""
     predicted, probe = _predicted(run, "memory_bytes.peak"), highest_probe(run.data.memory_probes)
     return None if predicted is None or probe is None or not probe.peak_bytes else _off(predicted, probe.peak_bytes)
+
+
+def _is_compiled(run: RunView) -> bool:
+    """Its prediction is that of the step without the compiler, and has an error of its own."""
+    chosen = (run.data.info.config.get("techniques") or {}).get("compile") or {}
+    return str(chosen.get("use", "none")) != "none"
 
 
 def _predicted(run: RunView, key: str) -> float | None:
@@ -78,8 +86,9 @@ def _sentence(run: RunView, runs: Sequence[RunView], error: float, errors: list[
     said: list[Words] = [say(tr_mark("peak predicted {error} off"), error=signed_percent(error))]
     if len(errors) > 1:
         median = statistics.median(map(abs, errors))
-        said.append(say(tr_mark("median error {median} over {count} runs"), median=percent(max(median, 0.01), 2),
-                        count=len(errors)))
+        words = tr_mark("median error {median} over {count} compiled runs") if _is_compiled(run) else tr_mark(
+            "median error {median} over {count} runs")
+        said.append(say(words, median=percent(max(median, 0.01), 2), count=len(errors)))
     return about(run, runs, *said)
 
 

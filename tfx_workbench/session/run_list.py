@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -82,14 +81,6 @@ class RunList(QObject):
         running = [key for key in shown if self.rows[key].status == "running"]
         with_steps = [key for key in shown if self.rows[key].steps]
         return next(reversed(running or with_steps or shown), "")
-
-    def prediction_error(self, most: int = 40) -> tuple[float, int] | None:
-        """(median error of the predicted peak in per cent, over how many of the newest runs); None where none knows."""
-        rows = sorted(self.rows.values(), key=lambda row: row.created_at, reverse=True)
-        found = (self._figures.get(str(row.path)) for row in rows)
-        errors = [100 * abs(figures.predicted_peak_bytes / figures.peak_bytes - 1) for figures in found
-                  if figures is not None and figures.predicted_peak_bytes and figures.peak_bytes][:most]
-        return (statistics.median(errors), len(errors)) if errors else None
 
     def figures(self, key: str) -> Figures | None:
         """The figures of a run, where they are known."""

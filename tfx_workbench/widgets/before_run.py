@@ -95,23 +95,23 @@ class BeforeRun(QFrame):
         self._show_age(is_old=False)
         self._show_strip()
 
-    def show_estimate(self, figures: Mapping[str, Any], known_error: tuple[float, int] | None) -> None:
-        """What `api.estimate` gives; nothing where it is empty. `known_error`: median error of the peak in per cent on
-        one's own runs, and how many these are."""
+    def show_estimate(self, figures: Mapping[str, Any]) -> None:
+        """What `api.estimate` gives; nothing where it is empty."""
         memory = figures.get("memory_bytes") or {}
         peak, capacity = memory.get("peak"), figures.get("device_bytes")
         missing = figures.get("missing") or {}
         self.bar.setVisible(peak is not None)
         if peak is not None:
             self.bar.show_memory(memory, capacity)
-        self._set(self.tr("peak memory"), *self._of(peak, capacity), meaning=self.tr(
+        meaning = [self.tr(
             "Bytes that torch's allocator will have handed out at the fullest moment of a step; beside it what the "
-            "device has."))
+            "device has."), *(shown(missing.get(name, "")) for name in ("peak_interval_bytes", "compiled"))]
+        self._set(self.tr("peak memory"), *self._of(peak, capacity), meaning=" ".join(filter(None, meaning)))
         if peak is None:
             self._set(self.tr("step"))
         elif not self._rows[self.tr("step")][1].whole:  # else the older one stays until there is a newer
             self._set(self.tr("step"), self.tr("…"), meaning=self.tr("The time of a step is being predicted."))
-        words = self._error_words(known_error, figures.get("error_percent")) if peak is not None else ("", "")
+        words = self._error_words(figures) if peak is not None else ("", "")
         self._show_age(is_old=False)
         self._show_fit(figures.get("fits"), peak is not None and capacity is not None, words, missing.get("fits", ""))
         self._show_strip()
@@ -134,15 +134,17 @@ class BeforeRun(QFrame):
                 [meaning, shown(missing.get("step_ms_error_percent", ""))]).strip())
         _age(self._rows[self.tr("step")][1], False)
 
-    def _error_words(self, known: tuple[float, int] | None, stated: float | None) -> tuple[str, str]:
-        """How far predictions were off on one's own runs, at length and in short; before there are any, what is known
-        of the method."""
-        if known is None:
-            short = "" if stated is None else self.tr("±{percent} %").format(percent=plain(stated, 2))
+    def _error_words(self, figures: Mapping[str, Any]) -> tuple[str, str]:
+        """How far off such predictions were on one's own runs, at length and in short; before there are enough, what
+        the program's benches found."""
+        error, runs = figures.get("error_percent"), figures.get("error_runs")
+        if error is None:
+            return "", ""
+        off = plain(max(error, 0.01), 2)
+        short = self.tr("±{percent} %").format(percent=off)
+        if not runs:
             return short, short
-        off = plain(max(known[0], 0.01), 2)
-        template = self.tr("±{percent} % on 1 run") if known[1] == 1 else self.tr("±{percent} % on {runs} runs")
-        return template.format(percent=off, runs=known[1]), self.tr("±{percent} %").format(percent=off)
+        return self.tr("±{percent} % on {runs} runs").format(percent=off, runs=runs), short
 
     def _show_fit(self, fits: bool | None, is_known: bool, errors: tuple[str, str], reason: str) -> None:
         words = {True: self.tr("fits"), False: self.tr("does not fit"), None: self.tr("too close to tell")}[fits]

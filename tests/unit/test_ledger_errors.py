@@ -1,0 +1,122 @@
+"""What predictions state of their own error: that of the user's own runs, level by level, compiled ones apart."""
+
+from __future__ import annotations
+
+import pytest
+
+import tfx_engine.api as tfx
+from tfx_engine.protocol.ledger import ENOUGH, LEAST, MOST, PastPeak, add_peak, ledger_file, own_error
+from tfx_engine.runfile.create import create
+from tfx_engine.runfile.writer import RunWriter
+from tfx_engine.worker.foretold import LEAST_STEPS, Foretold
+from tfx_engine.worker.predicting import figures
+
+SMALL = {"model": {"width": 32, "layers": 1, "heads": 2, "context": 32}, "data": {"task": "copy"},
+         "run": {"batch": 4, "device": "cpu", "threads": 1}}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("TFX_HOME", str(tmp_path))
+    return tmp_path
+
+
+def past(error_percent: float, **more) -> PastPeak:
+    given = {"kind": "cpu", "level": "traced", "compiled": False, "measured_bytes": 10_000_000,
+             "predicted_bytes": round(10_000_000 * (1 + error_percent / 100))}
+    return PastPeak(**{**given, **more})
+
+
+def test_the_newest_runs_of_a_level_say_its_error():
+    for _ in range(10):
+        add_peak(past(50.0))
+    for i in range(MOST):
+        add_peak(past(0.1 * (i + 1)))
+        add_peak(past(30.0, level="instant"))
+        add_peak(past(-20.0, compiled=True))
+    found = own_error("cpu", "traced", compiled=False)
+    assert found.runs == MOST and found.median == pytest.approx(2.05) and found.within_95 == pytest.approx(3.8, abs=0.1)
+    assert own_error("cpu", "instant", compiled=False).median == pytest.approx(30.0)
+    assert own_error("cpu", "traced", compiled=True).median == pytest.approx(20.0)
+    assert own_error("cuda", "traced", compiled=False) is None
+
+
+def test_few_runs_say_nothing_and_some_say_their_worst():
+    for _ in range(LEAST - 1):
+        add_peak(past(1.0))
+    assert own_error("cpu", "traced", compiled=False) is None
+    add_peak(past(-7.0))
+    found = own_error("cpu", "traced", compiled=False)
+    assert LEAST < ENOUGH and found.within_95 == pytest.approx(7.0) and found.median == pytest.approx(1.0)
+
+
+def test_a_line_that_was_cut_off_costs_one_run():
+    for _ in range(LEAST):
+        add_peak(past(1.0))
+    with ledger_file().open("ab") as file:
+        file.write(b'{"kind": "cpu", "lev')
+    assert own_error("cpu", "traced", compiled=False).runs == LEAST
+
+
+def test_what_an_interval_encloses_is_no_error():
+    enclosed = past(10.0, low_bytes=9_000_000, high_bytes=12_000_000)
+    assert enclosed.error_percent == 0.0
+    beyond = past(10.0, low_bytes=10_500_000, high_bytes=12_000_000)
+    assert beyond.error_percent == pytest.approx(5.0)
+
+
+def test_an_estimate_states_the_benches_error_until_there_are_own_runs():
+    config = tfx.load_config(SMALL)
+    first = figures(config)
+    assert first["error_runs"] == 0 and first["error_95_percent"] > first["error_percent"] > 0
+    for _ in range(LEAST):
+        add_peak(past(3.0, level="instant"))
+    later = figures(config)
+    assert later["error_runs"] == LEAST and later["error_percent"] == pytest.approx(3.0)
+
+
+def test_whether_it_fits_is_asked_of_nearly_all_predictions_and_not_of_half_of_them():
+    config = tfx.load_config(SMALL)
+    for error in [0.1] * 30 + [8.0] * 5:
+        add_peak(past(error, level="instant"))
+    peak = figures(config)["memory_bytes"]["peak"]
+    assert figures(config, device_memory=round(1.09 * peak))["fits"] is True
+    assert figures(config, device_memory=round(1.02 * peak))["fits"] is None
+    assert figures(config, device_memory=round(0.9 * peak))["fits"] is False
+
+
+def test_a_compiled_configuration_is_predicted_as_without_the_compiler_and_says_so():
+    config = tfx.load_config({**SMALL, "techniques": {"compile": {"use": "default"}}})
+    unknown = figures(config, "traced", with_time=False)
+    assert unknown["as_without_compiler"] and unknown["error_percent"] is None
+    assert "not known yet" in unknown["missing"]["error_percent"]
+    for _ in range(LEAST):
+        add_peak(past(-12.0, compiled=True))
+        add_peak(past(0.0))
+    known = figures(config, "traced", with_time=False)
+    assert known["error_percent"] == pytest.approx(12.0) and known["error_runs"] == LEAST
+    assert "without compiling" in known["missing"]["compiled"]
+
+
+def test_experts_give_an_interval_and_the_closed_form_says_that_it_has_none():
+    experts = {"feedforward": {"use": "mixture_of_experts", "experts": 4, "top_k": 1, "width": 512}}
+    config = tfx.load_config({**SMALL, "techniques": experts})
+    interval = figures(config, "traced", with_time=False)["peak_interval_bytes"]
+    assert interval["low"] < interval["high"]
+    instant = figures(config)
+    assert instant["peak_interval_bytes"] == {"low": None, "high": None}
+    assert "traced" in instant["missing"]["peak_interval_bytes"]
+
+
+def test_a_run_teaches_both_levels(tmp_path):
+    config = tfx.load_config(SMALL)
+    path = tmp_path / "run.tfx"
+    create(path, config, "")
+    with RunWriter(path) as writer:
+        foretold = Foretold(config, writer)
+        foretold.note_instant()
+        foretold.note_traced(LEAST_STEPS)
+        foretold.compare(2_000_000)
+    lines = ledger_file().read_text().splitlines()
+    assert ['"instant"' in line for line in lines] == [True, False] and '"traced"' in lines[1]
+    assert all('"measured_bytes":2000000' in line for line in lines)

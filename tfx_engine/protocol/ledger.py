@@ -1,0 +1,88 @@
+"""How far off predictions of memory were on this machine's own runs, level by level: what each states of its error.
+
+One file beside the settings, one line a run and level. Runs that a compiler changed are told apart: their prediction is
+that of the step as it is without.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from tfx_engine.protocol.trust import settings_folder
+
+MOST = 40  # the newest runs that count
+LEAST = 5  # fewer say nothing
+ENOUGH = 20  # fewer do not tell what all but one in twenty stay within: then the worst of them counts
+_READ = 2000  # lines
+
+
+class PastPeak(msgspec.Struct, frozen=True, kw_only=True):
+    """A peak that was predicted and measured, bytes. `low_bytes`, `high_bytes`: what enclosed it, if anything did."""
+
+    kind: str  # of the device
+    level: str
+    compiled: bool
+    predicted_bytes: int
+    measured_bytes: int
+    low_bytes: int | None = None
+    high_bytes: int | None = None
+
+    @property
+    def error_percent(self) -> float:
+        """Predicted / measured - 1; of an interval that of its nearest end."""
+        nearest = self.predicted_bytes
+        if self.low_bytes is not None and self.high_bytes is not None and self.low_bytes < self.high_bytes:
+            nearest = min(max(self.measured_bytes, self.low_bytes), self.high_bytes)
+        return 100 * (nearest / self.measured_bytes - 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class OwnError:
+    """Per cent, without sign: the median, and what 95 of 100 stay within. `runs` they were."""
+
+    median: float
+    within_95: float
+    runs: int
+
+
+def add_peak(past: PastPeak) -> None:
+    """Keep one to learn from. One line, appended: several may do so at once. Raises OSError."""
+    path = ledger_file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        file.write(msgspec.json.encode(past) + b"\n")
+
+
+def own_error(kind: str, level: str, compiled: bool) -> OwnError | None:
+    """Of the newest runs of that kind; None where they are too few."""
+    errors = [abs(p.error_percent) for p in _past() if (p.kind, p.level, p.compiled) == (kind, level, compiled)][-MOST:]
+    return error_of(errors) if len(errors) >= LEAST else None
+
+
+def error_of(errors: Sequence[float]) -> OwnError:
+    """What errors, in per cent, tell of the next one."""
+    within = statistics.quantiles(errors, n=20, method="inclusive")[-1] if len(errors) >= ENOUGH else max(errors)
+    return OwnError(statistics.median(errors), within, len(errors))
+
+
+def _past() -> list[PastPeak]:
+    try:
+        lines = ledger_file().read_bytes().splitlines()
+    except OSError:
+        return []
+    found = []
+    for line in lines[-_READ:]:
+        with contextlib.suppress(msgspec.DecodeError):  # a line that was cut off by a full disk
+            found.append(msgspec.json.decode(line, type=PastPeak))
+    return [past for past in found if past.measured_bytes > 0]
+
+
+def ledger_file() -> Path:
+    """Where they are kept."""
+    return settings_folder() / "ledger.jsonl"
