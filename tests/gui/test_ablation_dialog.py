@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QPointF, Qt, QTimer
+from PySide6.QtCore import QCoreApplication, QEvent, QPointF, Qt, QTimer
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QLabel
+from PySide6.QtWidgets import QApplication, QLabel
 
 from tests.helpers.ablation import BASE, plan_of, write_ablation
 from tests.helpers.windows import spend, wait, window
@@ -19,6 +19,7 @@ from tfx_workbench.analysis.ablation import request_from
 from tfx_workbench.app.ablation_dialog import AblationDialog
 from tfx_workbench.app.window import MainWindow
 from tfx_workbench.exhibits.exhibit import Marker
+from tfx_workbench.session.ablation import Ablation
 
 pytestmark = pytest.mark.usefixtures("qapp")
 OnReply = Callable[[Reply], None]
@@ -58,11 +59,19 @@ class Planted:
         self.soon(answer, Reply(id=1, ok=True, result={"runs": [f"/nowhere/{i}.tfx" for i in range(len(configs))]}))
 
 
+@pytest.fixture(scope="module")
+def opened(qapp: QApplication, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MainWindow]:
+    with window(tmp_path_factory.mktemp("home"), size=(1280, 720)) as one:
+        yield one
+
+
 @pytest.fixture
-def made(tmp_path: Path) -> Iterator[MainWindow]:
-    with window(tmp_path, size=(1280, 720)) as opened:
-        opened.session.draft.load([BASE])
-        yield opened
+def made(opened: MainWindow) -> MainWindow:
+    """One window for all: what the engine said to an earlier test is forgotten."""
+    opened.session.ablation = Ablation(opened.session)
+    opened.session.runs.show_only([])
+    opened.session.draft.load([BASE])
+    return opened
 
 
 @pytest.fixture
@@ -71,9 +80,13 @@ def engine(made: MainWindow) -> Planted:
 
 
 @pytest.fixture
-def dialog(made: MainWindow, engine: Planted) -> AblationDialog:
+def dialog(made: MainWindow, engine: Planted) -> Iterator[AblationDialog]:
     made.actions_.ablate.trigger()
-    return next(w for w in made.findChildren(AblationDialog))
+    found = next(w for w in made.findChildren(AblationDialog) if w.isVisible())
+    yield found
+    for left in made.findChildren(AblationDialog):
+        left.close()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
 
 
 def settle(dialog: AblationDialog) -> None:
