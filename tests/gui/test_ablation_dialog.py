@@ -110,7 +110,7 @@ def test_what_is_ticked_becomes_runs_minutes_and_memory(dialog: AblationDialog) 
     assert dialog.summary.text().startswith("3 runs") and "up to" in dialog.summary.text()
     assert "about 15 s" in dialog.summary.text(), "3 runs of 50 steps of 0.1 s"
     assert dialog.start.text() == "Start 3 runs" and dialog.view.table.rowCount() == 3
-    dialog.seeds.setValue(2)
+    dialog.seeds.setCurrentText("2")
     settle(dialog)
     assert dialog.start.text() == "Start 6 runs"
 

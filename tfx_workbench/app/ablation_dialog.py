@@ -15,7 +15,6 @@ from PySide6.QtWidgets import (
     QLabel,
     QLineEdit,
     QPushButton,
-    QSpinBox,
     QSplitter,
     QStackedWidget,
     QVBoxLayout,
@@ -24,7 +23,6 @@ from PySide6.QtWidgets import (
 
 from tfx_engine.protocol.config import parse_config
 from tfx_engine.protocol.problems import ConfigError, Problem
-from tfx_workbench.analysis.ablation import MOST_SEEDS
 from tfx_workbench.analysis.factors import option_paths, parse_over
 from tfx_workbench.app.ablation_view import PlanView
 from tfx_workbench.session.legality import blocked_choices
@@ -34,6 +32,8 @@ from tfx_workbench.widgets.words import plain_tip, problem_words
 
 if TYPE_CHECKING:
     from tfx_workbench.app.window import MainWindow
+
+_SEEDS = (1, 2, 3, 5, 10)
 
 
 class AblationDialog(QDialog):
@@ -98,15 +98,13 @@ class AblationDialog(QDialog):
         ], self.tr("Design"))
         self.designs.chosen.connect(lambda _value: self._take_base())
         self.designs.setMinimumWidth(460)
-        self.seeds = QSpinBox()
-        self.seeds.setRange(1, MOST_SEEDS)
-        self.seeds.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)  # Up and Down change it
-        self.seeds.setFixedWidth(60)
+        self.seeds = QComboBox()
+        self.seeds.addItems([str(count) for count in _SEEDS])
         self.seeds.setAccessibleName(self.tr("Seeds"))
         self.seeds.setToolTip(plain_tip(self.tr(
             "Runs of each configuration, each with a seed of its own. With two or more the loss has an interval, and "
             "the intervals of time cover what a new process changes.")))
-        self.seeds.valueChanged.connect(lambda _value: self._ask())
+        self.seeds.currentTextChanged.connect(lambda _text: self._ask())
         label = _muted(self.tr("seeds"))
         label.setBuddy(self.seeds)
         row.addWidget(self.designs, 1)
@@ -221,7 +219,7 @@ class AblationDialog(QDialog):
     def _ask(self) -> None:
         self._refusal = ""
         data = self._window.session.draft.data
-        self.ablation.design(data, self.designs.value, self.tree.factors(), self.seeds.value())
+        self.ablation.design(data, self.designs.value, self.tree.factors(), int(self.seeds.currentText()))
         self._show()
 
     def _add_option(self) -> None:

@@ -29,6 +29,7 @@ from tfx_workbench.widgets.limit_fields import LimitFields
 from tfx_workbench.widgets.segmented import Segment, Segmented
 from tfx_workbench.widgets.words import plain_tip, problem_words, shown
 
+_NUMBER = 96  # px of a column of numbers
 _MOST_ROWS = 300  # that a table shows; all of them are run
 
 
@@ -73,7 +74,10 @@ class PlanView(QWidget):
         table.verticalHeader().hide()
         table.verticalHeader().setDefaultSectionSize(22)
         table.horizontalHeader().setHighlightSections(False)
-        table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        table.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
+        for column in (1, 2, 3):  # not by contents: a reason may stand over all of them
+            table.horizontalHeader().setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
+            table.setColumnWidth(column, _NUMBER)
         table.horizontalHeader().setStretchLastSection(True)
         left = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
         for column in (0, 4):
