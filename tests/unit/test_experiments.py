@@ -131,6 +131,15 @@ def test_names_and_numbers_find_experiments_and_a_misspelt_one_is_helped():
         find_experiments(["position_tell_order"])
 
 
+def test_a_file_of_one_s_own_is_an_experiment_too(tmp_path, capsys):
+    file = tmp_path / "mine.toml"
+    file.write_text(GOOD, encoding="utf-8")
+    assert [e.name for e in find_experiments([str(file)])] == ["mine"]
+    assert [e.number for e in find_experiments([str(file), "1a"])] == ["1a", "99"]
+    assert main(["experiment", str(tmp_path / "nowhere.toml"), "--list"]) == 2
+    assert "no such file" in capsys.readouterr().err
+
+
 def test_results_survive_and_damaged_ones_or_of_another_definition_do_not_count(tmp_path):
     store, (each,) = ResultStore(tmp_path), find_experiments(["6"])
     results = store.load(each)

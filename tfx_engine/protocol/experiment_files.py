@@ -58,8 +58,9 @@ def _in_order(number: str) -> tuple[int, str]:
 
 
 def find_experiments(names: list[str]) -> tuple[Experiment, ...]:
-    """Those of these names or numbers; all where none is named. Raises `ConfigError`."""
-    known = shipped_experiments()
+    """Those of these names, numbers or files; all that ship where none is named. Raises `ConfigError`."""
+    own = tuple(read_experiment(Path(name)) for name in names if name.endswith(".toml"))
+    names, known = [name for name in names if not name.endswith(".toml")], shipped_experiments()
     problems = []
     for name in names:
         if not any(name in (e.name, e.number) for e in known):
@@ -70,7 +71,9 @@ def find_experiments(names: list[str]) -> tuple[Experiment, ...]:
                                     hint_template=hint, args={"near": near}))
     if problems:
         raise ConfigError(problems)
-    return tuple(e for e in known if not names or e.name in names or e.number in names)
+    if not names:
+        return own or known
+    return (*(e for e in known if e.name in names or e.number in names), *own)
 
 
 def read_experiment(path: Path) -> Experiment:

@@ -118,7 +118,8 @@ def command_parser(command: str) -> Parser:
                                 help=tr_mark("what it must fit into: 24GiB, or a device's name such as 'RTX 4090'"))
             parser.add_argument("--predict-only", action="store_true", help=tr_mark("without the runs that confirm it"))
         case "experiment":
-            parser.add_argument("names", nargs="*", metavar="NAME", help=tr_mark("a name or number; left out: all"))
+            parser.add_argument("names", nargs="*", metavar="NAME", help=tr_mark("a name, a number, or a file of "
+                                "one's own (.toml); left out: all that ship"))
             parser.add_argument("--list", action="store_true", help=tr_mark("what there is, and what came of it here"))
             parser.add_argument("--markdown", action="store_true", help=tr_mark("the same as a table of Markdown"))
             parser.add_argument("--again", action="store_true", help=tr_mark("forget what was measured of them before"))
