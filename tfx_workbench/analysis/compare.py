@@ -60,16 +60,25 @@ def compare_runs(
     A control among them (a second copy of the baseline that took its turns as the others did) says how large the noise
     is, and belongs to no family. Without one `noise_band` is what is known of the machine, in per cent.
     """
-    controls = [run for run in others if is_control_of(baseline, run)]
-    rest = [run for run in others if run not in controls]
-    series: dict[int, dict[str, Effect]] = {id(run): {} for run in others}
-    for metric in SERIES:
-        for control in controls:
-            series[id(control)][metric] = _series(baseline, [control], metric)[0]
-        band = noise_of(series[id(controls[0])][metric]) if controls else noise_band
-        for run, found in zip(rest, _series(baseline, rest, metric), strict=True):
-            series[id(run)][metric] = found.within(band)
-    return [_compared(baseline, run, series[id(run)], run in controls) for run in others]
+    found = {metric: series_effects(baseline, others, metric, noise_band) for metric in SERIES}
+    return [
+        _compared(baseline, run, {metric: found[metric][i] for metric in SERIES}, is_control_of(baseline, run))
+        for i, run in enumerate(others)
+    ]
+
+
+def series_effects(
+    baseline: RunData, others: Sequence[RunData], metric: str, noise_band: float | None = None
+) -> list[Effect]:
+    """As `compare_runs`, of one metric that has a value at every step."""
+    is_control = [is_control_of(baseline, run) for run in others]
+    of_controls = [
+        _series(baseline, [run], metric)[0] for run, is_one in zip(others, is_control, strict=True) if is_one
+    ]
+    band = noise_of(of_controls[0]) if of_controls else noise_band
+    rest = _series(baseline, [run for run, is_one in zip(others, is_control, strict=True) if not is_one], metric)
+    left, controls = iter(rest), iter(of_controls)
+    return [next(controls) if is_one else next(left).within(band) for is_one in is_control]
 
 
 def known_band(baseline: RunData) -> float | None:
