@@ -24,6 +24,7 @@ from tfx_workbench.analysis.statistics import (
     effects_of_series,
     exact_effect,
 )
+from tfx_workbench.runs.interval import RESAMPLES
 from tfx_workbench.runs.noise import device_of, load_noise
 from tfx_workbench.runs.rundata import RunData
 
@@ -119,7 +120,8 @@ def _series(baseline: RunData, others: Sequence[RunData], metric: str) -> list[E
     found: dict[int, Effect] = {}
     if in_turns:
         blocks = blocks_of(baseline)
-        pairs = [pair_blocks(blocks, blocks_of(run), metric) for run in in_turns]
+        resamples = RESAMPLES if len(in_turns) > 1 else 0  # they say what several have in common
+        pairs = [pair_blocks(blocks, blocks_of(run), metric, resamples=resamples) for run in in_turns]
         found |= zip(map(id, in_turns), effects_of_pairs(pairs), strict=True)
     if alone:
         values = [run.every_measured(metric) for run in alone]

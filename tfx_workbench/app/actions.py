@@ -38,6 +38,8 @@ class Actions(QObject):
             "The largest batch, context or depth that fits, with each technique that saves memory"))
         self.ablate = make(self.tr("A&blation…"), "Ctrl+B", self.tr(
             "Many runs that say what each choice does, alone or together"))
+        self.compare = make(self.tr("&Compare fairly…"), "Ctrl+Shift+F5", self.tr(
+            "The ticked runs once more, in turns of a few steps: how much faster or slower, with intervals"))
         self.pause = make(self.tr("Pause"), "F8", self.tr("Pause the run that is going, or let it go on"))
         self.stop = make(self.tr("Stop"), "Shift+F5", self.tr("Stop the run that is going; what was measured is kept"))
         self.next_pane = make(self.tr("&Next pane"), "F6", self.tr("Keyboard to the next pane"))
@@ -70,7 +72,7 @@ class Actions(QObject):
         _fill(bar.addMenu(self.tr("&File")), [*files, None, self.report, None, self.settings, None, self.quit])
         edits = [self.undo, self.redo, None, self.search, self.find_runs, None, self.reset]
         _fill(bar.addMenu(self.tr("&Edit")), edits)
-        asked = [self.ablate, self.fits, self.audit]
+        asked = [self.compare, self.ablate, self.fits, self.audit]
         _fill(bar.addMenu(self.tr("&Run")), [self.run, self.run_one, None, *asked, None, self.pause, self.stop])
         view_menu.setTitle(self.tr("&View"))
         bar.addMenu(view_menu)

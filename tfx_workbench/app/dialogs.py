@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -106,6 +107,12 @@ class Dialogs(QObject):
             dialog.activateWindow()
             return
         self.show("ablation", AblationDialog(self._window))
+
+    def show_fair(self, keys: Sequence[str]) -> None:
+        """What a fair comparison of these runs will take; of the form's configurations where there are none."""
+        from tfx_workbench.app.fair_dialog import FairDialog  # too much for the first paint
+
+        self.show("fair", FairDialog(self._window, keys))
 
     def show(self, name: str, dialog: QDialog) -> None:
         """Show a window beside the window; one of that name that is open is closed."""

@@ -43,7 +43,7 @@ class RunCommands(QObject):
         self.ask_import = self._dialogs.ask_import
         self.show_help, self.show_settings = self._dialogs.show_help, self._dialogs.show_settings
         self.show_messages, self.show_dialog = self._dialogs.show_messages, self._dialogs.show
-        self.show_ablation = self._dialogs.show_ablation
+        self.show_ablation, self.show_fair = self._dialogs.show_ablation, self._dialogs.show_fair
         self.export = RunExport(window)
         window.top.preset_menu.aboutToShow.connect(self._fill_presets)
         table, runs = window.table, window.session.runs
@@ -215,6 +215,7 @@ class RunCommands(QObject):
         menu = QMenu(self._window)
         menu.addAction(self.tr("Show only these"), lambda: runs.show_only(keys))
         menu.addAction(self.tr("Duplicate and tweak"), lambda: self._session.load_from_run(first))
+        menu.addAction(self.tr("Compare fairly…"), lambda: self.show_fair(keys))
         if len(keys) == 1:
             is_baseline = runs.baseline == first
             words = self.tr("No baseline") if is_baseline else self.tr("Set as baseline")

@@ -182,6 +182,7 @@ class MainWindow(QMainWindow):
             (do.run, lambda: session.run()), (do.run_one, lambda: session.run(only_current=True)),
             (do.audit, lambda: session.audit()), (do.fits, self.frontiers.ask),
             (do.ablate, self.commands.show_ablation),
+            (do.compare, lambda: self.commands.show_fair(session.runs.ticked)),
             (do.pause, self.commands.pause_or_resume), (do.stop, self.commands.stop_going),
             (do.open, self.commands.ask_open), (do.import_model, self.commands.ask_import),
             (do.save, self.commands.ask_save), (do.quit, self.close), (do.report, lambda: self.reports.open()),

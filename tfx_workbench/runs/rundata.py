@@ -52,6 +52,7 @@ MOST_ROWS = 4000  # of events, evaluations, lines of the log
 SPLITS_KEPT = 4
 MAPS_KEPT = 64  # attention maps, one layer of one capture each
 INFO_EVERY_S = 0.25
+TURNS_EVERY_S = 5.0
 SUMMARY_EVERY_S = 0.5
 Mark = tuple[int, ...]
 
@@ -93,7 +94,7 @@ class RunData:
         self._is_settled = False  # ended and read to its end
         self._settled: Mark | None = None  # as the file was then: an ended run may be audited once more, or renamed
         self._abandoned: Mark | None = None  # as `_is_settled`, but nobody has recorded its end yet
-        self._info_at = self._summary_at = -1.0
+        self._info_at = self._summary_at = self._turns_at = -1.0
         self._summary: dict[str, Any] | None = None
         self.attention = functools.lru_cache(MAPS_KEPT)(self._read_attention)
         self.attention_tokens = functools.lru_cache(MAPS_KEPT)(self._read_attention_tokens)
@@ -229,6 +230,10 @@ class RunData:
         return True
 
     def _refresh_turns(self) -> bool:
+        now = time.monotonic()
+        if self.is_live and now - self._turns_at < TURNS_EVERY_S:
+            return False  # working out effects must not disturb what they are measured from
+        self._turns_at = now
         self._after["turns"] = self._newest_step
         return "comparison" in self.facts
 

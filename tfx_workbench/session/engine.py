@@ -12,8 +12,10 @@ from typing import Any, Literal
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from tfx_engine.protocol.codec import problem_from_data
+from tfx_engine.protocol.interleaving import Interleave
 from tfx_engine.protocol.messages import (
     Audit,
+    Conclude,
     Doctor,
     Estimate,
     Notice,
@@ -110,6 +112,19 @@ class Engine(QObject):
         message = Submit(id=0, configs=[dict(c) for c in configs], toml=list(toml), comparison=comparison,
                          facts=[dict(f) for f in facts])
         self._ask(message, on_reply)
+
+    def compare(
+        self, configs: Sequence[Mapping[str, Any]], toml: Sequence[str], comparison: str, asked: Interleave,
+        on_reply: OnReply,
+    ) -> None:
+        """Queue runs that take turns; the reply's `result` is {"runs": [path, ...], "control": path or ""}."""
+        message = Submit(id=0, configs=[dict(c) for c in configs], toml=list(toml), comparison=comparison,
+                         interleave=asked)
+        self._ask(message, on_reply)
+
+    def conclude(self, comparison: str, reason: str) -> None:
+        """End a comparison with the block under way."""
+        self._ask(Conclude(id=0, comparison=comparison, reason=reason), _ignore)
 
     def validate(self, config: Mapping[str, Any], on_reply: OnReply) -> None:
         """Every problem of a configuration, techniques' own checks included."""

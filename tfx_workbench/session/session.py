@@ -19,6 +19,7 @@ from tfx_workbench.runs.row import RunRow
 from tfx_workbench.session.ablation import Ablation
 from tfx_workbench.session.draft import Draft
 from tfx_workbench.session.engine import Engine, problems_of
+from tfx_workbench.session.fair import Fair
 from tfx_workbench.session.frontier import FrontierSearch
 from tfx_workbench.session.lean import lean_config
 from tfx_workbench.session.opening import open_files
@@ -57,6 +58,7 @@ class Session(QObject):
         self.frontier = FrontierSearch(self)
         self.prediction = Prediction(draft, self.engine, self)
         self.ablation = Ablation(self)
+        self.fair = Fair(self)
         self.engine.noticed.connect(self._on_notice)
         self.engine.restarted.connect(self._on_restarted)
         self.reading.reader.failed.connect(lambda problem: self.problem_found.emit(problem, "warning"))
@@ -97,13 +99,16 @@ class Session(QObject):
                 current = self.draft.current if len(configs) == 1 else 0
                 self.refused.emit(current, problems[0])
                 return
-            keys = [str(path) for path in reply.result["runs"]]
-            self.runs.add_submitted(keys)
-            if comparison:
-                self.runs.set_baseline(keys[0])
-            self.submitted.emit(keys)
+            self.take_on([str(path) for path in reply.result["runs"]])
 
         self.engine.submit(configs, [dumps(c) for c in configs], comparison, answer)
+
+    def take_on(self, keys: Sequence[str]) -> None:
+        """Runs were queued together; of several the first is the baseline."""
+        self.runs.add_submitted(list(keys))
+        if len(keys) > 1:
+            self.runs.set_baseline(keys[0])
+        self.submitted.emit(list(keys))
 
     def control(self, keys: Sequence[str], action: Literal["pause", "resume", "stop"]) -> None:
         """Pause, resume or stop runs that are going; a waiting run that is stopped leaves the queue."""
@@ -161,12 +166,12 @@ class Session(QObject):
 
     def load_from_run(self, key: str) -> None:
         """Edit the configuration of a run."""
-        if (info := self._info_of(key)) is None:
+        if (info := self.info_of(key)) is None:
             return
         self.draft.load([lean_config(info.config, self.draft.catalogue)], info.name)
         self.loaded.emit(info.name)
 
-    def _info_of(self, key: str) -> RunInfo | None:
+    def info_of(self, key: str) -> RunInfo | None:
         """What a run file says of itself; None where it cannot be read, which is said."""
         try:
             with contextlib.closing(RunReader(key)) as reader:
@@ -179,7 +184,7 @@ class Session(QObject):
         """Prove what the techniques of a run that has ended claim, or those of the form; emits `audited`."""
         data, name = self.draft.data, self.draft.config.name
         if key:
-            if (info := self._info_of(key)) is None:
+            if (info := self.info_of(key)) is None:
                 return
             data, name = info.config, info.name
 
