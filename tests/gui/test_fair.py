@@ -62,10 +62,14 @@ def test_it_says_what_the_precision_takes_and_more_precision_takes_longer(home: 
     with window(home) as made:
         dialog = opened(made)
         assert [dialog.baseline.itemText(i) for i in range(2)] == ["one", "two"]
-        dialog.precision.setValue(20.0)
+        dialog.precision.set_value(20.0)
         assert "take about" in dialog.foretold.text() and "guess" in dialog.foretold.text()
-        dialog.precision.setValue(0.1)
+        dialog.precision.set_value(0.1)
         assert "more minutes" in dialog.foretold.text()
+        assert dialog.precision.width() >= 40 and dialog.precision.displayText() == "0.1"
+        for nonsense in ("", "-", "nan", "1e9"):
+            dialog.precision.setText(nonsense)
+            assert 0.1 <= dialog.precision.value() <= 50.0
         dialog.close()
 
 
@@ -96,8 +100,8 @@ def test_it_is_started_followed_and_ended_once_it_is_enough(home: Path, engine: 
     with window(home) as made:
         dialog = opened(made)
         dialog.baseline.setCurrentIndex(1)
-        dialog.precision.setValue(40.0)
-        dialog.minutes.setValue(3.0)
+        dialog.precision.set_value(40.0)
+        dialog.minutes.set_value(3.0)
         dialog.start.click()
         assert [config["name"] for config in engine["configs"]] == ["two", "one"], "the baseline is the first"
         assert (engine["how"].minutes, engine["how"].control) == (3.0, True)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QLocale, Qt, Signal
+from PySide6.QtGui import QDoubleValidator
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
     QDialog,
-    QDoubleSpinBox,
     QFormLayout,
     QHBoxLayout,
     QLabel,
+    QLineEdit,
     QPushButton,
     QVBoxLayout,
 )
@@ -64,20 +65,20 @@ class FairDialog(QDialog):
         form.setVerticalSpacing(8)
         self.baseline = QComboBox()
         self.baseline.currentIndexChanged.connect(self._show)
-        self.precision = _number(0.1, 50.0, 2.0, self.tr(" %"))
+        self.precision = NumberField(0.1, 50.0, 2.0, self.tr("Precision in per cent"))
         self.precision.setToolTip(plain_tip(self.tr(
             "It ends as soon as every 95 % interval reaches no further than this from its difference.")))
-        self.minutes = _number(0.5, 1440.0, 10.0, self.tr(" min"))
+        self.minutes = NumberField(0.5, 1440.0, 10.0, self.tr("At most so many minutes"))
         for field in (self.precision, self.minutes):
-            field.valueChanged.connect(self._show)
+            field.changed.connect(self._show)
         self.control = QCheckBox(self.tr("run the baseline a second time"))
         self.control.setChecked(True)
         self.control.setToolTip(plain_tip(self.tr(
             "What the two differ by is this machine's noise: a smaller effect is not distinguishable.")))
         self.control.toggled.connect(self._show)
         form.addRow(self.tr("Baseline"), self.baseline)
-        form.addRow(self.tr("Precision ±"), self.precision)
-        form.addRow(self.tr("At most"), self.minutes)
+        form.addRow(self.tr("Precision ±"), _beside(self.precision, self.tr("%")))
+        form.addRow(self.tr("At most"), _beside(self.minutes, self.tr("minutes")))
         form.addRow(self.tr("Noise"), self.control)
         return form
 
@@ -144,11 +145,42 @@ def _words(text: str) -> QLabel:
     return label
 
 
-def _number(low: float, high: float, value: float, unit: str) -> QDoubleSpinBox:
-    field = QDoubleSpinBox()
-    field.setRange(low, high)
-    field.setDecimals(1)
-    field.setValue(value)
-    field.setSuffix(unit)
-    field.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
-    return field
+def _beside(field: QLineEdit, unit: str) -> QHBoxLayout:
+    row = QHBoxLayout()
+    row.setSpacing(6)
+    row.addWidget(field)
+    row.addWidget(QLabel(unit))
+    row.addStretch(1)
+    return row
+
+
+class NumberField(QLineEdit):
+    """A number within limits, with its unit behind it; what is none of that counts as the nearest that is."""
+
+    changed = Signal()
+
+    def __init__(self, low: float, high: float, value: float, name: str) -> None:
+        super().__init__(f"{value:g}")
+        self._low, self._high, self._value = low, high, value
+        validator = QDoubleValidator(low, high, 2, self)
+        validator.setLocale(QLocale.c())
+        self.setValidator(validator)
+        self.setAccessibleName(name)
+        self.setFixedWidth(72)
+        self.textChanged.connect(self._take)
+
+    def value(self) -> float:
+        """The number that is meant."""
+        return self._value
+
+    def set_value(self, value: float) -> None:
+        """Show another one."""
+        self.setText(f"{value:g}")
+
+    def _take(self, text: str) -> None:
+        try:
+            value = float(text)
+        except ValueError:
+            return
+        self._value = min(max(value, self._low), self._high) if value == value else self._value
+        self.changed.emit()
