@@ -171,7 +171,7 @@ def test_several_runs_opened_together_are_compared_with_the_first(session: Sessi
     ("broken.tfx", b"this is not a database, whatever its name says" * 20, "run file"),
     ("broken.toml", b"model = [", "TOML"),
     ("binary.toml", b"\xff\xfe\x00", "UTF-8"),
-    ("notes.txt", b"hello", "neither"),
+    ("notes.txt", b"hello", "is no configuration"),
     ("gone.tfx", None, "no such file"),
 ])
 def test_a_bad_file_gets_a_sentence_and_changes_nothing(
