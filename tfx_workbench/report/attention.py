@@ -122,7 +122,7 @@ def _weights(images: Images, box: Box, style: Style) -> list[AnyShape]:
                         weight=number(mean, 3))
             place = Box(box.x + k0 / keys * box.width, box.y + q0 / queries * box.height,
                         (k1 - k0) / keys * box.width, (q1 - q0) / queries * box.height)
-            shapes.append(Reading(place, style.said(words), line=False))
+            shapes.append(Reading(place, (("", style.said(words)),), box))
     return shapes
 
 

@@ -111,11 +111,14 @@ class Picture:
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """A place that nobody sees and that says its values when the mouse rests there."""
+    """A place that nobody sees and that says its values when the mouse rests there.
+
+    `lines`: of each the colour of its mark ("" for none) and its words, the heading first; shown within `within`.
+    """
 
     box: Box
-    title: str
-    line: bool = True  # mark the place with an upright line; else with a frame
+    lines: tuple[tuple[str, str], ...]
+    within: Box
 
 
 @dataclasses.dataclass(frozen=True)

@@ -208,7 +208,9 @@ def moved(shapes: Sequence[AnyShape], dx: float, dy: float) -> list[AnyShape]:
 def _moved(shape: AnyShape, dx: float, dy: float) -> AnyShape:
     if isinstance(shape, Clip):
         return Clip(_box_moved(shape.box, dx, dy), tuple(moved(shape.shapes, dx, dy)))
-    if isinstance(shape, (Area, Picture, Reading)):
+    if isinstance(shape, Reading):
+        return Reading(_box_moved(shape.box, dx, dy), shape.lines, _box_moved(shape.within, dx, dy))
+    if isinstance(shape, (Area, Picture)):
         return dataclasses.replace(shape, box=_box_moved(shape.box, dx, dy))
     if isinstance(shape, (Stroke, Shape)):
         return dataclasses.replace(shape, points=shape.points + np.array([dx, dy]))

@@ -20,6 +20,7 @@ _WIDTH = 1.3  # points of a curve
 _DOT = 1.7
 _READINGS = 64  # places along an axis that say their values
 _MOST_CELLS = (24, 24)  # rows and columns of a heat map that do
+_MOST_LINES = 14  # that are read off at one place
 _BAR = 0.32  # of a row, to each side
 
 
@@ -141,7 +142,7 @@ def _strips(axes: Axes, places: Floats) -> Iterator[AnyShape]:
         found = read(axes.plot, place, 0.0)
         if found is not None and right > left:
             box = Box(left, axes.box.y, right - left, axes.box.height)
-            yield Reading(box, _title(axes, found))
+            yield Reading(box, _lines(axes, found), axes.box)
 
 
 def _cells(axes: Axes, heat: HeatMap) -> Iterator[AnyShape]:
@@ -159,9 +160,10 @@ def _cells(axes: Axes, heat: HeatMap) -> Iterator[AnyShape]:
                 continue
             left, top = axes.at(float(edges[column]), min(rows, row + per_row) - 0.5)
             right, bottom = axes.at(float(edges[until]), row - 0.5)
-            yield Reading(Box(left, top, right - left, bottom - top), _title(axes, found))
+            yield Reading(Box(left, top, right - left, bottom - top), _lines(axes, found), axes.box)
 
 
-def _title(axes: Axes, found: Readout) -> str:
+def _lines(axes: Axes, found: Readout) -> tuple[tuple[str, str], ...]:
     said = axes.style.said
-    return "\n".join([said(found.heading), *(f"{said(r.label)}: {r.value}" for r in found.readings)])
+    readings = tuple((r.colour, f"{said(r.label)}: {r.value}") for r in found.readings[:_MOST_LINES])
+    return (("", said(found.heading)), *readings)

@@ -52,7 +52,8 @@ def draw_plot(plot: Plot, box: Box, style: Style) -> list[AnyShape]:
             case Span():
                 inside += _span(layer, axes)
     over = _Words(axes)
-    return [*axes.grid(), Clip(_grown(axes.box), tuple(inside)), *axes.words(), *readings(axes), *over.all()]
+    words = over.all()
+    return [*axes.grid(), Clip(_grown(axes.box), tuple(inside)), *axes.words(), *words, *readings(axes), *over.dots]
 
 
 def _grown(box: Box) -> Box:
@@ -103,6 +104,7 @@ class _Words:
         self._axes, self._style, self._box = axes, axes.style, axes.box
         self._taken: list[Box] = []
         self._shapes: list[AnyShape] = []
+        self.dots: list[AnyShape] = []  # of markers; above all, as they say something themselves
 
     def all(self) -> list[AnyShape]:
         """Everything that has words, in the order of the layers; markers and lines last."""
@@ -149,8 +151,8 @@ class _Words:
         said = self._style.said
         details = "\n".join(f"{said(what)}: {value}" for what, value in layer.details)
         title = "\n".join(filter(None, (said(layer.name) or words, details)))
-        self._shapes.append(Dot(x, y, 4.2, "card"))
-        self._shapes.append(Dot(x, y, 3.2, layer.colour, title=title, hollow=layer.hollow))
+        self.dots.append(Dot(x, y, 4.2, "card"))
+        self.dots.append(Dot(x, y, 3.2, layer.colour, title=title, hollow=layer.hollow))
 
     def _line(self, layer: Line) -> None:
         words = self._style.said(layer.label)

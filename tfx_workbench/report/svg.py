@@ -26,14 +26,18 @@ from tfx_workbench.report.drawing import (
     Shape,
     Stroke,
 )
-from tfx_workbench.report.lettering import harmless
+from tfx_workbench.report.lettering import estimate, harmless
 from tfx_workbench.report.png import data_url
 
 FONTS = ("Inter, system-ui, -apple-system, 'Segoe UI', 'Noto Sans', 'Noto Sans KR', 'Noto Sans CJK KR', "
          "'Helvetica Neue', Arial, sans-serif")
 _DASHES = {"solid": "", "dashed": "5 3", "dotted": "1.5 2.5"}
-_HOVER = (".tip{fill-opacity:0;stroke-opacity:0;pointer-events:all}"
-          ".tip:hover{fill-opacity:.09;stroke-opacity:.5}.dark-only{display:none}")
+_TIP, _TIP_LINE = 8.5, 12.0  # points of the words that a place says, and from one line of them to the next
+_HOVER = (".tip{fill-opacity:0;stroke-opacity:0;stroke-width:.5;pointer-events:all}"
+          f".t{{display:none;pointer-events:none;font-size:{_TIP}px;fill:{LIGHT.text}}}"
+          f".k{{fill:{LIGHT.card};stroke:{LIGHT.muted};stroke-width:.5}}"
+          ".r:hover>.tip{fill-opacity:.09;stroke-opacity:.5}.r:hover>.t{display:inline}.dark-only{display:none}"
+          "@media print{.r{display:none}}")
 
 
 def inline(drawing: Drawing, words: str) -> str:
@@ -46,7 +50,8 @@ def standalone(drawing: Drawing, words: str, title: str) -> str:
     body = (Area(Box(0, 0, drawing.width, drawing.height), "card"), *drawing.shapes)
     named = sorted(set(_colours(body)))
     rules = "".join(f".{cls(name)}{{--c:{DARK.colour(name)}}}" for name in named)
-    dark = f"{rules}.f{{fill:var(--c)}}.s{{stroke:var(--c)}}.dark-only{{display:inline}}.light-only{{display:none}}"
+    dark = (f"{rules}.k{{fill:{DARK.card};stroke:{DARK.muted}}}.f{{fill:var(--c)}}.s{{stroke:var(--c)}}"
+            ".dark-only{display:inline}.light-only{display:none}")
     style = f"<style>{_HOVER}@media (prefers-color-scheme:dark){{{dark}}}</style>"
     whole = Drawing(drawing.width, drawing.height, body)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + _figure(whole, words, style, title) + "\n"
@@ -59,7 +64,7 @@ def theme_rules(names: Iterable[str], palette: Palette) -> str:
 
 def hover_rules() -> str:
     """What a page with figures in it needs beside their colours."""
-    return _HOVER + ".f{fill:var(--c)}.s{stroke:var(--c)}"
+    return _HOVER + ".f{fill:var(--c)}.s{stroke:var(--c)}.k{fill:var(--card);stroke:var(--muted)}"
 
 
 def cls(name: str) -> str:
@@ -80,7 +85,7 @@ def _colours(shapes: Iterable[AnyShape]) -> Iterator[str]:
             case Stroke() | Label():
                 yield shape.colour
             case Reading():
-                yield "text"
+                yield from ("text", "card", "muted", *(colour for colour, _ in shape.lines if colour))
             case Clip():
                 yield from _colours(shape.shapes)
 
@@ -151,8 +156,26 @@ def _(shape: Picture) -> str:
 
 @_shape.register
 def _(shape: Reading) -> str:
-    colours = f'class="tip f s {cls("text")}" fill="{LIGHT.text}" stroke="{LIGHT.text}" stroke-width="0.5"'
-    return _titled("rect", f'{_box(shape.box)} {colours} fill-opacity="0" stroke-opacity="0"', shape.title)
+    """A transparent place and, beside it, what is seen while the mouse is on it: no script, and at once.
+
+    Attributes hide both from programs that read no style sheet.
+    """
+    place = f'<rect {_box(shape.box)} class="tip f s {cls("text")}" fill-opacity="0"/>'
+    wide = max(estimate(text, _TIP, not i) + 11 * bool(colour) for i, (colour, text) in enumerate(shape.lines)) + 12
+    high = _TIP_LINE * len(shape.lines) + 8
+    within, right = shape.within, shape.box.right + 5
+    x = right if right + wide <= within.right else max(within.x - 20, shape.box.x - 5 - wide)
+    y = within.y + 3
+    card = f'<rect class="k" {_box(Box(x, y, wide, high))} rx="4"/>'
+    lines = "".join(_tip_line(x + 6, y + 4 + i * _TIP_LINE, colour, text, bold=not i)
+                    for i, (colour, text) in enumerate(shape.lines))
+    return f'<g class="r">{place}<g class="t f {cls("text")}" display="none">{card}{lines}</g></g>'
+
+
+def _tip_line(x: float, y: float, colour: str, text: str, bold: bool) -> str:
+    mark = _shape(Area(Box(x, y + 3, 7, 7), colour)) if colour else ""
+    strong = ' font-weight="600"' if bold else ""
+    return f'{mark}<text x="{_n(x + 11 * bool(colour))}" y="{_n(y + _TIP)}"{strong}>{_text(text)}</text>'
 
 
 @_shape.register
