@@ -101,8 +101,8 @@ def overhead(found: Mapping[str, Any]) -> str:
         value=interval({**found, "median": found["percent"]}),
         **{name: number(found[name]) for name in ("step", "probed", "captures")})
     if found["percent"] > found["budget"]:
-        text += tr_mark("; the budget is {budget} %, or a quarter of a second where that is more").format(
-            budget=number(found["budget"]))
+        text += tr_mark("; the budget is {budget} %").format(budget=number(found["budget"]))
+        text += f" ({found['why_over']})" if found.get("why_over") else ""
     return text
 
 

@@ -123,6 +123,8 @@ def _overhead(facts: Mapping[str, Any], figures: _Figures) -> dict[str, Any]:
     """What measuring costs, per cent of the time of the measured steps: in all with its interval, and its parts.
 
     `step`: of a step with probes in it, which `probed` of the steps have. `captures`: all that is read between steps.
+    `once_ms`: what was read before these steps and after them, which is in no other figure. `why_over`: why it is more
+    than its budget; empty where it is not.
     """
     found = facts.get("overhead") or {}
     captures = found.get("captures_percent")
@@ -131,9 +133,10 @@ def _overhead(facts: Mapping[str, Any], figures: _Figures) -> dict[str, Any]:
         "step": found.get("step_percent"), "probed": found.get("probed_percent"),
         "captures": sum(captures.values()) if isinstance(captures, dict) else None,
         "budget": found.get("budget_percent"), "comparisons": found.get("comparisons"),
+        "once_ms": sum(found["once_ms"].values()) if "once_ms" in found else None,
     }
     reason = FEW_PAIRS if found else figures.recorded.get("overhead_percent") or NO_OVERHEAD
-    return figures.group("overhead", values, reason)
+    return {**figures.group("overhead", values, reason), "why_over": found.get("why_over", "")}
 
 
 def _pick(facts: Mapping[str, Any], fact: str, names: tuple[str, ...]) -> dict[str, Any]:
