@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.contract.variants import sizes_for, variants
-from tests.helpers.scripts import STEPS, run_scripts, write_scripts
+from tests.helpers.scripts import STEPS, run_scripts, with_weights, write_scripts
 from tests.helpers.tiny import task_for, tiny_config
 from tfx_engine.model.validate import validate
 from tfx_engine.protocol.config import Config
@@ -73,11 +74,34 @@ def together() -> dict[str, Config]:
     return {f"{number:02}": config for number, (_, _, config) in enumerate(packs)}
 
 
+def every_task(folder: Path) -> dict[str, Config]:
+    """One configuration for each way to have data."""
+    text = "the cat sat on the mat. ä → ö\n" * 40
+    (folder / "texts" / ".hidden").mkdir(parents=True)
+    for name in ("b.txt", "a.txt", ".c.txt", ".hidden/d.txt"):
+        (folder / "texts" / name).write_text(text + name, encoding="utf-8")
+    (folder / "texts" / "picture").write_bytes(b"\x89PNG\0")
+    file, whole = str(folder / "texts" / "a.txt"), str(folder / "texts")
+    tokens = {"vocab": 300}
+    data: dict[str, dict[str, Any]] = {
+        **{name: {"task": name} for name in ("reverse", "induction", "audio", "noise", "digits", "recall")},
+        "file": {"task": "text", "path": file}, "folder": {"task": "text", "path": whole},
+        "bpe": {"task": "text", "path": file, "tokenizer": "bpe", "bpe_vocab": 280},
+        "grammar": {"task": "text", "corpus": "grammar"}, "python": {"task": "text"},
+    }
+    data["noise"] |= {"frames": 5, "features": 6, "classes": 4}
+    return {f"task-{name}": tiny_config(data=each, model=tokens if each["task"] == "text" else {})
+            for name, each in data.items()}
+
+
 @pytest.fixture(scope="module")
 def exported(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("scripts")
     configs = each_alone() if request.config.getoption("scripts") == "each" else together()
+    configs |= every_task(folder)
     write_scripts(folder, configs)
+    configs["weights"], said = with_weights(folder)
+    (folder / "weights.py").write_text(make_script(configs["weights"], said), encoding="utf-8")
     return configs, folder
 
 

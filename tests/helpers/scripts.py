@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
 import platform
 import subprocess
@@ -12,6 +14,7 @@ from typing import Any
 
 import torch
 
+from tfx_engine.model.assemble import assemble
 from tfx_engine.protocol.config import Config
 from tfx_engine.script.make import Recorded, make_script
 from tfx_engine.techniques.adapter import count_numbers
@@ -52,6 +55,18 @@ def recorded(config: Config, steps: int = STEPS, device: str = "cpu") -> Recorde
     }
     return Recorded(name=config.name, steps=steps, parameters=total, trainable=trainable, losses=losses,
                     data_sha256=setup.task.facts()["sha256"], made_with=made_with)
+
+
+def with_weights(folder: Path) -> tuple[Config, Recorded]:
+    """A configuration that begins with weights of a file, and what it recorded."""
+    from tests.helpers.tiny import tiny_config
+    from tfx_engine.model import weights
+
+    other = tiny_config(seed=7)
+    weights.save(assemble(other, "cpu"), folder / "begin.safetensors", other)
+    config = tiny_config(run={"start_from": str(folder / "begin.safetensors")})
+    digest = hashlib.sha256((folder / "begin.safetensors").read_bytes()).hexdigest()
+    return config, dataclasses.replace(recorded(config), weights_sha256=digest)
 
 
 def write_scripts(folder: Path, configs: Mapping[str, Config]) -> None:
