@@ -32,13 +32,21 @@ class CellRun:
     taken_s: float | None
 
 
-def cell_runs(rows: Iterable[RunRow], ident: str) -> dict[Key, list[CellRun]]:
-    """The runs of an ablation by cell, the best of each cell first; files that cannot be read are left out."""
+def cell_runs(
+    rows: Iterable[RunRow], ident: str, facts: dict[Path, dict[str, Any] | None] | None = None
+) -> dict[Key, list[CellRun]]:
+    """The runs of an ablation by cell, the best of each cell first; files that cannot be read are left out.
+
+    `facts`: what files said before, which does not change; what is read is kept in it.
+    """
     found: dict[Key, list[CellRun]] = {}
+    known = {} if facts is None else facts
     for row in rows:
         if row.comparison != ident:
             continue
-        fact = read_fact(row.path)
+        if row.path not in known:
+            known[row.path] = read_fact(row.path)
+        fact = known[row.path]
         if fact is None:
             continue
         key: Key = (tuple(sorted((str(k), str(v)) for k, v in fact["levels"].items())), int(fact.get("seed", 0)))

@@ -29,7 +29,7 @@ from tfx_workbench.widgets.limit_fields import LimitFields
 from tfx_workbench.widgets.segmented import Segment, Segmented
 from tfx_workbench.widgets.words import plain_tip, problem_words, shown
 
-_NUMBER = 96  # px of a column of numbers
+_NUMBER = 108  # px of a column of numbers
 _MOST_ROWS = 300  # that a table shows; all of them are run
 
 
@@ -79,11 +79,11 @@ class PlanView(QWidget):
             table.horizontalHeader().setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
             table.setColumnWidth(column, _NUMBER)
         table.horizontalHeader().setStretchLastSection(True)
-        left = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
-        for column in (0, 4):
+        for column in range(5):
+            side = Qt.AlignmentFlag.AlignRight if column in (1, 2, 3) else Qt.AlignmentFlag.AlignLeft
             item = table.horizontalHeaderItem(column)
             if item is not None:
-                item.setTextAlignment(left)
+                item.setTextAlignment(side | Qt.AlignmentFlag.AlignVCenter)
         return table
 
     def apply_theme(self, palette: Palette) -> None:

@@ -17,7 +17,7 @@ from tfx_engine.protocol.messages import Reply
 from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_engine.protocol.status import ENDED
 from tfx_engine.protocol.toml import dumps
-from tfx_workbench.analysis.ablation import Cell, Plan, Request, count_runs, make_plan, run_facts
+from tfx_workbench.analysis.ablation import FACT, Cell, Plan, Request, count_runs, make_plan, run_facts
 from tfx_workbench.analysis.ablation_runs import CellRun, Key, cell_runs, request_of, to_do
 from tfx_workbench.analysis.factors import Factor
 from tfx_workbench.analysis.forecast import Forecast, forecast, predicted_s
@@ -62,7 +62,7 @@ class Ablation(QObject):
         self._resolved: dict[str, Config] = {}
         self._asking = ""
         self._known: dict[Key, list[CellRun]] = {}
-        self._started: set[str] = set()  # plans that were queued here
+        self._facts: dict[Path, dict[str, Any] | None] = {}  # what run files say of their place in an ablation
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_SETTLE_MS)
@@ -214,7 +214,7 @@ class Ablation(QObject):
                 return
             figures = [{} for _ in plan.cells]
         wanted = json.loads(levels)
-        known = cell_runs(self._session.runs.rows.values(), ident)
+        known = cell_runs(self._session.runs.rows.values(), ident, self._facts)
         cells = [cell for cell in to_do(plan, known) if dict(cell.levels) == wanted]
         if cells:
             self._submit(plan, cells, figures)
@@ -229,7 +229,7 @@ class Ablation(QObject):
                 self.refused.emit(problems[0])
                 return
             keys = [str(path) for path in reply.result["runs"]]
-            self._started.add(plan.id)
+            self._facts |= {Path(key): fact[FACT] for key, fact in zip(keys, facts, strict=True)}
             runs = self._session.runs
             runs.add_submitted(keys)
             if cells[0].key == plan.cells[0].key:
@@ -274,7 +274,7 @@ class Ablation(QObject):
     def _look_for_runs(self) -> None:
         rows = self._rows()
         self._seen_rows = tuple((str(row.path), row.status) for row in rows)
-        self._known = cell_runs(rows, self.plan.id) if self.plan is not None else {}
+        self._known = cell_runs(rows, self.plan.id, self._facts) if self.plan is not None else {}
 
     def path_of(self, cell: Cell) -> Path | None:
         """The run file of a cell, None where it has none."""
