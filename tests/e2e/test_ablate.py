@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 from pathlib import Path
@@ -63,6 +64,7 @@ def test_real_runs_end_in_a_table_of_effects(tmp_path: Path) -> None:
 
 def test_a_run_that_failed_has_its_row_and_the_others_theirs(tmp_path: Path) -> None:
     plan, store = plan_of("norm=rms_norm", "position=rotary"), tmp_path / "runs"
+    plan = dataclasses.replace(plan, id="ablation-of-another-version")  # whose defaults were others
     write_ablation(store, plan, ["finished", "finished", "failed", "finished"])
     done = command("ablate", "--resume", plan.id, "--store", store)
     assert done.code == 1 and "4 runs, 0 to do" in done.out

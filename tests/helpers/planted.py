@@ -26,9 +26,13 @@ class PlantedRun(SimpleNamespace):
 
 def planted_run(
     levels: Mapping[str, str], planted: Planted, *, seed: int = 0, steps: int = 60, scatter: float = 0.03,
-    between_runs: float = 0.0, reference: bool = False, status: str = "finished", ident: str = "ablation-x",
+    between_runs: float = 0.0, correlation: float = 0.0, reference: bool = False, status: str = "finished",
+    ident: str = "ablation-x",
 ) -> Any:
-    """One run of 10 ms a step, 1,000 tokens, 100 MB and a loss of 3, times what its levels do."""
+    """One run of 10 ms a step, 1,000 tokens, 100 MB and a loss of 3, times what its levels do.
+
+    `correlation`: how much of its deviation a step passes on to the next.
+    """
     rng = np.random.default_rng([seed, *(ord(c) for c in "".join(levels.values()))])
     factors = dict.fromkeys(("step_ms", "peak_bytes", "loss"), 1.0)
     for key, does in planted.items():
@@ -36,7 +40,10 @@ def planted_run(
         if all(levels.get(factor) == level for factor, level in pairs):
             factors = {name: factors[name] * does.get(name, 1.0) for name in factors}
     process = math.exp(rng.normal(0, between_runs)) if between_runs else 1.0
-    step_ms = 10 * factors["step_ms"] * process * np.exp(rng.normal(0, scatter, steps))
+    noise = rng.normal(0, scatter, steps)
+    for i in range(1, steps if correlation else 0):
+        noise[i] = correlation * noise[i - 1] + math.sqrt(1 - correlation**2) * noise[i]
+    step_ms = 10 * factors["step_ms"] * process * np.exp(noise)
     # A seed changes the loss of every configuration alike, and a little each by itself.
     common = np.random.default_rng(seed).normal(0, 0.05)
     loss = 3 * factors["loss"] * math.exp(common + rng.normal(0, 0.002))

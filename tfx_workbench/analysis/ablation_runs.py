@@ -33,7 +33,7 @@ class CellRun:
 
 
 def cell_runs(
-    rows: Iterable[RunRow], ident: str, facts: dict[Path, dict[str, Any] | None] | None = None
+    rows: Iterable[RunRow], ident: str, facts: dict[Path, dict[str, Any]] | None = None
 ) -> dict[Key, list[CellRun]]:
     """The runs of an ablation by cell, the best of each cell first; files that cannot be read are left out.
 
@@ -44,11 +44,10 @@ def cell_runs(
     for row in rows:
         if row.comparison != ident:
             continue
-        if row.path not in known:
-            known[row.path] = read_fact(row.path)
-        fact = known[row.path]
+        fact = known.get(row.path) or read_fact(row.path)
         if fact is None:
             continue
+        known[row.path] = fact
         key: Key = (tuple(sorted((str(k), str(v)) for k, v in fact["levels"].items())), int(fact.get("seed", 0)))
         found.setdefault(key, []).append(CellRun(
             row.path, row.status, row.reason, row.started_at is not None, _seconds(row.started_at, row.ended_at)))

@@ -46,6 +46,8 @@ def ablate(args: argparse.Namespace) -> int:
     """Exit code 0 where every run finished, 1 where one did not, 2 where the request was wrong."""
     library = library_of(args.store)
     plan = make_plan(_request(args, library))
+    if args.resume:  # an engine with other defaults would name it otherwise
+        plan = dataclasses.replace(plan, id=args.resume.partition("-turns-")[0])
     if args.interleave or "-turns-" in (args.resume or ""):
         return _take_turns(args, plan, library)
     refuse_turns(args)

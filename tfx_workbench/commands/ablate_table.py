@@ -21,7 +21,7 @@ from tfx_workbench.analysis.ablation_results import (
 )
 from tfx_workbench.analysis.ablation_runs import CellRun
 from tfx_workbench.analysis.compare import known_band
-from tfx_workbench.analysis.statistics import UNKNOWN, Effect
+from tfx_workbench.analysis.statistics import SEQUENTIAL, UNKNOWN, Effect
 from tfx_workbench.commands import words
 from tfx_workbench.commands.output import emit, print_table
 from tfx_workbench.runs.rundata import RunData
@@ -76,6 +76,14 @@ def _print_table(results: Results) -> None:
     family = max((e.family for e in effects["tokens_per_s"] if e is not None), default=1)
     if family > 1:
         print(tr_mark("95 % intervals that hold for all {count} comparisons of a column at once.").format(count=family))
+    methods = {effect.method for effect in effects["tokens_per_s"] if effect is not None and effect.method is not None}
+    for method in sorted(map(str, methods)):
+        print(tr_mark("tokens/s: {method}").format(method=method))
+    if SEQUENTIAL in methods:
+        print(tr_mark("--interleave, or --seeds 5, covers what differs between processes, too."))
+    if results.band is not None:
+        print(tr_mark("Equal runs differ by up to {band} on this machine: within that, nothing is told apart.").format(
+            band=words.percent(results.band).lstrip("+")))
 
 
 def _name(configuration: Configuration) -> str:

@@ -62,7 +62,7 @@ class Ablation(QObject):
         self._resolved: dict[str, Config] = {}
         self._asking = ""
         self._known: dict[Key, list[CellRun]] = {}
-        self._facts: dict[Path, dict[str, Any] | None] = {}  # what run files say of their place in an ablation
+        self._facts: dict[Path, dict[str, Any]] = {}  # what run files say of their place in an ablation
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_SETTLE_MS)
@@ -208,7 +208,7 @@ class Ablation(QObject):
             if request is None:
                 return
             try:
-                plan = make_plan(request, self._session.draft.catalogue)
+                plan = dataclasses.replace(make_plan(request, self._session.draft.catalogue), id=ident)
             except ConfigError as error:
                 self.refused.emit(error.problems[0])
                 return
