@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
-import html.parser
 import json
-import random
 import subprocess
 import sys
-import xml.etree.ElementTree as ElementTree
 from contextlib import closing
 
 import pytest
 
 from tests.helpers.interleaved import made_up, write_interleaved
+from tests.helpers.pages import Page, assert_harmless, check_svg
 from tests.helpers.synthetic_run import make_config, write_five, write_run
 from tfx_engine.protocol.config import parse_config
 from tfx_workbench.exhibits.kind import all_exhibits, exhibit_type
@@ -24,65 +21,6 @@ from tfx_workbench.report.page import page
 from tfx_workbench.report.single import exhibit_bytes
 from tfx_workbench.report.subject import Subject
 from tfx_workbench.runs.rundata import RunData
-
-ALLOWED = {
-    "html", "head", "meta", "link", "title", "style", "body", "header", "fieldset", "legend", "label", "input", "span",
-    "h1", "h2", "h3", "p", "nav", "ol", "ul", "li", "a", "main", "section", "div", "table", "caption", "thead", "tbody",
-    "tr", "th", "td", "data", "abbr", "bdi", "b", "i", "small", "figure", "figcaption", "pre", "code", "dl", "dt", "dd",
-    "footer", "svg", "g", "desc", "rect", "polyline", "polygon", "circle", "text", "image",
-}  # fmt: skip
-PIECES = [
-    "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "<svg/onload=alert(1)>", '" onmouseover="alert(1)',
-    "' onfocus='alert(1)", "]]>", "<!--", "-->", "</title>", "</style>", "</svg>", "</textarea>", "{{ 7*7 }}",
-    "{% raw %}", "${x}", "{0}", "{run}", "javascript:alert(1)", "data:text/html,<b>", "http://evil.example/x.js",
-    "//evil.example", "=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r\n=1", "&lt;b&gt;", "&#60;", "&amp;", "\x00",
-    "\x1b[31m", "\x07", "\u202e", "\u2066", "\ud800", "\ufffe", "\u2028", "\N{GRINNING FACE}", "한국어", "العربية",
-    "日本語", "../../etc/passwd", "C:\\Windows", "%00", "%s%n", "a" * 500, "`id`", "$(id)", "; rm -rf /", "\\",
-    "<a href=//evil.example>", "url(http://evil.example)", "expression(1)", "<bdo dir=rtl>",
-    "<iframe src=//evil.example>", "<form action=//evil.example>", "<base href=//evil.example>",
-]
-
-
-def hostile(count: int) -> list[str]:
-    """Names of runs that would do harm wherever they are not taken as text."""
-    draw = random.Random(7)
-    return [*PIECES, *("".join(draw.choices(PIECES, k=draw.randint(2, 4))) for _ in range(count - len(PIECES)))]
-
-
-class Page(html.parser.HTMLParser):
-    """What a browser would make of a page."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text: list[str] = []
-        self.values: list[str] = []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag == "data":
-            self.values.append(dict(attrs)["value"] or "")
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
-
-
-def assert_harmless(text: str) -> Page:
-    """No script, no handler, no address but those within the page."""
-    found = Page(text)
-    for tag, attributes in found.tags:
-        assert tag in ALLOWED, tag
-        for name, value in attributes.items():
-            assert not name.startswith("on"), (tag, name)
-            if name in ("href", "src", "action", "xlink:href"):
-                assert (value or "").startswith(("#", "data:image/png;base64,", "data:,")), (tag, name, value)
-            if name == "style":
-                assert value in ("image-rendering:pixelated", "white-space:pre-wrap"), value
-    styles = text.partition("<style>")[2].partition("</style>")[0]
-    assert "url(" not in styles and "@import" not in styles and "expression" not in styles
-    return found
 
 
 def opened(*paths):
@@ -157,44 +95,7 @@ def test_what_is_about_one_run_is_shown_for_every_run_where_that_is_asked_for(fi
     assert len({str(figure.exhibit.sentence) for figure in each.figures()}) == 1 + 5
 
 
-# ---------------------------------------------------------------------------------------- hostile names
-
-
-def test_a_name_is_never_anything_but_text(tmp_path):
-    """200 of them, as names, reasons and configurations of runs; every one in the page, in pictures and in tables."""
-    runs = opened(*(write_run(tmp_path / f"{i}.tfx", steps=4, layers=1, heads=1) for i in range(20)))
-    before = [run.info for run in runs]
-    wanted = ("loss", "waterfall")
-    names = hostile(200)
-    for first in range(0, len(names), len(runs)):
-        for run, info, name in zip(runs, before, names[first : first + len(runs)], strict=True):
-            config = {**info.config, "data": {**info.config["data"], "path": name}}
-            toml = f"# {name}\n{info.config_toml}"
-            said = {"name": name, "reason": name, "config_toml": toml}
-            run.info = dataclasses.replace(info, **said, status="failed", config=config)
-        subject = Subject.of(runs)
-        text = page(build(subject, Wanted(title=names[first], exhibits=wanted)))
-        assert_harmless(text)
-        text.encode("utf-8")
-        for name in wanted:
-            exhibit = exhibit_type(name).make(subject.views, {})
-            check_svg(exhibit_bytes(exhibit, ".svg"))
-            exhibit_bytes(exhibit, ".csv")
-    for run in runs:
-        run.close()
-
-
-def check_svg(data: bytes) -> ElementTree.Element:
-    """Well-formed, without script, handlers or addresses."""
-    root = ElementTree.fromstring(data)
-    for element in root.iter():
-        tag = element.tag.rpartition("}")[2]
-        assert tag in ALLOWED, tag
-        for name, value in element.attrib.items():
-            assert not name.lower().startswith("on"), name
-            if name.rpartition("}")[2] == "href":
-                assert value.startswith("data:image/png;base64,")
-    return root
+# ---------------------------------------------------------------------------------------- pictures
 
 
 @pytest.mark.parametrize("name", [k.name for k in all_exhibits()])
