@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -35,9 +35,9 @@ def written(path: str | os.PathLike[str], force: bool = False) -> Iterator[Binar
     refuse_existing(target, force)
     half: Path | None = None
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", suffix=".half", dir=target.parent)
-        half = Path(name)
-        with os.fdopen(handle, "wb") as file:
+        name = f".{target.name[:100]}.{secrets.token_hex(4)}.half"
+        with (target.parent / name).open("xb") as file:
+            half = target.parent / name
             yield file
         _settle(half, target, force)
     except RunFileError:
@@ -53,9 +53,6 @@ def written(path: str | os.PathLike[str], force: bool = False) -> Iterator[Binar
 
 def _settle(half: Path, target: Path, force: bool) -> None:
     """Give the file its name; not over one that came meanwhile."""
-    mask = os.umask(0)
-    os.umask(mask)
-    half.chmod(0o666 & ~mask)  # a temporary file is its owner's alone
     if force:
         half.replace(target)
         return
