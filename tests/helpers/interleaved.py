@@ -47,8 +47,8 @@ def write_interleaved(
         t_ms = 0.0
         for process, blocks in enumerate(rounds):
             step = 0
-            for block, times in enumerate(blocks, start=1):
-                for i, step_ms in enumerate([2 * times[0], *times]):
+            for block, times in enumerate([[5 * blocks[0][0]], *blocks]):  # the first turn only warms up
+                for i, step_ms in enumerate([2 * times[0], *times] if block else times, start=not block):
                     step, t_ms = step + 1, t_ms + step_ms
                     writer.step(
                         step=step, process=process, round=process + 1, block=block, phase="measure",

@@ -78,9 +78,17 @@ def test_runs_that_took_turns_are_compared_block_by_block(opened):
 def test_the_first_step_after_a_pause_and_the_later_processes_are_no_part_of_the_runs_own_figures(opened):
     run = opened("run", [[[10.0, 10.0]] * 4, [[50.0, 50.0]] * 4])
     assert run.summary()["step_ms"]["median"] == pytest.approx(10)
-    assert run.summary()["loss"]["final"] == pytest.approx(3.0 / 12)
-    assert len(run.steps) == 12
+    assert run.summary()["loss"]["final"] == pytest.approx(3.0 / 13)
+    assert len(run.steps) == 13
     assert set(run.turns()["process"]) == {0, 1}
+
+
+def test_the_first_turn_of_every_process_counts_in_no_block(opened):
+    base, other = opened("base", [[[10.0, 10.0]] * 4] * 3, "baseline"), opened("other", [[[11.0, 11.0]] * 4] * 3)
+    assert 0 in base.turns()["block"]
+    found = effects(base, other)[0]["step_ms"]
+    assert found.method.args["blocks"] == 12
+    assert (found.low, found.high) == pytest.approx((10, 10))
 
 
 def test_without_turns_it_is_said_that_drift_is_not_covered(pair):

@@ -3,9 +3,9 @@
 The runs of one are done in turns: only one of them steps at a time, for a few steps, so that what changes on the
 machine meets all of them. A *block* is one turn of each; blocks come in pairs, a random order and its reverse (two
 runs: ABBA), so that a steady drift cancels. A *round* is one worker process of each: what a process happens to get
-(where its memory lies, which cores) is drawn anew with every round. In the first round every run does all of its own
-steps, and its losses, memory, profile and audit are those of that process; the later rounds measure time again and
-nothing else.
+(where its memory lies, which cores) is drawn anew with every round. The first turn of every process warms it up and
+counts in no block (its steps have block 0). In the first round every run does all of its own steps, and its losses,
+memory, profile and audit are those of that process; the later rounds measure time again and nothing else.
 """
 
 from __future__ import annotations

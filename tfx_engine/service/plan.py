@@ -74,7 +74,8 @@ class Plan:
         self.is_over = False
         self._members = [Member(run) for run in runs]
         self._asked, self._workers, self._queue, self._outbox, self._room = asked, workers, queue, outbox, room
-        self._order, self._starting_order = Order(asked.seed), Order(asked.seed + 1)
+        seed = f"{asked.seed} {comparison}"  # no place in the order belongs to the baseline, over many comparisons
+        self._order, self._starting_order = Order(seed), Order(f"{seed} start")
         self._deadline = None if asked.minutes is None else time.monotonic() + 60 * asked.minutes
         self._round = 0
         self._reason: str | None = None  # why no further block begins
@@ -200,20 +201,23 @@ class Plan:
             self._outbox.notice("started", member.path, pid=worker.pid)
 
     def _blocks(self, group: list[Member]) -> Waiting:
-        block = 0
+        for member in self._order.of(group):
+            if self._can_step(member):  # the first steps of a process are not like those that follow
+                yield from self._turn(member, Turn(round=self._round, block=0, steps=1, ms=0.0))
+        block, asked = 0, self._asked
         while self._has_another_block(group, block):
             block, begun_s = block + 1, time.monotonic()
             for member in self._order.of(group):
                 if self._can_step(member):
-                    yield from self._turn(member, block)
+                    turn = Turn(round=self._round, block=block, steps=asked.turn_steps, ms=asked.turn_ms)
+                    yield from self._turn(member, turn)
             self._block_s = time.monotonic() - begun_s
             self._tell(block)
 
-    def _turn(self, member: Member, block: int) -> Waiting:
+    def _turn(self, member: Member, turn: Turn) -> Waiting:
         member.is_turn_over = False
         assert member.worker is not None
-        asked = self._asked
-        member.worker.send(Turn(round=self._round, block=block, steps=asked.turn_steps, ms=asked.turn_ms))
+        member.worker.send(turn)
         while member.worker is not None and not member.is_turn_over:
             yield
 
@@ -312,7 +316,7 @@ class Plan:
 class Order:
     """Random orders, each followed by its reverse, so that a steady drift meets all alike."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: str) -> None:
         self._random = random.Random(seed)
         self._last: list[Member] = []
         self._is_forth = True

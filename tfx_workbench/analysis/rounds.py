@@ -36,14 +36,15 @@ def are_interleaved(one: RunData, other: RunData) -> bool:
 def blocks_of(run: RunData) -> dict[Place, dict[str, Floats]]:
     """The logarithms of `step_ms` and `tokens_per_s` of the steps of each block.
 
-    Left out is what the program did itself (`taint.OWN`). Disturbances from outside stay: they are why runs are
-    interleaved.
+    Left out is what the program did itself (`taint.OWN`), and the first turn of every process, which is block 0.
+    Disturbances from outside stay: they are why runs are interleaved.
     """
     return _blocks(run.turns())
 
 
 def _blocks(rows: Mapping[str, Any]) -> dict[Place, dict[str, Floats]]:
-    kept = np.array([taint not in OWN for taint in rows["taint"]], dtype=np.bool_) & (rows["step_ms"] > 0)
+    kept = np.array([taint not in OWN for taint in rows["taint"]], dtype=np.bool_)
+    kept &= (rows["step_ms"] > 0) & (rows["block"] > 0)
     if not kept.any():
         return {}
     places = np.stack([rows["round"], rows["block"]], axis=1)[kept]
