@@ -54,7 +54,7 @@ def test_predicted_and_confirmed_are_read_off_without_a_sum() -> None:
 
 def test_the_figures_stand_in_a_table() -> None:
     rows = [[str(words) for words in row] for row in make(view="figures").tables[0].rows]
-    assert rows[1] == ["recompute every block", "400", "×4.2", "9.00 GiB", "8.00 GiB", "1.00 GiB",
+    assert rows[1] == ["recompute every block", "400", "4.2", "9.00 GiB", "8.00 GiB", "1.00 GiB",
                        "412 was predicted to fit and did not"]
     assert rows[2][1:6] == ["–", "–", "10.0 GiB", "–", "−1.00 GiB"]
 

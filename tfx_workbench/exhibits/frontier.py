@@ -37,12 +37,14 @@ _AXES = {
     "layers": (tr_mark("most layers"), ""),
 }
 _PREDICTED, _CONFIRMED = tr_mark("predicted"), tr_mark("confirmed by a run")
-_EMPTY = tr_mark("Press Predict: how large can the configuration in the form become here? Run short steps to confirm.")
+_EMPTY = tr_mark("Press Predict to see how large the configuration in the form can become here; Confirm then runs "
+                 "short steps of what was found.")
 _ROOM = 2.0  # of the axis, so that figures stand behind the longest bar
 _DEFINITIONS = (
     Definition(say(_TITLE), say(tr_mark(
         "The largest value for which the peak of a step's memory stays within the limit, with the configuration as it "
         "is and with one technique changed at a time."))),
+    Definition(say("×"), say(tr_mark("The value divided by that of the configuration as it is."))),
     Definition(say(_PREDICTED), say(tr_mark(
         "Found by estimates alone: the peak at this value is within the limit, at the next one it is not."))),
     Definition(say(_CONFIRMED), say(tr_mark(
@@ -142,8 +144,8 @@ def _notes(found: Frontier) -> tuple[Words, ...]:
 
 def _table(found: Frontier) -> Table:
     columns = (
-        Column(say(tr_mark("technique")), number=False), Column(say(_AXES[found.grow][0])),
-        Column(say(tr_mark("as it is = 1"))), Column(say(_PREDICTED)), Column(say(tr_mark("measured"))),
+        Column(say(tr_mark("technique")), number=False), Column(say(dict(GROW.options)[found.grow])),
+        Column("×"), Column(say(_PREDICTED)), Column(say(tr_mark("measured"))),
         Column(say(tr_mark("left"))), Column(say(tr_mark("why")), number=False),
     )
     base = found.rows[0].value
@@ -151,7 +153,7 @@ def _table(found: Frontier) -> Table:
 
 
 def _entry(row: Row, base: int | None) -> tuple[Words, ...]:
-    times = f"×{number(row.value / base, 2)}" if row.value and base else UNKNOWN
+    times = number(row.value / base, 2) if row.value and base else UNKNOWN
     left = UNKNOWN if row.headroom_bytes is None else size(abs(row.headroom_bytes))
     if row.headroom_bytes is not None and row.headroom_bytes < 0:
         left = MINUS + left
