@@ -26,6 +26,8 @@ KOREAN = "한국어 실험"
 
 @pytest.fixture(scope="module")
 def five(qapp, tmp_path_factory):
+    if not QFontDatabase.families():
+        pytest.skip("this machine has no font at all")
     runs = [RunData(path).load() for path in write_five(tmp_path_factory.mktemp("five"), steps=40)]
     yield runs
     for run in runs:
@@ -98,7 +100,7 @@ def test_a_report_is_a_pdf_with_pages_text_and_fonts(five):
         assert without_blanks(words_) in text, words_
     for number in range(1, len(pdf.pages) + 1):
         assert f"{number}/{len(pdf.pages)}" in text
-    assert printed.without_glyph == ""
+    assert not any(letter.isalnum() for letter in printed.without_glyph)
 
 
 def test_a_name_in_korean_is_text_in_a_pdf_or_said_to_be_without_a_font(qapp, tmp_path):
