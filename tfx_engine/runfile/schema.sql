@@ -34,10 +34,10 @@ CREATE TABLE prediction (key TEXT PRIMARY KEY, value REAL, level TEXT NOT NULL) 
 CREATE TABLE step (
   seq INTEGER PRIMARY KEY,            -- order of writing
   step INTEGER NOT NULL,              -- 1 is the first optimiser update of the run
-  process INTEGER NOT NULL DEFAULT 0, -- which worker process of the run
+  process INTEGER NOT NULL DEFAULT 0, -- which worker process of the run: 0 did it, later ones measured time once more
   rank INTEGER NOT NULL DEFAULT 0,
-  round INTEGER NOT NULL DEFAULT 0,   -- of an interleaved comparison
-  block INTEGER NOT NULL DEFAULT 0,
+  round INTEGER NOT NULL DEFAULT 0,   -- of an interleaved comparison, from 1; fact 'comparison' says which part it has
+  block INTEGER NOT NULL DEFAULT 0,   -- within the round, from 1; 0 is the turn that warms a process up
   phase TEXT NOT NULL,
   taint TEXT,                         -- why this step does not count in time statistics
   t_ms REAL NOT NULL,                 -- end of the step, since the worker took the run

@@ -38,8 +38,9 @@ _ONE_RUN = say(tr_mark("Tick a second run: effects are differences to the baseli
 _DEFINITIONS = (
     Definition(say(tr_mark("effect")), say(tr_mark(
         "Difference to the baseline in per cent. The bar is the 95 % interval, the point the difference itself. Of "
-        "runs that took turns it comes from pairs of blocks, so that drift of the machine cancels; of runs one after "
-        "the other it covers the scatter of their steps alone."))),
+        "runs that took turns it comes from pairs of blocks, so that drift of the machine cancels; their later "
+        "processes begin from the seed again and measure time alone: losses and memory are those of the first. Of runs "
+        "one after the other it covers the scatter of their steps alone."))),
     Definition(say(tr_mark("noise")), say(tr_mark(
         "By how much two equal runs may differ on this machine: from a second copy of the baseline that took its turns "
         "like the others, or from the last comparison here that had one. Less is not distinguishable."))),
