@@ -39,6 +39,7 @@ def test_the_closed_form_of_memory_is_what_a_step_takes(slot, name):
 
 @pytest.mark.parametrize("techniques", [
     {"mixer": "lstm", "precision": "bfloat16_autocast"}, {"mixer": "gru", "precision": "bfloat16_autocast"},
+    {"mixer": "gru", "precision": "bfloat16", "adapter": {"use": "ia3", "targets": ["feedforward"]}},
     {"norm": "rms_norm", "precision": "bfloat16"}, {"qk_norm": "full", "precision": "bfloat16_autocast"},
     {"adapter": "qlora", "precision": "bfloat16"}, {"adapter": "dora", "precision": "bfloat16_autocast"},
     {"residual": "hyper_connections", "precision": "bfloat16_autocast"},

@@ -95,13 +95,17 @@ def begin_at_zero(name: str, parameter: Tensor) -> bool:
     return name.startswith("bias_")
 
 
-def recurrent_memory(tape: Tape, x: Value, kept: int, copied: int = 0) -> Value:
+def recurrent_memory(tape: Tape, x: Value, kept: int, copied: int = 0, back: int = 0, fused: bool = True) -> Value:
     """The memory of `Recurrent`: `kept` bytes of the library's own, beside its input and, under autocast, the weights
-    as they are multiplied. `copied`: bytes of the states in another order, for the layer after it."""
+    as they are multiplied. `copied`: bytes of the states in another order, for the layer after it; `back`: used up in
+    the backward pass beside the gradients. `fused`: the input is kept also where only the states need a gradient."""
     cells = [linear for linear in tape.work.linears if linear.fused]
     weights = tuple(w for linear in cells for w in tape.linear_weights(linear, linear.bias))
     width, low = x.width, tape.widths.products or tape.widths.weights
     x = tape.cast(x, low)
     cast = sum(w.numbers for w in weights) * low if low != tape.widths.weights else 0
-    states = tape.make(x, width=width, saves=(x,), extra=kept + cast + copied, weights=weights, back=x.bytes)
+    saves = (x,) if fused or weights else ()
+    states = tape.make(
+        x, width=width, saves=saves, extra=kept + cast + copied, weights=weights, back=back or x.bytes,
+    )
     return tape.linear("output", states)

@@ -47,8 +47,10 @@ from tfx_engine.techniques.mixer import (
     recurrent_memory,
     work,
 )
-from tfx_engine.techniques.tape import Tape, Value
+from tfx_engine.techniques.tape import FLOAT, Tape, Value
 from tfx_engine.techniques.technique import Technique
+
+_BACK, _BACK_LOW = 4, 7  # numbers for each of a state that its backward pass takes, as measured
 
 
 class GruCell(nn.GRU):
@@ -90,7 +92,12 @@ def reference(module: Recurrent, x_BTD: Tensor, context: AttentionContext) -> Te
 def memory(tape: Tape, options: RecurrentOptions, x: Value) -> Value:
     """Beside its input, 7 numbers for each of its own wait for the backward pass, of which autocast rounds 6."""
     low = tape.widths.products or tape.widths.weights
-    return recurrent_memory(tape, x, x.numbers * (6 * low + x.width))
+    kept, back = x.numbers * (6 * low + x.width), (_BACK if low == FLOAT else _BACK_LOW) * x.numbers * low
+    cell = next(linear for linear in tape.work.linears if linear.fused)
+    if not cell.trained and low != FLOAT and tape.device == "cpu":
+        # By frozen weights torch multiplies as by a batch of copies of them; by then what was kept is gone.
+        back = max(back, tape.context * cell.weights * low + 3 * x.numbers * low - kept)
+    return recurrent_memory(tape, x, kept, back=back, fused=False)
 
 
 TECHNIQUE = Technique(
