@@ -68,6 +68,8 @@ def test_exact_numbers_need_no_interval_and_all_of_them_must_be_right():
     assert judged({"a": [5.0], "b": [5.0]}, **exactly).verdict == "holds"
     assert judged({"a": [5.0, 5.0], "b": [5.0, 5.0001]}, **exactly).verdict == "fails"
     assert interval(judged({"a": [5.0], "b": [5.0]}, **exactly)) == "1"
+    assert judged({"a": [5.0, None], "b": [5.0, 5.0]}, **exactly).verdict == "holds", "no other seed would say more"
+    assert judged({"a": [None, None], "b": [5.0, 5.0]}, **exactly).verdict == "unmeasured"
 
 
 def test_what_is_missing_or_no_number_is_not_measured():

@@ -4,8 +4,8 @@ Each seed gives one number for an expectation; their mean has a 95 % interval by
 is too few to resample. A claim has a direction and a size. It *holds* where the whole interval lies beyond what no
 effect would be (`null`) and the mean reaches the expected size; it *does not hold* where the whole interval falls
 short of that size; between the two it is *not distinguishable*, and more seeds would be needed. Counts of what has no
-scatter are exact: each of their values must be as expected. No correction is made for several expectations: all of an
-experiment's must hold, which makes a false "holds" rarer, not more frequent.
+scatter are exact: each of their values must be as expected, and the first one says it. No correction is made for
+several expectations: all of an experiment's must hold, which makes a false "holds" rarer, not more frequent.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _judge_one(experiment: Experiment, expectation: Expectation, values: Values)
     several = [seeds for name in expectation.variants if len(seeds := experiment.seeds_of(name)) > 1]
     numbers = [_statistic(experiment, expectation, values, seed) for seed in (several or [experiment.seeds])[0]]
     found = [number for number in numbers if number is not None and math.isfinite(number)]
-    if len(found) < len(numbers) or not found:
+    if not found or (len(found) < len(numbers) and not expectation.exact):
         return Finding("unmeasured")
     value = math.fsum(found) / len(found)
     of, to = (_mean(experiment, name, expectation.metric, values) for name in (expectation.of, expectation.to))
