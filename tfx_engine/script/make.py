@@ -125,7 +125,7 @@ def _plan(config: Config, recorded: Recorded, looked_up: frozenset[str]) -> Plan
         instead[Ref(f"{_T}.recompute", "Checkpointed")] = Ref(_STAND_INS, "Checkpointed")
     dropped = [] if config.run.start_from else [Ref(f"{OURS}.model.weights", "load")]
     is_plain = config.use("recompute") == "none" and config.use("compile") == "none"
-    direct = [Ref(f"{_T}.aside", "aside")] if is_plain else []
+    direct = [Ref(f"{_T}.aside", name) for name in ("aside", "once")] if is_plain else []
     values, known = _option_values(config)
     nothing = {slot: text for slot, text in _NOTHING.items() if config.use(slot) == "none"}
     rules = Rules(frozenset(dropped), frozenset(direct), Known(config, known), nothing)
