@@ -192,5 +192,5 @@ def _notes(rows: Sequence[_Row]) -> tuple[Words, ...]:
 
 EXHIBIT = ExhibitType(
     name="effects", title=_TITLE, function=effects, order=72, at_end=True,
-    needs=frozenset({"info", "turns", "memory"}),
+    needs=frozenset({"info", "turns", "memory"}), paper="several",
 )

@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 
 from tfx_workbench.exhibits.colour_maps import colour_table
-from tfx_workbench.exhibits.exhibit import Exhibit, HeatMap, LegendEntry, LineStyle, Plot, Table
+from tfx_workbench.exhibits.exhibit import Bars, Exhibit, HeatMap, LegendEntry, LineStyle, Plot, Table
 from tfx_workbench.exhibits.format import number
 from tfx_workbench.exhibits.ranges import colour_limits
 from tfx_workbench.exhibits.text import Words, join
@@ -33,6 +33,7 @@ from tfx_workbench.report.plotting import draw_plot, height_of
 WIDTH = 700.0  # points of a figure
 _GAP = 14.0
 _WIDEST_ENTRY = 240.0
+_WORDY = 0.33  # of a plot's width
 _MARK, _LEGEND_LINE = 16.0, 15.0
 _TITLE, _TEXT = 13.0, 9.5
 _MARGIN = 14.0
@@ -105,7 +106,7 @@ def wrapped(text: str, width: float, size: float, style: Style) -> list[str]:
 
 
 def _plots(plots: Sequence[Plot], width: float, style: Style) -> tuple[list[AnyShape], float]:
-    columns = 1 if len(plots) == 1 else 2
+    columns = 1 if len(plots) == 1 or _are_wordy(plots, width / 2, style) else 2
     cell = (width - (columns - 1) * _GAP) / columns
     shapes: list[AnyShape] = []
     y = 0.0
@@ -117,6 +118,12 @@ def _plots(plots: Sequence[Plot], width: float, style: Style) -> tuple[list[AnyS
             shapes += draw_plot(plot, Box(i * (cell + _GAP), y, cell_here, height), style)
         y += height + _GAP
     return shapes, y - _GAP if plots else 0.0
+
+
+def _are_wordy(plots: Sequence[Plot], width: float, style: Style) -> bool:
+    """Whether what stands at the ends of bars would need more than its share of half a page."""
+    texts = [text for plot in plots for layer in plot.layers if isinstance(layer, Bars) for text in layer.texts]
+    return any(style.width(style.said(text)) > _WORDY * width for text in texts)
 
 
 # ---------------------------------------------------------------------------------------- legend
