@@ -21,6 +21,7 @@ import pytest
 import torch
 
 from tests.helpers.random_config import realistic_config
+from tfx_engine.estimate.memory import memory_of_step
 from tfx_engine.measure.gradients import LayerNorms
 from tfx_engine.measure.memory_split import MemoryProbe
 from tfx_engine.measure.parts import MEASURE, Parts
@@ -99,8 +100,8 @@ def third_step(setup: Setup) -> tuple[int, int | None]:
     return probe.split().peak_bytes, None
 
 
-def measure(given: dict[str, Any], config: Config) -> Row | None:
-    """None where the device cannot run it, which is said."""
+def measure(given: dict[str, Any], config: Config, is_said: bool = True) -> Row | None:
+    """None where the device cannot run it, which is said; so is what was found, unless not wanted."""
     begun = time.process_time()
     predicted = traced(config, DEVICE.type)
     seconds = time.process_time() - begun
@@ -114,7 +115,8 @@ def measure(given: dict[str, Any], config: Config) -> Row | None:
         print("not measured:", str(error).splitlines()[0], given["techniques"])
         return None
     row = Row(given, predicted, peak, reserved, seconds)
-    print(f"{row.predicted.peak_bytes:13,} {row.measured:13,} {row.error:9.3f} {row.seconds:6.2f} s", flush=True)
+    if is_said:
+        print(f"{row.predicted.peak_bytes:13,} {row.measured:13,} {row.error:9.3f} {row.seconds:6.2f} s", flush=True)
     return row
 
 
@@ -137,6 +139,38 @@ def show(rows: list[Row]) -> None:
             worst[name] = max(worst.get(name, 0.0), abs(row.error))
     print("\nworst error of a technique, per cent:")
     print(", ".join(f"{name} {error:.2f}" for name, error in sorted(worst.items(), key=lambda item: -item[1])))
+
+
+REPRESENTATIVE: dict[str, dict[str, Any]] = {
+    "the default": {},
+    "Llama's choices": {"position": "rotary", "norm": "rms_norm", "feedforward": "swiglu", "head": "untied",
+                        "attention": {"use": "grouped_query", "kv_heads": 2}},
+    "recompute of every block": {"recompute": "every_block"},
+    "LoRA": {"adapter": {"use": "lora", "rank": 8}},
+    "last 2 blocks trained": {"adapter": {"use": "freeze", "blocks": "last", "count": 2}},
+    "bfloat16 autocast, Muon": {"precision": "bfloat16_autocast", "optimizer": "muon"},
+    "4 micro-batches": {"accumulation": {"use": "micro_batches", "pieces": 4}},
+    "GRU": {"mixer": "gru"},
+    "8 experts, 2 for each token": {"feedforward": {"use": "mixture_of_experts", "experts": 8, "top_k": 2}},
+}  # fmt: skip
+
+
+def test_representative_configurations() -> None:
+    """256 wide, 6 layers, 128 tokens, batch 8: both levels beside what the allocator did."""
+    print(f"\n{'':<30}{'instant':>14}{'error %':>9}{'traced':>14}{'error %':>9}{'measured':>14}")
+    for name, techniques in REPRESENTATIVE.items():
+        given = {
+            "model": {"width": 256, "layers": 6, "heads": 4, "context": 128}, "data": {"task": "text"},
+            "run": {"batch": 8, "device": DEVICE.type, "threads": torch.get_num_threads()},
+            "techniques": {slot: c if isinstance(c, dict) else {"use": c} for slot, c in techniques.items()},
+        }
+        config, problems = parse_config(given)
+        assert not problems, problems
+        row, instant = measure(given, config, is_said=False), memory_of_step(config, DEVICE.type).peak
+        assert row is not None
+        print(f"{name:<30}{instant:>14,}{100 * (instant / row.measured - 1):>9.2f}{row.predicted.peak_bytes:>14,}"
+              f"{row.error:>9.3f}{row.measured:>14,}", flush=True)
+        assert abs(row.error) <= PERCENTILE_95
 
 
 def test_the_traced_peak_is_what_the_allocator_does() -> None:

@@ -18,7 +18,7 @@ from tfx_engine.trace.operators import Operators
 from tfx_engine.trace.routing import Routing, Rule, evenly
 
 _FEW_STEPS = 4  # those at the ends are like no other, and the first gradients are added up in another way
-_FEW_EXPERTS = 1
+_FEW_EXPERTS = 1  # of a group
 
 
 @dataclasses.dataclass(frozen=True)
