@@ -7,10 +7,12 @@ from contextlib import closing
 import pytest
 
 import tfx_engine.api as tfx
+from tests.helpers.tiny import tiny_config
 from tfx_engine.runfile.create import create
 from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.writer import RunWriter
 from tfx_engine.worker.foretold import Foretold
+from tfx_engine.worker.predicting import figures
 from tfx_workbench.runs.rundata import RunData
 
 SMALL = {"model": {"width": 32, "layers": 1, "heads": 2, "context": 32}, "data": {"task": "copy"},
@@ -41,3 +43,9 @@ def test_a_prediction_that_is_far_off_is_said(tmp_path, measured_share, is_said)
     with closing(RunReader(path)) as reader:
         assert [event.code for event in reader.events()] == ["prediction-far-off"] * is_said
         assert reader.predictions()["memory_bytes.peak"].value == peak
+
+
+def test_where_memory_is_guessed_no_error_is_stated():
+    guessed = figures(tiny_config({"feedforward": "own_module"}))
+    assert guessed["error_percent"] is None and "does not say which tensors" in guessed["missing"]["error_percent"]
+    assert figures(tiny_config())["error_percent"] > 0

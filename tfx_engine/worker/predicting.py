@@ -19,6 +19,7 @@ from tfx_engine.protocol.ledger import OwnError, own_error
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem, errors_among, nearest
 from tfx_engine.protocol.sizes import parse_bytes
+from tfx_engine.techniques.counts import chosen
 from tfx_engine.techniques.devices import device_kind
 from tfx_engine.trace.manners import Manners
 from tfx_engine.trace.operators import Operators
@@ -38,6 +39,12 @@ _NO_CAPACITY = tr_mark("How much memory the device has is not known; --device-me
 _COMPILED = tr_mark("The memory is that of the step without compiling: what a compiler keeps, nobody knows beforehand. "
                     "How far off that is on this machine is not known yet.")
 _AS_EAGER = tr_mark("The memory is that of the step without compiling: what a compiler keeps, nobody knows beforehand.")
+_SILENT = tr_mark(
+    "{title} does not say which tensors it makes, so they are guessed from its matrices; the traced estimate sees them."
+)
+# Slots that make tensors in any case.
+_MAKING = frozenset({"embedding", "position", "residual", "placement", "norm", "mixer", "attention", "feedforward",
+                     "kernel", "head", "loss"})  # fmt: skip
 _ROUTED = tr_mark("Which experts work depends on the data; the traced estimate gives an interval.")
 _NOT_TRACED = tr_mark("The step could not be traced, so this is the closed form. {reason}")
 _TOO_CLOSE = tr_mark("The peak is too close to what the device has.")
@@ -129,6 +136,9 @@ def _traced(config: Config, manners: Manners | None) -> _Peak:
 
 def _error(config: Config, level: str) -> tuple[OwnError | None, dict[str, str]]:
     """How far off a level was on the user's own runs; before there are enough, on those of the benches."""
+    silent = next((t.title for t, _ in chosen(config) if t.slot in _MAKING and t.memory is None), "")
+    if level == "instant" and silent:
+        return None, {"error_percent": _SILENT.format(title=silent)}
     is_compiled = config.use("compile") != "none"
     own = own_error(device_kind(config), level, is_compiled)
     if is_compiled:
