@@ -25,9 +25,12 @@ def provenance(subject: Subject) -> Section:
             caption, (Head(say(tr_mark("what")), False), Head(say(tr_mark("value")), False)),
             tuple((Cell(title), Cell(text)) for title, text in shared)))
     if by_run:
-        heads = (Head(say(tr_mark("what")), False), *(Head(subject.head(view), False) for view in subject.views))
-        blocks.append(Grid(say(tr_mark("Run by run")), heads,
-                           tuple((Cell(title), *map(Cell, cells)) for title, cells in by_run)))
+        heads = tuple(Head(say(words), False) for words in (tr_mark("run"), tr_mark("what"), tr_mark("value")))
+        rows_by_run = [
+            (Cell(view.label, colour=view.colour_name) if not n else Cell(""), Cell(title), Cell(cells[i]))
+            for i, view in enumerate(subject.views) for n, (title, cells) in enumerate(by_run)
+        ]
+        blocks.append(Grid(say(tr_mark("Run by run")), heads, tuple(rows_by_run)))
     if missing := _missing(subject):
         blocks.append(missing)
     return Section("provenance", say(tr_mark("Environment and provenance")), tuple(blocks))
