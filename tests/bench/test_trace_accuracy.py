@@ -30,6 +30,7 @@ from tfx_engine.protocol.cards import load_catalogue
 from tfx_engine.protocol.config import Config, parse_config
 from tfx_engine.protocol.problems import errors_among
 from tfx_engine.trace import Traced, traced
+from tfx_engine.trace.manners import PATIENT
 from tfx_engine.train.setup import Setup, set_up
 from tfx_engine.train.step import train_step
 
@@ -103,7 +104,7 @@ def third_step(setup: Setup) -> tuple[int, int | None]:
 def measure(given: dict[str, Any], config: Config, is_said: bool = True) -> Row | None:
     """None where the device cannot run it, which is said; so is what was found, unless not wanted."""
     begun = time.process_time()
-    predicted = traced(config, DEVICE.type)
+    predicted = traced(config, DEVICE.type, PATIENT)
     seconds = time.process_time() - begun
     assert predicted.peak_bytes is not None, (given, predicted.note)
     gc.collect()
