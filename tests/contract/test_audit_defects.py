@@ -20,6 +20,7 @@ from tfx_engine.protocol.config import Config
 from tfx_engine.techniques import initial, lowrank, optimizer, recompute
 from tfx_engine.techniques.adapter import dora
 from tfx_engine.techniques.adapting import LinearAdapter
+from tfx_engine.techniques.claims import Same
 from tfx_engine.techniques.clip import norm as clip_norm
 from tfx_engine.techniques.compile import default
 from tfx_engine.techniques.feedforward import TwoLayers, mixture_of_experts, swiglu
@@ -37,7 +38,8 @@ from tfx_engine.techniques.update import in_backward
 from tfx_engine.techniques.window import sliding
 from tfx_engine.train import step
 from tfx_engine.train.setup import set_up
-from tfx_engine.worker.audit import audit
+from tfx_engine.worker.audit import PROOFS, audit
+from tfx_engine.worker.audit.finding import Evidence
 from tfx_engine.worker.audit.stand import Stand
 
 Patch = pytest.MonkeyPatch
@@ -121,6 +123,14 @@ def recompute_keeps_everything(patch: Patch) -> None:
 
 def recompute_draws_anew(patch: Patch) -> None:
     patch.setattr(recompute, "checkpoint", functools.partial(checkpoint, preserve_rng_state=False))
+
+
+def recompute_computes_something_else(patch: Patch) -> None:
+    def call(self: Any, index: int, block: nn.Module, x: Any, context: Any) -> Any:
+        runs = iter((block,))  # torch misses the tensors that the second run does not keep: a CheckpointError
+        return checkpoint(lambda x, context: next(runs, lambda x, _: x)(x, context), x, context, use_reentrant=False)
+
+    patch.setattr(recompute.Checkpointed, "__call__", call)
 
 
 def pieces_of_the_loss_count_alike(patch: Patch) -> None:
@@ -271,6 +281,8 @@ DEFECTS: list[tuple[Callable[[Patch], None], dict[str, Any], str, str]] = [
     (window_is_one_too_narrow, {"window": {"use": "sliding", "size": 3}}, "window", "shows"),
     (recompute_keeps_everything, {"recompute": "every_block"}, "recompute", "keeps-less"),
     (recompute_keeps_everything, {"recompute": "every_block"}, "recompute", "runs-again"),
+    (recompute_computes_something_else, {"recompute": "every_block"}, "recompute", "same"),
+    (recompute_computes_something_else, {"recompute": "every_block"}, "recompute", "runs-again"),
     (recompute_draws_anew, {"recompute": "every_block", "residual": {"use": "stochastic_depth", "rate": 0.9}},
      "recompute", "same"),
     (pieces_of_the_loss_count_alike, {"loss": "chunked_cross_entropy"}, "loss", "same"),
@@ -313,6 +325,32 @@ def test_a_planted_defect_is_caught(
     assert found(config, slot)[claim] is True
     plant(monkeypatch)
     assert found(config, slot)[claim] is False
+
+
+def evidence_of_same(config: Config) -> Evidence:
+    stand = Stand(config, torch.device("cpu"), make_task(config))
+    return next(f.evidence for f in audit(stand, slots=["recompute"]) if f.claim == "same")
+
+
+def test_a_technique_that_crashes_is_broken_and_its_traceback_logged(
+    monkeypatch: Patch, caplog: pytest.LogCaptureFixture
+) -> None:
+    recompute_computes_something_else(monkeypatch)
+    evidence = evidence_of_same(tiny_config({"recompute": "every_block"}))
+    assert (evidence.ok, evidence.code) == (False, "crashed") and "CheckpointError: " in evidence.message
+    assert "recompute = none" in evidence.message and "Traceback" in caplog.text and "observe" in caplog.text
+
+
+@pytest.mark.parametrize("error", [ValueError("no proof"), MemoryError("too much")])
+def test_what_only_the_proof_cannot_cope_with_says_nothing_of_the_technique(
+    error: Exception, monkeypatch: Patch
+) -> None:
+    def proof(case: Any, claim: Any) -> Evidence:
+        raise error
+
+    monkeypatch.setitem(PROOFS, Same, proof)
+    evidence = evidence_of_same(tiny_config({"recompute": "every_block"}))
+    assert evidence.ok is None and str(error) in evidence.message
 
 
 @pytest.mark.parametrize(("error", "holds"), [(0.0, True), (0.01, False)])

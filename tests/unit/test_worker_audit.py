@@ -135,5 +135,6 @@ def test_an_audit_that_breaks_down_leaves_the_run_finished(tmp_path: Path, monke
     path = queue_run(tmp_path, run=STEPS)
     assert execute(path).status == "finished"
     assert "RuntimeError: no stand" in summary_of(path)["missing"]["audit"]
+    assert any("Traceback" in line.text and "in breaks" in line.text for line in read(path, "logs"))
 
 

@@ -71,6 +71,6 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._write("log", f"{record.levelname} {record.name}: {record.getMessage()}")
+            self._write("log", f"{record.levelname} {record.name}: {self.format(record)}")  # with its traceback
         except Exception:
             self.handleError(record)

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 
-from tfx_engine.measure.memory import is_out_of_memory
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.techniques import claims
 from tfx_engine.techniques.claims import Claim
@@ -28,6 +27,7 @@ from tfx_engine.worker.audit import (
     visibility,
 )
 from tfx_engine.worker.audit.case import Case
+from tfx_engine.worker.audit.crash import crashed
 from tfx_engine.worker.audit.finding import Evidence, Finding, Untried, untried
 from tfx_engine.worker.audit.stand import Stand
 
@@ -48,8 +48,6 @@ PROOFS: dict[type[Claim], Proof] = {
     claims.Reference: lambda case, claim: references.reference(case),
 }
 _NO_TIME = tr_mark("There was no time left for it: the audit may take {seconds} s.")
-_NO_MEMORY = tr_mark("It ran out of memory: {error}")
-_FAILED = tr_mark("It could not be tried: {error}")
 
 
 def audit(stand: Stand, budget_s: float = BUDGET_S, slots: Collection[str] = ()) -> Iterator[Finding]:
@@ -83,10 +81,7 @@ def tried(case: Case, claim: Claim) -> Evidence:
     except Untried as error:
         return error.evidence
     except Exception as error:
-        first_line = str(error).partition("\n")[0]
-        if is_out_of_memory(error):
-            return untried("out-of-memory", _NO_MEMORY, error=first_line)
-        return untried("failed", _FAILED, error=f"{type(error).__name__}: {first_line}")
+        return crashed(case, claim, error)
     finally:
         if case.stand.device.type == "cuda":
             torch.cuda.empty_cache()

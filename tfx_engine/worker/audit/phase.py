@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.runfile.writer import RunWriter
 from tfx_engine.train.control import StopFlag
@@ -13,6 +15,7 @@ from tfx_engine.worker.audit.stand import Stand
 _BROKEN = tr_mark("The audit found that {technique} ({slot}) does not do what it claims: {message}")
 _FAILED = tr_mark("The audit failed: {error}")
 _STOPPED = tr_mark("The run was told to end before its audit was done.")
+_LOG = logging.getLogger(__name__)
 
 
 def audit_run(setup: Setup, writer: RunWriter, stop: StopFlag) -> None:
@@ -26,6 +29,7 @@ def audit_run(setup: Setup, writer: RunWriter, stop: StopFlag) -> None:
                 return
             record(finding, writer)
     except Exception as error:
+        _LOG.exception("The audit failed.")
         writer.missing("audit", _FAILED.format(error=f"{type(error).__name__}: {error}"))
 
 
