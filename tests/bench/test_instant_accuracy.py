@@ -15,6 +15,7 @@ import statistics
 import warnings
 
 from tests.helpers.random_config import random_config
+from tests.helpers.stated import is_no_worse
 from tests.helpers.training import CPU, split_of_step
 from tfx_engine.estimate.memory import memory_of_step
 from tfx_engine.model.validate import validate
@@ -22,6 +23,7 @@ from tfx_engine.protocol.cards import load_catalogue
 from tfx_engine.protocol.config import Config, parse_config
 from tfx_engine.protocol.problems import errors_among
 from tfx_engine.train.setup import set_up
+from tfx_engine.worker.predicting import BENCHED
 
 COUNT = int(os.environ.get("TFX_BENCH_CONFIGS", "200"))
 FIRST = int(os.environ.get("TFX_BENCH_SEED") or random.SystemRandom().randrange(10**6) * 1000)
@@ -47,6 +49,8 @@ def test_the_median_error_of_the_peak_is_at_most_5_percent():
     for error, config in errors[-WORST:]:
         print(f"{config.seed:10d} {error:+8.2f} % {_words(config)}")
     assert statistics.median(sizes) <= 5.0
+    stated = BENCHED["cpu", "instant"]
+    assert is_no_worse(sizes, stated), f"the program states {stated}"
 
 
 def _drawn(count: int) -> list[Config]:

@@ -21,6 +21,7 @@ import pytest
 import torch
 
 from tests.helpers.random_config import realistic_config
+from tests.helpers.stated import is_no_worse
 from tfx_engine.estimate.memory import memory_of_step
 from tfx_engine.measure.gradients import LayerNorms
 from tfx_engine.measure.memory_split import MemoryProbe
@@ -33,6 +34,7 @@ from tfx_engine.trace import Traced, traced
 from tfx_engine.trace.manners import PATIENT
 from tfx_engine.train.setup import Setup, set_up
 from tfx_engine.train.step import train_step
+from tfx_engine.worker.predicting import BENCHED
 
 pytestmark = [pytest.mark.filterwarnings("default")]
 DEVICE = torch.device(os.environ.get("TFX_DEVICE", "cpu"))
@@ -189,3 +191,5 @@ def test_the_traced_peak_is_what_the_allocator_does() -> None:
         assert np.median(held) <= RESERVED
     assert np.median(errors) <= MEDIAN
     assert np.percentile(errors, 95) <= PERCENTILE_95
+    if stated := BENCHED.get((DEVICE.type, "traced")):
+        assert is_no_worse([row.error for row in rows], stated), f"the program states {stated}"

@@ -15,7 +15,7 @@ MEMORY = {"peak": 4 * GIB, "parameters": GIB, "gradients": 0, "optimizer": GIB, 
 
 def figures(fits: bool | None = True, capacity: int | None = 8 * GIB, **more: object) -> dict[str, object]:
     return {"memory_bytes": MEMORY, "device_bytes": capacity, "fits": fits, "step_ms": None, "error_percent": 0.5,
-            "error_runs": 0, "missing": {}, **more}
+            "error_95_percent": 15.0, "error_runs": 0, "missing": {}, **more}
 
 
 @pytest.fixture
@@ -45,24 +45,27 @@ def test_a_peak_too_small_to_see_fills_the_bar_and_says_its_share(strip: BeforeR
 
 def test_the_error_is_that_of_ones_own_runs_once_there_are_any(strip: BeforeRun) -> None:
     strip.show_estimate(figures())
-    assert strip.fit == "fits · ±0.5 %"
+    assert strip.fit == "fits · half of them within 0.5 %, 95 of 100 within 15 %"
+    assert "random configurations on a CPU" in strip._fit.toolTip()
     strip.show()
-    strip.show_estimate(figures(error_percent=0.62, error_runs=40))
+    strip.show_estimate(figures(error_percent=0.62, error_95_percent=2.0, error_runs=40))
     seen = {}
-    for width in range(460, 140, -10):
+    for width in range(760, 140, -10):
         strip.resize(width, 160)
         strip.layout().activate()
         text = strip._fit.text()
         assert strip._fit.fontMetrics().horizontalAdvance(text) <= strip._fit.width()
         assert not strip._asks.isVisible() or not strip._asks.geometry().intersects(strip._fit.geometry())
         seen.setdefault(text, width)
-    assert list(seen)[:3] == ["fits · ±0.62 % on 40 runs", "fits · ±0.62 %", "fits"], "shorter, and then shorter"
-    assert not strip._asks.isVisible() and "on 40 runs" in strip._fit.toolTip()
+    assert list(seen)[:3] == ["fits · half of them within 0.62 %, 95 of 100 within 2 %", "fits · 95 of 100 within 2 %",
+                              "fits"], "shorter, and then shorter"
+    assert not strip._asks.isVisible() and "on your last 40 runs" in strip._fit.toolTip()
 
 
 def test_where_no_device_is_known_nothing_is_said_of_fitting(strip: BeforeRun) -> None:
     strip.show_estimate(figures(None, None))
-    assert strip.fit == "±0.5 %" and strip.figures()["peak memory"] == "4.00 GiB"
+    assert strip.fit == "half of them within 0.5 %, 95 of 100 within 15 %"
+    assert strip.figures()["peak memory"] == "4.00 GiB"
 
 
 def test_old_figures_stay_until_there_are_newer_ones_and_go_where_there_are_none(strip: BeforeRun) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 import tfx_engine.api as tfx
+from tests.helpers.stated import is_no_worse
 from tfx_engine.protocol.ledger import ENOUGH, LEAST, MOST, PastPeak, add_peak, ledger_file, own_error
 from tfx_engine.runfile.create import create
 from tfx_engine.runfile.writer import RunWriter
 from tfx_engine.worker.foretold import LEAST_STEPS, Foretold
-from tfx_engine.worker.predicting import figures
+from tfx_engine.worker.predicting import BENCHED, figures
+from tfx_workbench.exhibits.stated_error import found_on, within
 
 SMALL = {"model": {"width": 32, "layers": 1, "heads": 2, "context": 32}, "data": {"task": "copy"},
          "run": {"batch": 4, "device": "cpu", "threads": 1}}
@@ -73,6 +75,34 @@ def test_an_estimate_states_the_benches_error_until_there_are_own_runs():
         add_peak(past(3.0, level="instant"))
     later = figures(config)
     assert later["error_runs"] == LEAST and later["error_percent"] == pytest.approx(3.0)
+
+
+def test_the_words_say_what_nearly_all_stay_within_and_not_the_median_alone():
+    closed, found = (figures(tfx.load_config(SMALL), level, with_time=False) for level in ("instant", "traced"))
+    assert str(within(closed)) == "half of them within 0.6 %, 95 of 100 within 15 %"
+    assert str(within(found)) == "half of them within 0.001 %, 95 of 100 within 0.03 %"
+    assert str(found_on(closed)) == "random configurations on a CPU, until there are runs of your own"
+    own = {**closed, "error_percent": 0.0, "error_95_percent": 2.0, "error_runs": 40}
+    assert (str(within(own)), str(found_on(own))) == ("half of them within 0.001 %, 95 of 100 within 2 %",
+                                                      "your last 40 runs")
+
+
+@pytest.mark.parametrize("level", ["instant", "traced"])
+def test_a_kind_of_device_that_was_never_benched_has_no_error_and_the_reason(level):
+    config = tfx.load_config({**SMALL, "run": {"batch": 4, "device": "cuda"}})
+    unknown = figures(config, level, with_time=False)
+    assert unknown["error_percent"] is None and unknown["error_95_percent"] is None
+    assert "never measured" in unknown["missing"]["error_percent"]
+    for _ in range(LEAST):
+        add_peak(past(3.0, level=level, kind="cuda"))
+    assert figures(config, level, with_time=False)["error_percent"] == pytest.approx(3.0)
+
+
+def test_a_bench_that_finds_worse_than_is_stated_fails():
+    stated = BENCHED["cpu", "instant"]
+    assert is_no_worse([0.1] * 120 + [-10.0] * 80, stated)
+    assert not is_no_worse([0.1] * 180 + [16.0] * 20, stated), "a tenth beyond what 95 of 100 stay within"
+    assert not is_no_worse([0.1] * 80 + [-1.0] * 120, stated), "more than half beyond the median"
 
 
 def test_whether_it_fits_is_asked_of_nearly_all_predictions_and_not_of_half_of_them():

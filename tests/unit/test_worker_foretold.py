@@ -19,6 +19,11 @@ SMALL = {"model": {"width": 32, "layers": 1, "heads": 2, "context": 32}, "data":
          "run": {"batch": 4, "warmup_steps": 1, "measure_steps": 2, "device": "cpu", "threads": 1, "audit": False}}
 
 
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("TFX_HOME", str(tmp_path / "home"))  # what these teach, no other test shall learn
+
+
 def test_a_run_carries_its_prediction_and_the_measured_peak_is_near_it(tmp_path):
     run = RunData(tfx.run(tfx.load_config(SMALL), store=tmp_path))
     run.refresh()

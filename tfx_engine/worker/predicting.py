@@ -28,12 +28,9 @@ from tfx_engine.worker.tracing import trace_of
 
 SCHEMA = 1
 LEVELS = ("instant", "traced")
-# Median error of the peak in per cent, of the instant level: tests/bench/test_instant_accuracy.py.
-INSTANT_ERROR = 0.6
-INSTANT_95 = 15.0
-# What the benches found of these levels on a CPU: the median error of the peak in per cent, and what 95 of 100 stay
-# within; of the traced level what tests/bench/test_trace_accuracy.py allows at most.
-_BENCH = {"instant": OwnError(INSTANT_ERROR, INSTANT_95, 0), "traced": OwnError(0.5, 2.0, 0)}
+# What the benches found on a CPU, in per cent of the peak: the median error, and what 95 of 100 stayed within
+# (tests/bench/test_instant_accuracy.py, tests/bench/test_trace_accuracy.py, which fail where they find worse).
+BENCHED = {("cpu", "instant"): OwnError(0.6, 15.0, 0), ("cpu", "traced"): OwnError(0.001, 0.03, 0)}
 _NO_TIME = tr_mark("The closed form does not know the time of a step; the traced estimate does.")
 _NO_CAPACITY = tr_mark("How much memory the device has is not known; --device-memory says it.")
 _COMPILED = tr_mark("The memory is that of the step without compiling: what a compiler keeps, nobody knows beforehand. "
@@ -45,6 +42,8 @@ _SILENT = tr_mark(
 # Slots that make tensors in any case.
 _MAKING = frozenset({"embedding", "position", "residual", "placement", "norm", "mixer", "attention", "feedforward",
                      "kernel", "head", "loss"})  # fmt: skip
+_UNBENCHED = tr_mark("How far off predictions are on a device of this kind was never measured; a few runs of your own "
+                     "on it will say it.")
 _ROUTED = tr_mark("Which experts work depends on the data; the traced estimate gives an interval.")
 _NOT_TRACED = tr_mark("The step could not be traced, so this is the closed form. {reason}")
 _TOO_CLOSE = tr_mark("The peak is too close to what the device has.")
@@ -143,7 +142,9 @@ def _error(config: Config, level: str) -> tuple[OwnError | None, dict[str, str]]
     own = own_error(device_kind(config), level, is_compiled)
     if is_compiled:
         return own, {"compiled": _AS_EAGER} if own else {"error_percent": _COMPILED}
-    return own or _BENCH[level], {}
+    if found := own or BENCHED.get((device_kind(config), level)):
+        return found, {}
+    return None, {"error_percent": _UNBENCHED}
 
 
 def _fits(peak: _Peak, capacity: int | None) -> tuple[bool | None, str]:

@@ -14,6 +14,7 @@ from tfx_workbench.commands.configs import read_configs
 from tfx_workbench.commands.engine import engine_gone
 from tfx_workbench.commands.output import DONE, emit, print_table, say
 from tfx_workbench.commands.words import UNKNOWN, count, number, size, title
+from tfx_workbench.exhibits.stated_error import found_on, within
 
 BAR_CELLS = 40
 _LETTERS = {"parameters": "P", "gradients": "G", "optimizer": "O", "activations": "A", "adapters": "L",
@@ -48,7 +49,7 @@ def _print(name: str, figures: Mapping[str, Any]) -> None:
         (tr_mark("parameters"), count(params["total"]), _trained(params)),
         (tr_mark("FLOPs / token"), number(_sum(flops, ("forward", "backward"))), _flops(flops)),
         (tr_mark("peak memory"), _peak(figures), _fits(figures)),
-        (tr_mark("its error"), _error(figures), _error_of(figures)),
+        (tr_mark("its error"), str(within(figures) or UNKNOWN), _error_of(figures)),
         (tr_mark("step"), _milliseconds(figures["step_ms"]), _within(figures.get("step_ms_error_percent"))),
     ]
     print_table(rows[0], rows[1:], right=(1,))
@@ -65,19 +66,10 @@ def _peak(figures: Mapping[str, Any]) -> str:
     return f"{size(interval['low'])} - {size(interval['high'])}"
 
 
-def _error(figures: Mapping[str, Any]) -> str:
-    percent = figures["error_percent"]
-    return UNKNOWN if percent is None else f"± {number(percent, 2)} %"
-
-
 def _error_of(figures: Mapping[str, Any]) -> str:
     """What the error was found on."""
-    if figures["error_percent"] is None:
-        return ""
-    if not figures["error_runs"]:
-        return tr_mark("on random configurations on a CPU, until there are runs of your own")
-    return tr_mark("on your last {runs} runs; 95 of 100 within {percent} %").format(
-        runs=figures["error_runs"], percent=number(figures["error_95_percent"], 2))
+    found = found_on(figures)
+    return tr_mark("on {what}").format(what=found) if found else ""
 
 
 def _within(error_percent: float | None) -> str:

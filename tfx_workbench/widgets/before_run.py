@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushBut
 
 from tfx_workbench.exhibits.format import UNKNOWN, byte_scale, count, duration, number, percent, plain, size
 from tfx_workbench.exhibits.palette import Palette
+from tfx_workbench.exhibits.stated_error import found_on, within, within_short
 from tfx_workbench.widgets.fitting_label import FittingLabel
 from tfx_workbench.widgets.memory_bar import HEIGHT, SMALL, MemoryBar
 from tfx_workbench.widgets.words import plain_tip, shown
@@ -111,9 +112,10 @@ class BeforeRun(QFrame):
             self._set(self.tr("step"))
         elif not self._rows[self.tr("step")][1].whole:  # else the older one stays until there is a newer
             self._set(self.tr("step"), self.tr("…"), meaning=self.tr("The time of a step is being predicted."))
-        words = self._error_words(figures) if peak is not None else ("", "")
+        words = self._error_words(figures) if peak is not None else ("", "", "")
         self._show_age(is_old=False)
-        self._show_fit(figures.get("fits"), peak is not None and capacity is not None, words, missing.get("fits", ""))
+        is_known = peak is not None and capacity is not None
+        self._show_fit(figures.get("fits"), is_known, words, shown(missing.get("fits", "")))
         self._show_strip()
 
     def show_time(self, figures: Mapping[str, Any]) -> None:
@@ -134,25 +136,20 @@ class BeforeRun(QFrame):
                 [meaning, shown(missing.get("step_ms_error_percent", ""))]).strip())
         _age(self._rows[self.tr("step")][1], False)
 
-    def _error_words(self, figures: Mapping[str, Any]) -> tuple[str, str]:
-        """How far off such predictions were on one's own runs, at length and in short; before there are enough, what
-        the program's benches found."""
-        error, runs = figures.get("error_percent"), figures.get("error_runs")
-        if error is None:
-            return "", ""
-        off = plain(max(error, 0.01), 2)
-        short = self.tr("±{percent} %").format(percent=off)
-        if not runs:
-            return short, short
-        return self.tr("±{percent} % on {runs} runs").format(percent=off, runs=runs), short
+    def _error_words(self, figures: Mapping[str, Any]) -> tuple[str, str, str]:
+        """How far off such predictions were, at length, in short, and on what that was found."""
+        words = (within(figures), within_short(figures), found_on(figures))
+        at_length, short, what = (text.filled(shown) if text else "" for text in words)
+        return at_length, short, self.tr("on {what}").format(what=what) if what else ""
 
-    def _show_fit(self, fits: bool | None, is_known: bool, errors: tuple[str, str], reason: str) -> None:
+    def _show_fit(self, fits: bool | None, is_known: bool, errors: tuple[str, str, str], reason: str) -> None:
         words = {True: self.tr("fits"), False: self.tr("does not fit"), None: self.tr("too close to tell")}[fits]
         words = words if is_known else ""
-        texts = [" · ".join(filter(None, [words, error])) for error in errors] + [words] * is_known
-        self._fit.show_texts(*texts, meaning=reason or self.tr(
-            "Whether the predicted peak fits into the device's memory, and how far predictions were off: {error}.")
-            .format(error=errors[0]))
+        at_length, short, what = errors
+        texts = [" · ".join(filter(None, [words, error])) for error in (at_length, short)] + [words] * is_known
+        off = self.tr("How far predictions were off: {error}.").format(error=f"{at_length} {what}") if at_length else ""
+        meaning = [reason or self.tr("Whether the predicted peak fits into the device's memory."), off]
+        self._fit.show_texts(*texts, meaning=" ".join(filter(None, meaning)))
         self._fit.setProperty("fits", {True: "yes", False: "no", None: "unknown"}[fits])
         self._fit.style().polish(self._fit)
         self._make_room()
