@@ -28,6 +28,7 @@ from tfx_workbench.exhibits.exhibit import (
 )
 from tfx_workbench.exhibits.kind import Choice
 from tfx_workbench.exhibits.palette import DARK, LIGHT
+from tfx_workbench.widgets import exhibit_view
 from tfx_workbench.widgets.exhibit_view import ExhibitView
 from tfx_workbench.widgets.plot_items import pen, segments
 from tfx_workbench.widgets.plots import PlotCanvas
@@ -163,6 +164,14 @@ def test_arrow_keys_walk_from_value_to_value(view, qtbot):
     assert view.canvas.hover.isHidden()
     qtbot.keyClick(view.canvas, Qt.Key.Key_Left)
     assert view.canvas.hover.lines()[0] == "step 100"
+
+
+def test_no_garbage_is_collected_while_qt_is_brought_in_beside_the_gui_thread(monkeypatch):
+    seen = []
+    monkeypatch.setattr(exhibit_view.importlib, "import_module", lambda _: seen.append(gc.isenabled()))
+    exhibit_view._import_plots()
+    assert seen == [False]
+    assert gc.isenabled()
 
 
 def test_what_was_zoomed_stays_zoomed_until_it_is_reset(view, qtbot):

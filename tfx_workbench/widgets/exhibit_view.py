@@ -6,6 +6,7 @@ pyqtgraph is imported when there is the first plot to paint, so that the window 
 from __future__ import annotations
 
 import functools
+import gc
 import importlib
 import threading
 from collections.abc import Sequence
@@ -35,9 +36,25 @@ _LOW, _LOWEST = 240, 170  # px of height, under which the legend has one line, a
 @functools.cache
 def warm_up() -> threading.Thread:
     """Begin to import pyqtgraph beside the GUI thread, which stays free (24 ms at the longest, measured)."""
-    thread = threading.Thread(target=importlib.import_module, args=("tfx_workbench.widgets.plots",), name="plots")
+    thread = threading.Thread(target=_import_plots, name="plots")
     thread.start()
     return thread
+
+
+def _import_plots() -> None:
+    """Nothing is collected meanwhile.
+
+    pyqtgraph touches every class of Qt, and PySide makes each when it is first touched: a collection of garbage in the
+    GUI thread that comes upon one half made ends the program with a segmentation fault (seen once in some hundred
+    starts).
+    """
+    is_on = gc.isenabled()
+    gc.disable()
+    try:
+        importlib.import_module("tfx_workbench.widgets.plots")
+    finally:
+        if is_on:
+            gc.enable()
 
 
 class ExhibitView(QFrame):
