@@ -60,7 +60,7 @@ def draft(qapp: object) -> Draft:
 
 @pytest.fixture
 def prediction(draft: Draft, engine: StandIn, monkeypatch: pytest.MonkeyPatch) -> Prediction:
-    for name in ("VALIDATE_AFTER_MS", "TIME_AFTER_MS", "AGAIN_AFTER_MS"):
+    for name in ("TIME_AFTER_MS", "AGAIN_AFTER_MS"):
         monkeypatch.setattr(f"tfx_workbench.session.prediction.{name}", 1)
     return Prediction(draft, engine)  # type: ignore[arg-type]
 
@@ -107,3 +107,49 @@ def test_nothing_is_asked_where_no_figures_are_shown(prediction: Prediction, eng
     engine.noticed.emit(Notice(kind="ended", run="a"))
     qtbot.wait(30)
     assert engine.asked == []
+
+
+class Slow(StandIn):
+    """An engine whose answers come when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[int] = []
+        self.waiting: list[Any] = []
+
+    def validate(self, config: Any, on_reply: Any) -> None:
+        self.batches.append(config["run"]["batch"])
+        self.waiting.append(lambda: on_reply(Reply(id=1, ok=True, result={"deep": True})))
+
+    def estimate(self, config: Any, on_reply: Any) -> None:
+        self.waiting.append(lambda: on_reply(Reply(id=2, ok=True, result={"of": config["run"]["batch"]})))
+
+
+def test_a_value_that_is_dragged_is_asked_at_once_and_then_as_fast_as_answers_come(draft: Draft) -> None:
+    engine = Slow()
+    prediction = Prediction(draft, engine)  # type: ignore[arg-type]
+    told = Told(prediction)
+    prediction.outdated.connect(lambda: told.all.append(("outdated", None)))
+    for batch in (2, 3, 4):
+        draft.set_value("run.batch", batch)
+    assert engine.batches == [2], "the first at once, without a timer; none behind it"
+    engine.waiting.pop(0)()
+    engine.waiting.pop(0)()
+    assert told.all[-2:] == [("estimated", {"of": 2}), ("outdated", None)], "told, as older than the draft"
+    assert engine.batches == [2, 4], "of what came meanwhile only the newest"
+    engine.waiting.pop(0)()
+    engine.waiting.pop(0)()
+    assert told.all[-1] == ("estimated", {"of": 4}) and not engine.waiting
+
+
+def test_where_the_draft_became_wrong_meanwhile_nothing_is_known_in_the_end(draft: Draft) -> None:
+    engine = Slow()
+    prediction = Prediction(draft, engine)  # type: ignore[arg-type]
+    told = Told(prediction)
+    draft.set_value("run.batch", 2)
+    draft.set_value("run.batch", -1)
+    engine.waiting.pop(0)()
+    engine.waiting.pop(0)()
+    assert engine.batches == [2] and told.all[-1] == ("estimated", {})
+    draft.set_value("run.batch", 5)
+    assert engine.batches == [2, 5]
