@@ -259,6 +259,22 @@ def test_show_says_in_words_what_is_not_known(run, store):
     assert "This run is synthetic: there is no device." in out
 
 
+def test_show_says_in_words_what_was_predicted_and_how_far_off_that_was_and_what_was_reserved(run, store):
+    _, out, _ = run("show", "one", "--store", store)
+    lines = dict(line.split("  ", 1) for line in out.splitlines() if "  " in line)
+    assert lines["predicted peak"].strip() == "28.3 MiB (+4.0 % off)" and lines["reserved"].strip() == "28.0 MiB"
+    assert lines["predicted step"].strip().endswith("% off)") and " ms (" in lines["predicted step"]
+    assert words.beside_measured(None, 3.0, words.size) == words.UNKNOWN
+    assert words.beside_measured(2048.0, None, words.size) == "2.00 KiB"
+
+
+def test_mfu_is_shown_with_how_sure_its_denominator_is():
+    rates = {"model": 2e9, "peak": 8e9, "vendor_peak": None, "format": "float32", "spread_percent": 1.2}
+    assert words.utilisation(0.25, rates) == (
+        "25.0 %: 2.00 GFLOP/s of the 8.00 GFLOP/s that products in float32 reach here "
+        "(the best of its rounds; their median is 1.2 % lower)")
+
+
 def test_compare_has_the_keys_that_others_rely_on(run, store):
     code, out, _ = run("compare", "one", "two", "--store", store, "--json")
     comparison = only_object(out)

@@ -155,7 +155,9 @@ def print_summary(summary: dict[str, Any]) -> None:
         (tr_mark("held-out bits per byte"), words.number(loss["bits_per_byte"])),
         (tr_mark("peak memory"), words.size(memory["peak"])),
         *((f"  {name}", words.size(memory[name])) for name in CATEGORIES),
+        (tr_mark("reserved"), words.size(memory["reserved"])),
         (tr_mark("process memory"), words.size(memory["rss"])),
+        *_predictions(summary),
         (tr_mark("FLOPs per token"), tr_mark("{model} model, {hardware} hardware").format(
             **{name: words.count(value) for name, value in flops.items()})),
         (tr_mark("MFU"), words.utilisation(summary["mfu"], summary["flops_per_s"])),
@@ -169,6 +171,15 @@ def print_summary(summary: dict[str, Any]) -> None:
         print(f"{name.ljust(width)}  {value}")
     for key, reason in summary["missing"].items():
         print(tr_mark("not known: {key}: {reason}").format(key=key, reason=reason))
+
+
+def _predictions(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    """What the step was predicted to take, each with its error against what was measured, where both are known."""
+    predicted = summary["predicted"] or {}
+    rows = [(tr_mark("predicted peak"), (predicted.get("memory_bytes") or {}).get("peak"),
+             summary["memory_bytes"]["peak"], words.size),
+            (tr_mark("predicted step"), predicted.get("step_ms"), summary["step_ms"]["median"], words.milliseconds)]
+    return [(name, words.beside_measured(value, measured, as_text)) for name, value, measured, as_text in rows]
 
 
 def _times(times: dict[str, Any] | None) -> list[tuple[str, str]]:

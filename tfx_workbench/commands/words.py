@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tfx_engine.protocol.marker import tr_mark
@@ -67,12 +67,33 @@ def utilisation(mfu: float | None, rates: Mapping[str, Any]) -> str:
     done, peak, vendor = (rates[name] for name in ("model", "peak", "vendor_peak"))
     if mfu is None or peak is None:
         return tr_mark("{mfu} ({done})").format(mfu=UNKNOWN, done=per_second(done, "FLOP"))
-    text = tr_mark("{mfu} %: {done} of the {peak} that products in {format} reach here").format(
-        mfu=number(100 * mfu), done=per_second(done, "FLOP"), peak=per_second(peak, "FLOP"), format=rates["format"])
+    text = tr_mark("{mfu} %: {done} of the {peak} that products in {format} reach here{spread}").format(
+        mfu=number(100 * mfu), done=per_second(done, "FLOP"), peak=per_second(peak, "FLOP"), format=rates["format"],
+        spread=_spread(rates.get("spread_percent")))
     if vendor is None:
         return text
     return text + tr_mark("; of the {vendor} that the maker publishes {share} %").format(
         vendor=per_second(vendor, "FLOP"), share=number(100 * done / vendor))
+
+
+def _spread(percent: float | None) -> str:
+    """How sure a measured peak is: the best of several rounds, which their median missed by that much."""
+    if percent is None:
+        return ""
+    return tr_mark(" (the best of its rounds; their median is {percent} % lower)").format(percent=number(percent, 2))
+
+
+def milliseconds(value: float | None) -> str:
+    """`12.3 ms`."""
+    return UNKNOWN if value is None else f"{number(value)} ms"
+
+
+def beside_measured(predicted: float | None, measured: float | None, as_text: Callable[[float | None], str]) -> str:
+    """A prediction with its error, predicted / measured - 1, where the run measured what was predicted."""
+    if predicted is None or not measured:
+        return as_text(predicted)
+    return tr_mark("{value} ({error} off)").format(
+        value=as_text(predicted), error=percent(100 * (predicted / measured - 1)))
 
 
 def disturbed(steps: int, left_out: int) -> str:
