@@ -125,6 +125,15 @@ def recompute_draws_anew(patch: Patch) -> None:
     patch.setattr(recompute, "checkpoint", functools.partial(checkpoint, preserve_rng_state=False))
 
 
+def recompute_saves_next_to_nothing(patch: Patch) -> None:
+    inner = recompute.Checkpointed.__call__
+
+    def call(self: Any, index: int, block: nn.Module, x: Any, context: Any) -> Any:
+        return inner(self, index, block, x, context) if index == 0 else block(x, context)
+
+    patch.setattr(recompute.Checkpointed, "__call__", call)
+
+
 def recompute_computes_something_else(patch: Patch) -> None:
     def call(self: Any, index: int, block: nn.Module, x: Any, context: Any) -> Any:
         runs = iter((block,))  # torch misses the tensors that the second run does not keep: a CheckpointError
@@ -281,6 +290,7 @@ DEFECTS: list[tuple[Callable[[Patch], None], dict[str, Any], str, str]] = [
     (window_is_one_too_narrow, {"window": {"use": "sliding", "size": 3}}, "window", "shows"),
     (recompute_keeps_everything, {"recompute": "every_block"}, "recompute", "keeps-less"),
     (recompute_keeps_everything, {"recompute": "every_block"}, "recompute", "runs-again"),
+    (recompute_saves_next_to_nothing, {"recompute": "every_block"}, "recompute", "keeps-less"),
     (recompute_computes_something_else, {"recompute": "every_block"}, "recompute", "same"),
     (recompute_computes_something_else, {"recompute": "every_block"}, "recompute", "runs-again"),
     (recompute_draws_anew, {"recompute": "every_block", "residual": {"use": "stochastic_depth", "rate": 0.9}},
@@ -314,6 +324,7 @@ def found(config: Config, slot: str) -> dict[str, bool | None]:
 
 def config_of(techniques: dict[str, Any], slot: str) -> Config:
     sizes = {"width": 48, "heads": 3, "head_width": 16} if slot == "init" else {}
+    sizes = {"layers": 4} if slot == "recompute" else sizes
     return tiny_config(techniques, model=sizes)
 
 

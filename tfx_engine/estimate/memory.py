@@ -11,7 +11,7 @@ from typing import Any
 
 from tfx_engine.estimate.parameters import count_parameters
 from tfx_engine.estimate.pass_through import write_pass
-from tfx_engine.estimate.replay import Account, Highest, Replay
+from tfx_engine.estimate.replay import KEPT, Account, Highest, Replay
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_engine.techniques.counts import chosen, parameters_of
@@ -47,6 +47,17 @@ def memory_of_step(config: Config, device: str = "cpu") -> Memory:
     one, two = (_parts(_with_layers(config, n), device) for n in (shallow, shallow + period))
     times = (layers - shallow) / period
     return _memory({part: _further(one[part], two[part], times) for part in two})
+
+
+def kept_for_backward(config: Config, device: str = "cpu") -> int:
+    """Bytes that the forward pass of the batch's first piece leaves for its backward pass."""
+    techniques = {technique.slot: (technique, options) for technique, options in chosen(config)}
+    tape, loss, blocks = write_pass(config, device, -(-config.run.batch // _pieces(techniques, config)))
+    offload, where = techniques["offload"]
+    account = Account({}, _CUDA_BLOCK if device == "cuda" else 1)
+    replay = Replay(account, packs=offload.memory(where, device) if offload.memory else None)
+    replay.forward(tape.ops, frozenset({loss.root}), blocks)
+    return account.now[KEPT]
 
 
 def _period(config: Config) -> int:

@@ -53,9 +53,12 @@ class SameSteps(Claim):
 
 @dataclasses.dataclass(frozen=True)
 class KeepsLess(Claim):
-    """When the backward pass begins, fewer bytes are held than with the slot's default."""
+    """When the backward pass begins, fewer bytes are held than with the slot's default: by at least `share` of what the
+    closed form (`estimate.memory`) predicts.
+    """
 
     name = "keeps-less"
+    share: float = 0.5
 
 
 @dataclasses.dataclass(frozen=True)

@@ -170,5 +170,6 @@ TECHNIQUE = Technique(
         Effect(quantity="flops", sign="+", formula="0 where matrix products and attention are kept"),
         Effect(quantity="time", sign="+", formula="the small operations of each block twice"),
     ),
-    claims=(Same(), KeepsLess(), RunsAgain()),
+    # Where a block has many small results beside its products, the closed form promises more than torch can save.
+    claims=(Same(), KeepsLess(share=0.1), RunsAgain()),
 )

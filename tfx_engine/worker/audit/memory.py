@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tfx_engine.data.task import IGNORED
 from tfx_engine.estimate import flops_per_token
+from tfx_engine.estimate.memory import kept_for_backward
 from tfx_engine.measure.memory_events import AllocatorRecording
 from tfx_engine.measure.memory_split import can_split
 from tfx_engine.protocol.config import Config
@@ -23,7 +25,11 @@ from tfx_engine.worker.audit.stand import with_choice
 
 ROUNDING = 0.02  # of the FLOPs that are said to run again
 
-_KEEPS = tr_mark("{ours} bytes are kept for the backward pass, with {plain} {theirs} bytes.")
+_KEEPS = tr_mark(
+    "{ours} bytes are kept for the backward pass, with {plain} {theirs}: {saved} are saved, {said} are predicted, and at "
+    "least {share} % of these must be."
+)
+_NOTHING_SAID = tr_mark("At this size nothing is predicted to be left out.")
 _AGAIN = tr_mark("{found} FLOPs more than with {plain} in one step; {said} are said.")
 _SILENT = tr_mark("torch's allocator for this device tells the profiler nothing.")
 _NOTHING = tr_mark("Nothing in the first block needs a gradient, so there is nothing that could be left out.")
@@ -40,9 +46,14 @@ def keeps_less(case: Case, claim: KeepsLess) -> Evidence:
     if not reaches_first_block(training):
         raise Untried("nothing", _NOTHING)
     ours, theirs = kept_bytes(training, stand.batch), kept_bytes(stand.training(plain), stand.batch)
+    before, after = (kept_for_backward(of_length(c, stand.batch[0]), stand.device.type) for c in (plain, stand.config))
+    saved, said = theirs - ours, before - after
+    if said <= 0 and saved <= 0:
+        raise Untried("nothing", _NOTHING_SAID)
+    ok = saved > 0 and saved >= claim.share * said
     name = f"{case.technique.slot} = {plain.use(case.technique.slot)}"
-    ok = ours < theirs
-    return judged(ok, "less" if ok else "not-less", _KEEPS, ours=ours, theirs=theirs, plain=name)
+    return judged(ok, "less" if ok else "not-less", _KEEPS, ours=ours, theirs=theirs, plain=name, saved=saved,
+                  said=said, share=round(100 * claim.share))
 
 
 def reaches_first_block(training: Training) -> bool:
@@ -60,6 +71,7 @@ def kept_bytes(training: Training, batch: Batch) -> int:
     counted = (batch[1] != IGNORED).sum()
     piece = next(cut(batch, training.pieces))
     losses(training, piece, counted, no_name)  # makes what is made once
+    gc.collect()  # what a cycle still holds of it would be given back in between
     with AllocatorRecording(batch[0].device) as recording:
         kept = losses(training, piece, counted, no_name)
     del kept
