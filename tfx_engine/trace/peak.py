@@ -21,10 +21,11 @@ from tfx_engine.trace.routing import evenly, unevenly
 
 _TOO_LARGE = tr_mark("It would take too much memory.")
 _ROUTED = tr_mark("Which experts work depends on the data: from evenly used experts to all tokens at the same ones.")
-_ROUTED_EVENLY = tr_mark("Which experts work depends on the data: here all of them have as much to do.")
+ROUTED_EVENLY = tr_mark("Which experts work depends on the data: here all of them have as much to do. The step in "
+                        "which they do not took too long to trace, so how much more it may take is not known.")
 _UNTRACED = tr_mark("This step cannot be traced: {error}")
 _NO_CUDA = tr_mark("Traced with the kernels of a CPU: there is no CUDA device here to ask which it would take.")
-_COMPILED = tr_mark("This is the step as it is without the compiler, which usually needs less.")
+COMPILED = tr_mark("This is the step as it is without the compiler, which usually needs less.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +43,8 @@ class Traced:
 
     `peak_bytes` and all the figures that belong to it are None where the step cannot be traced; `note` then says why.
     `at_peak` adds up to `peak_bytes`; `category_peak` is each category's own maximum. `low_bytes` and `high_bytes`
-    enclose the peak where it depends on the data (the routing of experts); else they are equal to it.
+    enclose the peak where it depends on the data (the routing of experts); else they are equal to it. Where only the
+    one end was found in time they are None.
     """
 
     peak_bytes: int | None
@@ -54,7 +56,12 @@ class Traced:
     reserved_bytes: int | None = None  # None where the device's allocator holds no reserve
     operators: Operators | None = None  # how often each runs
     is_given_up: bool = False  # it would have taken too long
-    note: str = ""  # an English sentence: what the figures do not say, or why there are none
+    notes: tuple[str, ...] = ()  # English sentences: what the figures do not say, or why there are none
+
+    @property
+    def note(self) -> str:
+        """The notes in a row."""
+        return " ".join(self.notes)
 
 
 def traced(
@@ -70,29 +77,29 @@ def traced(
     except BrokenOff:
         raise
     except GivenUp as error:
-        return Traced(None, note=str(error), is_given_up=True)
+        return Traced(None, notes=(str(error),), is_given_up=True)
     except TooLarge:
-        return Traced(None, note=_TOO_LARGE, is_given_up=True)
+        return Traced(None, notes=(_TOO_LARGE,), is_given_up=True)
     except Exception as error:  # whatever an operator has against fake tensors
         first_line = str(error).partition("\n")[0]
-        return Traced(None, note=_UNTRACED.format(error=f"{type(error).__name__}: {first_line}"))
+        return Traced(None, notes=(_UNTRACED.format(error=f"{type(error).__name__}: {first_line}"),))
 
 
 def _traced(config: Config, kind: str, patience: Patience) -> Traced:
-    note = _NO_CUDA if kind == "cuda" and not torch.cuda.is_available() else ""
+    notes = (_NO_CUDA,) if kind == "cuda" and not torch.cuda.is_available() else ()
     if config.use("compile") != "none":
-        config, note = _with(config, "compile", "none"), f"{note} {_COMPILED}".lstrip()
+        config, notes = _with(config, "compile", "none"), (*notes, COMPILED)
     even = _summary(look(config, kind, evenly, patience), kind)
     if config.use("feedforward") != "mixture_of_experts":
-        return dataclasses.replace(even, note=note)
+        return dataclasses.replace(even, notes=notes)
     try:
         uneven = _summary(look(config, kind, unevenly, patience), kind)
     except BrokenOff:
         raise
     except (GivenUp, TooLarge):
-        return dataclasses.replace(even, note=f"{_ROUTED_EVENLY} {note}".rstrip())
+        return dataclasses.replace(even, low_bytes=None, high_bytes=None, notes=(ROUTED_EVENLY, *notes))
     bounds = sorted(bound for bound in (even.peak_bytes, uneven.peak_bytes) if bound is not None)
-    return dataclasses.replace(even, low_bytes=bounds[0], high_bytes=bounds[-1], note=f"{_ROUTED} {note}".rstrip())
+    return dataclasses.replace(even, low_bytes=bounds[0], high_bytes=bounds[-1], notes=(_ROUTED, *notes))
 
 
 def _with(config: Config, slot: str, name: str) -> Config:

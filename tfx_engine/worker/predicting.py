@@ -8,12 +8,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import psutil
-
 from tfx_engine.estimate import count_parameters, flops_per_token
 from tfx_engine.estimate.memory import memory_of_step
-from tfx_engine.measure.memory import make_meter
-from tfx_engine.model.validate import pick_device, validate
+from tfx_engine.model.validate import validate
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.ledger import OwnError, own_error
 from tfx_engine.protocol.marker import tr_mark
@@ -22,7 +19,8 @@ from tfx_engine.protocol.sizes import parse_bytes
 from tfx_engine.techniques.counts import chosen
 from tfx_engine.techniques.devices import device_kind
 from tfx_engine.trace.manners import Manners
-from tfx_engine.trace.operators import Operators
+from tfx_engine.trace.peak import COMPILED
+from tfx_engine.worker.fitting import Peak, needs_of, room_of, verdict
 from tfx_engine.worker.step_time import Expected, expected_step
 from tfx_engine.worker.tracing import trace_of
 
@@ -32,7 +30,6 @@ LEVELS = ("instant", "traced")
 # (tests/bench/test_instant_accuracy.py, tests/bench/test_trace_accuracy.py, which fail where they find worse).
 BENCHED = {("cpu", "instant"): OwnError(0.6, 15.0, 0), ("cpu", "traced"): OwnError(0.001, 0.03, 0)}
 _NO_TIME = tr_mark("The closed form does not know the time of a step; the traced estimate does.")
-_NO_CAPACITY = tr_mark("How much memory the device has is not known; --device-memory says it.")
 _COMPILED = tr_mark("The memory is that of the step without compiling: what a compiler keeps, nobody knows beforehand. "
                     "How far off that is on this machine is not known yet.")
 _AS_EAGER = tr_mark("The memory is that of the step without compiling: what a compiler keeps, nobody knows beforehand.")
@@ -46,25 +43,10 @@ _UNBENCHED = tr_mark("How far off predictions are on a device of this kind was n
                      "on it will say it.")
 _ROUTED = tr_mark("Which experts work depends on the data; the traced estimate gives an interval.")
 _NOT_TRACED = tr_mark("The step could not be traced, so this is the closed form. {reason}")
-_TOO_CLOSE = tr_mark("The peak is too close to what the device has.")
-
-
-@dataclasses.dataclass(frozen=True)
-class _Peak:
-    """What one level says of the memory. `missing`: what it does not know, by key."""
-
-    level: str
-    at_peak: dict[str, int]
-    category_peak: dict[str, int]
-    error: OwnError | None
-    low_bytes: int | None = None  # where the peak depends on the data, what encloses it
-    high_bytes: int | None = None
-    operators: Operators | None = None
-    missing: dict[str, str] = dataclasses.field(default_factory=dict)
-
-    @property
-    def bytes(self) -> int:
-        return sum(self.at_peak.values())
+_NO_RESERVE = tr_mark("The allocator of this kind of device holds no reserve, or none that is known beforehand.")
+_RESERVE_TRACED = tr_mark("What the allocator will hold is not known to the closed form; the traced estimate tells it.")
+_STEP_OF_A_CPU = tr_mark("This is the step of a CPU, as there is no GPU here: the kernels of a GPU take other memory. "
+                         "--set run.device=cuda predicts a step there.")
 
 
 def predict(
@@ -91,37 +73,47 @@ def figures(
 ) -> dict[str, Any]:
     """`predict` for a configuration that was found right."""
     peak = _traced(config, manners) if level == "traced" else _instant(config)
-    capacity = device_memory if device_memory is not None else _capacity(config)
-    fits, why = _fits(peak, capacity)
+    room, margin = room_of(config, device_memory), _margin(peak)
+    needs = needs_of(peak, config, margin)
+    fits, why = verdict(peak, needs, room)
     is_timed = level == "traced" and with_time
     step = expected_step(config, manners, peak.operators) if is_timed else Expected(missing={"step_ms": _NO_TIME})
-    missing = {**step.missing, **peak.missing, **({"fits": why} if why else {})}
+    is_another = device_memory is not None and config.run.device == "auto" and device_kind(config) == "cpu"
+    missing = {**step.missing, **peak.missing, **room.missing, **({"fits": why} if why else {})}
     return {
-        "schema": SCHEMA, "level": peak.level,
+        "schema": SCHEMA, "level": peak.level, "device_kind": device_kind(config),
         "params": dataclasses.asdict(count_parameters(config)),
         "flops_per_token": dataclasses.asdict(flops_per_token(config)),
         "memory_bytes": {"peak": peak.bytes, **peak.at_peak},
         "peak_interval_bytes": {"low": peak.low_bytes, "high": peak.high_bytes},
-        "category_peak_bytes": peak.category_peak,
+        "category_peak_bytes": peak.category_peak, "reserved_bytes": peak.reserved_bytes,
         "step_ms": step.ms, "step_ms_error_percent": step.error_percent,
-        "device_bytes": capacity, "fits": fits,
+        "device_bytes": room.device_bytes, "free_bytes": room.free_bytes, "context_bytes": needs.context_bytes,
+        "needs_bytes": {"low": needs.low_bytes, "high": needs.high_bytes}, "margin_percent": margin, "fits": fits,
         "error_percent": peak.error and peak.error.median, "error_95_percent": peak.error and peak.error.within_95,
         "error_runs": peak.error.runs if peak.error else 0, "as_without_compiler": config.use("compile") != "none",
-        "missing": missing,
+        "missing": missing, "notes": [*peak.notes, *([_STEP_OF_A_CPU] if is_another else [])],
     }
 
 
-def _instant(config: Config) -> _Peak:
+def _margin(peak: Peak) -> float:
+    """What is added to a peak and taken off it, in per cent, before it is compared with a device's memory; where the
+    error is not known at least what the benches found of the level."""
+    return (peak.error or BENCHED["cpu", peak.level]).within_95
+
+
+def _instant(config: Config) -> Peak:
     memory = memory_of_step(config, device_kind(config))
     error, missing = _error(config, "instant")
+    missing["reserved_bytes"] = _RESERVE_TRACED if device_kind(config) == "cuda" else _NO_RESERVE
     peak = sum(memory.at_peak.values())
     if config.use("feedforward") == "mixture_of_experts":
         missing["peak_interval_bytes"] = _ROUTED
-        return _Peak("instant", memory.at_peak, memory.category_peak, error, missing=missing)
-    return _Peak("instant", memory.at_peak, memory.category_peak, error, peak, peak, missing=missing)
+        return Peak("instant", memory.at_peak, memory.category_peak, error, missing=missing)
+    return Peak("instant", memory.at_peak, memory.category_peak, error, peak, peak, missing=missing)
 
 
-def _traced(config: Config, manners: Manners | None) -> _Peak:
+def _traced(config: Config, manners: Manners | None) -> Peak:
     """The step under fake tensors; the closed form, with the reason, where that is not to be had."""
     found = trace_of(config, manners)
     if found.at_peak is None or found.category_peak is None:
@@ -129,8 +121,12 @@ def _traced(config: Config, manners: Manners | None) -> _Peak:
         missing = {"traced": _NOT_TRACED.format(reason=found.note)}
         return dataclasses.replace(closed, missing={**closed.missing, **missing})
     error, missing = _error(config, "traced")
-    return _Peak("traced", found.at_peak, found.category_peak, error, found.low_bytes, found.high_bytes,
-                 found.operators, missing)
+    if found.low_bytes is None:
+        missing["peak_interval_bytes"] = found.note
+    if found.reserved_bytes is None:
+        missing["reserved_bytes"] = _NO_RESERVE
+    return Peak("traced", found.at_peak, found.category_peak, error, found.low_bytes, found.high_bytes,
+                found.reserved_bytes, found.operators, missing, tuple(n for n in found.notes if n != COMPILED))
 
 
 def _error(config: Config, level: str) -> tuple[OwnError | None, dict[str, str]]:
@@ -147,19 +143,6 @@ def _error(config: Config, level: str) -> tuple[OwnError | None, dict[str, str]]
     return None, {"error_percent": _UNBENCHED}
 
 
-def _fits(peak: _Peak, capacity: int | None) -> tuple[bool | None, str]:
-    """Whether it fits; None with the reason where that is not known, or too close to tell.
-
-    For all but one in twenty predictions as far off as those before; of an interval both ends.
-    """
-    if capacity is None:
-        return None, _NO_CAPACITY
-    share = (peak.error.within_95 if peak.error else 0.0) / 100
-    if (peak.high_bytes or peak.bytes) * (1 + share) <= capacity:
-        return True, ""
-    return (False, "") if (peak.low_bytes or peak.bytes) * (1 - share) > capacity else (None, _TOO_CLOSE)
-
-
 def _check_level(level: str) -> None:
     if level in LEVELS:
         return
@@ -170,11 +153,3 @@ def _check_level(level: str) -> None:
         args={"level": str(level), "near": near},
     )])
 
-
-def _capacity(config: Config) -> int | None:
-    """Bytes of the device that the configuration will run on, None where it is not here."""
-    try:
-        device = pick_device(config.run.device)
-        return make_meter(device).capacity_bytes()
-    except (ConfigError, RuntimeError, psutil.Error):
-        return None

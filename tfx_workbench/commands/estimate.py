@@ -14,7 +14,7 @@ from tfx_workbench.commands.configs import read_configs
 from tfx_workbench.commands.engine import engine_gone
 from tfx_workbench.commands.output import DONE, emit, print_table, say
 from tfx_workbench.commands.words import UNKNOWN, count, number, size, title
-from tfx_workbench.exhibits.stated_error import found_on, within
+from tfx_workbench.exhibits.stated_error import compared, found_on, within
 
 BAR_CELLS = 40
 _LETTERS = {"parameters": "P", "gradients": "G", "optimizer": "O", "activations": "A", "adapters": "L",
@@ -23,6 +23,8 @@ _LEVELS = {
     "instant": tr_mark("in closed form"),
     "traced": tr_mark("by one step without numbers"),
 }
+
+_UNSAID = frozenset({"free_bytes", "reserved_bytes"})  # the sentence of what is compared says as much
 
 
 def estimate(args: argparse.Namespace) -> int:
@@ -54,8 +56,10 @@ def _print(name: str, figures: Mapping[str, Any]) -> None:
     ]
     print_table(rows[0], rows[1:], right=(1,))
     _print_memory(figures)
-    for reason in dict.fromkeys(figures["missing"].values()):
-        say(reason)
+    said = [str(compared(figures) or "")] if figures["device_bytes"] is not None else []
+    said += [reason for key, reason in figures["missing"].items() if key not in _UNSAID] + figures["notes"]
+    for sentence in dict.fromkeys(filter(None, said)):
+        say(sentence)
 
 
 def _peak(figures: Mapping[str, Any]) -> str:
@@ -111,7 +115,8 @@ def _fits(figures: Mapping[str, Any]) -> str:
         return ""
     words = {True: tr_mark("fits into {size}"), False: tr_mark("does not fit into {size}"),
              None: tr_mark("too close to {size} to tell")}
-    return words[figures["fits"]].format(size=size(capacity))
+    free = figures["free_bytes"]
+    return words[figures["fits"]].format(size=size(capacity if free is None else free))
 
 
 def _trained(params: Mapping[str, int]) -> str:

@@ -1,4 +1,5 @@
-"""How far off predictions of the peak were, in words: the same in the window and on the command line.
+"""How far off predictions of the peak were, and what it is compared with, in words: the same in the window and on the
+command line.
 
 A median alone reads like a bound, which it is not: what nearly all stay within stands beside it.
 """
@@ -9,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfx_engine.protocol.marker import tr_mark
-from tfx_workbench.exhibits.format import plain
+from tfx_workbench.exhibits.format import plain, size
 from tfx_workbench.exhibits.text import Text, say
 
 _LEAST = 0.001  # per cent: less is said as this
@@ -41,6 +42,20 @@ def found_on(figures: Mapping[str, Any]) -> Text | None:
     if runs := figures.get("error_runs"):
         return say(tr_mark("your last {runs} runs"), runs=runs)
     return say(tr_mark("random configurations on a CPU, until there are runs of your own"))
+
+
+def compared(figures: Mapping[str, Any]) -> Text | None:
+    """With what the peak is compared, where that is not just what the device has in all."""
+    if (free := figures.get("free_bytes")) is not None:
+        return say(tr_mark("Compared with the {free} that are free now."), free=size(free))
+    context, reserved = figures.get("context_bytes"), figures.get("reserved_bytes")
+    if not context:
+        return None
+    if reserved is None:
+        return say(tr_mark("{context} of the device are counted for the context of the process there."),
+                   context=size(context))
+    return say(tr_mark("Compared are the {reserved} that the allocator will hold, and {context} for the context of the "
+                       "process there."), reserved=size(reserved), context=size(context))
 
 
 def _percent(value: float) -> str:

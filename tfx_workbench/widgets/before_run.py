@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushBut
 
 from tfx_workbench.exhibits.format import UNKNOWN, byte_scale, count, duration, number, percent, plain, size
 from tfx_workbench.exhibits.palette import Palette
-from tfx_workbench.exhibits.stated_error import found_on, within, within_short
+from tfx_workbench.exhibits.stated_error import compared, found_on, within, within_short
 from tfx_workbench.widgets.fitting_label import FittingLabel
 from tfx_workbench.widgets.memory_bar import HEIGHT, SMALL, MemoryBar
 from tfx_workbench.widgets.words import plain_tip, shown
@@ -106,8 +106,10 @@ class BeforeRun(QFrame):
             self.bar.show_memory(memory, capacity)
         meaning = [self.tr(
             "Bytes that torch's allocator will have handed out at the fullest moment of a step; beside it what the "
-            "device has."), *(shown(missing.get(name, "")) for name in ("peak_interval_bytes", "compiled"))]
-        self._set(self.tr("peak memory"), *self._of(peak, capacity), meaning=" ".join(filter(None, meaning)))
+            "device has."), *(shown(missing.get(name, "")) for name in ("peak_interval_bytes", "compiled")),
+            *(shown(note) for note in figures.get("notes", ()))]
+        said = " ".join(dict.fromkeys(filter(None, meaning)))
+        self._set(self.tr("peak memory"), *self._of(peak, capacity), meaning=said)
         if peak is None:
             self._set(self.tr("step"))
         elif not self._rows[self.tr("step")][1].whole:  # else the older one stays until there is a newer
@@ -137,18 +139,20 @@ class BeforeRun(QFrame):
         _age(self._rows[self.tr("step")][1], False)
 
     def _error_words(self, figures: Mapping[str, Any]) -> tuple[str, str, str]:
-        """How far off such predictions were, at length, in short, and on what that was found."""
+        """How far off such predictions were, at length and in short, and what is to be said beside it."""
         words = (within(figures), within_short(figures), found_on(figures))
         at_length, short, what = (text.filled(shown) if text else "" for text in words)
-        return at_length, short, self.tr("on {what}").format(what=what) if what else ""
+        off = self.tr("How far predictions were off: {error} on {what}.").format(error=at_length, what=what)
+        beside = compared(figures)
+        said = [beside.filled(shown) if beside else "", off if at_length else ""]
+        return at_length, short, " ".join(filter(None, said))
 
     def _show_fit(self, fits: bool | None, is_known: bool, errors: tuple[str, str, str], reason: str) -> None:
         words = {True: self.tr("fits"), False: self.tr("does not fit"), None: self.tr("too close to tell")}[fits]
         words = words if is_known else ""
-        at_length, short, what = errors
+        at_length, short, beside = errors
         texts = [" · ".join(filter(None, [words, error])) for error in (at_length, short)] + [words] * is_known
-        off = self.tr("How far predictions were off: {error}.").format(error=f"{at_length} {what}") if at_length else ""
-        meaning = [reason or self.tr("Whether the predicted peak fits into the device's memory."), off]
+        meaning = [reason or self.tr("Whether the predicted peak fits into the device's memory."), beside]
         self._fit.show_texts(*texts, meaning=" ".join(filter(None, meaning)))
         self._fit.setProperty("fits", {True: "yes", False: "no", None: "unknown"}[fits])
         self._fit.style().polish(self._fit)
