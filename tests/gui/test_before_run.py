@@ -59,7 +59,7 @@ def test_the_error_is_that_of_ones_own_runs_once_there_are_any(strip: BeforeRun)
         seen.setdefault(text, width)
     assert list(seen)[:3] == ["fits · half of them within 0.62 %, 95 of 100 within 2 %", "fits · 95 of 100 within 2 %",
                               "fits"], "shorter, and then shorter"
-    assert not strip._asks.isVisible() and "on your last 40 runs" in strip._fit.toolTip()
+    assert not strip._asks.isVisible() and "on the last 40 configurations" in strip._fit.toolTip()
 
 
 def test_where_no_device_is_known_nothing_is_said_of_fitting(strip: BeforeRun) -> None:

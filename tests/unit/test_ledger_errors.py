@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 import tfx_engine.api as tfx
 from tests.helpers.stated import is_no_worse
-from tfx_engine.protocol.ledger import ENOUGH, LEAST, MOST, PastPeak, add_peak, ledger_file, own_error
+from tfx_engine.protocol.ledger import ENOUGH, LEAST, MOST, PastPeak, add_peak, kept, ledger_file, own_error
 from tfx_engine.runfile.create import create
 from tfx_engine.runfile.writer import RunWriter
 from tfx_engine.worker.foretold import LEAST_STEPS, Foretold
@@ -17,16 +19,31 @@ SMALL = {"model": {"width": 32, "layers": 1, "heads": 2, "context": 32}, "data":
          "run": {"batch": 4, "device": "cpu", "threads": 1}}
 
 
+_NUMBERS = itertools.count()
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("TFX_HOME", str(tmp_path))
     return tmp_path
 
 
-def past(error_percent: float, **more) -> PastPeak:
-    given = {"kind": "cpu", "level": "traced", "compiled": False, "measured_bytes": 10_000_000,
-             "predicted_bytes": round(10_000_000 * (1 + error_percent / 100))}
+def past(error_percent: float, measured_bytes: int = 0, **more) -> PastPeak:
+    """Of a configuration of its own each time, unless one is said by its peak."""
+    measured_bytes = measured_bytes or 10_000_000 + 10_000 * next(_NUMBERS)
+    given = {"kind": "cpu", "level": "traced", "compiled": False, "measured_bytes": measured_bytes,
+             "predicted_bytes": round(measured_bytes * (1 + error_percent / 100))}
     return PastPeak(**{**given, **more})
+
+
+def test_repeats_of_one_configuration_are_one_of_a_hundred_and_not_many():
+    for _ in range(4 * LEAST):
+        add_peak(past(1.0, 20_000_000))
+    assert own_error("cpu", "traced", compiled=False) is None and len(kept()) == 1
+    for error in range(2, LEAST + 1):
+        add_peak(past(error))
+    add_peak(past(1.0, 20_000_000))
+    assert own_error("cpu", "traced", compiled=False).runs == LEAST and kept()[-1].error_percent == pytest.approx(1.0)
 
 
 def test_the_newest_runs_of_a_level_say_its_error():
@@ -61,9 +78,9 @@ def test_a_line_that_was_cut_off_costs_one_run():
 
 
 def test_what_an_interval_encloses_is_no_error():
-    enclosed = past(10.0, low_bytes=9_000_000, high_bytes=12_000_000)
+    enclosed = past(10.0, 10_000_000, low_bytes=9_000_000, high_bytes=12_000_000)
     assert enclosed.error_percent == 0.0
-    beyond = past(10.0, low_bytes=10_500_000, high_bytes=12_000_000)
+    beyond = past(10.0, 10_000_000, low_bytes=10_500_000, high_bytes=12_000_000)
     assert beyond.error_percent == pytest.approx(5.0)
 
 
@@ -84,7 +101,7 @@ def test_the_words_say_what_nearly_all_stay_within_and_not_the_median_alone():
     assert str(found_on(closed)) == "random configurations on a CPU, until there are runs of your own"
     own = {**closed, "error_percent": 0.0, "error_95_percent": 2.0, "error_runs": 40}
     assert (str(within(own)), str(found_on(own))) == ("half of them within 0.001 %, 95 of 100 within 2 %",
-                                                      "your last 40 runs")
+                                                      "the last 40 configurations that you ran")
 
 
 @pytest.mark.parametrize("level", ["instant", "traced"])

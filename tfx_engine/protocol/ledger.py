@@ -1,7 +1,8 @@
 """How far off predictions of memory were on this machine's own runs, level by level: what each states of its error.
 
-One file beside the settings, one line a run and level. Runs that a compiler changed are told apart: their prediction is
-that of the step as it is without.
+One file beside the settings, one line a run and level. Of equal runs the newest counts: five repeats of one
+configuration are off by the same, and tell no more of the next one than a single run does. Runs that a compiler changed
+are told apart: their prediction is that of the step as it is without.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class PastPeak(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclasses.dataclass(frozen=True)
 class OwnError:
-    """Per cent, without sign: the median, and what 95 of 100 stay within. `runs` they were."""
+    """Per cent, without sign: the median, and what 95 of 100 stay within. `runs` they were, no two of them equal."""
 
     median: float
     within_95: float
@@ -61,7 +62,7 @@ def add_peak(past: PastPeak) -> None:
 
 def own_error(kind: str, level: str, compiled: bool) -> OwnError | None:
     """Of the newest runs of that kind; None where they are too few."""
-    errors = [abs(p.error_percent) for p in _past() if (p.kind, p.level, p.compiled) == (kind, level, compiled)][-MOST:]
+    errors = [abs(p.error_percent) for p in kept() if (p.kind, p.level, p.compiled) == (kind, level, compiled)][-MOST:]
     return error_of(errors) if len(errors) >= LEAST else None
 
 
@@ -69,6 +70,16 @@ def error_of(errors: Sequence[float]) -> OwnError:
     """What errors, in per cent, tell of the next one."""
     within = statistics.quantiles(errors, n=20, method="inclusive")[-1] if len(errors) >= ENOUGH else max(errors)
     return OwnError(statistics.median(errors), within, len(errors))
+
+
+def kept() -> list[PastPeak]:
+    """What is kept, the newest last; of equal runs the newest. Equal is what was predicted equal, to the byte."""
+    newest: dict[tuple[str, str, bool, int, int | None, int | None], PastPeak] = {}
+    for past in _past():
+        which = past.kind, past.level, past.compiled, past.predicted_bytes, past.low_bytes, past.high_bytes
+        newest.pop(which, None)
+        newest[which] = past
+    return list(newest.values())
 
 
 def _past() -> list[PastPeak]:

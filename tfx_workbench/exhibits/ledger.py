@@ -1,4 +1,7 @@
-"""The ledger of predictions: how far off the predicted peak of each run was, and of one run each figure by itself."""
+"""The ledger of predictions: how far off the predicted peak of each run was, and of one run each figure by itself.
+
+Or of all runs that this machine's ledger knows, which is read where it is shown.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,23 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tfx_engine.protocol.ledger import kept
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_workbench.exhibits.by_step import NO_RUN, about
 from tfx_workbench.exhibits.exhibit import Axis, Bars, Column, Definition, Exhibit, Line, Plot, Table
 from tfx_workbench.exhibits.format import duration, percent, signed_percent, size
-from tfx_workbench.exhibits.kind import Choices, ExhibitType
+from tfx_workbench.exhibits.kind import Choice, Choices, ExhibitType
+from tfx_workbench.exhibits.ledger_history import histograms
 from tfx_workbench.exhibits.runview import RunView, focused
 from tfx_workbench.exhibits.text import Text, Words, say
 from tfx_workbench.runs.interval import median_interval
 from tfx_workbench.runs.summary import highest_probe
 
 _TITLE = tr_mark("Predictions")
+_OF = Choice("of", tr_mark("whose predictions"), (
+    ("shown", tr_mark("the shown runs")), ("all", tr_mark("all my runs")),
+))
 _NAMES = {
     "parameters": tr_mark("parameters"), "gradients": tr_mark("gradients"), "optimizer": tr_mark("optimizer"),
     "activations": tr_mark("activations"), "adapters": tr_mark("adapters"), "temporary": tr_mark("temporary"),
@@ -31,6 +39,9 @@ _DEFINITIONS = (
         "Predicted / measured - 1, for the peak of a step's memory. The prediction is made from the configuration "
         "alone; nothing that the run measured is in it. Of a compiled run it is that of the step without the compiler: "
         "such runs have a median of their own."))),
+    Definition(say(tr_mark("all my runs")), say(tr_mark(
+        "Every configuration whose peak was predicted and then measured on this machine, once however often it ran. "
+        "The lines are what the program states of its next prediction, from the newest 40 of them."))),
 )
 _Entry = tuple[Words, str, str, str]  # what, predicted, measured, error
 
@@ -47,7 +58,7 @@ def ledger(runs: Sequence[RunView], choices: Choices) -> Exhibit:
     alike = [e for r, e in known if _is_compiled(r) == _is_compiled(run)]
     return Exhibit(
         "ledger", say(_TITLE), sentence=_sentence(run, runs, error, alike), definitions=_DEFINITIONS,
-        plots=(_plot(known),), tables=(_table(run),),
+        plots=histograms(kept()) if choices["of"] == "all" else (_plot(known),), tables=(_table(run),),
     )
 
 
@@ -133,4 +144,5 @@ def _entry(what: Words, predicted: float | None, measured: int) -> _Entry:
 
 EXHIBIT = ExhibitType(
     name="ledger", title=_TITLE, function=ledger, order=75, needs=frozenset({"info", "memory", "steps"}), paper="one",
+    choices=(_OF,),
 )

@@ -40,7 +40,7 @@ def found_on(figures: Mapping[str, Any]) -> Text | None:
     if figures.get("error_percent") is None:
         return None
     if runs := figures.get("error_runs"):
-        return say(tr_mark("your last {runs} runs"), runs=runs)
+        return say(tr_mark("the last {runs} configurations that you ran"), runs=runs)
     return say(tr_mark("random configurations on a CPU, until there are runs of your own"))
 
 
