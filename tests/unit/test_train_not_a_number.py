@@ -109,3 +109,23 @@ def test_a_run_that_learns_nothing_says_so():
     assert said(recorder)["learns-nothing"]["rate"] == 0 and recorder.facts["learns"] is False
     learning = trained(small_setup(run=RUN))
     assert "learns-nothing" not in said(learning) and learning.facts["learns"] is True
+
+
+@pytest.mark.parametrize("update", ["after_backward", "in_backward"])
+@pytest.mark.parametrize("factor", [0.0, 1.0])
+def test_what_only_weight_decay_moves_is_not_learnt(factor, update):
+    optimizer = {"use": "adamw", "weight_decay": 0.1}
+    setup = small_setup({"adapter": "lora", "update": update, "optimizer": optimizer}, run=RUN)
+    trainable = [p for p in setup.training.model.parameters() if p.requires_grad]
+    before = [p.detach().clone() for p in trainable]
+    for parameter in trainable:
+        parameter.register_hook(lambda gradient: gradient * factor)
+    recorder = trained(setup)
+    assert not all(torch.equal(a, b) for a, b in zip(before, trainable, strict=True)), "it moved"
+    assert recorder.facts["learns"] is (factor != 0.0)
+    assert ("learns-nothing" in said(recorder)) is (factor == 0.0)
+
+
+def test_what_is_no_number_has_not_moved():
+    recorder = trained(small_setup(run={**RUN, "on_nan": "continue"}), not_finite_backward)
+    assert recorder.facts["learns"] is False and said(recorder)["learns-nothing"].keys() == {"tensors"}

@@ -28,7 +28,8 @@ from tfx_engine.train.compiling import Compilation
 from tfx_engine.train.control import RunControl
 from tfx_engine.train.costs import Costs
 from tfx_engine.train.kernels import Kernels
-from tfx_engine.train.losing import LossWatch, Moved
+from tfx_engine.train.learning import Learning
+from tfx_engine.train.losing import LossWatch
 from tfx_engine.train.probing import Probes
 from tfx_engine.train.profiling import Part, Profile, both
 from tfx_engine.train.recorder import Recorder
@@ -77,6 +78,7 @@ class Loop:
         self._plain_step_s = 0.0
         self._kernels = Kernels(setup.training.model, recorder)
         self._compilation = Compilation(setup.training, recorder)
+        self._learning: Learning | None = None  # while steps are measured
         self._losses = LossWatch(setup, recorder, control, self._budget)
 
     def run(self) -> None:
@@ -117,7 +119,7 @@ class Loop:
 
     def _measure(self) -> bool:
         self._enter("measure")
-        moved = Moved(self._setup.training.model)
+        self._learning = Learning(self._setup.training, self._budget)
         self._budget.begin(self._plain_step_s)
         own = self._run.measure_steps
         for measured in self._turns.steps(own) if self._turns else range(1, own + 1):
@@ -138,7 +140,8 @@ class Loop:
             self._turns.wait_for_the_end(self._control.stop)
         self._costs.finish()
         if self._costs.overhead.measured:
-            moved.say(self._recorder, float(self._setup.training.optimizer.param_groups[0]["lr"]))
+            self._learning.say(self._recorder)
+        self._learning = None
         if self._probes and not self._control.stop.is_interrupted:
             self._probes.all(self.step)
             self._costs.write()
@@ -202,6 +205,8 @@ class Loop:
     def _plain_step(self, with_probes: bool, with_update: bool = False) -> None:
         """A timed step, as all measured ones are."""
         self._begin_step()
+        if self._learning is not None:
+            self._learning.begin_step()
         self._within.begin(with_probes, with_update)
         mark = self._clock.start()
         reading = StepReading(
@@ -214,6 +219,8 @@ class Loop:
         def on_gradients() -> None:
             self._within.gradients_are_there(reading)
             self._losses.gradients_are_there(batch, self.step)
+            if self._learning is not None:
+                self._learning.gradients_are_there()
 
         reading.loss_tensor = train_step(self._setup.training, batch, index, self.parts, on_gradients)
         mark.stop()

@@ -1,4 +1,4 @@
-"""When numbers stop being finite, and when nothing is learnt: what is noticed of a training that goes wrong."""
+"""When numbers stop being finite: what is noticed of a training that goes wrong."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 import time
 
 import torch
-from torch import Tensor, nn
 
 from tfx_engine.measure.budget import Budget
 from tfx_engine.measure.overhead import EVERY_STEP
@@ -25,11 +24,6 @@ _MOVED_ON = tr_mark(
     "Where it began is not known: the weights had moved on before the loss was read. With on_nan = \"find\" every step "
     "is looked at before its update."
 )
-_NOTHING_MOVED = tr_mark(
-    "The run learns nothing: not one of its {tensors} trainable tensors moved over the measured steps (learning rate "
-    "{rate})."
-)
-_NOTHING_TRAINED = tr_mark("The run learns nothing: the model has no trainable parameter.")
 
 
 class LossWatch:
@@ -81,25 +75,3 @@ class LossWatch:
             steps = reading.step - self._lost_at
             self._recorder.event("warning", "loss-is-a-number-again", _FOUND, step=reading.step, steps=steps)
             self._lost_at = None
-
-
-class Moved:
-    """Whether any trainable parameter moved from when this was made: by two sums over every tensor."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self._parameters = [p for p in model.parameters() if p.requires_grad]
-        self._before = self._sums()
-
-    @torch.no_grad()
-    def _sums(self) -> list[Tensor]:
-        return [torch.stack([p.sum(dtype=torch.float64), torch.linalg.vector_norm(p, dtype=torch.float64)]).cpu()
-                for p in self._parameters]
-
-    def say(self, recorder: Recorder, rate: float) -> None:
-        """A warning where nothing did, and the fact `learns`."""
-        moved = any(not torch.equal(a, b) for a, b in zip(self._before, self._sums(), strict=True))
-        recorder.fact("learns", moved)
-        if not self._parameters:
-            recorder.event("warning", "learns-nothing", _NOTHING_TRAINED)
-        elif not moved:
-            recorder.event("warning", "learns-nothing", _NOTHING_MOVED, tensors=len(self._parameters), rate=rate)

@@ -149,7 +149,7 @@ def print_summary(summary: dict[str, Any]) -> None:
         *_times(summary["time_ms"]),
         (tr_mark("loss"), tr_mark("{first} first, {final} last, {held_out} held out").format(
             **{name: words.number(value) for name, value in loss.items()})),
-        *([(tr_mark("learning"), tr_mark("nothing: no trainable parameter moved over the measured steps"))]
+        *([(tr_mark("learning"), tr_mark("nothing over the measured steps: the warning says why"))]
           if summary["learns"] is False else []),
         (tr_mark("held-out accuracy"), words.number(summary["accuracy"])),
         (tr_mark("held-out bits per byte"), words.number(loss["bits_per_byte"])),

@@ -26,8 +26,8 @@ from tfx_engine.worker.audit.stand import with_choice
 ROUNDING = 0.02  # of the FLOPs that are said to run again
 
 _KEEPS = tr_mark(
-    "{ours} bytes are kept for the backward pass, with {plain} {theirs}: {saved} are saved, {said} are predicted, and at "
-    "least {share} % of these must be."
+    "{ours} bytes are kept for the backward pass, with {plain} {theirs}: {saved} are saved, {said} are predicted, and "
+    "at least {share} % of these must be."
 )
 _NOTHING_SAID = tr_mark("At this size nothing is predicted to be left out.")
 _AGAIN = tr_mark("{found} FLOPs more than with {plain} in one step; {said} are said.")
