@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tfx_engine.api import load_config
 from tfx_engine.protocol.problems import ConfigError, Problem
-from tfx_workbench.analysis.frontier import Answer, Ask, Asking, Frontier, confirming, frontier_of, predicting
+from tfx_engine.worker.predicting import figures
+from tfx_workbench.analysis.frontier import (
+    Answer,
+    Ask,
+    Asking,
+    Frontier,
+    answer_of,
+    confirming,
+    frontier_of,
+    predicting,
+)
 from tfx_workbench.analysis.frontier_file import NAME, keep_frontier, read_frontiers
 
 CONFIG: dict[str, Any] = {"name": "mine", "run": {"batch": 4}, "techniques": {"recompute": {"use": "a", "every": 2}}}
@@ -41,7 +54,7 @@ class Engine:
         return Answer(peak_bytes=size, device_bytes=self.device_bytes, level=ask.kind, step_ms=10.0)
 
 
-def drive(asking: Asking, answer: Engine) -> None:
+def drive(asking: Asking, answer: Callable[[Ask], Answer]) -> None:
     try:
         ask = next(asking)
         while True:
@@ -94,6 +107,49 @@ def test_a_device_whose_memory_nobody_knows_has_no_frontier_and_says_so() -> Non
     assert [row.value for row in found.rows] == [None] * 3 and "--device-memory" in found.rows[0].reason
     known = predicted(Engine(), None)
     assert known.capacity_bytes == MOST and known.rows[0].value is not None
+
+
+class WithMargin(Engine):
+    """Its peaks may be a tenth larger or smaller, and a process takes 500 beside them."""
+
+    def __call__(self, ask: Ask) -> Answer:
+        answer = super().__call__(ask)
+        if answer.peak_bytes is None or ask.kind == "run":
+            return answer
+        return dataclasses.replace(
+            answer, needed_bytes=round(1.1 * answer.peak_bytes) + 500, least_bytes=round(0.9 * answer.peak_bytes) + 500,
+            context_bytes=500, free_bytes=44_500, errors=(0.5, 10.0, 7))
+
+
+def test_what_fits_does_so_with_the_error_of_its_prediction_and_the_row_tells_it() -> None:
+    found = predicted(WithMargin(), None)
+    row = found.rows[0]
+    assert found.capacity_bytes == 44_500, "what is free, not what there is"
+    assert (row.value, row.predicted_bytes, row.needed_bytes, row.headroom_bytes) == (390, 40_000, 44_500, 0)
+    assert (row.error_percent, row.error_95_percent, row.error_runs) == (0.5, 10.0, 7)
+    drive(confirming(found, row), Engine())
+    assert row.measured_bytes == 40_000 and row.headroom_bytes == 44_500 - 500 - 40_000
+
+
+def test_where_the_smallest_is_too_close_to_tell_nobody_says_that_it_does_not_fit() -> None:
+    assert predicted(WithMargin(), 1600).rows[0].reason == "even the smallest is too close to the limit to tell"
+    assert predicted(WithMargin(), 1400).rows[0].reason == "not even the smallest fits"
+
+
+def test_a_frontier_says_the_same_as_an_estimate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TFX_HOME", str(tmp_path))
+    limit, config = 64 * 2**20, {"model": {"width": 32, "layers": 1, "heads": 2, "context": 32},
+                                 "data": {"task": "copy"}, "run": {"device": "cpu", "threads": 1}}
+
+    def verdict(batch: int) -> dict[str, Any]:
+        return figures(load_config({**config, "run": {**config["run"], "batch": batch}}), device_memory=limit)
+
+    found = frontier_of(config, "batch", [], limit)
+    drive(predicting(found), lambda ask: Answer() if ask.kind == "check" else answer_of(
+        verdict(ask.config["run"].get("batch", 8))))
+    value = found.rows[0].value
+    assert value is not None and found.rows[0].error_95_percent == 15.0
+    assert verdict(value)["fits"] is True and verdict(value + 1)["fits"] is None
 
 
 def test_a_run_confirms_what_was_predicted() -> None:

@@ -16,7 +16,7 @@ GIB = 2**30
 ROWS = [
     Row("", 96, 96, 8 * GIB, None, GIB, level="traced"),
     Row("recompute=every_block", 400, 412, 9 * GIB, 8 * GIB, GIB, level="traced", runs=["a.tfx"],
-        reason="412 was predicted to fit and did not"),
+        reason="412 was predicted to fit and did not", error_95_percent=0.03),
     Row("adapter=lora", None, None, 10 * GIB, None, -GIB, reason="not even the smallest fits"),
     Row("offload=activations", reason="has nowhere to go {really}"),
     Row("precision=bfloat16"),
@@ -54,9 +54,9 @@ def test_predicted_and_confirmed_are_read_off_without_a_sum() -> None:
 
 def test_the_figures_stand_in_a_table() -> None:
     rows = [[str(words) for words in row] for row in make(view="figures").tables[0].rows]
-    assert rows[1] == ["recompute every block", "400", "4.2", "9.00 GiB", "8.00 GiB", "1.00 GiB",
+    assert rows[1] == ["recompute every block", "400", "4.2", "9.00 GiB", "0.03 %", "8.00 GiB", "1.00 GiB",
                        "412 was predicted to fit and did not"]
-    assert rows[2][1:6] == ["–", "–", "10.0 GiB", "–", "−1.00 GiB"]
+    assert rows[2][1:7] == ["–", "–", "10.0 GiB", "–", "–", "−1.00 GiB"]
 
 
 @pytest.mark.parametrize("found", ["", "{}", "nonsense", '{"batch": 3}', '{"context": {}}'])

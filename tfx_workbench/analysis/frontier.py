@@ -39,6 +39,7 @@ _NOT_HERE = tr_mark("not tried: the device that the configuration names is not h
 _TOO_LONG = tr_mark("not tried: one step of it would take minutes here; a smaller limit is tried")
 _UNKNOWN = tr_mark("nobody knows how much memory this device has; say it by --device-memory")
 _SMALLEST = tr_mark("not even the smallest fits")
+_CLOSE = tr_mark("even the smallest is too close to the limit to tell")
 _DID_NOT_FIT = tr_mark("{value} was predicted to fit and did not")
 _STOPPED = tr_mark("the run that was to confirm it was stopped")
 
@@ -47,8 +48,9 @@ class Row(msgspec.Struct):
     """One technique's frontier; `technique` is `slot=name`, or "" for the configuration as it is.
 
     `value` is the largest that fits: by a run where `measured_bytes` is there, else as predicted. Where nothing fits it
-    is None and `predicted_bytes` what the smallest needs. `reason`: why a figure is not there, or what ends it other
-    than memory. `growth_bytes`: of the peak for each 1 more.
+    is None and `predicted_bytes` what the smallest needs. `needed_bytes`: what must be free for the prediction to fit,
+    with its error and what else is taken, as an estimate says it; `headroom_bytes` is what that leaves. `reason`: why a
+    figure is not there, or what ends it other than memory. `growth_bytes`: of what is needed for each 1 more.
     """
 
     technique: str
@@ -62,6 +64,10 @@ class Row(msgspec.Struct):
     growth_bytes: float = 0.0
     runs: list[str] = []
     reason: str = ""
+    needed_bytes: int | None = None
+    error_percent: float | None = None
+    error_95_percent: float | None = None
+    error_runs: int = 0
 
 
 class Frontier(msgspec.Struct):
@@ -77,6 +83,7 @@ class Frontier(msgspec.Struct):
     device_bytes: int | None = None
     device: str = ""
     free_bytes: int | None = None
+    context_bytes: int = 0  # that a process takes of it beside what is measured
     is_here: bool = True  # the device; what fits into one that is not can be asked all the same
 
     def config_of(self, row: Row) -> dict[str, Any]:
@@ -113,6 +120,28 @@ class Answer:
     reason: str = ""
     run: str = ""
     was_stopped: bool = False
+    needed_bytes: int | None = None  # None: the peak
+    least_bytes: int | None = None  # with less it surely does not fit
+    free_bytes: int | None = None
+    context_bytes: int = 0
+    errors: tuple[float | None, float | None, int] = (None, None, 0)  # median, of 95 of 100, runs
+    notes: Sequence[str] = ()
+
+    @property
+    def needed(self) -> int | None:
+        return self.peak_bytes if self.needed_bytes is None else self.needed_bytes
+
+
+def answer_of(figures: Mapping[str, Any]) -> Answer:
+    """What an estimate says."""
+    needs, missing = figures.get("needs_bytes") or {}, figures["missing"]
+    return Answer(
+        peak_bytes=figures["memory_bytes"]["peak"], device_bytes=figures["device_bytes"], step_ms=figures["step_ms"],
+        level=figures["level"], reason=next(iter(missing.values()), ""), needed_bytes=needs.get("high"),
+        least_bytes=needs.get("low"), free_bytes=figures.get("free_bytes"),
+        context_bytes=figures.get("context_bytes") or 0, notes=tuple(figures.get("notes", ())),
+        errors=(figures.get("error_percent"), figures.get("error_95_percent"), figures.get("error_runs") or 0),
+    )
 
 
 Asking = Generator[Ask, Answer, None]
@@ -149,8 +178,8 @@ def predicting(found: Frontier, must_be_legal: Sequence[str] = ()) -> Asking:
         else:
             possible.append(row)
     first = yield Ask("instant", found.rows[0], found.config)
-    found.device_bytes = first.device_bytes
-    found.capacity_bytes = found.capacity_bytes or first.device_bytes
+    found.device_bytes, found.context_bytes = first.device_bytes, first.context_bytes
+    found.capacity_bytes = found.capacity_bytes or first.free_bytes or first.device_bytes
     if found.capacity_bytes is None:
         for row in possible:
             row.reason = _UNKNOWN
@@ -174,17 +203,19 @@ def _look(found: Frontier, row: Row, level: Level, capacity_bytes: int) -> Askin
         if answer.peak_bytes is None:
             refusal = answer.problems[0].sentence() if answer.problems else answer.reason
         try:
-            value = questions.send(answer.peak_bytes)
+            value = questions.send(answer.needed)
         except StopIteration as end:
             result = end.value
     row.value = row.predicted_value = result.value
-    row.predicted_bytes, row.growth_bytes = result.peak_bytes, result.growth_bytes
-    row.headroom_bytes = None if result.peak_bytes is None else capacity_bytes - result.peak_bytes
     last = answers.get(result.value or step, Answer())
+    row.predicted_bytes, row.needed_bytes, row.growth_bytes = last.peak_bytes, result.peak_bytes, result.growth_bytes
+    row.headroom_bytes = None if result.peak_bytes is None else capacity_bytes - result.peak_bytes
     row.level, row.step_ms = last.level or level, last.step_ms
+    row.error_percent, row.error_95_percent, row.error_runs = last.errors
     row.reason = refusal if result.is_limited or result.peak_bytes is None else ""
     if result.value is None:
-        row.reason = row.reason or _SMALLEST
+        is_close = last.least_bytes is not None and last.least_bytes <= capacity_bytes
+        row.reason = row.reason or (_CLOSE if is_close else _SMALLEST)
 
 
 def confirming(found: Frontier, row: Row) -> Asking:
@@ -193,7 +224,7 @@ def confirming(found: Frontier, row: Row) -> Asking:
     if reason := obstacle(found, row):
         row.reason = reason
         return
-    capacity, value = found.capacity_bytes or 0, row.predicted_value
+    capacity, value = (found.capacity_bytes or 0) - found.context_bytes, row.predicted_value
     key, step, _ = GROWS[found.grow]
     for _ in range(_TRIES):
         if value is None:
@@ -214,14 +245,14 @@ def confirming(found: Frontier, row: Row) -> Asking:
         value = _lower(value, row, capacity, answer.peak_bytes, step)
         if value is not None:
             lower = yield Ask("traced", row, with_values(found.config_of(row), {key: value}))
-            row.predicted_bytes = lower.peak_bytes
+            row.predicted_bytes, row.needed_bytes = lower.peak_bytes, lower.needed
     row.value = row.headroom_bytes = None
 
 
 def take_measured(found: Frontier, row: Row, value: int, measured_bytes: int) -> None:
     """A run has shown that `value` fits."""
     row.value, row.measured_bytes = value, measured_bytes
-    row.headroom_bytes = (found.capacity_bytes or 0) - measured_bytes
+    row.headroom_bytes = (found.capacity_bytes or 0) - found.context_bytes - measured_bytes
     if row.reason in (_STOPPED, _TOO_MUCH, _TOO_LONG, _ELSEWHERE, _NOT_HERE):
         row.reason = ""
 

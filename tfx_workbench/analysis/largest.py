@@ -1,8 +1,9 @@
 """The most that fits: the largest value whose peak stays within a capacity, found with few questions.
 
-Peak memory grows with batch, context and layers, nearly in proportion or faster, so the next value to ask for is read
-off the line through the last answers, and the interval between what fits and what does not is halved where the line
-leads nowhere new.
+What counts as a peak is what must be free for it, with the error of the prediction: the one who answers adds that. It
+grows with batch, context and layers, nearly in proportion or faster, so the next value to ask for is read off the line
+through the last answers, and the interval between what fits and what does not is halved where the line leads nowhere
+new.
 """
 
 from __future__ import annotations

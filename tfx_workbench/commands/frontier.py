@@ -25,6 +25,7 @@ from tfx_workbench.analysis.frontier import (
     Asking,
     Frontier,
     Row,
+    answer_of,
     confirming,
     frontier_of,
     predicting,
@@ -35,6 +36,7 @@ from tfx_workbench.commands.configs import Given, read_configs
 from tfx_workbench.commands.engine import engine_gone
 from tfx_workbench.commands.output import DONE, FAILED, emit, print_table, say
 from tfx_workbench.commands.run import run_all
+from tfx_workbench.exhibits.stated_error import off
 from tfx_workbench.runs.rundata import RunData
 
 SCHEMA = 1
@@ -52,7 +54,7 @@ def frontier(args: argparse.Namespace) -> int:
             device = str((given.data.get("run") or {}).get("device", "auto"))
             found.device = str(facts.get("automatic_device", "")) if device == "auto" else device
             found.free_bytes = facts.get("ram_free_bytes")
-            _drive(predicting(found, args.techniques), _asker(client, found.grow))
+            _drive(predicting(found, args.techniques), _asker(client, found.grow, capacity=capacity))
     except ServiceGone as error:
         raise engine_gone(error) from error
     store = absolute(args.store) if args.store else default_store()
@@ -93,7 +95,7 @@ def _drive(asking: Asking, answer: Callable[[Ask], Answer]) -> None:
 
 
 def _asker(
-    client: Client | None, grow: str, store: str | None = None, comparison: str = ""
+    client: Client | None, grow: str, store: str | None = None, comparison: str = "", capacity: int | None = None
 ) -> Callable[[Ask], Answer]:
     """Who answers; without a client one is started for every run, as `run` does."""
     announced: set[str] = set()
@@ -103,27 +105,28 @@ def _asker(
             return _run(ask.config, store, comparison)
         if client is None:
             with Client(on_disconnect="stop", warm=False) as own:
-                return _asked(own, ask)
+                return _asked(own, ask, capacity)
         if ask.kind == "traced" and ask.row.technique not in announced:
             announced.add(ask.row.technique)
             name = ask.row.technique or AS_IT_IS
             say(tr_mark("{name}: looking for the largest {grow} ...").format(name=name, grow=grow))
-        return _asked(client, ask)
+        found = _asked(client, ask, capacity)
+        for note in set(found.notes) - announced:
+            announced.add(note)
+            say(note)
+        return found
 
     return answer
 
 
-def _asked(client: Client, ask: Ask) -> Answer:
+def _asked(client: Client, ask: Ask, capacity: int | None) -> Answer:
     if ask.kind == "check":
         return Answer(problems=client.validate(ask.config))
     try:
-        figures = client.estimate(ask.config, "instant" if ask.kind == "instant" else "traced")
+        figures = client.estimate(ask.config, "instant" if ask.kind == "instant" else "traced", capacity)
     except ConfigError as error:
         return Answer(problems=error.problems)
-    return Answer(
-        peak_bytes=figures["memory_bytes"]["peak"], device_bytes=figures["device_bytes"], step_ms=figures["step_ms"],
-        level=figures["level"], reason=next(iter(figures["missing"].values()), ""),
-    )
+    return answer_of(figures)
 
 
 def _run(data: dict[str, Any], store: str | None, comparison: str) -> Answer:
@@ -141,10 +144,12 @@ def _run(data: dict[str, Any], store: str | None, comparison: str) -> Answer:
 
 def _print(found: Frontier) -> None:
     print(tr_mark("The largest {grow} within {size}:").format(grow=found.grow, size=words.size(found.capacity_bytes)))
-    headings = ["", found.grow, tr_mark("predicted"), tr_mark("measured"), tr_mark("headroom"), ""]
+    headings = ["", found.grow, tr_mark("predicted"), tr_mark("95 of 100 within"), tr_mark("measured"),
+                tr_mark("headroom"), ""]
     lines = [
         [row.technique or AS_IT_IS, words.count(row.value) if row.value is not None else words.UNKNOWN,
-         words.size(row.predicted_bytes), words.size(row.measured_bytes), words.size(row.headroom_bytes), row.reason]
+         words.size(row.predicted_bytes), off(row.error_95_percent),
+         words.size(row.measured_bytes), words.size(row.headroom_bytes), row.reason]
         for row in found.rows
     ]
-    print_table(headings, lines, right=(1, 2, 3, 4))
+    print_table(headings, lines, right=(1, 2, 3, 4, 5))

@@ -25,6 +25,7 @@ from tfx_workbench.exhibits.exhibit import (
 from tfx_workbench.exhibits.format import MINUS, UNKNOWN, number, size
 from tfx_workbench.exhibits.kind import Choice, Choices, ExhibitType
 from tfx_workbench.exhibits.runview import RunView
+from tfx_workbench.exhibits.stated_error import off
 from tfx_workbench.exhibits.text import Text, Words, join, say
 
 _TITLE = tr_mark("What fits")
@@ -46,7 +47,9 @@ _DEFINITIONS = (
         "is and with one technique changed at a time."))),
     Definition(say("×"), say(tr_mark("The value divided by that of the configuration as it is."))),
     Definition(say(_PREDICTED), say(tr_mark(
-        "Found by estimates alone: the peak at this value is within the limit, at the next one it is not."))),
+        "Found by estimates alone: the peak at this value is within the limit, at the next one it is not. To the peak "
+        "is added the error that 95 of 100 such predictions stay within, as before a run; what is left is without "
+        "it."))),
     Definition(say(_CONFIRMED), say(tr_mark(
         "Two steps of this size ran, and their measured peak was within the limit. What is left is the limit less "
         "that peak."))),
@@ -108,7 +111,7 @@ def _said(row: Row) -> Words:
     if row.value is None and row.predicted_value is not None:
         return say(tr_mark("{value} did not fit"), value=_count(row.predicted_value))
     if row.value is None and row.predicted_bytes is not None:
-        return say(tr_mark("does not fit: needs {size}"), size=size(row.predicted_bytes))
+        return say(tr_mark("does not fit: needs {size}"), size=size(row.needed_bytes or row.predicted_bytes))
     if row.value is None:
         return say(tr_mark("not possible")) if row.reason else "…"
     if row.headroom_bytes is None:
@@ -145,8 +148,8 @@ def _notes(found: Frontier) -> tuple[Words, ...]:
 def _table(found: Frontier) -> Table:
     columns = (
         Column(say(tr_mark("technique")), number=False), Column(say(dict(GROW.options)[found.grow])),
-        Column("×"), Column(say(_PREDICTED)), Column(say(tr_mark("measured"))),
-        Column(say(tr_mark("left"))), Column(say(tr_mark("why")), number=False),
+        Column("×"), Column(say(_PREDICTED)), Column(say(tr_mark("95 of 100 within"))),
+        Column(say(tr_mark("measured"))), Column(say(tr_mark("left"))), Column(say(tr_mark("why")), number=False),
     )
     base = found.rows[0].value
     return Table(found.grow, columns, tuple(_entry(row, base) for row in found.rows))
@@ -159,7 +162,8 @@ def _entry(row: Row, base: int | None) -> tuple[Words, ...]:
         left = MINUS + left
     return (
         _name(row), _count(row.value), times, UNKNOWN if row.predicted_bytes is None else size(row.predicted_bytes),
-        UNKNOWN if row.measured_bytes is None else size(row.measured_bytes), left, row.reason,
+        off(row.error_95_percent), UNKNOWN if row.measured_bytes is None else size(row.measured_bytes), left,
+        row.reason,
     )
 
 

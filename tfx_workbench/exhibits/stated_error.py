@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfx_engine.protocol.marker import tr_mark
-from tfx_workbench.exhibits.format import plain, size
+from tfx_workbench.exhibits.format import UNKNOWN, plain, size
 from tfx_workbench.exhibits.text import Text, say
 
 _LEAST = 0.001  # per cent: less is said as this
@@ -56,6 +56,16 @@ def compared(figures: Mapping[str, Any]) -> Text | None:
                    context=size(context))
     return say(tr_mark("Compared are the {reserved} that the allocator will hold, and {context} for the context of the "
                        "process there."), reserved=size(reserved), context=size(context))
+
+
+def off(within_95: float | None) -> str:
+    """What 95 of 100 predictions stay within, in per cent; a dash where nobody knows."""
+    return UNKNOWN if within_95 is None else percent_of(within_95)
+
+
+def percent_of(value: float) -> str:
+    """An error in per cent, without its sign."""
+    return f"{_percent(value)} %"
 
 
 def _percent(value: float) -> str:

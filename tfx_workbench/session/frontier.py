@@ -20,6 +20,7 @@ from tfx_workbench.analysis.frontier import (
     Asking,
     Frontier,
     Row,
+    answer_of,
     confirming,
     frontier_of,
     predicting,
@@ -212,10 +213,7 @@ def _answer_of(ask: Ask, reply: Reply) -> Answer:
     problems, figures = problems_of(reply), reply.result
     if ask.kind == "check" or not reply.ok:
         return Answer(problems=problems, reason=problems[0].sentence() if problems else "")
-    return Answer(
-        peak_bytes=figures["memory_bytes"]["peak"], device_bytes=figures["device_bytes"], step_ms=figures["step_ms"],
-        level=figures["level"], reason=next(iter(figures["missing"].values()), ""),
-    )
+    return answer_of(figures)
 
 
 def _answer_of_run(key: str) -> Answer:
@@ -233,7 +231,7 @@ def _answer_of_run(key: str) -> Answer:
 def _settle(found: Frontier, row: Row) -> None:
     """A run that was to confirm a row may have ended when no window was there to see it."""
     answer = _answer_of_run(row.runs[-1])
-    if answer.peak_bytes is None or answer.peak_bytes > (found.capacity_bytes or 0):
+    if answer.peak_bytes is None or answer.peak_bytes > (found.capacity_bytes or 0) - found.context_bytes:
         return
     section, _, key = GROWS[found.grow][0].partition(".")
     with contextlib.suppress(RunFileError), contextlib.closing(RunData(row.runs[-1])) as run:
