@@ -118,3 +118,25 @@ def test_figures_are_said_shorter_where_there_is_little_room_and_never_cut(strip
         if label.text() != label.whole:
             assert label.whole in label.toolTip()
     assert {"355 M · 860 k trained", "355 M"} <= seen
+
+
+def test_the_traced_peak_takes_the_place_of_the_closed_forms_and_says_so(strip: BeforeRun) -> None:
+    strip.show_estimate(figures())
+    assert strip.figures()["peak memory"] == "4.00 of 8.00 GiB"
+    memory = {**MEMORY, "peak": 5 * GIB, "activations": 3 * GIB}
+    strip.show_time(figures(level="traced", memory_bytes=memory, step_ms=3.0, error_percent=0.001,
+                            error_95_percent=0.03))
+    assert strip.figures()["peak memory"] == "5.00 of 8.00 GiB" and strip.bar.peak == 5 * GIB
+    assert strip._rows["peak memory"][0].text() == "traced peak"
+    assert "0.03 %" in strip.fit and strip.figures()["step"] == "≈ 3.00 ms"
+    strip.show_estimate(figures())
+    assert strip.figures()["peak memory"] == "4.00 of 8.00 GiB"
+    assert strip._rows["peak memory"][0].text() == "peak memory"
+    strip.show_time(figures(level="instant", memory_bytes=memory, step_ms=3.0))
+    assert strip.bar.peak == 4 * GIB, "where it could not be traced the closed form stays"
+
+
+def test_experts_have_a_peak_from_where_to_where(strip: BeforeRun) -> None:
+    strip.show_estimate(figures())
+    strip.show_time(figures(level="traced", peak_interval_bytes={"low": 4 * GIB, "high": 6 * GIB}))
+    assert strip.figures()["peak memory"] == "4.00 GiB to 6.00 GiB of 8.00 GiB"

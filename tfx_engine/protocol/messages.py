@@ -63,9 +63,9 @@ class Estimate(Request, frozen=True, kw_only=True, tag="estimate"):
     """What a configuration will cost, from the warm worker: `level` "instant" (closed form) or "traced".
 
     The reply's `result` is what `tfx_engine.api.estimate` gives. `device_memory`: bytes, where that of another device
-    than this machine's is meant. The level "time" asks for the keys of the step's time alone, which take a second:
-    whatever else is asked meanwhile is answered first, and when it is asked again, or a run begins, the older question
-    is refused with the code "superseded".
+    than this machine's is meant. The level "time" asks for the same as "traced", which takes a second or more, and
+    gives way: whatever else is asked meanwhile is answered first, and when it is asked again, or a run begins, the
+    older question is refused with the code "superseded".
     """
 
     config: dict[str, Any]

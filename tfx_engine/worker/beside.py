@@ -1,4 +1,4 @@
-"""The one question that takes a second, the time of a step, answered by a thread of its own beside the others.
+"""The one question that takes a second, what a trace of the step says, answered by a thread of its own beside others.
 
 It waits while another is being answered, so that figures of every toggle come at once, and it is broken off when it is
 asked again, or when the worker is given its run.
@@ -21,7 +21,7 @@ from tfx_engine.protocol.problems import ConfigError, Problem, errors_among
 from tfx_engine.protocol.worker_messages import Predict
 from tfx_engine.trace.manners import BrokenOff, Manners
 from tfx_engine.worker.failure import in_a_sentence
-from tfx_engine.worker.step_time import expected_step
+from tfx_engine.worker.predicting import figures
 
 _LONGEST_S = 1.0  # that it waits for one answer: some take as long as itself
 _NOBODY = -1
@@ -76,7 +76,7 @@ def _timed(question: Predict, manners: Manners) -> Reply:
         config, problems = parse_config(question.config)
         if found := [*problems, *errors_among([] if problems else validate(config))]:
             raise ConfigError(found)
-        result = expected_step(config, manners).as_data()
+        result = figures(config, "traced", question.device_memory, manners=manners)
     except BrokenOff:
         return superseded(question.id)
     except Exception as error:

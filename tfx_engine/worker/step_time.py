@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import msgspec
 import torch
@@ -33,11 +32,6 @@ class Expected:
     ms: float | None = None
     error_percent: float | None = None
     missing: dict[str, str] = dataclasses.field(default_factory=dict)
-
-
-    def as_data(self) -> dict[str, Any]:
-        """As `tfx-workbench estimate --json` has it."""
-        return {"step_ms": self.ms, "step_ms_error_percent": self.error_percent, "missing": self.missing}
 
 
 def expected_step(

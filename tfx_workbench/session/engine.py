@@ -137,7 +137,7 @@ class Engine(QObject):
         self._ask(Estimate(id=0, config=dict(config), level=level), on_reply)
 
     def step_time(self, config: Mapping[str, Any], on_reply: OnReply) -> None:
-        """How long its step will take; comes later, and gives way to anything else that is asked."""
+        """What a trace of its step says, time and memory; comes later, and gives way to anything else that is asked."""
         self._ask(Estimate(id=0, config=dict(config), level="time"), on_reply)
 
     def audit(self, config: Mapping[str, Any], run: str, on_reply: OnReply) -> None:

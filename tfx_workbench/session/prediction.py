@@ -11,7 +11,7 @@ from tfx_engine.protocol.problems import errors_among
 from tfx_workbench.session.draft import Draft
 from tfx_workbench.session.engine import Engine, problems_of
 
-TIME_AFTER_MS = 300  # a step's time takes a second to predict: only where somebody has stopped toggling
+TIME_AFTER_MS = 300  # a trace takes a second: only where somebody has stopped toggling
 AGAIN_AFTER_MS = 1000  # where something else was asked meanwhile
 
 
@@ -24,7 +24,7 @@ class Prediction(QObject):
 
     counted = Signal(dict)  # parameters and FLOPs; empty where they are not known
     estimated = Signal(dict)  # what it will cost; empty where that is not known
-    timed = Signal(dict)  # the time of its step, which comes later, or why it is not known
+    timed = Signal(dict)  # what a trace says, the time of its step and the peak; or why that is not known
     outdated = Signal()  # what was said is of an older configuration
 
     def __init__(self, draft: Draft, engine: Engine, parent: QObject | None = None) -> None:

@@ -98,6 +98,16 @@ class BeforeRun(QFrame):
 
     def show_estimate(self, figures: Mapping[str, Any]) -> None:
         """What `api.estimate` gives; nothing where it is empty."""
+        is_known = self._show_memory(figures)
+        if not is_known:
+            self._set(self.tr("step"))
+        elif not self._rows[self.tr("step")][1].whole:  # else the older one stays until there is a newer
+            self._set(self.tr("step"), self.tr("…"), meaning=self.tr("The time of a step is being predicted."))
+        self._show_age(is_old=False)
+        self._show_strip()
+
+    def _show_memory(self, figures: Mapping[str, Any]) -> bool:
+        """The peak, what it consists of, and whether it fits; False where it is not known."""
         memory = figures.get("memory_bytes") or {}
         peak, capacity = memory.get("peak"), figures.get("device_bytes")
         missing = figures.get("missing") or {}
@@ -106,24 +116,45 @@ class BeforeRun(QFrame):
             self.bar.show_memory(memory, capacity)
         meaning = [self.tr(
             "Bytes that torch's allocator will have handed out at the fullest moment of a step; beside it what the "
-            "device has."), *(shown(missing.get(name, "")) for name in ("peak_interval_bytes", "compiled")),
+            "device has."), self._how_known(figures),
+            *(shown(missing.get(name, "")) for name in ("traced", "peak_interval_bytes", "compiled")),
             *(shown(note) for note in figures.get("notes", ()))]
         said = " ".join(dict.fromkeys(filter(None, meaning)))
-        self._set(self.tr("peak memory"), *self._of(peak, capacity), meaning=said)
-        if peak is None:
-            self._set(self.tr("step"))
-        elif not self._rows[self.tr("step")][1].whole:  # else the older one stays until there is a newer
-            self._set(self.tr("step"), self.tr("…"), meaning=self.tr("The time of a step is being predicted."))
+        name = self.tr("peak memory")
+        self._set(name, *self._peak_texts(figures), meaning=said)
+        self._rows[name][0].setText(self.tr("traced peak") if figures.get("level") == "traced" else name)
         words = self._error_words(figures) if peak is not None else ("", "", "")
-        self._show_age(is_old=False)
         is_known = peak is not None and capacity is not None
         self._show_fit(figures.get("fits"), is_known, words, shown(missing.get("fits", "")))
-        self._show_strip()
+        return peak is not None
+
+    def _how_known(self, figures: Mapping[str, Any]) -> str:
+        if figures.get("level") == "traced":
+            return self.tr("Traced: every allocation of the step was followed, on tensors without numbers.")
+        return self.tr(
+            "In closed form: a trace of the step, which is more exact, takes its place where there is time for it.")
+
+    def _peak_texts(self, figures: Mapping[str, Any]) -> list[str]:
+        """At length and shorter; with experts, of which nobody knows which will work, from where to where."""
+        peak, capacity = (figures.get("memory_bytes") or {}).get("peak"), figures.get("device_bytes")
+        texts = self._of(peak, capacity)
+        between = figures.get("peak_interval_bytes") or {}
+        low, high = between.get("low"), between.get("high")
+        if texts and low is not None and high is not None and low < high:
+            texts = [self.tr("{low} to {high}").format(low=size(low), high=size(high)), size(high)]
+            if capacity is not None:
+                texts.insert(0, self.tr("{peak} of {whole}").format(peak=texts[0], whole=size(capacity)))
+        return texts
 
     def show_time(self, figures: Mapping[str, Any]) -> None:
-        """`step_ms` and its error, as `api.estimate` gives them, or a dash and the reason; it comes after the rest."""
+        """`step_ms` and its error, as `api.estimate` gives them, or a dash and the reason; it comes after the rest.
+
+        And the traced peak, which takes the place of the closed form's.
+        """
         if self.tr("peak memory") not in self.figures():
             return  # of a configuration that is gone
+        if figures.get("level") == "traced" or "traced" in (figures.get("missing") or {}):  # else why it is not
+            self._show_memory(figures)
         step_ms, error = figures.get("step_ms"), figures.get("step_ms_error_percent")
         missing = figures.get("missing") or {}
         if step_ms is None:

@@ -1,0 +1,29 @@
+"""What the worker answers beside other questions: what a trace says, the peak as well as the time."""
+
+from __future__ import annotations
+
+import queue
+
+from tfx_engine.protocol.config import parse_config
+from tfx_engine.protocol.messages import Reply
+from tfx_engine.protocol.worker_messages import Predict
+from tfx_engine.trace import traced
+from tfx_engine.worker.beside import Beside
+
+SMALL = {"model": {"width": 32, "layers": 2, "heads": 2, "context": 32}, "data": {"task": "copy"},
+         "run": {"batch": 4, "device": "cpu", "threads": 1}}
+EXPERTS = {"feedforward": {"use": "mixture_of_experts", "experts": 4, "top_k": 1, "width": 512}}
+
+
+def test_with_the_time_of_a_step_comes_the_traced_peak_and_of_experts_its_interval():
+    replies: queue.Queue[Reply] = queue.Queue()
+    beside = Beside(replies.put)
+    for number, techniques in enumerate(({}, EXPERTS)):
+        config, _ = parse_config({**SMALL, "techniques": techniques})
+        beside.ask(Predict(id=number, config=config.as_dict(), level="time", device_memory=None))
+        reply = replies.get(timeout=60)
+        found, known = reply.result, traced(config, "cpu")
+        assert reply.id == number and reply.ok and found["step_ms"] > 0
+        assert found["level"] == "traced" and found["memory_bytes"]["peak"] == known.peak_bytes
+        assert found["peak_interval_bytes"] == {"low": known.low_bytes, "high": known.high_bytes}
+        assert (known.low_bytes < known.high_bytes) == bool(techniques)
