@@ -107,7 +107,7 @@ def test_the_noise_of_a_machine_is_remembered_and_counts_for_runs_without_a_cont
     assert load_noise("another") is None
     assert noise.band_percent == pytest.approx(max(abs(noise.low), abs(noise.high)))
     assert known_band(base) == noise.band_percent
-    (found,) = compare_runs(base, [opened("other", made_up(2))], known_band(base))
+    (found,) = compare_runs(base, [opened("other", made_up(2))])  # asked for by nobody
     assert found.effects["step_ms"].noise_band == noise.band_percent
     (tmp_path / "home" / "noise").joinpath("x.json").write_text("{")
     assert newest_noise() == noise, "a damaged file is no reason to forget the others"

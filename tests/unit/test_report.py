@@ -20,6 +20,7 @@ from tfx_workbench.report.build import Wanted, build
 from tfx_workbench.report.page import page
 from tfx_workbench.report.single import exhibit_bytes
 from tfx_workbench.report.subject import Subject
+from tfx_workbench.runs.noise import Noise, device_of, save_noise
 from tfx_workbench.runs.rundata import RunData
 
 
@@ -146,6 +147,19 @@ def test_a_text_that_looks_like_a_formula_is_marked_as_text(entry, cell):
     from tfx_workbench.report.spreadsheet import safe
 
     assert safe(entry) == cell
+
+
+def test_a_report_knows_the_noise_of_the_machine_as_compare_does(tmp_path, monkeypatch):
+    monkeypatch.setenv("TFX_HOME", str(tmp_path / "home"))
+    runs = opened(*(write_run(tmp_path / f"{name}.tfx", make_config(name, steps=20)) for name in ("one", "two")))
+    save_noise(Noise(device=device_of(runs[0].facts), at="2026-11-26T06:00:00+00:00", percent=1.0, low=-70.0,
+                     high=77.7, rounds=3, between_blocks=0.1, between_processes=0.1))
+    subject = Subject.of(runs)
+    assert subject.others[0].effects["tokens_per_s"].noise_band == 77.7
+    text = " ".join("".join(Page(page(build(subject, Wanted(exhibits=("loss",))))).text).split())
+    assert "Two copies of one configuration differed by up to 78 % here" in text
+    for run in runs:
+        run.close()
 
 
 # ---------------------------------------------------------------------------------------- bad input

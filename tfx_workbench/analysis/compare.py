@@ -59,9 +59,11 @@ def compare_runs(
     """Every run against the baseline, in order; the intervals of one metric hold for all of them at once.
 
     A control among them (a second copy of the baseline that took its turns as the others did) says how large the noise
-    is, and belongs to no family. Without one `noise_band` is what is known of the machine, in per cent.
+    is, and belongs to no family. Without one `noise_band` counts, in per cent; where it is None, what is known of the
+    machine (`known_band`).
     """
-    found = {metric: series_effects(baseline, others, metric, noise_band) for metric in SERIES}
+    band = _band(baseline, others, noise_band)
+    found = {metric: _with_band(baseline, others, metric, band) for metric in SERIES}
     return [
         _compared(baseline, run, {metric: found[metric][i] for metric in SERIES}, is_control_of(baseline, run))
         for i, run in enumerate(others)
@@ -72,6 +74,17 @@ def series_effects(
     baseline: RunData, others: Sequence[RunData], metric: str, noise_band: float | None = None
 ) -> list[Effect]:
     """As `compare_runs`, of one metric that has a value at every step."""
+    return _with_band(baseline, others, metric, _band(baseline, others, noise_band))
+
+
+def _band(baseline: RunData, others: Sequence[RunData], noise_band: float | None) -> float | None:
+    """What is asked for, else what is known; not looked up where a control among them says it."""
+    if noise_band is not None or any(is_control_of(baseline, run) for run in others):
+        return noise_band
+    return known_band(baseline)
+
+
+def _with_band(baseline: RunData, others: Sequence[RunData], metric: str, noise_band: float | None) -> list[Effect]:
     is_control = [is_control_of(baseline, run) for run in others]
     of_controls = [
         _series(baseline, [run], metric)[0] for run, is_one in zip(others, is_control, strict=True) if is_one

@@ -12,7 +12,7 @@ from tfx_engine.protocol.cards import load_catalogue
 from tfx_engine.protocol.components import COMPONENTS
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem
-from tfx_workbench.analysis.compare import Compared, compare_runs, config_diff, known_band
+from tfx_workbench.analysis.compare import Compared, compare_runs, config_diff
 from tfx_workbench.analysis.config_words import differences
 from tfx_workbench.analysis.statistics import Effect
 from tfx_workbench.analysis.waterfall import QUANTITIES, REST, SMALLER, Part, Waterfall, waterfall
@@ -32,7 +32,7 @@ def compare(args: argparse.Namespace) -> int:
     paths = [find_run(text, library) for text in args.runs]
     with contextlib.ExitStack() as stack:
         baseline, *others = [stack.enter_context(contextlib.closing(RunData(path))).load() for path in paths]
-        results = compare_runs(baseline, others, known_band(baseline))
+        results = compare_runs(baseline, others)
         if args.json:
             emit({"baseline": str(baseline.path), "runs": [as_dict(result, baseline) for result in results]})
         else:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfx_engine.protocol.marker import tr_mark
-from tfx_workbench.analysis.compare import is_control_of, known_band, series_effects
+from tfx_workbench.analysis.compare import is_control_of, series_effects
 from tfx_workbench.analysis.statistics import Effect, exact_effect
 from tfx_workbench.exhibits.by_step import NO_RUN, WAITING, about, define
 from tfx_workbench.exhibits.exhibit import (
@@ -83,8 +83,7 @@ def effects(runs: Sequence[RunView], choices: Choices) -> Exhibit:
 
 def _rows(baseline: RunView, others: Sequence[RunView]) -> list[_Row]:
     controls = [is_control_of(baseline.data, view.data) for view in others]
-    band = None if any(controls) else known_band(baseline.data)
-    speeds = series_effects(baseline.data, [view.data for view in others], "tokens_per_s", band)
+    speeds = series_effects(baseline.data, [view.data for view in others], "tokens_per_s")
     peak = _peak(baseline)
     return [
         _Row(view, speed, exact_effect(peak, _peak(view)), is_control)
