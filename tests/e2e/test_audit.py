@@ -25,7 +25,9 @@ def test_a_configuration_is_audited_and_a_run_keeps_what_is_found(tmp_path: Path
         assert found["run"] == str(run)
         (after,) = command("show", run, "--json").objects
         assert after["audit"] == found["audit"] and after["status"] == "finished"
+        assert after["audit_stand"] == found["audit_stand"] and found["audit_stand"]["of_layers"] >= 1
     words = command("show", run).out
+    assert " layers, " in words and "weights" in words
     assert f"{sum(row['ok'] is True for row in found['audit'])} of {len(found['audit'])} claims hold" in words
 
 

@@ -146,6 +146,9 @@ def write_audit(writer: RunWriter, config: Config) -> None:
     if config.name == LEAKS:
         found[0] = ("mask", "hides", False, "In layer {layer} token {query} reads token {key}, which it should not "
                     "see.", {"layer": 1, "query": 6, "key": 7})  # fmt: skip
+    whole = {"of_layers": config.model.layers, "of_tokens": config.model.context, "of_samples": config.run.batch}
+    writer.fact("audit_stand", {**whole, "layers": 1, "tokens": 8, "samples": 2, "precision": "float32",
+                                "steps_precision": "float32", "weights": "run"})  # fmt: skip
     for slot, claim, ok, template, args in found:
         writer.audit(slot=slot, technique=config.use(slot), claim=claim, ok=ok, code="synthetic", template=template,
                      args=args)

@@ -280,7 +280,9 @@ def test_what_is_broken_stands_first_and_in_red_with_its_evidence(five, tmp_path
         "mask = causal", "hides the tokens that it should",
         "In layer 1 token 6 reads token 7, which it should not see.",
     ]  # fmt: skip
-    assert str(exhibit.sentence) == "1 broken · 2 claims hold"
+    assert str(exhibit.sentence) == "1 broken · 2 claims hold · 1 not tried"
+    (note,) = exhibit.notes
+    assert f"1 of {leaks.data.info.config['model']['layers']} layers, 8 of " in str(note) and "run's weights" in str(note)
     sound = exhibit_type("audit").make(five, {})
     assert "broken" not in str(sound.sentence) and "3 claims hold" in str(sound.sentence)
 

@@ -50,6 +50,8 @@ def test_what_the_audit_found_is_in_the_run_file_and_in_the_summary(audited: Pat
     assert [(row["technique"], row["claim"], row["ok"], row["detail"]) for row in summary["audit"]] == [
         (row.technique, row.claim, row.ok, row.message) for row in rows]  # fmt: skip
     assert "audit" not in summary["missing"]
+    stand_ = summary["audit_stand"]
+    assert (stand_["layers"], stand_["of_samples"], stand_["weights"]) == (2, 2, "run")
     last = [event.code for event in read(audited, "events") if event.kind == "phase"][-1]
     assert last == "audit", "the first figures are not kept waiting"
 
@@ -80,6 +82,31 @@ def test_a_copy_with_fewer_blocks_has_the_weights_on_disk_in_those_that_it_keeps
         own = {n: p for n, p in model.named_parameters() if not is_adapter(n)}
         assert {n for n in own if n.startswith("blocks.1.")}
         assert all((p - 0.25).abs().max() <= noise for p in own.values()), "and not random ones"
+
+
+@pytest.mark.parametrize(("precision", "own"), [("bfloat16_autocast", True), ("bfloat16", False)])
+def test_a_small_stand_says_so_and_steps_with_the_weights_of_the_run(
+    precision: str, own: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config({"precision": precision}, model={"layers": 5, "context": 90})
+    weights_ = {n: torch.full_like(p, 0.25) for n, p in assemble(config, "cpu").named_parameters()}
+    monkeypatch.setattr(stand, "MULTIPLY_ADDS", 1.0)
+    made = stand.Stand(config, torch.device("cpu"), make_task(config), weights_)
+    assert made.facts == {
+        "layers": 2, "of_layers": 5, "tokens": 64, "of_tokens": 90, "samples": 2, "of_samples": 3, "weights": "run",
+        "precision": precision, "steps_precision": precision if own else "float32",
+    }  # fmt: skip
+    began: list[bool] = []
+    take_steps = stand.take_steps
+
+    def watched(training, batch):
+        began.extend(bool((p == 0.25).all()) for p in training.model.parameters())
+        return take_steps(training, batch)
+
+    monkeypatch.setattr(stand, "take_steps", watched)
+    assert made.steps().moved and began and all(began)
+    diverged = {name: p / 0 for name, p in weights_.items()}
+    assert stand.Stand(config, torch.device("cpu"), make_task(config), diverged).facts["weights"] == "first"
 
 
 def test_the_weights_and_the_state_of_the_run_are_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -171,11 +171,12 @@ class Client:
         return self._result(self.call(message))
 
     def audit(self, config: Mapping[str, Any], run: str | Path = "") -> list[dict[str, Any]]:
-        """Whether the techniques of a configuration do what they claim, claim by claim. Raises `ConfigError`.
+        """Whether its techniques do what they claim. `run`: an ended one, whose file keeps it. Raises `ConfigError`."""
+        return self.audit_with_stand(config, run)["audit"]
 
-        `run`: an ended run of it, in whose file that is kept.
-        """
-        return self._result(self.call(Audit(id=0, config=dict(config), run=str(run))))["audit"]
+    def audit_with_stand(self, config: Mapping[str, Any], run: str | Path = "") -> dict[str, Any]:
+        """{"audit": as `audit`, "audit_stand": on what it was tried}."""
+        return self._result(self.call(Audit(id=0, config=dict(config), run=str(run))))
 
     def queue(self, action: Literal["remove", "adopt", "list"] = "list", run: str | Path = "") -> dict[str, Any]:
         """Change or see the queue: {"queue": paths in order, "running": path or null}. Raises `ConfigError`."""

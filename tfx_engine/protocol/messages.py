@@ -76,7 +76,8 @@ class Estimate(Request, frozen=True, kw_only=True, tag="estimate"):
 class Audit(Request, frozen=True, kw_only=True, tag="audit"):
     """Prove what the techniques of a configuration claim, in a worker of its own that ends with it.
 
-    The reply's `result` is {"audit": [{slot, technique, claim, ok, code, template, args}, ...]}. `run`: an ended run of
+    The reply's `result` is {"audit": [{slot, technique, claim, ok, code, template, args}, ...], "audit_stand": {layers,
+    of_layers, tokens, of_tokens, samples, of_samples, precision, steps_precision, weights}}. `run`: an ended run of
     that configuration, in whose file the findings are kept, and whose saved weights are taken.
     """
 

@@ -15,7 +15,7 @@ _FACTS: dict[str, tuple[type, ...]] = {
     "device": (dict,), "params": (dict,), "flops_per_token": (dict,), "corpus": (dict,), "layer_names": (list,),
     "token_text": (list,), "audit": (list,), "planned_steps": _NUMBER, "capacity_bytes": _NUMBER,
     "process_base_rss_bytes": _NUMBER, "mfu": _NUMBER, "overhead_percent": _NUMBER, "overhead": (dict,),
-    "energy_j": (dict,), "peak_flops_per_s": (dict,), "ceilings": (dict,),
+    "energy_j": (dict,), "audit_stand": (dict,), "peak_flops_per_s": (dict,), "ceilings": (dict,),
     "params_by_component": (dict,), "flops_by_component": (dict,),
 }
 

@@ -190,7 +190,7 @@ def _proved(question: Prove, stop: StopFlag) -> Reply:
         return Reply(id=question.id, ok=False, problems=[problem_to_data(error.problem)])
     except Exception as error:
         return Reply(id=question.id, ok=False, problems=[problem_to_data(problem) for problem in problems_in(error)])
-    return Reply(id=question.id, ok=True, result={"audit": found})
+    return Reply(id=question.id, ok=True, result=found)
 
 
 def _look_again() -> None:

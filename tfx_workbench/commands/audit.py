@@ -15,6 +15,7 @@ from tfx_engine.runfile.tables import SUFFIX
 from tfx_workbench.commands.configs import read_configs
 from tfx_workbench.commands.engine import engine_gone
 from tfx_workbench.commands.output import DONE, FAILED, emit, print_table
+from tfx_workbench.runs.auditstand import stand_words
 from tfx_workbench.runs.find import find_run
 from tfx_workbench.runs.library import Library
 
@@ -26,14 +27,18 @@ def audit(args: argparse.Namespace) -> int:
     name, config, run = _subject(args)
     try:
         with Client(on_disconnect="stop", warm=False) as client:
-            found = client.audit(config, run)
+            result = client.audit_with_stand(config, run)
     except ServiceGone as error:
         raise engine_gone(error) from error
+    found, stand = result["audit"], result.get("audit_stand")
     broken = [row for row in found if row["ok"] is False]
     if args.json:
-        emit({"name": name, "run": run or None, "audit": [_row(row) for row in found]})
+        emit({"name": name, "run": run or None, "audit": [_row(row) for row in found], "audit_stand": stand})
     else:
         _print(found)
+        template, filled = stand_words(stand)
+        if template:
+            print(template.format_map(filled))
     return FAILED if broken else DONE
 
 

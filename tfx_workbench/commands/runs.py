@@ -15,6 +15,7 @@ from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.store import default_store
 from tfx_workbench.commands import words
 from tfx_workbench.commands.output import DONE, emit, print_table, say
+from tfx_workbench.runs.auditstand import stand_words
 from tfx_workbench.runs.find import find_run
 from tfx_workbench.runs.library import Library
 from tfx_workbench.runs.row import RunRow, read_row
@@ -118,13 +119,16 @@ def show(args: argparse.Namespace) -> int:
     return DONE
 
 
-def _audit_rows(audit: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    """How many claims of the techniques hold, and each that does not."""
+def _audit_rows(audit: list[dict[str, Any]], stand: Any) -> list[tuple[str, str]]:
+    """How many claims of the techniques hold, on what they were tried, and each that does not."""
     if not audit:
         return []
     hold = sum(row["ok"] is True for row in audit)
     rows = [(tr_mark("audit"), tr_mark("{hold} of {all} claims hold, {untried} could not be tried").format(
         hold=hold, all=len(audit), untried=sum(row["ok"] is None for row in audit)))]
+    template, args = stand_words(stand)
+    if template:
+        rows.append((tr_mark("audited"), template.format_map(args)))
     for row in audit:
         if row["ok"] is False:
             template = tr_mark("{technique} does not do what it claims ({claim}): {detail}")
@@ -163,7 +167,7 @@ def print_summary(summary: dict[str, Any]) -> None:
         (tr_mark("MFU"), words.utilisation(summary["mfu"], summary["flops_per_s"])),
         (tr_mark("energy"), words.energy(summary["energy_j"])),
         (tr_mark("measuring costs"), words.overhead(summary["overhead"])),
-        *_audit_rows(summary["audit"]),
+        *_audit_rows(summary["audit"], summary["audit_stand"]),
         *((tr_mark("warning"), warning["message"]) for warning in summary["warnings"]),
     ]
     width = max(len(name) for name, _ in rows)

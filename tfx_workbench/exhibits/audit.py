@@ -12,6 +12,7 @@ from tfx_workbench.exhibits.exhibit import Column, Definition, Exhibit, Table
 from tfx_workbench.exhibits.kind import Choices, ExhibitType
 from tfx_workbench.exhibits.runview import RunView, focused
 from tfx_workbench.exhibits.text import Text, Words, say
+from tfx_workbench.runs.auditstand import stand_words
 from tfx_workbench.runs.summary import newest_audit
 
 _TITLE = tr_mark("Audit")
@@ -42,7 +43,8 @@ def audit(runs: Sequence[RunView], choices: Choices) -> Exhibit:
         tuple(_row(row) for row in rows), colours=tuple(_VERDICTS[row.ok][1] for row in rows),
     )
     return Exhibit(
-        "audit", say(_TITLE), sentence=_sentence(run, runs, rows), tables=(table,), definitions=_DEFINITIONS,
+        "audit", say(_TITLE), sentence=_sentence(run, runs, rows), tables=(table,), notes=_notes(run),
+        definitions=_DEFINITIONS,
     )
 
 
@@ -52,11 +54,19 @@ def _row(row: Audited) -> tuple[Words, ...]:
 
 
 def _sentence(run: RunView, runs: Sequence[RunView], rows: Sequence[Audited]) -> Text:
-    held, broken = (sum(row.ok is ok for row in rows) for ok in (True, False))
+    held, broken, untried = (sum(row.ok is ok for row in rows) for ok in (True, False, None))
     words: list[Words] = [say(tr_mark("{count} claims hold"), count=held)]
     if broken:
         words.insert(0, say(tr_mark("{count} broken"), count=broken))
+    if untried:
+        words.append(say(tr_mark("{count} not tried"), count=untried))
     return about(run, runs, *words)
+
+
+def _notes(run: RunView) -> tuple[Words, ...]:
+    """On what the claims were tried."""
+    template, args = stand_words(run.data.facts.get("audit_stand"))
+    return (Text(template, args),) if template else ()
 
 
 def _why_not(run: RunView) -> Words:

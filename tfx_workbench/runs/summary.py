@@ -34,6 +34,7 @@ NO_OVERHEAD = tr_mark("the cost of measuring was not measured")
 MOST_WARNINGS = 20
 NO_ENERGY = tr_mark("the energy of the device was not read")
 FEW_PAIRS = tr_mark("too few steps without probes could be compared with their neighbours")
+NO_STAND = tr_mark("no audit has said on what it was tried")
 NOT_SAID = tr_mark("the last evaluation did not say it")
 # Where a run file gives the reason of a missing reading under the name of its column.
 COLUMN_OF = {
@@ -96,6 +97,7 @@ def summarise(run: RunData, measured: Measured) -> dict[str, Any]:
         "overhead": _overhead(facts, figures),
         "energy_j": figures.group("energy_j", _pick(facts, "energy_j", ("per_step", "per_token")), NO_ENERGY),
         "audit": [_audited(row) for row in newest_audit(run)],
+        "audit_stand": figures.known("audit_stand", facts.get("audit_stand"), NO_STAND),
         "warnings": [
             {"code": event.code, "message": event.message, "args": event.args}
             for event in run.events if event.kind in ("warning", "problem")

@@ -11,7 +11,8 @@ from tfx_engine.techniques.claims import BeginsAtBase, Merges, MovesAll, SameSte
 from tfx_engine.train.step import train_step
 from tfx_engine.worker.audit.case import Case
 from tfx_engine.worker.audit.finding import Evidence, Untried, broken, held, judged
-from tfx_engine.worker.audit.stand import STEPS, with_choice
+from tfx_engine.worker.audit.stand import with_choice
+from tfx_engine.worker.audit.steps import STEPS
 from tfx_engine.worker.audit.trained import some
 
 ROUNDING = 1e-4  # of outputs in float32 that are computed in another way

@@ -29,7 +29,8 @@ from tfx_engine.techniques.position import Position
 from tfx_engine.techniques.scores import Scores
 from tfx_engine.worker.audit.case import Case
 from tfx_engine.worker.audit.finding import Evidence, Untried, broken, held, judged
-from tfx_engine.worker.audit.stand import is_tied, with_choice
+from tfx_engine.worker.audit.stand import with_choice
+from tfx_engine.worker.audit.steps import is_tied
 
 LOUD = 1e3  # what inputs are multiplied by, so that an epsilon in a root no longer counts
 LOUDEST = 1e6

@@ -15,6 +15,7 @@ from tfx_engine.worker.audit.stand import Stand
 _BROKEN = tr_mark("The audit found that {technique} ({slot}) does not do what it claims: {message}")
 _FAILED = tr_mark("The audit failed: {error}")
 _STOPPED = tr_mark("The run was told to end before its audit was done.")
+STAND = "audit_stand"  # the fact that says on what the claims were tried
 _LOG = logging.getLogger(__name__)
 
 
@@ -23,6 +24,7 @@ def audit_run(setup: Setup, writer: RunWriter, stop: StopFlag) -> None:
     weights = {name: p.detach() for name, p in setup.training.model.named_parameters()}
     try:
         stand = Stand(setup.config, setup.device, setup.task, weights, stop.is_set, setup.training)
+        writer.fact(STAND, stand.facts)
         for finding in audit(stand):
             if stop.is_set():
                 writer.missing("audit", _STOPPED)

@@ -17,14 +17,16 @@ from tfx_engine.protocol.config import parse_config
 from tfx_engine.protocol.problems import ConfigError, errors_among
 from tfx_engine.runfile.writer import RunWriter
 from tfx_engine.worker.audit import audit
-from tfx_engine.worker.audit.phase import record
+from tfx_engine.worker.audit.phase import STAND, record
 from tfx_engine.worker.audit.stand import Stand
 
 BUDGET_S = 60.0  # somebody asked for it
 
 
-def prove(data: Mapping[str, Any], run: str, is_stopped: Callable[[], bool]) -> list[dict[str, Any]]:
-    """The findings as data. With the path of a run they are written to its file as well.
+def prove(data: Mapping[str, Any], run: str, is_stopped: Callable[[], bool]) -> dict[str, Any]:
+    """The findings as data (`audit`), and on what they were tried (`audit_stand`, as the fact of a run).
+
+    With the path of a run both are written to its file as well.
 
     Raises `ConfigError` where the configuration cannot be run, `RunFileError` where the file cannot be written.
     """
@@ -38,6 +40,8 @@ def prove(data: Mapping[str, Any], run: str, is_stopped: Callable[[], bool]) -> 
     with ExitStack() as stack:
         writer = stack.enter_context(RunWriter(run)) if run else None  # first: a live run is refused at once
         stand = Stand(config, device, make_task(config), _saved(run, device), is_stopped)
+        if writer is not None:
+            writer.fact(STAND, stand.facts)
         for finding in audit(stand, BUDGET_S):
             if writer is not None:
                 record(finding, writer)
@@ -48,7 +52,7 @@ def prove(data: Mapping[str, Any], run: str, is_stopped: Callable[[], bool]) -> 
             })
         if writer is not None and not is_stopped():
             writer.missing("audit", "")  # whatever kept the run itself from it
-    return found
+    return {"audit": found, STAND: stand.facts}
 
 
 def _saved(run: str, device: torch.device) -> dict[str, Tensor]:

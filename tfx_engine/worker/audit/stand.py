@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from tfx_engine.data.task import IGNORED, Task
-from tfx_engine.model.assemble import assemble
+from tfx_engine.model.assemble import assemble, make_precision
 from tfx_engine.model.transformer import Transformer
 from tfx_engine.protocol.config import Choice, Config
 from tfx_engine.protocol.marker import tr_mark
@@ -24,10 +24,10 @@ from tfx_engine.techniques.catalogue import technique_for
 from tfx_engine.techniques.counts import window_of
 from tfx_engine.techniques.initial import generator_for
 from tfx_engine.techniques.slots import SLOTS
-from tfx_engine.techniques.update import watchers_of
 from tfx_engine.train.setup import make_training
 from tfx_engine.train.step import Batch, Training, train_step
 from tfx_engine.worker.audit.finding import Untried
+from tfx_engine.worker.audit.steps import Steps, take_steps
 
 SAMPLES = 3  # so that two pieces of the batch are of different sizes
 MULTIPLY_ADDS = 6e9  # of one pass forward and backward that a try can afford; larger models lose tokens and blocks
@@ -37,9 +37,7 @@ BEYOND = 16  # tokens that a sample must reach beyond the widest window
 FEW = 16
 COPIES = 6  # of the weights that exist at the same time: two models, their gradients, and two sets kept
 NOISE = 0.02
-STEPS = 3
 TRIES = 20  # of a scaled loss
-ROUNDED = 1e-6  # share of a weight by which a step must change it, to be sure that it is not rounded away
 
 _NO_ROOM = tr_mark("A copy of the model does not fit: it takes about {needed} MB, and {free} MB are free.")
 _STOPPED = tr_mark("The audit was stopped.")
@@ -50,20 +48,6 @@ class Pass(NamedTuple):
 
     loss: float
     gradients: dict[str, Tensor]
-
-
-class Steps(NamedTuple):
-    """What some real steps did: parameters by name that are trained, that moved, and that had a gradient.
-
-    `too_small`: those whose gradients a step of ordinary size would round away.
-    """
-
-    trained: set[str]
-    moved: set[str]
-    had_gradient: set[str]
-    too_small: set[str]
-    is_tied: bool  # head and embedding are one tensor after them
-    numbers: dict[str, int]
 
 
 class Stand:
@@ -77,9 +61,10 @@ class Stand:
         self, config: Config, device: torch.device, task: Task, weights: Mapping[str, Tensor] | None = None,
         is_stopped: Callable[[], bool] = lambda: False, run: Training | None = None,
     ) -> None:
-        self.full, self.device, self._weights, self._is_stopped = config, device, weights or {}, is_stopped
+        self.full, self.device, self._weights, self._is_stopped = config, device, finite(weights or {}), is_stopped
         self.run, self.run_batch = run, tuple(t.to(device) for t in task.batch(0))
         self.config, tokens = affordable(config)
+        self._tokens = tokens
         inputs, targets = (t[: self.config.run.batch].to(device) for t in task.batch(0))
         if tokens < config.model.context:  # the last ones, where tasks ask most
             inputs, targets = inputs[:, -tokens:].contiguous(), targets[:, -tokens:].contiguous()
@@ -96,6 +81,17 @@ class Stand:
         """The last tokens of one sample; of frames a whole one, since some models count them."""
         inputs, targets = (t[-1:] for t in self.batch)
         return (inputs, targets) if inputs.is_floating_point() else (inputs[:, -FEW:], targets[:, -FEW:])
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the stand is, beside the run that it stands for: numbers, names of precisions, and whose weights."""
+        whole, own = self.full, self.config
+        return {
+            "layers": own.model.layers, "of_layers": whole.model.layers, "tokens": self._tokens,
+            "of_tokens": whole.model.context, "samples": own.run.batch, "of_samples": whole.run.batch,
+            "precision": own.use("precision"), "steps_precision": self._stepping().use("precision"),
+            "weights": "run" if self._weights else "first",
+        }
 
     # ------------------------------------------------------------------------------------ configurations
 
@@ -152,15 +148,16 @@ class Stand:
         return assemble(config, self.device, partly_from=self.full.run.start_from)
 
     @torch.no_grad()
-    def _adopt(self, model: nn.Module) -> None:
+    def _adopt(self, model: nn.Module, noise: float = NOISE) -> None:
         for name, parameter in model.named_parameters():
             if not parameter.is_floating_point():
                 continue
             own = self._weights.get(name)
             if own is not None and own.shape == parameter.shape:
                 parameter.copy_(own)
-            noise = torch.randn(parameter.shape, generator=generator_for(0, "audit", name))
-            parameter.add_(noise.to(parameter.device, parameter.dtype), alpha=NOISE)
+            if noise:
+                drawn = torch.randn(parameter.shape, generator=generator_for(0, "audit", name))
+                parameter.add_(drawn.to(parameter.device, parameter.dtype), alpha=noise)
 
     # ------------------------------------------------------------------------------------ tries
 
@@ -178,12 +175,23 @@ class Stand:
         return self._passes[key]
 
     def steps(self) -> Steps:
-        """What the first steps of a fresh model do, with the run's own optimiser, in float32."""
+        """What some steps do to the run's weights as they are (the first ones, without any), with its own optimiser."""
         if self._steps is None:
-            config = with_choice(self.config, "precision", "float32", {})
-            config = with_choice(config, "schedule", "constant", {"warmup_steps": 0})
-            self._steps = take_steps(self.fresh(config), self.batch)
+            config = self._stepping()
+            model = self._assembled(config)
+            if self._weights:
+                self._adopt(model, noise=0.0)
+            self._steps = take_steps(make_training(config, model, self.device), self.batch)
         return self._steps
+
+    def _stepping(self) -> Config:
+        """The run's configuration at its full rate. In float32 where weights of 16 bits would round a step away, or a
+        scaled loss would leave it out.
+        """
+        precision = make_precision(self.config)
+        as_it_is = precision.dtype == torch.float32 and precision.scaler(self.device.type) is None
+        config = self.config if as_it_is else with_choice(self.config, "precision", "float32", {})
+        return with_choice(config, "schedule", "constant", {"warmup_steps": 0})
 
     def _look_for_room(self) -> None:
         model = assemble(self.config, "meta")
@@ -210,43 +218,6 @@ def observe(training: Training, batch: Batch, draws: bool = True) -> Pass:
         loss = train_step(training, batch, 0, on_gradients=keep)
     training.model.train()
     return Pass(float(loss), found)
-
-
-def take_steps(training: Training, batch: Batch) -> Steps:
-    """Some steps on one batch."""
-    model, had_gradient, large = training.model, set(), set()
-    before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    names = {p: name for name, p in model.named_parameters()}
-
-    def look(parameter: nn.Parameter) -> None:
-        if parameter.grad is not None and parameter.grad.count_nonzero():
-            had_gradient.add(names[parameter])
-            rate = float(training.optimizer.param_groups[0]["lr"])
-            if bool((rate * parameter.grad.abs() > ROUNDED * parameter.detach().abs()).any()):
-                large.add(names[parameter])
-
-    def look_at_all() -> None:
-        for parameter in model.parameters():
-            look(parameter)
-
-    watchers = watchers_of(training.optimizer)
-    if watchers is not None:
-        watchers.append(look)
-    torch.manual_seed(0)
-    for step in range(STEPS):
-        train_step(training, batch, step, on_gradients=look_at_all)
-    return Steps(
-        trained={name for name, p in model.named_parameters() if p.requires_grad},
-        moved={name for name, p in model.named_parameters() if not torch.equal(p, before[name])},
-        had_gradient=had_gradient, too_small=had_gradient - large, is_tied=is_tied(model),
-        numbers={name: p.numel() for name, p in model.named_parameters()},
-    )
-
-
-def is_tied(model: Transformer) -> bool:
-    """Whether head and embedding have one and the same table."""
-    head, embedding = getattr(model.head, "weight", None), getattr(model.embedding, "weight", None)
-    return head is not None and embedding is not None and head.data_ptr() == embedding.data_ptr()
 
 
 def affordable(config: Config) -> tuple[Config, int]:
@@ -290,6 +261,12 @@ def unbalanced(batch: tuple[Tensor, ...]) -> Batch:
         counted = (targets[0].flatten() != IGNORED).nonzero().flatten()
         targets[0].view(-1)[counted[: max(1, 2 * len(counted) // 3)]] = IGNORED
     return inputs, targets
+
+
+def finite(weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """The weights; none where some are no finite numbers, with which nothing could be told."""
+    numbers = (t for t in weights.values() if t.is_floating_point())
+    return weights if all(bool(t.isfinite().all()) for t in numbers) else {}
 
 
 def free_bytes(device: torch.device) -> int | None:

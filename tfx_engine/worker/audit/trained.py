@@ -8,7 +8,7 @@ from tfx_engine.techniques.claims import EveryGradient, Rests, TrainsOnly
 from tfx_engine.techniques.counts import chosen
 from tfx_engine.worker.audit.case import Case
 from tfx_engine.worker.audit.finding import Evidence, broken, held
-from tfx_engine.worker.audit.stand import STEPS, Steps
+from tfx_engine.worker.audit.steps import STEPS, Steps
 
 _EXACTLY = tr_mark("After {steps} steps exactly the {count} expected tensors are trained; all others are as they were.")
 _MOVED = tr_mark("{count} tensor(s) moved that should stay as they are: {names}.")
