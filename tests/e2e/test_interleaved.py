@@ -45,7 +45,7 @@ def test_where_a_worker_is_killed_in_a_round_the_others_go_on_and_are_compared(t
     assert "In round" in found["bad"]["reason"] and "killed" in found["bad"]["reason"]
     assert found["bad"]["loss"]["final"] is not None, "its own steps were done by then"
     effects = {name: one["interleaved"]["effects"].get("step_ms", {}) for name, one in found.items()}
-    assert "over 3 processes" in effects["two"]["method"]
+    assert "mean of 3 processes" in effects["two"]["method"]
     assert effects["bad"]["percent"] is not None
     first = found["one"]["loss"]
     assert found["two"]["loss"] == first, "turns change nothing of what is trained"

@@ -126,6 +126,32 @@ def test_a_single_value_or_none_has_no_interval():
     assert math.isnan(found[1].percent) and found[1].distinguishable is None
 
 
+def test_a_seed_that_one_configuration_lacks_is_left_out_of_the_pairs():
+    """What a seed does to all alike cancels only where the same seeds are beside each other."""
+    base = sample([[1.0], [2.0], [3.0]], seeds=(0, 1, 2))
+    lacking = sample([[1.1], [], [3.31]], seeds=(0, 1, 2))
+    failed = sample([[1.1], [3.31]], seeds=(0, 2))
+    for other in (lacking, failed):
+        (found,) = contrasts([base, other], [{1: 1, 0: -1}])
+        assert found.percent == pytest.approx(100 * math.expm1((math.log(1.1) + math.log(3.31 / 3)) / 2))
+        assert found.high - found.low < 5 and "over 2 seeds" in str(found.method)
+    (back,) = contrasts([failed, base], [{1: 1, 0: -1}])
+    assert back.percent == pytest.approx(-9.2, abs=0.1) and back.distinguishable
+    (one,) = contrasts([base, sample([[4.0]], seeds=(1,))], [{1: 1, 0: -1}])
+    assert one.percent == pytest.approx(100) and one.distinguishable is None
+    (none,) = contrasts([base, sample([[4.0]], seeds=(7,))], [{1: 1, 0: -1}])
+    assert math.isnan(none.percent)
+
+
+def test_runs_are_paired_by_the_seeds_of_their_configurations():
+    runs = planted_runs(SQUARE[:2], PLANTED, seeds=3)
+    del runs[4]  # the second configuration's seed 1
+    found = results_of(runs).effects("loss")[0]
+    assert found.percent == pytest.approx(-5, abs=0.5)
+    assert found.high - found.low < 4 and "over 2 seeds" in str(found.method)
+    assert [one.seeds for one in results_of(runs).samples("step_ms")] == [(0, 1, 2), (0, 2)]
+
+
 POINTS = st.lists(st.tuples(*(st.one_of(st.integers(0, 5).map(float), st.just(math.nan)),) * 3), max_size=12)
 
 

@@ -105,7 +105,7 @@ def test_the_noise_of_a_machine_is_remembered_and_counts_for_runs_without_a_cont
     save_noise(noise)
     assert load_noise(device_of(base.facts)) == newest_noise() == noise
     assert load_noise("another") is None
-    assert noise.band_percent == pytest.approx(max(abs(noise.low), abs(noise.high)))
+    assert noise.band_percent == pytest.approx(-100 * noise.low / (100 + noise.low))
     assert known_band(base) == noise.band_percent
     (found,) = compare_runs(base, [opened("other", made_up(2))])  # asked for by nobody
     assert found.effects["step_ms"].noise_band == noise.band_percent

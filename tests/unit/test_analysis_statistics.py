@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from tfx_workbench.analysis.statistics import effect, exact_effect
+from tfx_workbench.analysis.compare import noise_of
+from tfx_workbench.analysis.statistics import Effect, effect, effects_of_series, exact_effect
 
 
 def times(median: float, count: int = 60, seed: int = 0):
@@ -72,3 +73,25 @@ def test_from_nothing_to_something_has_no_percentage():
 
 def test_a_count_that_is_missing_has_no_effect():
     assert exact_effect(None, 5).distinguishable is None
+
+
+@pytest.mark.parametrize("factor", [1.095, 1.105])
+def test_time_and_speed_of_the_same_steps_are_told_apart_alike(factor):
+    """10 % more time is 9.1 % less speed: the band is as far in both directions."""
+    time = Effect(100 * (factor - 1), 1.0, 20.0, True)
+    speed = Effect(100 * (1 / factor - 1), -17.0, -1.0, True)
+    assert time.within(10.0).distinguishable is speed.within(10.0).distinguishable is (factor > 1.1)
+    assert Effect(-100.0, -100.0, -100.0, True).within(10.0).distinguishable is True
+
+
+def test_the_noise_of_two_equal_runs_is_the_same_of_time_and_speed():
+    time, speed = Effect(4.0, -2.0, 10.0, False), Effect(100 * (1 / 1.04 - 1), 100 * (1 / 1.1 - 1), 2.04, False)
+    assert noise_of(time) == pytest.approx(10.0) == noise_of(speed)
+
+
+def test_every_series_has_draws_of_its_own():
+    """With draws in common six that scatter independently would pass for one, and need no correction."""
+    steady, other = np.full(60, 10.0), times(11, seed=2)
+    alone, one = effect(steady, other), effects_of_series(steady, [other] * 6)[0]
+    assert one.corrected and one.family == 6
+    assert one.high - one.low > 1.2 * (alone.high - alone.low), "2.6 standard errors, not 2"

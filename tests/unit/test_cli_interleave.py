@@ -54,14 +54,14 @@ def test_at_the_end_stand_the_runs_and_how_they_differ(fair) -> None:
     code, out, _ = fair("base", "slow", more=("--rounds", "2"))
     assert code == 0
     assert "slow against base" in out and "this is the baseline a second time" in out.lower()
-    assert "interleaved, hierarchical bootstrap over 2 processes" in out
+    assert "interleaved: mean of 2 processes" in out
 
 
 def test_one_that_fails_in_a_round_is_said_and_the_others_are_compared(fair) -> None:
     code, out, _ = fair("base", "fails in 2", "slow", more=("--rounds", "3", "--no-control"))
     assert code == 1
     assert "failed" in out and "no memory left" in out
-    assert "over 3 processes" in out and "in one process each" in out
+    assert "mean of 3 processes" in out and "in one process each" in out
     assert "What it has is compared." in out
 
 

@@ -41,7 +41,7 @@ def test_every_run_has_a_row_with_its_interval_and_the_noise_behind_it(turns):
 
 def test_it_says_how_it_was_found(turns):
     notes = " ".join(map(str, EXHIBIT.make(views(turns), {}).notes))
-    assert "interleaved, hierarchical bootstrap over 5 processes" in notes
+    assert "interleaved: mean of 5 processes" in notes
     assert "2 runs hold all at once" in notes
     assert "equal runs differ by up to" in notes
 

@@ -219,7 +219,7 @@ def test_runs_that_took_turns_say_how_they_were_compared_and_which_is_the_contro
     runs = opened(*(write_interleaved(tmp_path / f"{name}.tfx", made_up(i, factor=factor), role)
                     for i, (name, (role, factor)) in enumerate(roles.items())))
     text = " ".join("".join(Page(page(build(Subject.of(runs), Wanted(exhibits=("loss",))))).text).split())
-    assert "interleaved, hierarchical bootstrap over 5 processes" in text
+    assert "interleaved: mean of 5 processes" in text
     assert "It is the control" in text and "Two copies of one configuration differed by up to" in text
     for run in runs:
         run.close()

@@ -99,12 +99,13 @@ def _task(configuration: Configuration) -> str:
 
 def measurements(runs: Sequence[RunData], metric: str) -> Sample:
     """One metric of the runs of one configuration."""
+    seeds = tuple(map(_seed, runs))
     if metric in SERIES:
-        return Sample(tuple(_series(run, metric) for run in runs))
+        return Sample(tuple(_series(run, metric) for run in runs), seeds)
     if metric == "loss":
-        return sample([_lone(run.summary()["loss"]["final"]) for run in runs])
+        return sample([_lone(run.summary()["loss"]["final"]) for run in runs], seeds=seeds)
     table, name = EXACT[metric]
-    return sample([_lone(run.summary()[table][name]) for run in runs], is_exact=True)
+    return sample([_lone(run.summary()[table][name]) for run in runs], is_exact=True, seeds=seeds)
 
 
 # What a panel shows is made anew many times a second, and ended runs do not change: their steps are read once, and what
@@ -126,7 +127,7 @@ def _series(run: RunData, metric: str) -> Floats:
 
 def _contrasts(samples: Sequence[Sample], family: Sequence[Weights]) -> list[Effect]:
     """As `contrasts`, remembered for the same arrays."""
-    arrays = tuple(tuple((id(series), series.size) for series in one.series) for one in samples)
+    arrays = tuple((one.seeds, tuple((id(series), series.size) for series in one.series)) for one in samples)
     key = arrays, tuple(tuple(sorted(weights.items())) for weights in family)
     if key not in _drawn:
         _drawn[key] = samples, contrasts(samples, family)  # the samples too: an id is that of a living array
@@ -215,7 +216,8 @@ def interactions(results: Results, metric: str) -> list[Pair]:
     band = None if results.band is None or metric not in SERIES else math.sqrt(2) * results.band  # four runs, not two
     effects = [effect.within(band) if effect.method == SEQUENTIAL else effect for effect in effects]
     pairs = [Pair(one, other, effect, count) for (one, other, _, count), effect in zip(found, effects, strict=True)]
-    return sorted(pairs, key=lambda p: -abs(p.effect.percent))
+    known = [pair for pair in pairs if not math.isnan(pair.effect.percent)]  # else the four have no seed in common
+    return sorted(known, key=lambda p: -abs(p.effect.percent))
 
 
 def _corners(

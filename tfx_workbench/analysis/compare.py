@@ -25,7 +25,7 @@ from tfx_workbench.analysis.statistics import (
     exact_effect,
 )
 from tfx_workbench.runs.interval import RESAMPLES
-from tfx_workbench.runs.noise import device_of, load_noise
+from tfx_workbench.runs.noise import band_of, device_of, load_noise
 from tfx_workbench.runs.rundata import RunData
 
 SERIES = ("tokens_per_s", "step_ms")
@@ -123,7 +123,7 @@ def noise_of(control: Effect) -> float | None:
     """By how many per cent two copies of one configuration may differ: the far end of the interval of their effect."""
     if control.distinguishable is None:
         return None
-    return max(abs(control.low), abs(control.high))
+    return band_of(control.low, control.high)
 
 
 def _series(baseline: RunData, others: Sequence[RunData], metric: str) -> list[Effect]:

@@ -8,8 +8,9 @@ of one family hold all at once.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -25,12 +26,13 @@ Weights = Mapping[int, float]  # which configurations, how often: 1 and -1 for a
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Sample:
-    """One configuration's measurements: `series` of the steps of each of its runs, in the order of their seeds.
+    """One configuration's measurements: `series` of the steps of each of its runs, and the `seeds` of those runs.
 
     An exact figure (bytes, parameters) is a series of one value; `is_exact` says so.
     """
 
     series: tuple[Floats, ...]
+    seeds: tuple[int, ...]  # no seed twice
     is_exact: bool = False
 
     @property
@@ -38,11 +40,19 @@ class Sample:
         """The logarithm of the median of each run; NaN where there is none."""
         return np.array([_log_median(series) for series in self.series])
 
+    @property
+    def by_seed(self) -> dict[int, float]:
+        """The centres of the seeds that have one."""
+        return {seed: float(c) for seed, c in zip(self.seeds, self.centres, strict=True) if math.isfinite(c)}
 
-def sample(series: Sequence[Sequence[float] | Floats | None], is_exact: bool = False) -> Sample:
-    """A sample of the values of each run; None and what is not positive are left out."""
+
+def sample(
+    series: Sequence[Sequence[float] | Floats | None], is_exact: bool = False, seeds: Sequence[int] | None = None
+) -> Sample:
+    """A sample of the values of each run; None and what is not positive are left out. Without `seeds`: 0, 1, ..."""
     kept = [finite(np.empty(0) if values is None else values) for values in series]
-    return Sample(tuple(values[values > 0] for values in kept), is_exact)
+    return Sample(tuple(values[values > 0] for values in kept), tuple(range(len(kept)) if seeds is None else seeds),
+                  is_exact)
 
 
 def _log_median(series: Floats) -> float:
@@ -50,9 +60,13 @@ def _log_median(series: Floats) -> float:
 
 
 def contrasts(samples: Sequence[Sample], family: Sequence[Weights], seed: int = 0) -> list[Effect]:
-    """exp(sum of weights x logarithms) - 1 in per cent, of every member of the family; the intervals hold at once."""
-    draws = _run_draws(samples, seed)
-    singles = [_single(samples, draws, weights) for weights in family]
+    """exp(sum of weights x logarithms) - 1 in per cent, of every member of the family; the intervals hold at once.
+
+    Each is over the seeds that all of its configurations have; without any in common it is unknown.
+    """
+    draws = functools.cache(lambda i, of_seed: _run_draws(samples[i], of_seed, (seed, i)))
+    by_seed = [one.by_seed for one in samples]
+    singles = [_single(samples, by_seed, draws, weights) for weights in family]
     scattering = [single.draws for single in singles if single.draws is not None]
     z = critical(scattering)
     return [_effect(single, z, len(scattering)) for single in singles]
@@ -69,42 +83,40 @@ class _Single:
     is_exact: bool = False
 
 
-def _run_draws(samples: Sequence[Sample], seed: int) -> list[Floats | None]:
-    """Bootstrap draws of the logarithm of the median of each sample's first run; None where it has too few values."""
-    children = np.random.SeedSequence(seed).spawn(len(samples))
-    found: list[Floats | None] = []
-    for one, child in zip(samples, children, strict=True):
-        series = one.series[0] if one.series else np.empty(0)
-        if one.is_exact or series.size < FEWEST:
-            found.append(None)
-            continue
-        drawn = resampled_medians(series, np.random.default_rng(child))
-        found.append(np.log(drawn) if drawn.min() > 0 else None)
-    return found
+def _run_draws(one: Sample, of_seed: int, rng_seed: tuple[int, int]) -> Floats | None:
+    """Bootstrap draws of the logarithm of the median of the run with this seed; None where it has too few values."""
+    series = one.series[one.seeds.index(of_seed)]
+    if one.is_exact or series.size < FEWEST:
+        return None
+    seed, place = rng_seed
+    drawn = resampled_medians(series, np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(place,))))
+    return np.log(drawn) if drawn.min() > 0 else None
 
 
-def _single(samples: Sequence[Sample], draws: Sequence[Floats | None], weights: Weights) -> _Single:
-    seeds = min(len(samples[i].series) for i in weights)
+def _single(
+    samples: Sequence[Sample], by_seed: Sequence[Mapping[int, float]], draws: Callable[[int, int], Floats | None],
+    weights: Weights,
+) -> _Single:
+    seeds = sorted(set.intersection(*(set(by_seed[i]) for i in weights)))
     if not seeds:
         return _Single(math.nan)
-    values = sum(weight * samples[i].centres[:seeds] for i, weight in weights.items())
-    values = np.asarray(values)
-    values = values[np.isfinite(values)]
-    if not values.size:
-        return _Single(math.nan)
+    values = np.array([sum(weight * by_seed[i][seed] for i, weight in weights.items()) for seed in seeds])
     mean = float(values.mean())
     if all(samples[i].is_exact for i in weights) and np.ptp(values) == 0:
         return _Single(mean, is_exact=True)
     if values.size > 1:
-        rng = np.random.default_rng(values.size)  # the same seeds are drawn for every member of a family
+        # Members of a family with the same seeds have the same of them drawn.
+        rng = np.random.default_rng([values.size, *map(abs, seeds)])
         drawn = values[rng.integers(0, values.size, (RESAMPLES, values.size))].mean(axis=1)
         return _Single(mean, drawn, float(values.std(ddof=1) / math.sqrt(values.size)), values.size - 1)
-    if any(draws[i] is None and not samples[i].is_exact for i in weights):
+    (only,) = seeds
+    of_runs = {i: draws(i, only) for i in weights}
+    if any(of_runs[i] is None and not samples[i].is_exact for i in weights):
         return _Single(mean)
     total = np.zeros(RESAMPLES)
     for i, weight in weights.items():
-        drawn_i = draws[i]
-        total += weight * (samples[i].centres[0] if drawn_i is None else drawn_i)
+        of_run = of_runs[i]
+        total += weight * (by_seed[i][only] if of_run is None else of_run)
     return _Single(mean, total)
 
 

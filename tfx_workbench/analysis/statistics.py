@@ -25,6 +25,7 @@ from tfx_workbench.runs.interval import (
     median_interval,
     resampled_medians,
 )
+from tfx_workbench.runs.noise import log_factor
 
 __all__ = ["Effect", "Interval", "Method", "effect", "exact_effect", "median_interval"]
 
@@ -44,9 +45,15 @@ class Method:
 
 EXACT = Method(tr_mark("counted, without scatter"))
 SEQUENTIAL = Method(tr_mark("one after the other, block bootstrap: does not cover drift"))
-_INTERLEAVED = tr_mark("interleaved, hierarchical bootstrap over {processes} processes with {blocks} blocks")
-_ONE_PROCESS = tr_mark("interleaved in one process each, bootstrap over {blocks} blocks: does not cover what a restart "
-                       "changes")
+_INTERLEAVED = tr_mark("interleaved: mean of {processes} processes with {blocks} blocks, Student's t")
+_INTERLEAVED_SEVERAL = tr_mark(
+    "interleaved: mean of {processes} processes with {blocks} blocks, Student's t; corrected for {family} comparisons "
+    "by a hierarchical bootstrap")
+_ONE_PROCESS = tr_mark("interleaved in one process each: mean of {blocks} blocks, Student's t; does not cover what a "
+                       "restart changes")
+_ONE_PROCESS_SEVERAL = tr_mark(
+    "interleaved in one process each: mean of {blocks} blocks, Student's t; corrected for {family} comparisons by a "
+    "hierarchical bootstrap; does not cover what a restart changes")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +86,8 @@ class Effect:
         """The same, not distinguishable where it lies within this band."""
         if noise_band is None or self.distinguishable is None:
             return self
-        beyond = self.distinguishable and abs(self.percent) > noise_band
+        # In factors, so that twice and half are as far: of the same steps, time and tokens/s are told apart alike.
+        beyond = self.distinguishable and abs(log_factor(self.percent)) > log_factor(noise_band)
         return dataclasses.replace(self, noise_band=noise_band, distinguishable=beyond)
 
 
@@ -97,7 +105,8 @@ def effect(baseline: ArrayLike, other: ArrayLike, seed: int = 0) -> Effect:
 
 def effects_of_series(baseline: ArrayLike, others: Sequence[ArrayLike], seed: int = 0) -> list[Effect]:
     """As `effect`, of several series against one baseline: their intervals hold all at once."""
-    found = [_of_series(baseline, other, seed) for other in others]
+    own, *each = np.random.SeedSequence(seed).spawn(1 + len(others))  # the baseline's draws are common to all
+    found = [_of_series(baseline, other, own, child) for other, child in zip(others, each, strict=True)]
     draws = [d for _, d in found if d is not None]
     if len(draws) < 2:
         return [single for single, _ in found]
@@ -105,7 +114,9 @@ def effects_of_series(baseline: ArrayLike, others: Sequence[ArrayLike], seed: in
     return [single if d is None else _stretched(single, stretch, len(draws)) for single, d in found]
 
 
-def _of_series(baseline: ArrayLike, other: ArrayLike, seed: int) -> tuple[Effect, Floats | None]:
+def _of_series(
+    baseline: ArrayLike, other: ArrayLike, seed_a: np.random.SeedSequence, seed_b: np.random.SeedSequence
+) -> tuple[Effect, Floats | None]:
     """One effect for itself and the logarithms of its bootstrap samples, where there are enough values."""
     a, b = finite(baseline), finite(other)
     if not a.size or not b.size or np.median(a) <= 0:
@@ -114,9 +125,8 @@ def _of_series(baseline: ArrayLike, other: ArrayLike, seed: int) -> tuple[Effect
     unknown = Effect(percent, math.nan, math.nan, None, method=SEQUENTIAL)
     if min(a.size, b.size) < 2:
         return unknown, None
-    rng_a, rng_b = (np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(2))
-    low_a, high_a, medians_a = _medians(a, rng_a)
-    low_b, high_b, medians_b = _medians(b, rng_b)
+    low_a, high_a, medians_a = _medians(a, np.random.default_rng(seed_a))
+    low_b, high_b, medians_b = _medians(b, np.random.default_rng(seed_b))
     draws = None
     if medians_a is not None and medians_b is not None:
         ratios = medians_b / medians_a
@@ -148,8 +158,10 @@ def effects_of_pairs(pairs: Sequence[Paired | None]) -> list[Effect]:
 
 
 def _of_pair(pair: Paired, z: float, family: int) -> Effect:
-    template = _INTERLEAVED if pair.processes > 1 else _ONE_PROCESS
-    method = Method(template, {"processes": pair.processes, "blocks": pair.blocks})
+    one, several = ((_INTERLEAVED, _INTERLEAVED_SEVERAL) if pair.processes > 1 else
+                    (_ONE_PROCESS, _ONE_PROCESS_SEVERAL))  # fmt: skip
+    method = Method(several if family > 1 else one,
+                    {"processes": pair.processes, "blocks": pair.blocks, "family": family})
     percent, half = _percent(math.exp(pair.mean)), half_width(pair, z)
     if not math.isfinite(half):
         return Effect(percent, math.nan, math.nan, None, method=method)

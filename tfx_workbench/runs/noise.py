@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import hashlib
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,17 @@ class Noise(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def band_percent(self) -> float:
         """By how many per cent equal runs may differ."""
-        return max(abs(self.low), abs(self.high))
+        return band_of(self.low, self.high)
+
+
+def log_factor(percent: float) -> float:
+    """The logarithm of the factor that a difference in per cent is; -50 for what is nothing any more."""
+    return -50.0 if percent <= -100 else math.log1p(percent / 100)
+
+
+def band_of(low: float, high: float) -> float:
+    """The end of an interval that is further from no difference, in factors, as a positive difference in per cent."""
+    return 100 * math.expm1(max(abs(log_factor(low)), abs(log_factor(high))))
 
 
 def device_of(facts: dict[str, Any]) -> str:
