@@ -18,9 +18,10 @@ pytestmark = pytest.mark.usefixtures("qapp")
 
 ADVICE = [
     {"path": "techniques.recompute", "value": {"use": "every_block"}, "saves_bytes": 2**30, "peak_bytes": 2**31,
-     "flops_percent": 25.0, "slower_percent": 31.0, "judged_by": "time"},
+     "flops_percent": 25.0, "slower_percent": 31.0, "judged_by": "time", "changes_learning": False,
+     "error_95_percent": 15.0},
     {"path": "run.batch", "value": 4, "saves_bytes": 2**29, "peak_bytes": 2**31, "flops_percent": 0.0,
-     "slower_percent": 0.2, "judged_by": "time"},
+     "slower_percent": 0.2, "judged_by": "time", "changes_learning": True, "error_95_percent": 15.0},
     {"path": "techniques.recompute", "value": {"use": "selective"}, "saves_bytes": 2**28, "peak_bytes": 2**31,
      "flops_percent": 12.0},  # of a run that an older version wrote
 ]
@@ -45,8 +46,10 @@ def test_what_would_help_is_offered_and_applied(tmp_path: Path, monkeypatch: pyt
         assert menu is not None
         inner = next(a.menu() for a in menu.actions() if a.text() == "Apply and retry")
         assert [a.text() for a in inner.actions()] == [
-            "recompute = every_block: saves 1.00 GiB, 31 % slower", "batch = 4: saves 512 MiB",
-            "recompute = selective: saves 256 MiB, 12 % slower by its FLOPs"]
+            "recompute = every_block: saves about 1.00 GiB, 31 % slower",
+            "batch = 4: saves about 512 MiB, changes what is learnt",
+            "recompute = selective: saves about 256 MiB, 12 % slower by its FLOPs",
+            "95 of 100 such predictions of the peak are within 15 %"]
         inner.actions()[1].trigger()
         assert made.session.draft.config.run.batch == 4 and made.session.draft.config.name == "too large"
         wait(lambda: len(made.session.runs.rows) == 2, "the retry")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -12,7 +14,7 @@ from tfx_engine.measure.memory import is_out_of_memory
 from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_engine.worker import advice as advising
 from tfx_engine.worker import failure
-from tfx_engine.worker.advice import advice, sentence
+from tfx_engine.worker.advice import Advice, advice, sentence
 from tfx_engine.worker.step_time import expected_step
 
 HELD = {"parameters": 3 * 2**30, "gradients": 0, "activations": 512 * 2**20}
@@ -71,7 +73,7 @@ def test_advice_is_single_changes_that_are_legal_and_save_most_for_what_they_cos
     monkeypatch.setattr(advising, "_PATIENCE_S", 600.0)
     config = tfx.load_config({**SMALL, "techniques": {"recompute": "every_block"}})
     found = advice(config, "cpu")
-    assert len(found) >= 2 and [each.worth for each in found] == sorted((each.worth for each in found), reverse=True)
+    assert len(found) >= 2 and found == sorted(found, key=lambda each: each.rank)
     assert all(each.saves_bytes > 0 and each.judged_by == "time" for each in found)
     by_path = {each.path: each for each in found}
     assert by_path["run.batch"].value == 4 and "techniques.recompute" not in by_path
@@ -101,6 +103,29 @@ def test_what_is_predicted_to_fit_comes_before_what_is_not(monkeypatch):
     peaks = sorted(each.peak_bytes for each in advice(config, "cpu"))
     found = advice(config, "cpu", peaks[1])
     assert {each.peak_bytes for each in found[:2]} == set(peaks[:2])
+
+
+def test_advice_says_what_changes_what_is_learnt_and_how_far_off_it_may_be(monkeypatch):
+    monkeypatch.setattr(advising, "_PATIENCE_S", 0.0)
+    monkeypatch.setattr(advising, "MOST", 99)
+    found = {each.words.split(" saves")[0]: each for each in advice(tfx.load_config(SMALL), "cpu")}
+    changing = {name.split(" ")[2] for name, each in found.items() if each.changes_learning}
+    free = {name.split(" ")[2] for name, each in found.items() if not each.changes_learning}
+    assert {"lora", "4", "sgd"} <= changing and {"every_block", "selective", "micro_batches"} <= free
+    assert not {"adamw_8bit", "bfloat16"} & free
+    assert found["batch = 4"].words.endswith(", changes what is learnt") and "learnt" not in found[
+        "recompute = every_block"].words
+    said = sentence(list(found.values()))
+    assert f"95 of 100 are within {found['batch = 4'].error_95_percent:.2g} %." in said
+    unknown = [dataclasses.replace(each, error_95_percent=None) for each in found.values()]
+    assert "is not known" in sentence(unknown)
+
+
+def test_of_changes_worth_about_the_same_those_come_first_that_leave_the_learning_as_it_is():
+    given = Advice("run.batch", 4, 1000, 1, 0.0, 0.0, "flops", changes_learning=True)
+    free = dataclasses.replace(given, path="techniques.recompute", saves_bytes=900, changes_learning=False)
+    small = dataclasses.replace(free, saves_bytes=100)
+    assert sorted([small, given, free], key=lambda each: each.rank) == [free, given, small]
 
 
 @pytest.mark.parametrize(("size", "words"), [

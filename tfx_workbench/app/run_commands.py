@@ -18,7 +18,7 @@ from tfx_workbench.app.annotating import Annotating
 from tfx_workbench.app.device_chip import DeviceChip
 from tfx_workbench.app.dialogs import Dialogs
 from tfx_workbench.app.exporting import RunExport
-from tfx_workbench.exhibits.format import size
+from tfx_workbench.exhibits.format import plain, size
 from tfx_workbench.session.presets import Preset, load_presets
 from tfx_workbench.session.retrying import Advice, advice_of, changed_config
 from tfx_workbench.session.run_list import MOST_TICKED
@@ -169,9 +169,14 @@ class RunCommands(QObject):
             return
         inner = menu.addMenu(self.tr("Apply and retry"))
         for advice in found:
-            words = self.tr("{change}: saves {bytes}").format(change=advice.change, bytes=size(advice.saves_bytes))
-            action = inner.addAction(words + self._cost_of(advice))
+            words = self.tr("{change}: saves about {bytes}").format(
+                change=advice.change, bytes=size(advice.saves_bytes))
+            learns = self.tr(", changes what is learnt") if advice.changes_learning else ""
+            action = inner.addAction(words + self._cost_of(advice) + learns)
             action.triggered.connect(lambda _=False, a=advice: self.retry(key, a))
+        if found[0].error_95_percent is not None:
+            inner.addSection(self.tr("95 of 100 such predictions of the peak are within {percent} %").format(
+                percent=plain(found[0].error_95_percent, 2)))
 
     def _cost_of(self, advice: Advice) -> str:
         if abs(advice.slower) < 1:

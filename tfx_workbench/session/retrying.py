@@ -23,6 +23,8 @@ class Advice(msgspec.Struct, frozen=True):
     flops_percent: float = 0.0
     slower_percent: float | None = None  # for as many tokens; runs of older versions know their FLOPs alone
     judged_by: Literal["time", "flops"] = "flops"
+    changes_learning: bool | None = None  # older versions did not say
+    error_95_percent: float | None = None  # of the predicted peak
 
     @property
     def slower(self) -> float:
