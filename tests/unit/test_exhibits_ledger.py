@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 
 from tests.helpers.exhibits import views
 from tests.helpers.synthetic_run import write_run
 from tfx_engine.protocol.ledger import PastPeak, add_peak
+from tfx_engine.runfile.writer import RunWriter
+from tfx_workbench.commands.runs import _predictions
 from tfx_workbench.exhibits.exhibit import Bars, Line
 from tfx_workbench.exhibits.kind import exhibit_type
+from tfx_workbench.runs.run_metrics import read_metric
+from tfx_workbench.runs.rundata import RunData
 
 
 def test_the_error_of_each_run_is_a_bar_and_that_of_one_a_table(tmp_path):
@@ -21,6 +27,22 @@ def test_the_error_of_each_run_is_a_bar_and_that_of_one_a_table(tmp_path):
     first = exhibit.tables[0].rows[0]
     assert str(first[0]) == "peak memory" and first[3] == "+4.0 %"
     assert str(exhibit.tables[0].rows[-1][0]) == "step"
+
+
+def test_what_an_interval_encloses_is_no_error_wherever_errors_are_told(tmp_path):
+    path = write_run(tmp_path / "experts.tfx", steps=30)
+    with closing(RunData(path)) as run:
+        measured = run.load().summary()["memory_bytes"]["peak"]
+    with RunWriter(path) as writer:
+        writer.prediction("peak_interval_bytes.low", 0.9 * measured, "traced")
+        writer.prediction("peak_interval_bytes.high", 1.1 * measured, "traced")
+    exhibit = exhibit_type("ledger").make(views([path]), {})
+    (bars,) = [layer for layer in exhibit.plots[0].layers if isinstance(layer, Bars)]
+    assert bars.texts == ("0.0 %",)
+    assert exhibit.tables[0].rows[0][3] == "0.0 %" and " - " in str(exhibit.tables[0].rows[0][1])
+    with closing(RunData(path)) as run:
+        assert read_metric(run.load(), "predicted.error_percent") == 0.0
+        assert "(+0.0 % off)" in dict(_predictions(run.summary()))["predicted peak"]
 
 
 def test_all_my_runs_are_a_histogram_in_which_a_repeated_configuration_counts_once(tmp_path, monkeypatch):

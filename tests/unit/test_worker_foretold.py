@@ -11,7 +11,7 @@ from tests.helpers.tiny import tiny_config
 from tfx_engine.runfile.create import create
 from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.writer import RunWriter
-from tfx_engine.worker.foretold import Foretold
+from tfx_engine.worker.foretold import LEAST_STEPS, Foretold
 from tfx_engine.worker.predicting import figures
 from tfx_workbench.runs.rundata import RunData
 
@@ -48,6 +48,23 @@ def test_a_prediction_that_is_far_off_is_said(tmp_path, measured_share, is_said)
     with closing(RunReader(path)) as reader:
         assert [event.code for event in reader.events()] == ["prediction-far-off"] * is_said
         assert reader.predictions()["memory_bytes.peak"].value == peak
+
+
+def test_a_peak_within_its_interval_is_not_far_off_and_the_interval_is_kept(tmp_path):
+    experts = {"feedforward": {"use": "mixture_of_experts", "experts": 4, "top_k": 1, "width": 2048}}
+    run = {"batch": 128, "device": "cpu", "threads": 1}  # nothing is allocated for it
+    config, path = tfx.load_config({**SMALL, "run": run, "techniques": experts}), tmp_path / "run.tfx"
+    create(path, config, "")
+    with RunWriter(path) as writer:
+        foretold = Foretold(config, writer)
+        foretold.note_traced(LEAST_STEPS)
+        interval = figures(config, "traced", with_time=False)["peak_interval_bytes"]
+        assert interval["high"] > 1.06 * interval["low"]
+        foretold.compare(interval["high"])
+    with closing(RunReader(path)) as reader:
+        assert not reader.events()
+        kept = {end: reader.predictions()[f"peak_interval_bytes.{end}"].value for end in ("low", "high")}
+        assert kept == interval
 
 
 def test_where_memory_is_guessed_no_error_is_stated():

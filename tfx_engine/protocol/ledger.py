@@ -23,6 +23,16 @@ ENOUGH = 20  # fewer do not tell what all but one in twenty stay within: then th
 _READ = 2000  # lines
 
 
+def error_percent(predicted: float, measured: float, low: float | None = None, high: float | None = None) -> float:
+    """Predicted / measured - 1, in per cent; of a prediction that is an interval that of its nearest end, 0 within it.
+
+    Of every prediction that the program tells the error of, wherever it does.
+    """
+    if low is not None and high is not None and low < high:
+        predicted = min(max(measured, low), high)
+    return 100 * (predicted / measured - 1)
+
+
 class PastPeak(msgspec.Struct, frozen=True, kw_only=True):
     """A peak that was predicted and measured, bytes. `low_bytes`, `high_bytes`: what enclosed it, if anything did."""
 
@@ -37,10 +47,7 @@ class PastPeak(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def error_percent(self) -> float:
         """Predicted / measured - 1; of an interval that of its nearest end."""
-        nearest = self.predicted_bytes
-        if self.low_bytes is not None and self.high_bytes is not None and self.low_bytes < self.high_bytes:
-            nearest = min(max(self.measured_bytes, self.low_bytes), self.high_bytes)
-        return 100 * (nearest / self.measured_bytes - 1)
+        return error_percent(self.predicted_bytes, self.measured_bytes, self.low_bytes, self.high_bytes)
 
 
 @dataclasses.dataclass(frozen=True)

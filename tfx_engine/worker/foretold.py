@@ -18,7 +18,7 @@ from tfx_engine.worker.predicting import figures
 
 FAR_PERCENT = 5.0  # off by more than this, the run says so
 LEAST_STEPS = 10  # of a run that is worth a trace of its step
-_STORED = ("memory_bytes", "category_peak_bytes", "flops_per_token", "params")
+_STORED = ("memory_bytes", "peak_interval_bytes", "category_peak_bytes", "flops_per_token", "params")
 _FAR = tr_mark("The peak of memory was predicted as {predicted_mib:.1f} MiB and is {measured_mib:.1f} MiB: "
                "off by {percent:+.1f} %.")
 _FAR_COMPILED = tr_mark("The peak of memory was predicted as {predicted_mib:.1f} MiB, as it is without the compiler, "
@@ -31,7 +31,7 @@ class Foretold:
 
     def __init__(self, config: Config, writer: RunWriter) -> None:
         self._config, self._writer = config, writer
-        self._peak: int | None = None
+        self._level = ""  # of what was predicted last
         self._found: dict[str, Mapping[str, Any]] = {}  # by level
         self._is_compiled = config.use("compile") != "none"
 
@@ -46,16 +46,18 @@ class Foretold:
 
     def compare(self, measured_peak_bytes: int | None) -> None:
         """Say where the measured peak is far from the predicted one, and learn from it how far off predictions are."""
-        if self._peak is None or not measured_peak_bytes:
+        if not self._level or not measured_peak_bytes:
             return
+        past = {level: self._past(level, figures, measured_peak_bytes) for level, figures in self._found.items()}
         with contextlib.suppress(OSError):  # then there is one run less to learn from
-            for level, figures in self._found.items():
-                add_peak(self._past(level, figures, measured_peak_bytes))
-        percent = 100 * (self._peak / measured_peak_bytes - 1)
+            for one in past.values():
+                add_peak(one)
+        newest = past[self._level]
+        percent = newest.error_percent
         if abs(percent) > FAR_PERCENT:
             self._writer.event(
                 "warning", "prediction-far-off", _FAR_COMPILED if self._is_compiled else _FAR,
-                predicted_mib=self._peak / _MIB, measured_mib=measured_peak_bytes / _MIB, percent=percent,
+                predicted_mib=newest.predicted_bytes / _MIB, measured_mib=measured_peak_bytes / _MIB, percent=percent,
             )
 
     def _past(self, level: str, figures: Mapping[str, Any], measured_bytes: int) -> PastPeak:
@@ -76,8 +78,8 @@ class Foretold:
             return
         finally:
             torch.set_rng_state(state)
-        self._peak = found["memory_bytes"]["peak"]
-        self._found[found["level"]] = found
+        self._level = found["level"]
+        self._found[self._level] = found
         for key, value in _flat({name: found[name] for name in _STORED}):
             self._writer.prediction(key, value, found["level"])
         self._writer.prediction("error_percent", found["error_percent"], found["level"])

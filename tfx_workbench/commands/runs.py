@@ -180,10 +180,13 @@ def print_summary(summary: dict[str, Any]) -> None:
 def _predictions(summary: dict[str, Any]) -> list[tuple[str, str]]:
     """What the step was predicted to take, each with its error against what was measured, where both are known."""
     predicted = summary["predicted"] or {}
-    rows = [(tr_mark("predicted peak"), (predicted.get("memory_bytes") or {}).get("peak"),
-             summary["memory_bytes"]["peak"], words.size),
-            (tr_mark("predicted step"), predicted.get("step_ms"), summary["step_ms"]["median"], words.milliseconds)]
-    return [(name, words.beside_measured(value, measured, as_text)) for name, value, measured, as_text in rows]
+    peak, bounds = (predicted.get("memory_bytes") or {}).get("peak"), predicted.get("peak_interval_bytes") or {}
+    measured, interval = summary["memory_bytes"]["peak"], (bounds.get("low"), bounds.get("high"))
+    return [
+        (tr_mark("predicted peak"), words.beside_measured(peak, measured, words.size, *interval)),
+        (tr_mark("predicted step"), words.beside_measured(
+            predicted.get("step_ms"), summary["step_ms"]["median"], words.milliseconds)),
+    ]
 
 
 def _times(times: dict[str, Any] | None) -> list[tuple[str, str]]:

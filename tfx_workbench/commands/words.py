@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tfx_engine.protocol.ledger import error_percent
 from tfx_engine.protocol.marker import tr_mark
 
 UNKNOWN = "–"
@@ -88,12 +89,15 @@ def milliseconds(value: float | None) -> str:
     return UNKNOWN if value is None else f"{number(value)} ms"
 
 
-def beside_measured(predicted: float | None, measured: float | None, as_text: Callable[[float | None], str]) -> str:
-    """A prediction with its error, predicted / measured - 1, where the run measured what was predicted."""
+def beside_measured(
+    predicted: float | None, measured: float | None, as_text: Callable[[float | None], str],
+    low: float | None = None, high: float | None = None,
+) -> str:
+    """A prediction with its error where the run measured what was predicted; between `low` and `high` there is none."""
     if predicted is None or not measured:
         return as_text(predicted)
     return tr_mark("{value} ({error} off)").format(
-        value=as_text(predicted), error=percent(100 * (predicted / measured - 1)))
+        value=as_text(predicted), error=percent(error_percent(predicted, measured, low, high)))
 
 
 def disturbed(steps: int, left_out: int) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tfx_engine.protocol.ledger import kept
+from tfx_engine.protocol.ledger import error_percent, kept
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_workbench.exhibits.by_step import NO_RUN, about
@@ -36,8 +36,9 @@ _SMALLEST = 1.0  # per cent that the axis shows at least: else noise would fill 
 _ROOM = 1.35  # of the axis, so that figures stand beside the longest bar
 _DEFINITIONS = (
     Definition(say(tr_mark("error")), say(tr_mark(
-        "Predicted / measured - 1, for the peak of a step's memory. The prediction is made from the configuration "
-        "alone; nothing that the run measured is in it. Of a compiled run it is that of the step without the compiler: "
+        "Predicted / measured - 1, for the peak of a step's memory; of an interval its nearest end counts. The "
+        "prediction is made from the configuration alone; nothing that the run measured is in it. Of a compiled run it "
+        "is that of the step without the compiler: "
         "such runs have a median of their own."))),
     Definition(say(tr_mark("all my runs")), say(tr_mark(
         "Every configuration whose peak was predicted and then measured on this machine, once however often it ran. "
@@ -65,7 +66,14 @@ def ledger(runs: Sequence[RunView], choices: Choices) -> Exhibit:
 def _peak_error(run: RunView) -> float | None:
     """Error of the predicted peak in per cent; None where it was not predicted, or not measured."""
     predicted, probe = _predicted(run, "memory_bytes.peak"), highest_probe(run.data.memory_probes)
-    return None if predicted is None or probe is None or not probe.peak_bytes else _off(predicted, probe.peak_bytes)
+    if predicted is None or probe is None or not probe.peak_bytes:
+        return None
+    return error_percent(predicted, probe.peak_bytes, *_bounds(run))
+
+
+def _bounds(run: RunView) -> tuple[float | None, float | None]:
+    """What encloses the predicted peak where it depends on the data."""
+    return _predicted(run, "peak_interval_bytes.low"), _predicted(run, "peak_interval_bytes.high")
 
 
 def _is_compiled(run: RunView) -> bool:
@@ -77,10 +85,6 @@ def _is_compiled(run: RunView) -> bool:
 def _predicted(run: RunView, key: str) -> float | None:
     found = run.data.predictions.get(key)
     return None if found is None or found.value is None else float(found.value)
-
-
-def _off(predicted: float, measured: float) -> float:
-    return 100 * (predicted / measured - 1)
 
 
 def _why_nothing(run: RunView) -> Words:
@@ -125,7 +129,7 @@ def _table(run: RunView) -> Table:
 def _entries(run: RunView) -> list[_Entry]:
     probe = highest_probe(run.data.memory_probes)
     assert probe is not None
-    found = [_entry(say(tr_mark("peak memory")), _predicted(run, "memory_bytes.peak"), probe.peak_bytes)]
+    found = [_entry(say(tr_mark("peak memory")), _predicted(run, "memory_bytes.peak"), probe.peak_bytes, *_bounds(run))]
     for name in CATEGORIES:
         predicted, measured = _predicted(run, f"memory_bytes.{name}"), probe.composition[name]
         if predicted or measured:
@@ -133,13 +137,17 @@ def _entries(run: RunView) -> list[_Entry]:
     predicted_ms, measured_ms = _predicted(run, "step_ms"), median_interval(run.data.measured("step_ms")).median
     if predicted_ms is not None and measured_ms > 0:
         found.append((say(tr_mark("step")), duration(predicted_ms), duration(measured_ms),
-                      signed_percent(_off(predicted_ms, measured_ms))))
+                      signed_percent(error_percent(predicted_ms, measured_ms))))
     return found
 
 
-def _entry(what: Words, predicted: float | None, measured: int) -> _Entry:
-    error = "" if predicted is None or not measured else signed_percent(_off(predicted, measured))
-    return what, "" if predicted is None else size(predicted), size(measured), error
+def _entry(
+    what: Words, predicted: float | None, measured: int, low: float | None = None, high: float | None = None
+) -> _Entry:
+    if predicted is None:
+        return what, "", size(measured), ""
+    text = f"{size(low)} - {size(high)}" if low is not None and high is not None and low < high else size(predicted)
+    return what, text, size(measured), signed_percent(error_percent(predicted, measured, low, high)) if measured else ""
 
 
 EXHIBIT = ExhibitType(

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from tfx_engine.protocol.ledger import error_percent
 from tfx_workbench.runs.rundata import RunData
 
 _LAST = 0.1  # the share of all steps that make up the end of the training
@@ -23,9 +24,11 @@ def loss_at_the_end(run: RunData) -> float | None:
 def prediction_error(run: RunData) -> float | None:
     """`predicted.error_percent`: of the peak of memory, without its sign."""
     summary = run.summary()
-    predicted = ((summary["predicted"] or {}).get("memory_bytes") or {}).get("peak")
-    measured = summary["memory_bytes"]["peak"]
-    return 100 * abs(predicted / measured - 1) if predicted and measured else None
+    predicted, measured = summary["predicted"] or {}, summary["memory_bytes"]["peak"]
+    peak, bounds = (predicted.get("memory_bytes") or {}).get("peak"), predicted.get("peak_interval_bytes") or {}
+    if not peak or not measured:
+        return None
+    return abs(error_percent(peak, measured, bounds.get("low"), bounds.get("high")))
 
 
 def _trained(run: RunData) -> int:
