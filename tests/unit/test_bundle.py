@@ -68,6 +68,25 @@ def test_a_run_that_goes_on_is_not_bundled(tmp_path, capsys):
     target = tmp_path / "a.tfxbundle"
     assert main(["export", str(queued), "--format", "bundle", "-o", str(target)]) == 2
     assert "queued" in capsys.readouterr().err and not target.exists()
+    assert main(["export", str(queued), "--format", "bundle", "-o", str(target), "--json"]) == 2
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    assert (problem["code"], problem["path"]) == ("not-ended", str(queued))
+
+
+def test_of_a_damaged_run_that_run_is_named(tmp_path, capsys):
+    run = write_run(tmp_path / "damaged.tfx", **SMALL)
+    with run.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * 4096)  # copying it works, reading the copy does not
+    assert main(["export", str(run), "--format", "bundle", "-o", str(tmp_path / "b"), "--json"]) == 2
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    assert (problem["code"], problem["path"]) == ("damaged", str(run))
+    assert [path.name for path in tmp_path.iterdir()] == ["damaged.tfx"]
+
+
+def test_a_run_is_in_a_bundle_once(runs, tmp_path, capsys):
+    assert main(["export", str(runs[0]), str(runs[0]), "--format", "bundle", "-o", str(tmp_path / "b")]) == 2
+    assert "is named twice" in capsys.readouterr().err and not any(tmp_path.iterdir())
 
 
 def test_a_whole_bundle_is_said_to_be_whole(bundle, capsys):

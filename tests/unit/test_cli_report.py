@@ -35,6 +35,14 @@ def test_a_file_that_is_there_stays_unless_it_may_be_replaced(runs, tmp_path, ca
     assert target.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
 
+def test_a_report_is_never_written_over_a_run(tmp_path, capsys):
+    mine, other = write_five(tmp_path, steps=12, layers=1, heads=1)[:2]
+    target = other.rename(tmp_path / "run.html")  # whatever it is called
+    before = target.read_bytes()
+    assert refused(capsys, "report", mine, "-o", target, "--exhibits", "loss", "--force")["code"] == "is-a-run"
+    assert target.read_bytes() == before
+
+
 @pytest.mark.parametrize(("name", "more", "code"), [
     ("report.docx", [], "bad-format"), ("report", [], "bad-format"), ("picture.svg", [], "one-exhibit"),
     ("picture.csv", ["--exhibits", "loss,memory"], "one-exhibit"), ("r.html", ["--exhibits", "los"], "no-such-exhibit"),
@@ -48,7 +56,7 @@ def test_what_cannot_be_made_is_refused_with_what_can(runs, tmp_path, capsys, na
 
 def test_a_folder_that_is_not_there_is_said(runs, tmp_path, capsys):
     problem = refused(capsys, "report", *runs, "-o", tmp_path / "nowhere" / "r.html", "--exhibits", "loss")
-    assert problem["code"] == "no-permission" and "nowhere" in problem["path"]
+    assert problem["code"] == "no-such-folder" and "-o" in problem["hint"] and "nowhere" in problem["path"]
 
 
 def test_a_full_disk_is_said_in_words_and_leaves_nothing(runs, tmp_path, capsys, monkeypatch):

@@ -182,6 +182,20 @@ def test_lists_tables_and_the_guide_name_every_experiment(tmp_path, capsys):
     assert not list(tmp_path.iterdir()), "to look leaves nothing behind"
 
 
+@pytest.mark.parametrize("wrong", [["--list", "--again"], ["--markdown", "--again"], ["--json", "--markdown"]])
+def test_options_that_mean_nothing_together_are_refused(tmp_path, capsys, wrong):
+    assert main(["experiment", *wrong, "--store", str(tmp_path)]) == 2
+    said = capsys.readouterr()
+    assert "means nothing beside" in said.err + said.out and not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", [["guide"], ["experiment", "--list"]])
+def test_a_store_that_is_a_file_is_refused(tmp_path, capsys, command):
+    (tmp_path / "file").write_text("x")
+    assert main([*command, "--store", str(tmp_path / "file")]) == 2
+    assert str(tmp_path / "file") in capsys.readouterr().err
+
+
 def test_the_document_has_a_row_for_every_experiment(repo):
     text = (repo / "docs" / "experiments.md").read_text(encoding="utf-8")
     assert [e.number for e in ALL if f"| {e.number} | {e.claim}" not in text] == []

@@ -7,6 +7,7 @@ import errno
 import io
 import json
 import os
+import socket
 from contextlib import closing
 
 import pytest
@@ -103,6 +104,68 @@ def test_nothing_is_overwritten_unasked(run, tmp_path, capsys):
     assert export(run, "--format", "csv", "-o", target, "--force") == 0 and target.read_text() != "mine"
     assert export(run, "--format", "csv", "-o", tmp_path) == 2  # a folder
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_nothing_is_written_over_a_run(run, tmp_path, capsys):
+    other = write_run(tmp_path / "other.tfx", **SMALL)
+    before = other.read_bytes()
+    (tmp_path / "link").symlink_to(other)
+    for target in (other, tmp_path / "link"):
+        assert export(run, "--format", "csv", "-o", target, "--force") == 2
+        assert "is a run" in capsys.readouterr().err and other.read_bytes() == before
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_written_into_and_a_socket_is_left_alone(run, tmp_path, capsys):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    end = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)  # a reader, so that nobody waits for one
+    try:
+        assert export(run, "--format", "csv", "--table", "audit", "-o", pipe, "--force") == 0
+        assert os.read(end, 4) == (",".join(TABLES["audit"].columns)).encode()[:4]
+    finally:
+        os.close(end)
+    assert pipe.is_fifo()
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(tmp_path / "s"))
+        assert export(run, "--format", "csv", "-o", tmp_path / "s", "--force") == 2
+        assert "neither a file nor a pipe" in capsys.readouterr().err and (tmp_path / "s").is_socket()
+
+
+def test_a_link_stays_and_what_it_leads_to_is_replaced(run, tmp_path):
+    (tmp_path / "file").write_text("old")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    assert export(run, "--format", "csv", "-o", tmp_path / "link", "--force") == 0
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "file").read_text().startswith("step,")
+
+
+def test_of_every_table_none_is_written_where_one_is_there(run, tmp_path, capsys):
+    last = tmp_path / f"{list(TABLES)[-1]}.csv"
+    last.write_text("mine")
+    assert export(run, "--format", "csv", "--table", "all", "-o", tmp_path) == 2
+    assert "nothing was written" in capsys.readouterr().err and list(tmp_path.iterdir()) == [last]
+
+
+def test_a_folder_that_is_not_there_is_said_of_the_output(run, tmp_path, capsys):
+    assert export(run, "--format", "csv", "-o", tmp_path / "no" / "a.csv", "--json") == 2
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    assert problem["code"] == "no-such-folder" and str(tmp_path / "no") in problem["message"]
+    assert "-o" in problem["hint"] and "--store" not in problem["hint"]
+
+
+@pytest.mark.parametrize(("more", "word"), [
+    (["--format", "json", "--table", "layers", "-o", "FILE"], "--table: means nothing beside --format json"),
+    (["--format", "csv", "-o", "-", "--json"], "--json: means nothing beside -o -"),
+])
+def test_an_option_that_means_nothing_is_refused(run, tmp_path, capsys, more, word):
+    assert export(run, *(str(tmp_path / "a") if each == "FILE" else each for each in more)) == 2
+    said = capsys.readouterr()
+    if "--json" in more:
+        (problem,) = json.loads(said.out)["problems"]
+        assert f"{problem['path']}: {problem['message']}".startswith(word)
+    else:
+        assert word in said.err
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_full_disk_is_said_in_words_and_leaves_nothing(tmp_path):

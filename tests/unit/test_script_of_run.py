@@ -19,8 +19,9 @@ HOSTILE = '"""\nimport os; os.system("x")\\ «0» {x} \u202e=1+1 ../../🦙'
 
 def test_a_run_that_has_not_ended_has_no_program(tmp_path: Path) -> None:
     queued = write_run(tmp_path / "queued.tfx", status="queued", **SMALL)
-    with pytest.raises(ConfigError, match="has not ended: its status is queued"):
+    with pytest.raises(ConfigError, match="has not ended: its status is queued") as refused:
         script_of_run(queued)
+    assert refused.value.problems[0].hint == "Wait for its end, or stop it."
 
 
 def test_a_run_that_failed_before_its_first_step_has_none_and_says_why(tmp_path: Path) -> None:

@@ -58,6 +58,19 @@ def check_file(path: str | os.PathLike[str]) -> Header:
     return Header(version, is_wal, (status.st_dev, status.st_ino))
 
 
+def is_of_a_run(path: str | os.PathLike[str]) -> bool:
+    """Whether a plain file begins as a run file does, of whatever version, and whole or not."""
+    path = Path(path)
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return False
+        with path.open("rb") as file:
+            head = file.read(_SIZE)
+    except (OSError, ValueError):
+        return False
+    return len(head) == _SIZE and head.startswith(_MAGIC) and struct.unpack_from(">I", head, 68)[0] == APPLICATION_ID
+
+
 def _check_size(path: Path, head: bytes, size: int) -> None:
     (page_size,) = struct.unpack_from(">H", head, 16)
     changes, pages = struct.unpack_from(">I", head, 24)[0], struct.unpack_from(">I", head, 28)[0]

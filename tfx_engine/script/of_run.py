@@ -23,6 +23,8 @@ _NOT_ENDED = tr_mark("has not ended: its status is {status}.")
 _NO_STEP = tr_mark("has no step with a loss to compare with: {reason}")
 _NO_WEIGHTS = tr_mark("began with the weights in {file}, which cannot be read any more: {error}.")
 _CANNOT = tr_mark("cannot be written as a script. {reason}")
+_WAIT = tr_mark("Wait for its end, or stop it.")
+_OTHERS = tr_mark("The formats csv, json and bundle take any run that has ended.")
 _LOSSES = 64  # of so many steps
 
 
@@ -75,5 +77,5 @@ def _weights_sha256(run: Path, start_from: str | None) -> str:
 
 
 def _refused(path: Path, template: str, **args: Any) -> ConfigError:
-    hint = tr_mark("The formats csv, json and bundle take any run that has ended.")
+    hint = _WAIT if template == _NOT_ENDED else _OTHERS
     return ConfigError([Problem(code="no-script", path=str(path), template=template, hint_template=hint, args=args)])

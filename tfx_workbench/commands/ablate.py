@@ -31,7 +31,7 @@ from tfx_workbench.commands.configs import Given, read_configs
 from tfx_workbench.commands.engine import engine_gone
 from tfx_workbench.commands.interleave import take_turns
 from tfx_workbench.commands.output import DONE as EXIT_DONE
-from tfx_workbench.commands.output import FAILED, emit, print_table, say
+from tfx_workbench.commands.output import FAILED, emit, print_table, refuse_beside, say
 from tfx_workbench.commands.run import refuse_turns, run_all, sentence
 from tfx_workbench.commands.runs import library_of
 from tfx_workbench.runs.library import Library
@@ -81,20 +81,20 @@ def _verdict(args: argparse.Namespace, plan: Plan, library: Library) -> int:
 def _request(args: argparse.Namespace, library: Library) -> Request:
     """What is asked for: a configuration and what is varied, or an ablation that was begun."""
     if args.resume:
+        refuse_beside("--resume", {"CONFIG": args.config, "--design": args.design, "--over": args.over,
+                                   "--seeds": args.seeds is not None, "--set": args.set})
         rows = library.scan()
         found = request_of(rows, args.resume)
         if found is None:
             raise ConfigError([_no_ablation(args.resume, known_ablations(rows))])
         return found
     if args.config is None:
-        raise ConfigError([Problem(
-            code="bad-command-line", path="", template="names no configuration.",
-            hint_template="Example: tfx-workbench ablate my.toml --over adapter=lora,dora",
-        )])
+        raise ConfigError([Problem(code="bad-command-line", path="", template="names no configuration.",
+                                   hint_template="Example: tfx-workbench ablate my.toml --over adapter=lora,dora")])
     (given,) = read_configs([args.config], args.set, args.store)
     catalogue = load_catalogue()
     factors = tuple(parse_over(text, catalogue) for text in args.over)
-    return Request(given.data, args.design, factors, args.seeds)
+    return Request(given.data, args.design or "one-at-a-time", factors, 1 if args.seeds is None else args.seeds)
 
 
 def _no_ablation(ident: str, known: Sequence[str]) -> Problem:

@@ -19,7 +19,7 @@ from tfx_workbench.analysis.waterfall import QUANTITIES, REST, SMALLER, Part, Wa
 from tfx_workbench.commands import words
 from tfx_workbench.commands.output import DONE, emit, print_table
 from tfx_workbench.commands.runs import library_of
-from tfx_workbench.runs.find import find_run
+from tfx_workbench.runs.find import find_run, refuse_twice
 from tfx_workbench.runs.rundata import RunData
 
 
@@ -30,6 +30,7 @@ def compare(args: argparse.Namespace) -> int:
                                    hint_template=tr_mark("The first one is the baseline."))])
     library = library_of(args.store)
     paths = [find_run(text, library) for text in args.runs]
+    refuse_twice(paths)
     with contextlib.ExitStack() as stack:
         baseline, *others = [stack.enter_context(contextlib.closing(RunData(path))).load() for path in paths]
         results = compare_runs(baseline, others)

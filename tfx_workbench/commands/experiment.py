@@ -11,6 +11,7 @@ from tfx_engine.protocol.experiment_files import find_experiments
 from tfx_engine.protocol.experiments import Experiment
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError
+from tfx_engine.runfile.store import run_files
 from tfx_workbench.analysis.findings import (
     VERDICTS,
     expected,
@@ -22,13 +23,18 @@ from tfx_workbench.analysis.findings import (
 from tfx_workbench.analysis.verdict import Judgement, judge
 from tfx_workbench.commands import words
 from tfx_workbench.commands.measuring import Measuring, NotMeasured, undone
-from tfx_workbench.commands.output import DONE, FAILED, emit, print_table, say
+from tfx_workbench.commands.output import DONE, FAILED, emit, print_table, refuse_beside, say
 from tfx_workbench.runs.experiments import Results, ResultStore
 
 
 def experiment(args: argparse.Namespace) -> int:
     """Exit code 0 where everything was measured, whatever came of it; 1 where something could not be."""
+    if args.json:
+        refuse_beside("--json", {"--markdown": args.markdown})
+    if args.list or args.markdown:  # they measure nothing
+        refuse_beside("--list" if args.list else "--markdown", {"--again": args.again})
     chosen, store = find_experiments(args.names), ResultStore(args.store)
+    run_files(store.store)  # raises where that is no folder
     complete = True
     if not (args.list or args.markdown):
         if args.again:

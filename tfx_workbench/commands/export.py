@@ -7,13 +7,14 @@ from typing import Any
 
 from tfx_engine.protocol.marker import tr_mark
 from tfx_workbench.commands import words
-from tfx_workbench.commands.output import DONE, emit, say
+from tfx_workbench.commands.output import DONE, emit, refuse_beside, say
 from tfx_workbench.commands.runs import library_of
 from tfx_workbench.exporting.formats import Ask
 from tfx_workbench.exporting.formats import export as write
 from tfx_workbench.exporting.target import STDOUT
 from tfx_workbench.runs.find import find_run
 
+_OF_TABLES = ("csv", "parquet")
 _WHAT_NOW = {
     "trace": tr_mark("Open it in https://ui.perfetto.dev or chrome://tracing."),
     "tensorboard": tr_mark("Type: tensorboard --logdir {folder}"),
@@ -24,9 +25,13 @@ _WHAT_NOW = {
 
 def export(args: argparse.Namespace) -> int:
     """Write the run; say where, and what to do with it."""
+    if args.format not in _OF_TABLES:
+        refuse_beside(f"--format {args.format}", {"--table": args.table})
+    if args.output == STDOUT:
+        refuse_beside("-o -", {"--json": args.json})
     library = library_of(args.store)
     run, *more = [find_run(text, library) for text in args.runs]
-    done = write(args.format, Ask(run, args.output, args.force, args.table, tuple(more)))
+    done = write(args.format, Ask(run, args.output, args.force, args.table or "steps", tuple(more)))
     if args.output == STDOUT:
         return DONE
     if args.json:

@@ -7,6 +7,7 @@ import textwrap
 from typing import Any
 
 from tfx_engine.protocol.marker import tr_mark
+from tfx_engine.runfile.store import run_files
 from tfx_workbench.analysis.findings import VERDICTS, sentence_arguments
 from tfx_workbench.analysis.guide import Evidence, Section, build_guide
 from tfx_workbench.commands import words
@@ -18,7 +19,9 @@ _WIDTH = 100
 
 def guide(args: argparse.Namespace) -> int:
     """Print it, or the same as one JSON object."""
-    sections = build_guide(ResultStore(args.store))
+    store = ResultStore(args.store)
+    run_files(store.store)  # raises where that is no folder
+    sections = build_guide(store)
     if args.json:
         emit({"topics": [_as_dict(section) for section in sections]})
         return DONE

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tfx_engine.protocol.problems import Problem
+from tfx_engine.protocol.marker import tr_mark
+from tfx_engine.protocol.problems import ConfigError, Problem
 
 SCHEMA = 1
 ENGINE_GONE = "engine-gone"  # the code of the problem that a service ended while it was needed
@@ -35,6 +36,15 @@ def refuse(problems: Iterable[Problem], as_json: bool) -> int:
         for problem in problems:
             say(problem.sentence())
     return FAILED if any(problem.code == ENGINE_GONE for problem in problems) else REFUSED
+
+
+def refuse_beside(other: str, given: Mapping[str, object]) -> None:
+    """Raise `ConfigError` for the options that were given though they mean nothing beside the `other`."""
+    if wrong := [name for name, value in given.items() if value]:
+        raise ConfigError([Problem(
+            code="bad-command-line", path=name, template=tr_mark("means nothing beside {other}."),
+            hint_template=tr_mark("Leave out one of them."), args={"other": other},
+        ) for name in wrong])
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> None:

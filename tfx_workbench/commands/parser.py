@@ -127,11 +127,11 @@ def command_parser(command: str) -> Parser:
             parser.add_argument("config", nargs="?", metavar="CONFIG", help=tr_mark("a TOML file: the base"))
             _add_set(parser)
             parser.add_argument("--design", choices=("one-at-a-time", "leave-one-out", "factorial", "sweep"),
-                                default="one-at-a-time", help=tr_mark("which combinations (one-at-a-time)"))
+                                help=tr_mark("which combinations (one-at-a-time)"))
             parser.add_argument("--over", action="append", default=[], metavar="WHAT=A,B,...",
                                 help=tr_mark("what is varied: adapter=lora,dora, or adapter.rank=4,8, or "
                                              "model.width=64..512:log:4; may be repeated"))
-            parser.add_argument("--seeds", type=int, default=1, metavar="N",
+            parser.add_argument("--seeds", type=int, metavar="N",
                                 help=tr_mark("runs of each configuration, with as many seeds (1)"))
             parser.add_argument("--dry-run", action="store_true", help=tr_mark("the plan alone: runs, minutes, memory"))
             parser.add_argument("--instant", action="store_true",
@@ -185,7 +185,7 @@ def command_parser(command: str) -> Parser:
                 "tensorboard: an event file; script: one PyTorch program; bundle: all that another needs to repeat it"))
             parser.add_argument("-o", "--output", metavar="PATH", required=True, help=tr_mark(
                 "the file to write ('-': stdout, of csv, json and script); a folder for tensorboard and --table all"))
-            parser.add_argument("--table", choices=_TABLES, default="steps",
+            parser.add_argument("--table", choices=_TABLES,
                                 help=tr_mark("which table of csv and parquet (steps)"))
             parser.add_argument("--force", action="store_true", help=tr_mark("overwrite what is there"))
         case "reproduce":

@@ -17,10 +17,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
+import msgspec
+
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_engine.protocol.status import ENDED
 from tfx_engine.protocol.toml import dumps
+from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.seal import copy_run
 from tfx_workbench import __version__
 from tfx_workbench.exporting.json_file import finite
@@ -35,6 +38,7 @@ MOST_RUNS = 200
 _ENVIRONMENT = ("device", "torch", "python", "platform", "machine", "cpu", "cpu_capability", "cpu_cores", "threads",
                 "cuda", "driver", "capacity_bytes", "seed", "optimizer", "loss", "kernel", "corpus")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the beginning of time for a zip archive
+_NOT_COPIED = frozenset({"no-space", "no-permission", "write-failed"})  # a fault of the folder of the copy
 _NOT_ENDED = tr_mark("has not ended: its status is {status}.")
 _TOO_MANY = tr_mark("A bundle holds at most {most} runs, not {count}.")
 _README = """\
@@ -58,7 +62,10 @@ def write_bundle(file: BinaryIO, runs: Sequence[Path]) -> dict[str, Any]:
         for number, run in enumerate(runs, start=1):
             place = Path(folder, str(number))
             place.mkdir()
-            entry, contents = _contents(run, place)
+            try:
+                entry, contents = _contents(run, place)
+            except RunFileError as error:
+                raise _of_the_run(error, run, place) from None
             entries.append({"folder": f"runs/{number}", **entry})
             files += [_add(archive, f"runs/{number}/{name}", content) for name, content in contents]
             shutil.rmtree(place)
@@ -68,6 +75,14 @@ def write_bundle(file: BinaryIO, runs: Sequence[Path]) -> dict[str, Any]:
                     "files": sorted(files, key=lambda f: str(f["path"]))}
         _add(archive, MANIFEST, _json(manifest))
         return manifest
+
+
+def _of_the_run(error: RunFileError, run: Path, place: Path) -> RunFileError:
+    """What is wrong with the copy is wrong with the run, unless the copy could not be written."""
+    problem = error.problem
+    if problem.code in _NOT_COPIED or not Path(problem.path).is_relative_to(place):
+        return error
+    return RunFileError(msgspec.structs.replace(problem, path=str(run)))
 
 
 def _contents(run: Path, folder: Path) -> tuple[dict[str, Any], Iterator[tuple[str, bytes | Path]]]:

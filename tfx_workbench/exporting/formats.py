@@ -18,7 +18,8 @@ from tfx_workbench.exporting import csv_file, parquet, script, tensorboard
 from tfx_workbench.exporting.bundle import SUFFIX, write_bundle
 from tfx_workbench.exporting.json_file import write_json
 from tfx_workbench.exporting.tables import TABLES
-from tfx_workbench.exporting.target import STDOUT, not_written, written
+from tfx_workbench.exporting.target import STDOUT, not_written, refuse_existing, written
+from tfx_workbench.runs.find import refuse_twice
 from tfx_workbench.runs.rundata import RunData
 
 EVERY_TABLE = "all"
@@ -89,10 +90,13 @@ def _tables(ask: Ask, suffix: str, write: Callable[..., int]) -> dict[str, Any]:
                                        template=tr_mark("is 'all', and every table is a file of its own."),
                                        hint_template=tr_mark("Name a folder with -o."))])
         folder = absolute(ask.output)
+        targets = {table.name: folder / f"{table.name}{suffix}" for table in TABLES.values()}
+        for target in targets.values():  # before the first is written
+            refuse_existing(target, ask.force)
         _make_folder(folder)
         rows = {}
         for table in TABLES.values():
-            with written(folder / f"{table.name}{suffix}", ask.force) as file:
+            with written(targets[table.name], ask.force) as file:
                 rows[table.name] = write(file, table, reader)
         return {"table": EVERY_TABLE, "rows": rows}
 
@@ -164,6 +168,7 @@ def _script(ask: Ask) -> dict[str, Any]:
 
 
 def _bundle(ask: Ask) -> dict[str, Any]:
+    refuse_twice([ask.run, *ask.more])
     with written(ask.output, ask.force) as file:
         manifest = write_bundle(file, [ask.run, *ask.more])
     return {"runs": [entry["name"] for entry in manifest["runs"]], "files": len(manifest["files"])}

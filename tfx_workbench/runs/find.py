@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from tfx_engine.protocol.marker import tr_mark
@@ -39,6 +40,16 @@ def find_run(text: str, library: Library) -> Path:
     if os.path.isfile(unreadable):  # noqa: PTH113
         return unreadable  # whoever opens it says what is wrong with it
     raise ConfigError([_unknown(text, rows, library.store)])
+
+
+def refuse_twice(paths: Sequence[Path]) -> None:
+    """Raise `ConfigError` where one run is named twice."""
+    seen: set[Path] = set()
+    for path in paths:
+        if path.resolve() in seen:
+            raise ConfigError([Problem(code="same-run-twice", path=str(path), template=tr_mark("is named twice."),
+                                       hint_template=tr_mark("Name each run once."))])
+        seen.add(path.resolve())
 
 
 def _by_file_name(row: RunRow, text: str) -> bool:

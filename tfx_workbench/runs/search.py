@@ -95,7 +95,7 @@ class Query:
 
     def _test(self, word: str) -> Test:
         if number := _NUMBER.fullmatch(word):
-            return self._number(*number.groups())
+            return self._number(word, *number.groups())
         field, colon, wanted = word.partition(":")
         if colon and field.casefold() in DATES:
             return _date(field.casefold(), wanted)
@@ -105,11 +105,11 @@ class Query:
             raise _refused(word, tr_mark("there is nothing called {field!r} to look in."), field=field)
         return _anywhere(word.casefold())
 
-    def _number(self, field: str, comparison: str, text: str) -> Test:
+    def _number(self, word: str, field: str, comparison: str, text: str) -> Test:
         field = field.casefold()
         if field not in NUMBERS:
-            raise _refused(f"{field}{comparison}{text}", tr_mark("there is no figure called {field!r}."), field=field)
-        value, compare = _value(field, text), _COMPARISONS[comparison]
+            raise _refused(word, tr_mark("there is no figure called {field!r}."), field=field)
+        value, compare = _value(word, field, text), _COMPARISONS[comparison]
         if field in FIGURES:
             self.figures.add(field)
 
@@ -127,16 +127,16 @@ def _split(text: str) -> list[str]:
         return shlex.split(f'{text}"', comments=False) if text.count('"') % 2 else text.split()
 
 
-def _value(field: str, text: str) -> float:
+def _value(word: str, field: str, text: str) -> float:
     if field in _BYTES:
-        return float(parse_bytes(text, path=field))
+        return float(parse_bytes(text, path=word))
     number, factor = text.strip().casefold(), 1.0
     if number and number[-1] in _SUFFIX:
         number, factor = number[:-1], _SUFFIX[number[-1]]
     try:
         return float(number) * factor
     except ValueError:
-        raise _refused(f"{field}…{text}", tr_mark("{text!r} is no number."), text=text) from None
+        raise _refused(word, tr_mark("{text!r} is no number."), text=text) from None
 
 
 def _date(field: str, wanted: str) -> Test:
