@@ -125,7 +125,7 @@ def test_a_pipe_is_written_into_and_a_socket_is_left_alone(run, tmp_path, capsys
         assert os.read(end, 4) == (",".join(TABLES["audit"].columns)).encode()[:4]
     finally:
         os.close(end)
-    assert pipe.is_fifo()
+    assert pipe.is_fifo() and capsys.readouterr().out == ""
     with socket.socket(socket.AF_UNIX) as one:
         one.bind(str(tmp_path / "s"))
         assert export(run, "--format", "csv", "-o", tmp_path / "s", "--force") == 2

@@ -45,6 +45,8 @@ def _say(done: dict[str, Any]) -> None:
     from pathlib import Path
 
     path = Path(done["path"])
+    if not (path.is_file() or path.is_dir()):  # a pipe, which may be our own stdout: its reader wants the data alone
+        return
     size = words.size(path.stat().st_size) if path.is_file() else tr_mark("a folder")
     print(tr_mark("{path}, {size}.").format(path=path, size=size))
     if hint := _WHAT_NOW.get(done["format"]):
