@@ -32,8 +32,18 @@ def test_the_roof_is_the_slope_of_the_memory_and_then_the_peak():
     (_Point("position", ms=10.0, operations=2e5, bytes=2e6, calls=900), "launch"),
     (_Point("other", ms=10.0, operations=2e5, bytes=2e6, calls=10), "none"),
 ])
-def test_a_component_is_bound_by_what_explains_most_of_its_time(point, bound):
+def test_a_component_is_bound_by_what_explains_more_of_its_time_than_all_else(point, bound):
     assert ROOF.bound(point) == bound
+
+
+def test_what_binds_is_said_with_the_share_that_it_explains(path):
+    share = ROOF.explained(_Point("norm", ms=10.0, operations=2e7, bytes=6e7, calls=10))
+    assert share == ("memory", pytest.approx(0.3)), "bound, and yet most of its time is lost on something else"
+    exhibit = EXHIBIT.make(views([path]), {})
+    assert "of its time explained" in str(exhibit.sentence)
+    assert not any("most of its time" in str(d.text) for d in exhibit.definitions)
+    (table,) = exhibit.tables
+    assert str(table.columns[-1].title) == "explained" and all(row[-1].endswith("%") for row in table.rows)
 
 
 def test_a_point_stands_at_its_operations_per_byte_and_per_second(path):

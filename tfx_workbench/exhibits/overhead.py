@@ -21,12 +21,15 @@ _NAMES = {
     "memory": tr_mark("memory splits"), "update": tr_mark("update ratios"), "request": tr_mark("maps on request"),
     "finite": tr_mark("finite gradients"),
 }
+OFTEN, RARELY, ENOUGH = 3, 16, 64  # as `tfx_engine.measure.overhead` does it, which needs torch
 _ROOM = 1.3  # of the axis, so that figures stand behind the longest bar
 _DEFINITIONS = (
     Definition(say(tr_mark("overhead")), say(tr_mark(
-        "What measuring takes, per cent of the time of the measured steps without it. Of every three steps one goes "
-        "without probes and is compared with its neighbours; where the host waits for the device, the time within the "
-        "probes counts unless that comparison contradicts it. What is read between steps is timed where it happens."))),
+        "What measuring takes, per cent of the time of the measured steps without it. Of every {often} steps, and of "
+        "every {rarely} once {enough} were compared, one goes without probes and is compared with its neighbours; "
+        "where the host waits for the device, the time within the probes counts unless that comparison contradicts it. What "
+        "is read between steps is timed where it happens."),
+        often=OFTEN, rarely=RARELY, enough=ENOUGH)),
     Definition(say(_NAMES["steps"]), say(tr_mark("Gradient norms and memory readings, over all steps."))),
 )
 Rows = list[tuple[Words, float]]

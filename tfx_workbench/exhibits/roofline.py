@@ -54,12 +54,20 @@ _DEFINITIONS = (
     Definition(say(tr_mark("roof")), say(tr_mark(
         "The lower of what matrix products in the run's format reach on this device and of intensity × the bandwidth "
         "of a large copy. Where caches serve a component its point may stand above the slope."))),
-    Definition(say(_BOUND[_COMPUTE]), say(tr_mark("Its operations at the device's peak explain most of its time."))),
-    Definition(say(_BOUND[_MEMORY]), say(tr_mark("Its bytes at the device's bandwidth explain most of its time."))),
+    Definition(say(_BOUND[_COMPUTE]), say(tr_mark(
+        "Its operations at the device's peak explain more of its time than its bytes or starting operators do, and a "
+        "fifth of it at least; how much is in the table."))),
+    Definition(say(_BOUND[_MEMORY]), say(tr_mark(
+        "Its bytes at the device's bandwidth explain more of its time than its operations or starting operators do, "
+        "and a fifth of it at least; how much is in the table."))),
     Definition(say(_BOUND[_LAUNCH]), say(tr_mark(
-        "Starting its operators, one after the other, explains most of its time: they are too small."))),
+        "Starting its operators, one after the other, explains more of its time than its operations or its bytes do, "
+        "and a fifth of it at least: they are too small. How much is in the table."))),
     Definition(say(_BOUND[_NONE]), say(tr_mark(
         "Neither operations, nor bytes, nor starting operators explain a fifth of its time."))),
+    Definition(say(tr_mark("explained")), say(tr_mark(
+        "The share of the time that what it is bound by would take alone at the device's ceiling; more than 100 % "
+        "where caches are faster than memory. The rest is lost on something else."))),
 )
 
 
@@ -97,13 +105,18 @@ class _Roof:
         return min(self.per_s, intensity * self.bytes_per_s)
 
     def bound(self, point: _Point) -> str:
-        """What explains most of a component's time."""
+        """What explains more of a component's time than anything else does."""
+        return self.explained(point)[0]
+
+    def explained(self, point: _Point) -> tuple[str, float]:
+        """(what explains more of a component's time than anything else, the share that it explains)."""
         explained = {
             _COMPUTE: 1000.0 * point.operations / self.per_s, _MEMORY: 1000.0 * point.bytes / self.bytes_per_s,
             _LAUNCH: point.calls * self.start_us / 1000.0,
         }
         most = max(explained, key=lambda name: explained[name])
-        return most if explained[most] >= _FAR * point.ms else _NONE
+        share = explained[most] / point.ms
+        return most if share >= _FAR else _NONE, share
 
 
 def roofline(runs: Sequence[RunView], choices: Choices) -> Exhibit:
@@ -190,14 +203,15 @@ def _table(roof: _Roof, points: list[_Point]) -> Table:
     columns = (
         Column(say(tr_mark("component")), number=False), Column(say(tr_mark("time"))), Column(say(tr_mark("FLOP/B"))),
         Column(say(tr_mark("reached"))), Column(say(tr_mark("of the roof"))),
-        Column(say(tr_mark("bound")), number=False),
+        Column(say(tr_mark("bound")), number=False), Column(say(tr_mark("explained"))),
     )
     rows: list[tuple[Words, ...]] = []
     for point in points:
         reached = rate_scale(point.per_s, "FLOP/s").text(point.per_s)
         share = percent(100 * point.per_s / roof.at(point.intensity), 2)
-        rows.append((_title(point), duration(point.ms), number(point.intensity, 3), reached, share,
-                     say(_BOUND[roof.bound(point)])))
+        bound, explained = roof.explained(point)
+        rows.append((_title(point), duration(point.ms), number(point.intensity, 3), reached, share, say(_BOUND[bound]),
+                     percent(100 * explained, 2)))
     return Table("components", columns, tuple(rows))
 
 
@@ -209,7 +223,10 @@ def _sentence(run: RunView, runs: Sequence[RunView], roof: _Roof, points: list[_
         say(tr_mark("{share} of the time {bound}"), share=percent(100 * share, 2), bound=say(_BOUND[kind]))
         for kind, share in sorted(shares.items(), key=lambda item: -item[1]) if share >= 0.005
     ]
-    first = say(tr_mark("{name} is {bound}"), name=_title(points[0]), bound=say(_BOUND[roof.bound(points[0])]))
+    bound, explained = roof.explained(points[0])
+    words = tr_mark("{name} is {bound}, at most {share} of its time explained") if bound == _NONE else tr_mark(
+        "{name} is {bound}, {share} of its time explained")
+    first = say(words, name=_title(points[0]), bound=say(_BOUND[bound]), share=percent(100 * explained, 2))
     return about(run, runs, first, join(said, ", "))
 
 
