@@ -27,7 +27,7 @@ class PlantedRun(SimpleNamespace):
 def planted_run(
     levels: Mapping[str, str], planted: Planted, *, seed: int = 0, steps: int = 60, scatter: float = 0.03,
     between_runs: float = 0.0, correlation: float = 0.0, reference: bool = False, status: str = "finished",
-    ident: str = "ablation-x",
+    ident: str = "ablation-x", created_at: str = "", device: str = "",
 ) -> Any:
     """One run of 10 ms a step, 1,000 tokens, 100 MB and a loss of 3, times what its levels do.
 
@@ -55,9 +55,10 @@ def planted_run(
     }
     name = ", ".join(levels.values())
     return PlantedRun(
-        facts={FACT: {"id": ident, "levels": dict(levels), "seed": seed, "is_reference": reference}},
+        facts={FACT: {"id": ident, "levels": dict(levels), "seed": seed, "is_reference": reference},
+               **({"device": {"kind": "cuda", "name": device}} if device else {})},
         info=SimpleNamespace(status=status, reason="" if status == "finished" else "It broke.", name=name,
-                             config={"seed": seed}),
+                             config={"seed": seed}, comparison="", created_at=created_at),
         every_measured=lambda column: values[column], measured=lambda column: values[column],
         summary=lambda: summary, path=f"{name} {seed}",
     )

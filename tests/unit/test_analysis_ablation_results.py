@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from tests.helpers.interleaved import made_up, write_interleaved
 from tests.helpers.planted import planted_run, planted_runs
 from tests.helpers.synthetic_run import write_five
-from tfx_workbench.analysis.ablation_results import front, interactions, results_of
+from tfx_workbench.analysis.ablation_results import interactions, results_of
 from tfx_workbench.analysis.contrasts import contrasts, sample
+from tfx_workbench.analysis.pareto import front
 from tfx_workbench.runs.rundata import RunData
 
 A, B, C = ("a", "1"), ("b", "1"), ("c", "1")
@@ -152,6 +153,28 @@ def test_runs_are_paired_by_the_seeds_of_their_configurations():
     assert [one.seeds for one in results_of(runs).samples("step_ms")] == [(0, 1, 2), (0, 2)]
 
 
+def test_of_several_runs_with_one_seed_the_newest_measured_counts():
+    """A run that was done again is no second seed."""
+    base, other, *_ = planted_runs(SQUARE[:2], PLANTED)
+    base_again, failed = (planted_run(SQUARE[0], {}, reference=True, created_at=at, status=status)
+                          for at, status in (("2026-01-02", "finished"), ("2026-01-03", "failed")))  # fmt: skip
+    other_again = planted_run(SQUARE[1], PLANTED, created_at="2026-01-02")
+    results = results_of([base_again, base, failed, other_again, other])
+    assert [c.runs for c in results.configurations] == [(base_again,), (other_again,)]
+    (found,) = results.effects("step_ms")
+    assert "seeds" not in str(found.method) and results.effects("loss")[0].distinguishable is None
+
+
+def test_runs_of_another_device_are_a_configuration_of_their_own():
+    runs = [planted_run(SQUARE[i], PLANTED, seed=seed, reference=not i, device=device)
+            for i, device in ((0, "A"), (1, "A"), (0, "B"), (1, "B")) for seed in range(2)]
+    waiting = planted_run(SQUARE[1], PLANTED, seed=2, status="queued")
+    results = results_of([*runs, waiting])
+    assert [(c.device, len(c.runs)) for c in results.configurations] == [
+        ("cuda A", 2), ("cuda A", 3), ("cuda B", 2), ("cuda B", 2)]
+    assert results.mixes_devices and not results_of([*runs[:4], waiting]).mixes_devices
+
+
 POINTS = st.lists(st.tuples(*(st.one_of(st.integers(0, 5).map(float), st.just(math.nan)),) * 3), max_size=12)
 
 
@@ -184,3 +207,6 @@ def test_runs_that_took_turns_are_compared_block_by_block(tmp_path):
     (found,) = results_of(runs, runs[0]).effects("step_ms")
     assert "interleaved" in str(found.method) and found.noise_band is not None
     assert holds(found, 30.0) and found.distinguishable
+    results = results_of(runs, runs[1])
+    assert [c.runs for c in results.configurations] == [(runs[0],), (runs[2],)], "the control is no seed"
+    assert results.controls == (runs[1],)

@@ -20,9 +20,10 @@ from tfx_workbench.analysis.compare import compare_runs, is_control_of
 from tfx_workbench.analysis.config_words import differences
 from tfx_workbench.analysis.contrasts import Sample, Weights, contrasts, sample
 from tfx_workbench.analysis.factors import Levels
-from tfx_workbench.analysis.rounds import are_interleaved, role
+from tfx_workbench.analysis.rounds import CONTROL, are_interleaved, role
 from tfx_workbench.analysis.statistics import SEQUENTIAL, UNKNOWN, Effect
 from tfx_workbench.runs.interval import Floats
+from tfx_workbench.runs.noise import device_of
 
 if TYPE_CHECKING:
     from tfx_workbench.runs.rundata import RunData
@@ -37,15 +38,16 @@ MORE_IS_BETTER = ("tokens_per_s",)
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Configuration:
-    """One configuration and its runs, by seed; `levels` has the level of every factor."""
+    """One configuration on one device and its runs, by seed, one of each; `levels` has the level of every factor."""
 
     levels: Levels
     runs: tuple[RunData, ...]
+    device: str = ""  # empty where none of its runs says
 
     @property
     def ended(self) -> tuple[RunData, ...]:
         """Those that have measured steps and will have no more."""
-        return tuple(run for run in self.runs if run.info.status in ENDED and run.summary()["measured_steps"])
+        return tuple(run for run in self.runs if _is_measured(run))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -55,6 +57,7 @@ class Results:
     configurations: tuple[Configuration, ...]
     factors: tuple[str, ...]  # paths, or titles where the runs were not queued as an ablation
     band: float | None = None  # per cent that equal runs may differ by in time on this machine, where that is known
+    controls: tuple[RunData, ...] = ()  # second copies of baselines; of no configuration
 
     def samples(self, metric: str) -> list[Sample]:
         """The measurements of a metric, configuration by configuration."""
@@ -83,7 +86,7 @@ class Results:
         known = [runs[0] for runs in others if runs]
         if baseline is None or not known or not all(are_interleaved(baseline, run) for run in known):
             return None
-        controls = [run for run in first if is_control_of(baseline, run)]
+        controls = [run for run in self.controls if is_control_of(baseline, run)]
         found = {id(one.run): one.effects[metric] for one in compare_runs(baseline, [*controls, *known], self.band)}
         return [found[id(runs[0])] if runs else UNKNOWN for runs in others]
 
@@ -91,6 +94,11 @@ class Results:
     def mixes_tasks(self) -> bool:
         """Whether some of them learn something else than the first."""
         return len({_task(configuration) for configuration in self.configurations}) > 1
+
+    @property
+    def mixes_devices(self) -> bool:
+        """Whether they were measured on several devices."""
+        return len({configuration.device for configuration in self.configurations} - {""}) > 1
 
 
 def _task(configuration: Configuration) -> str:
@@ -143,22 +151,41 @@ def _lone(value: float | None) -> list[float]:
 def results_of(
     runs: Sequence[RunData], baseline: RunData | None = None, band: float | None = None
 ) -> Results:
-    """The runs by configuration; `baseline`, or what the ablation itself compares with, comes first.
+    """The runs by configuration and device; `baseline`, or what the ablation itself compares with, comes first.
 
+    Controls belong to none. Of several runs of one configuration with one seed the newest that was measured counts.
     `band`: by how many per cent equal runs may differ in time (`compare.known_band`).
     """
+    copies = [run for run in runs if role(run) == CONTROL]
+    controls = tuple(run for run in copies if any(is_control_of(other, run) for other in runs))
+    runs = [run for run in runs if run not in controls]
+    baseline = None if baseline in controls else baseline
     if not runs:
         return Results((), ())
     first = _reference(runs) or baseline or runs[0]
     levels = _levels(runs, first)
     factors = tuple(dict.fromkeys(path for one in levels for path in one))
-    groups: dict[tuple[tuple[str, str], ...], list[RunData]] = {}
-    for run, own in zip(runs, levels, strict=True):
-        groups.setdefault(tuple(sorted(own.items())), []).append(run)
-    own = dict(zip(map(id, runs), levels, strict=True))[id(first)]
-    ordered = sorted(groups, key=lambda key: dict(key) != own)  # else in the order in which they were run
-    made = tuple(Configuration(dict(key), tuple(sorted(groups[key], key=_seed))) for key in ordered)
-    return Results(made, factors, band)
+    keys = [tuple(sorted(own.items())) for own in levels]
+    devices = [device_of(run.facts) for run in runs]
+    # One that waits does not know its device yet, and stands with the others of its levels.
+    known = {key: device for key, device in zip(reversed(keys), reversed(devices), strict=True) if device}
+    groups: dict[tuple[tuple[tuple[str, str], ...], str], list[RunData]] = {}
+    for run, key, device in zip(runs, keys, devices, strict=True):
+        groups.setdefault((key, device or known.get(key, "")), []).append(run)
+    ordered = sorted(groups, key=lambda group: first not in groups[group])  # else in the order in which they were run
+    made = tuple(Configuration(dict(key), _one_of_each_seed(groups[key, on]), on) for key, on in ordered)
+    return Results(made, factors, band, controls)
+
+
+def _one_of_each_seed(runs: Sequence[RunData]) -> tuple[RunData, ...]:
+    """By seed, the newest of each that was measured, else the newest."""
+    by_age = sorted(runs, key=lambda run: (_is_measured(run), run.info.created_at))
+    newest = {_seed(run): run for run in by_age}
+    return tuple(newest[seed] for seed in sorted(newest))
+
+
+def _is_measured(run: RunData) -> bool:
+    return run.info.status in ENDED and bool(run.summary()["measured_steps"])
 
 
 def _fact(run: RunData) -> Mapping[str, Any]:
@@ -226,8 +253,9 @@ def _corners(
     if not results.configurations:
         return
     known = [bool(one.series) and all(s.size for s in one.series) for one in results.samples(metric)]
-    places = {tuple(sorted(c.levels.items())): i for i, c in enumerate(results.configurations) if known[i]}
-    base = results.configurations[0].levels
+    base, device = results.configurations[0].levels, results.configurations[0].device
+    places = {tuple(sorted(c.levels.items())): i for i, c in enumerate(results.configurations)
+              if known[i] and c.device == device}
     for a, b in itertools.combinations(results.factors, 2):
         together: dict[tuple[str, str], list[Levels]] = {}
         for i in places.values():
@@ -261,22 +289,3 @@ def _four(
             return None
         found.append(index)
     return found[0], found[1], found[2], found[3]
-
-
-# ---------------------------------------------------------------------------------------------- Pareto
-
-
-def front(points: Sequence[Sequence[float]], signs: Sequence[int]) -> list[bool]:
-    """Which points nothing beats: no other is at least as good in everything and better in something.
-
-    `signs`: 1 where more is better, -1 where less is; a point with a NaN is never on the front.
-    """
-    values = [[sign * value for sign, value in zip(signs, point, strict=True)] for point in points]
-    known = [all(value == value for value in point) for point in values]
-    return [
-        known[i] and not any(
-            known[j] and all(q >= p for p, q in zip(mine, other, strict=True)) and other != mine
-            for j, other in enumerate(values)
-        )
-        for i, mine in enumerate(values)
-    ]

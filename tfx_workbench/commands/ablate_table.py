@@ -71,7 +71,7 @@ def _print_table(results: Results) -> None:
                  ] if own else [words.UNKNOWN] * 4
         found = [effects[metric][i] for metric in METRICS[:4]]
         cells = plain if i == 0 else [_effect(effect) for effect in found if effect is not None]
-        rows.append([_name(configuration), *cells])
+        rows.append([_name(configuration, results.mixes_devices), *cells])
     print_table(["", *(_TITLES[m] for m in METRICS[:4])], rows, right=(1, 2, 3, 4))
     family = max((e.family for e in effects["tokens_per_s"] if e is not None), default=1)
     if family > 1:
@@ -86,11 +86,14 @@ def _print_table(results: Results) -> None:
             band=words.percent(results.band).lstrip("+")))
 
 
-def _name(configuration: Configuration) -> str:
+def _name(configuration: Configuration, mixes_devices: bool) -> str:
     name = words.title(configuration.runs[0].info.name)
     count = len(configuration.runs)
-    return name if count == 1 else tr_mark("{name} ({count} seeds)").format(
-        name=name.rpartition(" · ")[0] or name, count=count)
+    if count > 1:
+        name = tr_mark("{name} ({count} seeds)").format(name=name.rpartition(" · ")[0] or name, count=count)
+    if mixes_devices and configuration.device:
+        name = tr_mark("{name} on {device}").format(name=name, device=configuration.device)
+    return name
 
 
 def _factor(level: tuple[str, str]) -> str:
@@ -116,10 +119,10 @@ def emit_results(plan: Plan, best: Best) -> None:
     with _read(best) as results:
         effects = {metric: results.effects(metric) for metric in METRICS} if results.configurations else {}
         pairs = {metric: [_pair(p, metric) for p in interactions(results, metric)] for metric in METRICS[:3]}
-        by_levels = {tuple(sorted(c.levels.items())): i for i, c in enumerate(results.configurations)}
+        by_path = {run.path: i for i, c in enumerate(results.configurations) for run in c.runs}
     rows = []
     for cell, run in best:
-        i = by_levels.get(cell.key[0], 0)
+        i = by_path.get(run.path, 0)
         own = {metric: (found[i - 1] if i else UNKNOWN).as_dict() for metric, found in effects.items()} if i else {}
         rows.append({"run": str(run.path), "name": cell.config["name"], "levels": dict(cell.levels), "seed": cell.seed,
                      "status": run.status, "reason": run.reason, "effects": own})

@@ -31,7 +31,8 @@ WAITING = say(tr_mark("Nothing was measured of these runs yet."))
 _DEFINITIONS = (
     Definition(say(tr_mark("effect")), say(tr_mark(
         "The difference to the first row in per cent. Brackets hold the 95 % interval; all of a column hold at once. "
-        "Of one run each it covers the scatter of its steps; of several seeds it is that between seeds, paired."))),
+        "Of one run each it covers the scatter of its steps; of several seeds it is that between seeds, paired. "
+        "Of several runs with one seed the newest counts."))),
     Definition(say(tr_mark("≈")), say(tr_mark("Not distinguishable: the interval holds no difference, too."))),
     *define("tokens_per_s", "allocated_bytes", "loss"),
 )
@@ -51,7 +52,7 @@ def ablation_table(runs: Sequence[RunView], choices: Choices) -> Exhibit:
     if choices.get("view") == "curve" and (curve := sweep(results, colours)) is not None:
         return dataclasses.replace(curve, sentence=about(run, runs, curve.sentence), definitions=_DEFINITIONS)
     effects = {metric: [None, *results.effects(metric)] for metric in METRICS}
-    rows = [_row(i, c, labels, effects) for i, c in enumerate(results.configurations)]
+    rows = [_row(i, c, labels, effects, results.mixes_devices) for i, c in enumerate(results.configurations)]
     columns = (Column(say(tr_mark("configuration")), number=False), Column("", number=False),
                *(Column(say(_COLUMNS[m])) for m in METRICS))
     if not any(row[1] for row in rows):  # all is well with all of them
@@ -66,11 +67,14 @@ def ablation_table(runs: Sequence[RunView], choices: Choices) -> Exhibit:
 
 
 def _row(
-    index: int, configuration: Configuration, labels: dict[int, str], effects: dict[str, list[Effect | None]]
+    index: int, configuration: Configuration, labels: dict[int, str], effects: dict[str, list[Effect | None]],
+    mixes_devices: bool,
 ) -> tuple[Words, ...]:
     name: Words = labels[id(configuration.runs[0])]
     if (seeds := len(configuration.runs)) > 1:
         name = say(tr_mark("{name} ({count} seeds)"), name=str(name).rpartition(" · ")[0] or name, count=seeds)
+    if mixes_devices and configuration.device:
+        name = say(tr_mark("{name} on {device}"), name=name, device=configuration.device)
     if index == 0:
         return (name, _state(configuration), *(_plain(configuration, metric) for metric in METRICS))
     return (name, _state(configuration), *(effect_words(effects[metric][index]) for metric in METRICS))

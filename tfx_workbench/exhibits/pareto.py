@@ -14,7 +14,7 @@ from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError
 from tfx_engine.protocol.sizes import parse_bytes
 from tfx_workbench.analysis.ablation import FACT
-from tfx_workbench.analysis.ablation_results import front
+from tfx_workbench.analysis.pareto import front
 from tfx_workbench.exhibits.by_step import NO_RUN, about, define
 from tfx_workbench.exhibits.exhibit import Axis, Curve, Definition, Exhibit, LegendEntry, Line, Marker, Plot
 from tfx_workbench.exhibits.format import Scale, byte_scale, count_scale, number, plain, rate, size

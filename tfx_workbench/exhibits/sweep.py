@@ -44,12 +44,13 @@ def sweep(results: Results, colours: Mapping[int, str]) -> Exhibit | None:
 
 def _along(results: Results, factor: str) -> list[tuple[float, Configuration]]:
     """The measured configurations that differ from the first in this factor alone, by its value."""
-    base = results.configurations[0].levels
+    base, device = results.configurations[0].levels, results.configurations[0].device
     found = []
     for configuration in results.configurations:
         others = {k: v for k, v in configuration.levels.items() if k != factor}
         value = _number(configuration.levels.get(factor, ""))
-        if configuration.ended and math.isfinite(value) and all(base.get(k) == v for k, v in others.items()):
+        alike = configuration.device == device
+        if alike and configuration.ended and math.isfinite(value) and all(base.get(k) == v for k, v in others.items()):
             found.append((value, configuration))
     return sorted(found, key=lambda pair: pair[0])
 
