@@ -9,6 +9,7 @@ import pytest
 
 from tests.helpers.ablation import plan_of, write_ablation
 from tests.helpers.exhibits import check_exhibit, views
+from tests.helpers.synthetic_run import make_config, write_run
 from tfx_workbench.exhibits.exhibit import HeatMap, Line, Marker
 from tfx_workbench.exhibits.kind import exhibit_type
 from tfx_workbench.exhibits.pareto import START, Point, pareto_of
@@ -48,6 +49,15 @@ def test_the_first_row_is_the_base_in_figures_and_the_others_are_effects(whole):
     assert all("[" in str(row[1]) for row in table.rows[1:]), "with intervals"
     assert all("[" not in str(row[3]) for row in table.rows[1:]), "one seed says nothing of the loss's scatter"
     assert "5 comparisons" in str(made("ablation_table", whole).notes[0])
+
+
+def test_other_seeds_than_the_first_rows_are_not_compared_and_it_is_said(tmp_path, whole):
+    paths = [write_run(tmp_path / f"{name}.tfx", make_config(name, steps=20, seed=seed, techniques=techniques))
+             for name, seed, techniques in (("a", 0, {}), ("b", 1, {"norm": {"use": "rms_norm"}}))]
+    exhibit = made("ablation_table", views(paths, focus=1))
+    assert "%" not in str(exhibit.tables[0].rows[1][1])
+    said = "without a seed in common"
+    assert said in str(exhibit.notes[0]) and not any(said in str(n) for n in made("ablation_table", whole).notes)
 
 
 def test_a_run_that_failed_or_waits_has_a_row_that_says_so(partial):

@@ -96,6 +96,12 @@ class Results:
         return len({_task(configuration) for configuration in self.configurations}) > 1
 
     @property
+    def lacks_common_seeds(self) -> bool:
+        """Whether one was measured with none of the first's seeds."""
+        first, *others = [set(map(_seed, configuration.ended)) for configuration in self.configurations]
+        return any(seeds and seeds.isdisjoint(first) for seeds in others)
+
+    @property
     def mixes_devices(self) -> bool:
         """Whether they were measured on several devices."""
         return len({configuration.device for configuration in self.configurations} - {""}) > 1
