@@ -13,6 +13,7 @@ import torch
 from tests.helpers.random_config import random_config
 from tests.helpers.tiny import task_for, tiny_config
 from tfx_engine.data import make_task
+from tfx_engine.model.assemble import assemble
 from tfx_engine.model.validate import validate
 from tfx_engine.protocol.claims import CLAIMS
 from tfx_engine.protocol.config import Config, parse_config
@@ -82,6 +83,16 @@ def test_nothing_is_broken_in_what_is_drawn_at_random(seeds: range) -> None:
 def test_an_adapter_on_branches_that_stay_closed_is_found_to_learn_nothing() -> None:
     found = findings(tiny_config({"residual": "rezero", "adapter": "lora"}), ("adapter",))
     assert {f.claim: f.evidence.ok for f in found}["every-gradient"] is False
+
+
+def test_units_that_a_run_has_killed_are_no_fault_of_a_technique() -> None:
+    config = tiny_config({"feedforward": {"use": "relu", "bias": True}})
+    dead = {n: p.detach().clone() for n, p in assemble(config, "cpu").named_parameters()}
+    for name in (n for n in dead if n.endswith("feedforward.up.bias")):
+        dead[name].fill_(-1e4)
+    stand = Stand(config, torch.device("cpu"), make_task(config), dead)
+    (found,) = (f for f in audit(stand, slots=("adapter",)) if f.claim == "every-gradient")
+    assert (found.evidence.ok, found.evidence.code) == (None, "saturated"), found.evidence.message
 
 
 def test_every_claim_has_words_and_a_proof() -> None:

@@ -282,7 +282,8 @@ def test_what_is_broken_stands_first_and_in_red_with_its_evidence(five, tmp_path
     ]  # fmt: skip
     assert str(exhibit.sentence) == "1 broken · 2 claims hold · 1 not tried"
     (note,) = exhibit.notes
-    assert f"1 of {leaks.data.info.config['model']['layers']} layers, 8 of " in str(note) and "run's weights" in str(note)
+    layers = leaks.data.info.config["model"]["layers"]
+    assert f"1 of {layers} layers, 8 of " in str(note) and "run's weights" in str(note)
     sound = exhibit_type("audit").make(five, {})
     assert "broken" not in str(sound.sentence) and "3 claims hold" in str(sound.sentence)
 

@@ -83,6 +83,11 @@ class Stand:
         return (inputs, targets) if inputs.is_floating_point() else (inputs[:, -FEW:], targets[:, -FEW:])
 
     @property
+    def has_weights(self) -> bool:
+        """Whether copies have the weights of a run; else they have first ones."""
+        return bool(self._weights)
+
+    @property
     def facts(self) -> dict[str, Any]:
         """What the stand is, beside the run that it stands for: numbers, names of precisions, and whose weights."""
         whole, own = self.full, self.config
@@ -90,7 +95,7 @@ class Stand:
             "layers": own.model.layers, "of_layers": whole.model.layers, "tokens": self._tokens,
             "of_tokens": whole.model.context, "samples": own.run.batch, "of_samples": whole.run.batch,
             "precision": own.use("precision"), "steps_precision": self._stepping().use("precision"),
-            "weights": "run" if self._weights else "first",
+            "weights": "run" if self.has_weights else "first",
         }
 
     # ------------------------------------------------------------------------------------ configurations
@@ -173,6 +178,10 @@ class Stand:
                 self._passes.pop(next(iter(self._passes)))
             self._passes[key] = observe(self.training(config), self.batch, draws)
         return self._passes[key]
+
+    def first_steps(self) -> Steps:
+        """The same with first weights."""
+        return take_steps(self.fresh(self._stepping()), self.batch)
 
     def steps(self) -> Steps:
         """What some steps do to the run's weights as they are (the first ones, without any), with its own optimiser."""

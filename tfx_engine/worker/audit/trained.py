@@ -7,7 +7,7 @@ from tfx_engine.techniques.adapter import is_adapter
 from tfx_engine.techniques.claims import EveryGradient, Rests, TrainsOnly
 from tfx_engine.techniques.counts import chosen
 from tfx_engine.worker.audit.case import Case
-from tfx_engine.worker.audit.finding import Evidence, broken, held
+from tfx_engine.worker.audit.finding import Evidence, Untried, broken, held
 from tfx_engine.worker.audit.steps import STEPS, Steps
 
 _EXACTLY = tr_mark("After {steps} steps exactly the {count} expected tensors are trained; all others are as they were.")
@@ -17,6 +17,11 @@ _SHUT = tr_mark("{count} tensor(s) are not trained that should be: {names}.")
 _COUNT = tr_mark("{found} numbers are trained, and the technique says {declared}.")
 _ALL = tr_mark("All {count} trained tensors had a gradient within {steps} steps.")
 _ZERO = tr_mark("{count} trained tensor(s) had no gradient but zero in {steps} steps: {names}.")
+
+_FLAT = tr_mark(
+    "With the run's weights {count} trained tensor(s) had no gradient but zero in {steps} steps ({names}), with first "
+    "weights they had one: the run has led them to where the loss is flat."
+)
 
 
 def trains_only(case: Case, claim: TrainsOnly) -> Evidence:
@@ -47,6 +52,8 @@ def every_gradient(case: Case, claim: EveryGradient) -> Evidence:
     found = case.stand.steps()
     excused = [c.part for t, _ in chosen(case.stand.config) for c in t.claims if isinstance(c, Rests)]
     idle = {n for n in found.trained - found.had_gradient if not any(part in n.split(".") for part in excused)}
+    if idle and case.stand.has_weights and not idle - case.stand.first_steps().had_gradient:
+        raise Untried("saturated", _FLAT, count=len(idle), names=some(idle), steps=STEPS)
     if idle:
         return broken("zero-gradient", _ZERO, count=len(idle), names=some(idle), steps=STEPS)
     return held("all", _ALL, count=len(found.trained), steps=STEPS)
