@@ -27,8 +27,8 @@ _DEFINITIONS = (
     Definition(say(tr_mark("overhead")), say(tr_mark(
         "What measuring takes, per cent of the time of the measured steps without it. Of every {often} steps, and of "
         "every {rarely} once {enough} were compared, one goes without probes and is compared with its neighbours; "
-        "where the host waits for the device, the time within the probes counts unless that comparison contradicts it. What "
-        "is read between steps is timed where it happens."),
+        "where the host waits for the device, the time within the probes counts unless that comparison contradicts it. "
+        "What is read between steps is timed where it happens."),
         often=OFTEN, rarely=RARELY, enough=ENOUGH)),
     Definition(say(_NAMES["steps"]), say(tr_mark("Gradient norms and memory readings, over all steps."))),
 )
