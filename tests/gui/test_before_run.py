@@ -91,7 +91,8 @@ def test_the_time_of_a_step_comes_later_in_its_place(strip: BeforeRun) -> None:
     strip.show_estimate(figures())
     assert strip.figures()["step"] == "≈ 212 ms", "no flicker: the older one stays"
     assert step_of(strip).property("old") is True and strip._fit.property("old") is False
-    strip.show_time({"step_ms": 300.0, "step_ms_error_percent": 6.2})
+    strip.show_time({"step_ms": 300.0, "step_ms_error_percent": 6.2, "step_ms_error_95_percent": 21.0})
+    assert "half of them within 6.2 %, 95 of 100 within 21 %" in step_of(strip).toolTip()
     assert strip.figures()["step"] == "≈ 300 ms ±6.2 %" and step_of(strip).property("old") is False
     assert strip.sizeHint().height() == height, "nothing moves when it comes"
 

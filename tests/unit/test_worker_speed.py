@@ -7,13 +7,18 @@ from contextlib import closing
 
 import msgspec
 import pytest
+import torch
 
 from tests.helpers.ceilings import PEAK, made_up, this_cpu
 from tests.helpers.worker import queue_run, read
 from tfx_engine.measure.ceilings import circumstances
+from tfx_engine.measure.device import NoGpu
 from tfx_engine.measure.disturbance import Disturbance
 from tfx_engine.measure.others import DISTURBED
 from tfx_engine.protocol.ceilings import add_past, load_past, save_ceilings
+from tfx_engine.protocol.config import parse_config
+from tfx_engine.protocol.ledger import OwnError
+from tfx_engine.runfile.writer import RunWriter
 from tfx_engine.worker import speed
 from tfx_engine.worker.run import execute
 from tfx_workbench.commands import words
@@ -125,6 +130,29 @@ def test_the_prediction_of_a_run_stands_beside_what_was_measured_and_the_next_le
     second = summary_of(run_of(tmp_path, run=long))
     assert second["predicted"]["step_ms"] > 1.1 * first["predicted"]["step_ms"]  # learning is bounded
     assert "step_ms" not in summary_of(run_of(tmp_path))["predicted"]  # so few steps say nothing
+
+
+@pytest.mark.parametrize(("percent", "stated", "disturbed", "said"), [
+    (9.0, None, False, None), (50.0, None, False, "Too few runs"), (-40.0, None, True, "were disturbed"),
+    (40.0, 50.0, False, None), (-40.0, 50.0, True, None), (60.0, 50.0, False, "50.0 % was stated"),
+])
+def test_the_time_of_a_step_that_is_far_off_is_said_with_the_reason(
+    tmp_path, monkeypatch, percent, stated, disturbed, said
+):
+    monkeypatch.setenv("TFX_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(speed, "load_ceilings", lambda _: made_up(this_cpu(1)))
+    monkeypatch.setattr(speed, "step_ms_of", lambda *_: (10.0, stated and OwnError(5.0, stated, 9)))
+    path = queue_run(tmp_path, run={"measure_steps": speed.LEAST_STEPS})
+    with closing(RunData(path)) as run:
+        config, _ = parse_config(run.load().info.config)
+    steps = [10.0 / (1 + percent / 100)] * speed.LEAST_STEPS
+    with RunWriter(path) as writer:
+        told = speed.Speed(config, torch.device("cpu"), NoGpu("cpu"), writer)
+        told.note_predicted(config, steps[:3] if disturbed else steps, steps)
+    events = [event for event in read(path, "events") if event.code == "prediction-far-off"]
+    assert [said in event.message for event in events] == [True] * (said is not None)
+    assert read(path, "predictions")["step_ms"].value == 10.0
+    assert len(load_past(this_cpu(1))) == (not disturbed)
 
 
 def test_a_run_that_was_disturbed_has_its_prediction_and_teaches_nothing(tmp_path, monkeypatch):

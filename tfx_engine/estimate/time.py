@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from tfx_engine.protocol.ceilings import Ceilings, CopyRate, ProductRate
+from tfx_engine.protocol.ledger import OwnError, error_of
 
 TERMS = ("products", "attention", "elementwise", "optimizer", "starting")
 _NEIGHBOURS = 3  # measured shapes that a rate is made of
@@ -168,18 +169,24 @@ def _fit(past: Sequence[Past], names: Sequence[str]) -> dict[str, float]:
     return {name: float(np.clip(value, 0.2, 5.0)) for name, value in zip(names, found, strict=True)}
 
 
-def own_error_percent(past: Sequence[Past]) -> float | None:
-    """How far off predictions of these runs would have been, each learnt from the others: the median, in per cent."""
+def own_error(past: Sequence[Past]) -> OwnError | None:
+    """How far off predictions of these runs would have been, each learnt from the others; None where they are few."""
     if len(past) < LEAST_RUNS:
         return None
     errors = []
     for i, one in enumerate(past):
         factors = learn([*past[:i], *past[i + 1 :]])
-        errors.append(abs(one.time.total_ms(factors) / one.measured_ms - 1.0))
-    return 100.0 * float(np.median(errors))
+        errors.append(100.0 * abs(one.time.total_ms(factors) / one.measured_ms - 1.0))
+    return error_of(errors)
 
 
-def step_ms(time: StepTime, past: Iterable[Past] = ()) -> tuple[float, float | None]:
-    """(milliseconds, the error in per cent that such predictions had on the user's own runs, or None)."""
+def own_error_percent(past: Sequence[Past]) -> float | None:
+    """The median of `own_error`, in per cent."""
+    found = own_error(past)
+    return None if found is None else found.median
+
+
+def step_ms(time: StepTime, past: Iterable[Past] = ()) -> tuple[float, OwnError | None]:
+    """(milliseconds, the error that such predictions had on the user's own runs, or None)."""
     runs = list(past)
-    return time.total_ms(learn(runs)), own_error_percent(runs)
+    return time.total_ms(learn(runs)), own_error(runs)

@@ -10,6 +10,7 @@ from tfx_engine.estimate.time import Past, StepTime, step_time
 from tfx_engine.estimate.time import step_ms as corrected
 from tfx_engine.protocol.ceilings import Ceilings
 from tfx_engine.protocol.config import Config
+from tfx_engine.protocol.ledger import OwnError
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.trace.look import operators_of
 from tfx_engine.trace.manners import BrokenOff, GivenUp, Manners
@@ -44,8 +45,8 @@ def time_of(
     return step_time(operators, ceilings)
 
 
-def step_ms(config: Config, ceilings: Ceilings, past: Iterable[Past] = ()) -> tuple[float, float | None]:
-    """(milliseconds, the error in per cent that predictions of `past` had, None where those are few).
+def step_ms(config: Config, ceilings: Ceilings, past: Iterable[Past] = ()) -> tuple[float, OwnError | None]:
+    """(milliseconds, the error that predictions of `past` had, None where those are few).
 
     `past`: the user's own runs on the same device. Raises `Unknown`.
     """

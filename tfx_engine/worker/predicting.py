@@ -88,6 +88,7 @@ def figures(
         "peak_interval_bytes": {"low": peak.low_bytes, "high": peak.high_bytes},
         "category_peak_bytes": peak.category_peak, "reserved_bytes": peak.reserved_bytes,
         "step_ms": step.ms, "step_ms_error_percent": step.error_percent,
+        "step_ms_error_95_percent": step.error_95_percent,
         "device_bytes": room.device_bytes, "free_bytes": room.free_bytes, "context_bytes": needs.context_bytes,
         "needs_bytes": {"low": needs.low_bytes, "high": needs.high_bytes}, "margin_percent": margin, "fits": fits,
         "error_percent": peak.error and peak.error.median, "error_95_percent": peak.error and peak.error.within_95,

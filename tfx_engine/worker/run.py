@@ -222,7 +222,7 @@ class _Run:
         may_measure = self._config.run.probes and not stop.is_set()
         speed.note_reached(flops, self._recorder.measured_ms, may_measure, stop.is_set)
         if may_measure and not stop.is_set():
-            speed.note_predicted(self._config, self._recorder.undisturbed_ms)
+            speed.note_predicted(self._config, self._recorder.undisturbed_ms, self._recorder.measured_ms)
 
     def _note_facts(self, setup: Setup, sampler: DeviceSampler, meter: MemoryMeter) -> None:
         for key, value in {**facts.machine_facts(self._device, sampler.gpu), **facts.training_facts(setup)}.items():

@@ -32,6 +32,7 @@ from tfx_engine.protocol.ceilings import (
     save_ceilings,
 )
 from tfx_engine.protocol.config import Config
+from tfx_engine.protocol.ledger import OwnError, error_percent
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.vendor import vendor_peak
 from tfx_engine.runfile.errors import RunFileError
@@ -51,6 +52,15 @@ _TOO_MUCH = tr_mark(
 _NOT_KEPT = tr_mark("The speed of this device could not be measured: {error}")
 _NO_FORMAT = tr_mark("Nothing was measured in {format}, the format of this run's products: {reason}")
 _UNKNOWN_FORMAT = tr_mark("This precision does not say in which format its products are.")
+
+
+FAR_PERCENT = 10.0  # off by more than this a run says so, where its own past has not stated another error yet
+_FAR = tr_mark("A step was predicted to take {predicted_ms:.3g} ms and took {measured_ms:.3g} ms: off by "
+               "{percent:+.1f} %, where {stated:.1f} % was stated.")
+_FAR_UNSTATED = tr_mark("A step was predicted to take {predicted_ms:.3g} ms and took {measured_ms:.3g} ms: off by "
+                        "{percent:+.1f} %. Too few runs on this device have said how far off to expect it.")
+_FAR_DISTURBED = tr_mark("A step was predicted to take {predicted_ms:.3g} ms and took {measured_ms:.3g} ms: off by "
+                         "{percent:+.1f} %, but the steps were disturbed, and the prediction is of undisturbed ones.")
 
 
 def find_ceilings(
@@ -123,8 +133,9 @@ class Speed:
         else:
             self._writer.fact("mfu", mfu)
 
-    def note_predicted(self, config: Config, undisturbed_ms: Sequence[float]) -> None:
+    def note_predicted(self, config: Config, undisturbed_ms: Sequence[float], measured_ms: Sequence[float]) -> None:
         """What the step's time was predicted to be, from the device's speed and earlier runs; and learn from this one.
+        Where it was far off the run says so.
 
         Made after the measured steps, so that they need not wait for it; nothing that this run measured is in it. A
         run whose steps were disturbed has its prediction all the same, and teaches nothing.
@@ -141,16 +152,30 @@ class Speed:
         finally:
             torch.set_rng_state(state)
         past = past_of(known)
-        ms, error_percent = step_ms_of(time, past)
+        ms, own = step_ms_of(time, past)
         self._writer.prediction("step_ms", ms, "traced")
-        self._writer.prediction("step_ms_error_percent", error_percent, "traced")
+        self._writer.prediction("step_ms_error_percent", own.median if own else None, "traced")
+        self._writer.prediction("step_ms_error_95_percent", own.within_95 if own else None, "traced")
+        is_disturbed = len(undisturbed_ms) < LEAST_STEPS
+        self._say_far_off(ms, own, measured_ms if is_disturbed else undisturbed_ms, is_disturbed)
         self._writer.fact("step_time_terms_ms", {name: round(value, 6) for name, value in time.terms.items()})
-        if len(undisturbed_ms) < LEAST_STEPS:
+        if is_disturbed:
             return
         run = PastRun(circumstances=known.circumstances, terms=dict(time.terms), name=config.name[:80],
                       measured_ms=statistics.median(undisturbed_ms))
         with contextlib.suppress(OSError):  # then there is one run less to learn from
             add_past(run)
+
+    def _say_far_off(self, ms: float, error: OwnError | None, measured: Sequence[float], is_disturbed: bool) -> None:
+        """Say that the time of a step is further off than what 95 of 100 predictions were stated to stay within."""
+        if not measured:
+            return
+        measured_ms = statistics.median(measured)
+        percent, stated = error_percent(ms, measured_ms), error.within_95 if error else FAR_PERCENT
+        if abs(percent) > stated:
+            words = _FAR_DISTURBED if is_disturbed else _FAR if error else _FAR_UNSTATED
+            self._writer.event("warning", "prediction-far-off", words, predicted_ms=ms, measured_ms=measured_ms,
+                               percent=percent, stated=stated)
 
     def _find(
         self, may_measure: bool, again: bool = False, is_over: Callable[[], bool] = lambda: False

@@ -31,6 +31,7 @@ class Expected:
 
     ms: float | None = None
     error_percent: float | None = None
+    error_95_percent: float | None = None
     missing: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
@@ -51,10 +52,12 @@ def expected_step(
     if known is None:
         return Expected(missing={"step_ms": _NOT_MEASURED})
     try:
-        ms, error_percent = corrected(time_of(config, known, manners, operators), past_of(known))
+        ms, error = corrected(time_of(config, known, manners, operators), past_of(known))
     except Unknown as error:
         return Expected(missing={"step_ms": str(error)})
-    return Expected(ms, error_percent, {} if error_percent is not None else {"step_ms_error_percent": _FEW_RUNS})
+    if error is None:
+        return Expected(ms, missing={"step_ms_error_percent": _FEW_RUNS})
+    return Expected(ms, error.median, error.within_95)
 
 
 def circumstances_of(config: Config) -> Circumstances:

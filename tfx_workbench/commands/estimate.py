@@ -14,7 +14,7 @@ from tfx_workbench.commands.configs import read_configs
 from tfx_workbench.commands.engine import engine_gone
 from tfx_workbench.commands.output import DONE, emit, print_table, say
 from tfx_workbench.commands.words import UNKNOWN, count, number, size, title
-from tfx_workbench.exhibits.stated_error import compared, found_on, within
+from tfx_workbench.exhibits.stated_error import compared, found_on, within, within_of_step
 
 BAR_CELLS = 40
 _LETTERS = {"parameters": "P", "gradients": "G", "optimizer": "O", "activations": "A", "adapters": "L",
@@ -52,7 +52,7 @@ def _print(name: str, figures: Mapping[str, Any]) -> None:
         (tr_mark("FLOPs / token"), number(_sum(flops, ("forward", "backward"))), _flops(flops)),
         (tr_mark("peak memory"), _peak(figures), _fits(figures)),
         (tr_mark("its error"), str(within(figures) or UNKNOWN), _error_of(figures)),
-        (tr_mark("step"), _milliseconds(figures["step_ms"]), _within(figures.get("step_ms_error_percent"))),
+        (tr_mark("step"), _milliseconds(figures["step_ms"]), _within(figures)),
     ]
     print_table(rows[0], rows[1:], right=(1,))
     _print_memory(figures)
@@ -76,11 +76,10 @@ def _error_of(figures: Mapping[str, Any]) -> str:
     return tr_mark("on {what}").format(what=found) if found else ""
 
 
-def _within(error_percent: float | None) -> str:
-    """How far off such predictions were on the user's own runs."""
-    if error_percent is None:
-        return ""
-    return tr_mark("± {percent} % on your own runs").format(percent=number(error_percent, 2))
+def _within(figures: Mapping[str, Any]) -> str:
+    """How far off predictions of a step's time were on the user's own runs."""
+    words = within_of_step(figures)
+    return tr_mark("{error} on your own runs").format(error=words) if words else ""
 
 
 def _print_memory(figures: Mapping[str, Any]) -> None:

@@ -29,6 +29,12 @@ def within(figures: Mapping[str, Any]) -> Text | None:
     return say(tr_mark("half of them within {half} %, 95 of 100 within {most} %"), half=half, most=_percent(nearly_all))
 
 
+def within_of_step(figures: Mapping[str, Any]) -> Text | None:
+    """The same of the predicted time of a step."""
+    return within({"error_percent": figures.get("step_ms_error_percent"),
+                   "error_95_percent": figures.get("step_ms_error_95_percent")})
+
+
 def within_short(figures: Mapping[str, Any]) -> Text | None:
     """What nearly all stay within, where there is little room."""
     nearly_all = figures.get("error_95_percent")

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushBut
 
 from tfx_workbench.exhibits.format import UNKNOWN, byte_scale, count, duration, number, percent, plain, size
 from tfx_workbench.exhibits.palette import Palette
-from tfx_workbench.exhibits.stated_error import compared, found_on, within, within_short
+from tfx_workbench.exhibits.stated_error import compared, found_on, within, within_of_step, within_short
 from tfx_workbench.widgets.fitting_label import FittingLabel
 from tfx_workbench.widgets.memory_bar import HEIGHT, SMALL, MemoryBar
 from tfx_workbench.widgets.words import plain_tip, shown
@@ -165,8 +165,10 @@ class BeforeRun(QFrame):
                 texts.insert(0, self.tr("≈ {time} ±{percent} %").format(
                     time=duration(step_ms), percent=plain(max(error, 0.1), 2)))
             meaning = self.tr("Time of one step, from what this device was measured to do and from your runs on it.")
+            off = within_of_step(figures)
+            words = self.tr("How far predictions were off: {error}.").format(error=off.filled(shown)) if off else ""
             self._set(self.tr("step"), *texts, meaning=" ".join(
-                [meaning, shown(missing.get("step_ms_error_percent", ""))]).strip())
+                filter(None, [meaning, words, shown(missing.get("step_ms_error_percent", ""))])))
         _age(self._rows[self.tr("step")][1], False)
 
     def _error_words(self, figures: Mapping[str, Any]) -> tuple[str, str, str]:
