@@ -26,7 +26,7 @@ REASON = "" if NOTHING_HERE is None else NOTHING_HERE.template.format_map(NOTHIN
 needs_compiler = pytest.mark.skipif(NOTHING_HERE is not None, reason=f"compiling {REASON}")
 SECTIONS: dict[str, Any] = {
     "model": {"width": 16, "layers": 2, "heads": 2, "head_width": None},
-    "run": {"warmup_steps": 1, "measure_steps": 4, "memory_every": 2},
+    "run": {"warmup_steps": 1, "measure_steps": 4, "memory_every": 2, "probe_budget_percent": 100},
 }
 
 

@@ -108,8 +108,8 @@ def test_values_and_pictures_are_copied(shown):
     shown.reports.export(exhibit, COPY_VALUES)
     assert clipboard.text().startswith("plot,series,x,y")
     shown.reports.export(exhibit, COPY_PICTURE)
-    wait(lambda: clipboard.mimeData().hasFormat("image/png"), "the picture")
-    assert bytes(clipboard.mimeData().data("image/svg+xml").data()).startswith(b"<?xml")
+    wait(lambda: clipboard.mimeData().hasImage(), "the picture")
+    assert clipboard.image().width() > 400
 
 
 def test_a_report_is_made_beside_the_window_and_can_be_opened(shown, tmp_path):

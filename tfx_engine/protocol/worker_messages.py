@@ -32,7 +32,7 @@ class InTurns(msgspec.Struct, frozen=True, kw_only=True):
     resident: bool = True
 
 
-class RunFile(ToDo, frozen=True, kw_only=True, tag="run"):
+class RunFile(ToDo, frozen=True, kw_only=True, tag="run", omit_defaults=True):
     """Take this queued run file and do its run; `turns`: where it takes turns with others."""
 
     path: str

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QMimeData, QObject, QUrl, Signal
-from PySide6.QtGui import QDesktopServices, QGuiApplication
+from PySide6.QtCore import QObject, QUrl, Signal
+from PySide6.QtGui import QDesktopServices, QGuiApplication, QImage
 from PySide6.QtWidgets import QFileDialog
 
 from tfx_engine.protocol.problems import ConfigError, Problem
@@ -32,7 +32,7 @@ class Reports(QObject):
 
     saved = Signal(str)  # the file
     refused = Signal(object)  # Problem
-    _copied = Signal(bytes, bytes)  # as PNG, as SVG
+    _copied = Signal(bytes)  # as PNG
 
     def __init__(self, window: MainWindow) -> None:
         super().__init__(window)
@@ -53,8 +53,7 @@ class Reports(QObject):
             self._window.messages.say(self.tr("The values are in the clipboard."), INFO)
         elif what == COPY_PICTURE:
             palette = self._window.theme.palette
-            self._beside(lambda: self._copied.emit(
-                exhibit_png(exhibit, said, palette), exhibit_bytes(exhibit, ".svg", said)))
+            self._beside(lambda: self._copied.emit(exhibit_png(exhibit, said, palette)))
         else:
             self._ask(exhibit, f".{what}")
 
@@ -105,11 +104,10 @@ class Reports(QObject):
         words = self.tr("Saved as {file}.").format(file=file)
         self._window.messages.say(words, INFO, self.tr("Show folder"), show_folder)
 
-    def _on_copied(self, picture: bytes, drawing: bytes) -> None:
-        data = QMimeData()
-        data.setData("image/png", picture)
-        data.setData("image/svg+xml", drawing)
-        QGuiApplication.clipboard().setMimeData(data)
+    def _on_copied(self, picture: bytes) -> None:
+        # A QMimeData that was made here, with SVG in it too, would end the program with a segmentation fault when it is
+        # closed: the clipboard lets go of it when there is no Python any more (PySide6 6.11.3, offscreen).
+        QGuiApplication.clipboard().setImage(QImage.fromData(picture, "PNG"))
         self._window.messages.say(self.tr("The picture is in the clipboard."), INFO)
 
     # ------------------------------------------------------------------ the ticked runs
