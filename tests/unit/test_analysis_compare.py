@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.helpers.interleaved import made_up, write_interleaved
-from tests.helpers.synthetic_run import write_run
-from tfx_workbench.analysis.compare import compare_runs, config_diff, effects
+from tests.helpers.synthetic_run import make_config, write_run
+from tfx_workbench.analysis.comparable import OTHER_DEVICE, OTHER_TASK, remarks
+from tfx_workbench.analysis.compare import OTHER_STEPS, compare_runs, config_diff, effects
+from tfx_workbench.analysis.waterfall import waterfall
 from tfx_workbench.runs.rundata import RunData
 
 
@@ -135,3 +137,36 @@ def test_one_process_each_says_what_it_does_not_cover(opened):
     found, _ = effects(base, opened("other", made_up(1, rounds=1, factor=1.2)))
     assert "restart" in str(found["step_ms"].method)
     assert found["step_ms"].distinguishable
+
+
+# ---------------------------------------------------------------------------------------- what is comparable
+
+
+@pytest.mark.parametrize("facts", [
+    {"device": {"kind": "cuda", "name": "Another device"}}, {"threads": 64},
+], ids=["device", "threads"])
+def test_times_and_bytes_of_different_devices_are_not_compared_and_in_no_family(tmp_path, facts):
+    base, same, other = (RunData(write_run(tmp_path / f"{n}.tfx", name=n, steps=20)).load() for n in ("a", "b", "c"))
+    other.facts.update(facts)
+    of_same, of_other = compare_runs(base, [same, other])
+    assert {of_other.missing.get(name) for name in ("tokens_per_s", "step_ms", "peak_bytes")} == {OTHER_DEVICE}
+    assert all(of_other.effects[name].distinguishable is None for name in ("tokens_per_s", "step_ms", "peak_bytes"))
+    assert of_other.effects["total_params"].percent == 0
+    assert not of_same.effects["step_ms"].corrected and "step_ms" not in of_same.missing
+    assert "times and bytes are not compared" in " ".join(map(str, remarks(base, other)))
+    assert waterfall("time", base, other).missing == waterfall("memory", base, other).missing == OTHER_DEVICE
+    for run in (base, same, other):
+        run.close()
+
+
+def test_losses_of_different_tasks_are_not_compared_and_those_of_different_lengths_say_so(tmp_path):
+    base, longer, other = (RunData(write_run(tmp_path / f"{n}.tfx", make_config(n, steps=steps))).load()
+                           for n, steps in (("a", 30), ("b", 40), ("c", 30)))
+    other.info.config["data"]["task"] = "copy"
+    of_longer, of_other = compare_runs(base, [longer, other])
+    assert of_longer.effects["loss"].percent < 0 and of_longer.missing["loss"] == OTHER_STEPS
+    assert "after 43 steps, the baseline after 33" in " ".join(map(str, remarks(base, longer)))
+    assert of_other.missing["loss"] == OTHER_TASK and of_other.effects["loss"].as_dict()["percent"] is None
+    assert of_other.effects["step_ms"].distinguishable is not None, "a speed is one of any task"
+    for run in (base, longer, other):
+        run.close()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.commandline import write_config
-from tests.helpers.synthetic_run import write_run
+from tests.helpers.synthetic_run import make_config, write_run
 from tfx_engine.protocol.codec import problem_to_data
 from tfx_engine.protocol.messages import Notice
 from tfx_engine.protocol.metrics import CATEGORIES
@@ -289,6 +289,19 @@ def test_compare_has_the_keys_that_others_rely_on(run, store):
     assert other["run"] == str(store / "two.tfx")
     assert other["config_diff"] == {"seed": {"baseline": 0, "run": 1}}
     assert {"percent", "low", "high", "distinguishable"} <= other["effects"]["tokens_per_s"].keys()
+
+
+def test_compare_says_why_there_is_nothing_also_of_the_baseline(run, tmp_path):
+    one = write_run(tmp_path / "one.tfx", name="one", steps=12)
+    queued = write_run(tmp_path / "queued.tfx", make_config("queued"), status="queued")
+    failed = write_run(tmp_path / "failed.tfx", make_config("failed", steps=20), status="failed", steps=4)
+    said = {(a, b): run("compare", a, b)[1] for a, b in ((queued, one), (one, queued), (failed, one), (one, failed))}
+    assert "baseline that is queued: it has no figures yet" in said[queued, one]
+    assert "This run is queued: it has no figures yet" in said[one, queued]
+    assert "difference" not in said[queued, one], "no table without a row"
+    assert "The baseline is failed" in said[failed, one] and "This run is failed" in said[one, failed]
+    assert "a baseline of 0 measured steps: no interval" in said[failed, one]
+    assert "has 0 measured steps: no interval" in said[one, failed]
 
 
 @pytest.mark.parametrize(

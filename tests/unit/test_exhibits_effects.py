@@ -53,6 +53,15 @@ def test_runs_one_after_the_other_are_compared_and_it_says_what_that_does_not_co
     assert len(exhibit.tables[0].rows) == 4
 
 
+def test_of_another_device_neither_speed_nor_memory_is_compared(tmp_path):
+    shown = views(write_five(tmp_path, steps=30, layers=2, heads=2, context=16, width=16))
+    shown[1].data.facts["threads"] = 64
+    exhibit = EXHIBIT.make(shown, {})
+    first, second = exhibit.tables[0].rows[:2]
+    assert [str(cell) for cell in first[1:]] == ["–", "–", "–", "the two runs were measured on different devices"]
+    assert str(second[1]) != "–" and "of 3 differs" in str(exhibit.sentence)
+
+
 def test_a_run_that_broke_off_says_so(tmp_path, turns):
     cut = write_interleaved(tmp_path / "cut.tfx", made_up(9, rounds=2), status="failed", reason="Out of memory.")
     (*_, last) = EXHIBIT.make(views([*turns, cut]), {}).tables[0].rows

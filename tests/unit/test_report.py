@@ -20,6 +20,7 @@ from tfx_workbench.report.build import Wanted, build
 from tfx_workbench.report.page import page
 from tfx_workbench.report.single import exhibit_bytes
 from tfx_workbench.report.subject import Subject
+from tfx_workbench.report.summary import what_was_run
 from tfx_workbench.runs.noise import Noise, device_of, save_noise
 from tfx_workbench.runs.rundata import RunData
 
@@ -162,6 +163,14 @@ def test_a_report_knows_the_noise_of_the_machine_as_compare_does(tmp_path, monke
         run.close()
 
 
+def test_only_runs_that_differ_in_techniques_alone_are_said_to_be_of_one_model(five, tmp_path):
+    said = "Switching one technique leaves the other weights"
+    assert said in str(what_was_run(Subject.of(five)))
+    other = opened(write_run(tmp_path / "seed.tfx", make_config("seed", steps=60, seed=7)))
+    assert said not in str(what_was_run(Subject.of([*five, *other])))
+    other[0].close()
+
+
 # ---------------------------------------------------------------------------------------- bad input
 
 
@@ -176,7 +185,8 @@ def test_runs_that_cannot_be_compared_say_so_and_are_shown_all_the_same(tmp_path
     text = "".join(Page(page(build(Subject.of(runs), Wanted()))).text)
     assert "was trained on another task (copy): losses are not compared" in text
     assert "no interval can be given" in text and "Out of memory on the device" in text
-    assert "has not ended" in text
+    assert "It is queued: it has no figures yet" in text
+    assert "runs of one model" not in text and "differ in more than techniques" in text
     for run in runs:
         run.close()
 

@@ -17,8 +17,10 @@ from tfx_engine.protocol.interleaving import part_of
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_engine.runfile.errors import RunFileError
+from tfx_workbench.analysis.comparable import loss_steps, why_not
 from tfx_workbench.analysis.rounds import CONTROL, are_interleaved, blocks_of, pair_blocks, role
 from tfx_workbench.analysis.statistics import (
+    UNKNOWN,
     Effect,
     effects_of_pairs,
     effects_of_series,
@@ -30,7 +32,10 @@ from tfx_workbench.runs.rundata import RunData
 
 SERIES = ("tokens_per_s", "step_ms")
 NO_FIGURE = tr_mark("one of the two runs has no such figure")
+TOO_FEW = tr_mark("one of the two runs has too few measured steps for an interval")
 ONE_SEED = tr_mark("one run each does not tell how much the loss scatters between seeds")
+OTHER_STEPS = tr_mark("the two losses are after different numbers of steps, and one run each does not tell how much "
+                      "the loss scatters between seeds")
 # Differences between such settings are no difference between what is compared.
 IDENTITY = ("name",)
 
@@ -60,7 +65,7 @@ def compare_runs(
 
     A control among them (a second copy of the baseline that took its turns as the others did) says how large the noise
     is, and belongs to no family. Without one `noise_band` counts, in per cent; where it is None, what is known of the
-    machine (`known_band`).
+    machine (`known_band`). What cannot be compared (`comparable.why_not`) is unknown and in no family.
     """
     band = _band(baseline, others, noise_band)
     found = {metric: _with_band(baseline, others, metric, band) for metric in SERIES}
@@ -85,6 +90,14 @@ def _band(baseline: RunData, others: Sequence[RunData], noise_band: float | None
 
 
 def _with_band(baseline: RunData, others: Sequence[RunData], metric: str, noise_band: float | None) -> list[Effect]:
+    known = [run for run in others if not why_not(baseline, run, metric)]
+    found = dict(zip(map(id, known), _of_comparable(baseline, known, metric, noise_band), strict=True))
+    return [found.get(id(run), UNKNOWN) for run in others]
+
+
+def _of_comparable(
+    baseline: RunData, others: Sequence[RunData], metric: str, noise_band: float | None
+) -> list[Effect]:
     is_control = [is_control_of(baseline, run) for run in others]
     of_controls = [
         _series(baseline, [run], metric)[0] for run, is_one in zip(others, is_control, strict=True) if is_one
@@ -149,9 +162,12 @@ def _compared(baseline: RunData, other: RunData, series: dict[str, Effect], is_c
     for key, metric in _counts().items():
         result[metric] = exact_effect(_at(before, key), _at(after, key))
     result["loss"] = _loss(_at(before, "loss.final"), _at(after, "loss.final"))
-    missing = {name: NO_FIGURE for name, found in result.items() if found.distinguishable is None}
+    unlike = {name: why for name in result if (why := why_not(baseline, other, name))}
+    result |= dict.fromkeys(unlike, UNKNOWN)
+    missing = {name: NO_FIGURE if math.isnan(found.percent) else TOO_FEW
+               for name, found in result.items() if found.distinguishable is None} | unlike
     if not math.isnan(result["loss"].percent):
-        missing["loss"] = ONE_SEED
+        missing["loss"] = OTHER_STEPS if loss_steps(baseline, other) else ONE_SEED
     return Compared(other, result, missing, is_control)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from tfx_engine.protocol.marker import tr_mark
+from tfx_workbench.analysis.comparable import why_not
 from tfx_workbench.runs.summary import NO_SPLIT, highest_probe
 
 if TYPE_CHECKING:
@@ -91,6 +92,8 @@ def waterfall(quantity: str, before: RunData | None, after: RunData) -> Waterfal
         if isinstance(found, str):
             return Waterfall(quantity, missing=found, of_other=i == 1)
         sides.append(found)
+    if before is not None and (unlike := why_not(before, after, _METRICS.get(quantity, ""))):
+        return Waterfall(quantity, missing=unlike, of_other=True)
     return between(quantity, sides[0], sides[1])
 
 
@@ -149,3 +152,5 @@ def _counted(run: RunData, fact: str, name: str, by_component: str) -> Whole | s
 QUANTITIES: dict[str, Callable[[RunData], Whole | str]] = {
     "memory": _memory, "modules": _modules, "time": _time, "params": _params, "flops": _flops,
 }
+# What of `comparable.why_not` holds for a quantity; the others are counted from the configuration.
+_METRICS = {"memory": "peak_bytes", "modules": "peak_bytes", "time": "step_ms"}

@@ -12,6 +12,8 @@ from tfx_engine.protocol.cards import load_catalogue
 from tfx_engine.protocol.components import COMPONENTS
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem
+from tfx_engine.protocol.status import ENDED
+from tfx_workbench.analysis.comparable import remarks
 from tfx_workbench.analysis.compare import Compared, compare_runs, config_diff
 from tfx_workbench.analysis.config_words import differences
 from tfx_workbench.analysis.statistics import Effect
@@ -72,9 +74,10 @@ def print_against(result: Compared, baseline: RunData) -> None:
         [name, words.percent(found.percent), _bounds(found), _verdict(found)]
         for name, found in result.effects.items() if not math.isnan(found.percent)
     ]
-    print_table(["", tr_mark("difference"), tr_mark("95 % interval"), ""], rows, right=[1, 2])
+    if rows:
+        print_table(["", tr_mark("difference"), tr_mark("95 % interval"), ""], rows, right=[1, 2])
     _print_where(baseline, result.run)
-    for note in _notes(result):
+    for note in _notes(result, baseline):
         print(f"  {note}")
 
 
@@ -109,13 +112,14 @@ def _signed(value: float, write: Callable[[float], str]) -> str:
     return f"{'−' if value < 0 else '+'}{write(abs(value))}"
 
 
-def _notes(result: Compared) -> list[str]:
-    """How the speed was compared, whether that was corrected, how large the noise is, and what broke off."""
-    found, info = result.effects["step_ms"], result.run.info
+def _notes(result: Compared, baseline: RunData) -> list[str]:
+    """What broke off, what is not compared, how the speed was, if that was corrected, and how large the noise is."""
+    found = result.effects["step_ms"]
     notes = []
-    if info.status != "finished":
-        notes.append(tr_mark("This run is {status}: {reason} What it has is compared.").format(
-            status=info.status, reason=info.reason))
+    for run, template in ((result.run, _BROKE_OFF), (baseline, _BASELINE_BROKE_OFF)):
+        if run.info.status in ENDED - {"finished"}:
+            notes.append(template.format(status=run.info.status, reason=run.info.reason))
+    notes += [tr_mark("This run {remark}.").format(remark=remark) for remark in remarks(baseline, result.run)]
     if result.is_control:
         notes.append(tr_mark("This is the baseline a second time: what it differs by is noise."))
     if found.method is not None:
@@ -127,6 +131,10 @@ def _notes(result: Compared) -> list[str]:
         notes.append(tr_mark("Two copies of the baseline differ by up to {band} here; less is not distinguishable.")
                      .format(band=words.percent(found.noise_band).lstrip("+")))
     return notes
+
+
+_BROKE_OFF = tr_mark("This run is {status}: {reason} What it has is compared.")
+_BASELINE_BROKE_OFF = tr_mark("The baseline is {status}: {reason} What it has is compared.")
 
 
 def _bounds(found: Effect) -> str:

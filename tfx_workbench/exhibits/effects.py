@@ -9,7 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfx_engine.protocol.marker import tr_mark
+from tfx_workbench.analysis.comparable import why_not
 from tfx_workbench.analysis.compare import is_control_of, series_effects
+from tfx_workbench.analysis.statistics import UNKNOWN as NOT_COMPARED
 from tfx_workbench.analysis.statistics import Effect, exact_effect
 from tfx_workbench.exhibits.by_step import NO_RUN, WAITING, about, define
 from tfx_workbench.exhibits.exhibit import (
@@ -56,6 +58,7 @@ class _Row:
     speed: Effect
     memory: Effect
     is_control: bool
+    unlike: str  # why speed and memory are not compared; empty where they are
 
 
 def effects(runs: Sequence[RunView], choices: Choices) -> Exhibit:
@@ -85,9 +88,10 @@ def _rows(baseline: RunView, others: Sequence[RunView]) -> list[_Row]:
     controls = [is_control_of(baseline.data, view.data) for view in others]
     speeds = series_effects(baseline.data, [view.data for view in others], "tokens_per_s")
     peak = _peak(baseline)
+    unlike = [why_not(baseline.data, view.data, "peak_bytes") for view in others]
     return [
-        _Row(view, speed, exact_effect(peak, _peak(view)), is_control)
-        for view, speed, is_control in zip(others, speeds, controls, strict=True)
+        _Row(view, speed, NOT_COMPARED if why else exact_effect(peak, _peak(view)), is_control, why)
+        for view, speed, is_control, why in zip(others, speeds, controls, unlike, strict=True)
     ]
 
 
@@ -148,6 +152,8 @@ def _table(rows: Sequence[_Row]) -> Table:
 def _verdict(row: _Row) -> Words:
     if row.is_control:
         return say(tr_mark("the baseline a second time: noise"))
+    if row.unlike:
+        return say(row.unlike)
     status = row.view.data.info.status
     if status not in ("finished", "running", "queued"):
         return say(tr_mark("{status}: what it has is compared"), status=status)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from tfx_engine.protocol.marker import tr_mark
 from tfx_workbench import __version__
+from tfx_workbench.analysis.comparable import name_of_device, task_of
 from tfx_workbench.exhibits.exhibit import Exhibit
 from tfx_workbench.exhibits.kind import Choices
 from tfx_workbench.exhibits.runview import RunView
@@ -19,7 +20,7 @@ from tfx_workbench.report.glossary import definitions, techniques
 from tfx_workbench.report.provenance import provenance
 from tfx_workbench.report.reproduce import reproduce
 from tfx_workbench.report.settings import settings
-from tfx_workbench.report.subject import Subject, device_of, task_of
+from tfx_workbench.report.subject import Subject
 from tfx_workbench.report.summary import day, summary
 
 MOST_COLUMNS = 7  # of a table on paper; further runs are in a second one
@@ -62,7 +63,7 @@ def _subtitle(subject: Subject) -> Text:
     base, count = subject.baseline.data, len(subject.views)
     runs = say(tr_mark("{count} runs"), count=count) if count > 1 else say(tr_mark("1 run"))
     return say(tr_mark("{runs} · {task} · {device} · {date}"), runs=runs, task=task_of(base),
-               device=device_of(base) or "?", date=day(base.info.started_at or base.info.created_at))
+               device=name_of_device(base) or "?", date=day(base.info.started_at or base.info.created_at))
 
 
 def _made() -> Text:

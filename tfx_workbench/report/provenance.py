@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from tfx_engine.protocol.marker import tr_mark
+from tfx_workbench.analysis.comparable import name_of_device, task_of
 from tfx_workbench.exhibits.format import UNKNOWN, count, size
 from tfx_workbench.exhibits.runview import RunView
 from tfx_workbench.exhibits.text import Words, say
 from tfx_workbench.report.document import Block, Cell, Grid, Head, Section
-from tfx_workbench.report.subject import Subject, device_of, task_of
+from tfx_workbench.report.subject import Subject
 
 
 def provenance(subject: Subject) -> Section:
@@ -66,7 +67,7 @@ _ENTRIES: tuple[tuple[str, Callable[[RunView], Any]], ...] = (
     (tr_mark("begun"), lambda view: view.data.info.started_at),
     (tr_mark("ended"), lambda view: view.data.info.ended_at),
     (tr_mark("comparison"), lambda view: view.data.info.comparison),
-    (tr_mark("device"), lambda view: device_of(view.data)),
+    (tr_mark("device"), lambda view: name_of_device(view.data)),
     (tr_mark("kind of device"), _fact("device", "kind")),
     (tr_mark("driver"), _fact("ceilings", "circumstances", "driver")),
     (tr_mark("memory of the device"), _bytes("capacity_bytes")),

@@ -10,7 +10,7 @@ from typing import Any
 
 from tfx_engine.protocol.cards import load_catalogue
 from tfx_engine.protocol.marker import tr_mark
-from tfx_engine.protocol.status import ENDED
+from tfx_workbench.analysis.comparable import remarks, why_not
 from tfx_workbench.analysis.compare import Compared, compare_runs
 from tfx_workbench.analysis.config_words import Difference, differences
 from tfx_workbench.analysis.statistics import Effect
@@ -22,11 +22,6 @@ from tfx_workbench.runs.rundata import RunData
 LONGEST_LABEL = 60
 WIDEST_HEAD = 11.0  # times the size of the letters
 UNNAMED = tr_mark("unnamed")
-_TIMES = ("tokens_per_s", "step_ms")
-_OTHER_DEVICE = tr_mark("was measured on another device ({device}): times and bytes are not compared")
-_OTHER_TASK = tr_mark("was trained on another task ({task}): losses are not compared")
-_STILL_GOING = tr_mark("has not ended: its figures are those of now")
-_TOO_FEW = tr_mark("has {count} measured steps: no interval can be given")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -94,20 +89,10 @@ class Subject:
 
     def _against(self, view: RunView, compared: Compared) -> Against:
         base, other = self.baseline.data, view.data
-        found, remarks = compared.effects, list[Text]()
-        if device_of(base) and device_of(other) and device_of(base) != device_of(other):
-            remarks.append(say(_OTHER_DEVICE, device=device_of(other)))
-            found = {k: e for k, e in found.items() if k not in _TIMES and not k.endswith("_bytes")}
-        if task_of(base) != task_of(other):
-            remarks.append(say(_OTHER_TASK, task=task_of(other)))
-            found = {k: e for k, e in found.items() if k != "loss"}
-        if other.info.status not in ENDED:
-            remarks.append(say(_STILL_GOING))
-        count = self.summary(view)["measured_steps"]
-        if count < 2:
-            remarks.append(say(_TOO_FEW, count=count))
+        found = {metric: effect for metric, effect in compared.effects.items() if not why_not(base, other, metric)}
+        said = tuple(say(remark.template, **remark.args) for remark in remarks(base, other))
         changed = tuple(differences(base.info.config, other.info.config, load_catalogue()))
-        return Against(view, found, compared.missing, changed, tuple(remarks), compared.is_control)
+        return Against(view, found, compared.missing, changed, said, compared.is_control)
 
 
 def labels(runs: Sequence[RunData]) -> list[str]:
@@ -122,19 +107,6 @@ def short_name(name: str) -> str:
     """A run's name as a label."""
     plain = " ".join(harmless(name).split()) or UNNAMED
     return plain if len(plain) <= LONGEST_LABEL else plain[: LONGEST_LABEL - 1] + "…"
-
-
-def device_of(run: RunData) -> str:
-    """The device that a run used; "" where it is not known."""
-    device = run.facts.get("device")
-    return str(device.get("name", "")) if isinstance(device, dict) else ""
-
-
-def task_of(run: RunData) -> str:
-    """The task of a run, with the text it read."""
-    data = run.info.config.get("data") or {}
-    corpus = data.get("path") or data.get("corpus") if data.get("task") == "text" else ""
-    return f"{data.get('task', '?')}, {corpus}" if corpus else str(data.get("task", "?"))
 
 
 def listed(words: Sequence[Words]) -> Words:

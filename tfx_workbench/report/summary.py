@@ -6,13 +6,15 @@ import datetime
 import math
 
 from tfx_engine.protocol.marker import tr_mark
+from tfx_workbench.analysis.comparable import is_other_device, name_of_device, task_of
+from tfx_workbench.analysis.compare import config_diff
 from tfx_workbench.analysis.statistics import Effect
 from tfx_workbench.exhibits.format import UNKNOWN, number
 from tfx_workbench.exhibits.text import Text, Words, join, say
 from tfx_workbench.report.differences import differences
 from tfx_workbench.report.document import Block, Figure, Paragraph, Point, Points, Section
 from tfx_workbench.report.figures import METRICS, effect_words, key_figures
-from tfx_workbench.report.subject import Against, Subject, device_of, task_of
+from tfx_workbench.report.subject import Against, Subject
 
 # What a summary tells, in this order; the others are in the table of differences.
 _TOLD = ("tokens_per_s", "peak_bytes", "trainable_params", "hardware_flops_per_token", "loss")
@@ -29,7 +31,7 @@ _BAND = tr_mark("Two copies of one configuration differed by up to {band} % here
 
 def summary(subject: Subject) -> Section:
     """The first page."""
-    blocks: list[Block] = [Paragraph(_what_was_run(subject))]
+    blocks: list[Block] = [Paragraph(what_was_run(subject))]
     blocks.append(key_figures(subject))
     if (shown := differences(subject)) is not None:
         blocks.append(Figure(shown, 1))
@@ -43,21 +45,45 @@ def summary(subject: Subject) -> Section:
     return Section("summary", say(tr_mark("Summary")), tuple(blocks))
 
 
-def _what_was_run(subject: Subject) -> Text:
+def what_was_run(subject: Subject) -> Text:
+    """The first sentence: how many runs, of what, where and when."""
     base = subject.baseline.data
     figures = subject.summary(subject.baseline)
     total = figures["params"]["total"]
     args = {
-        "count": len(subject.views), "task": task_of(base), "device": device_of(base) or say(tr_mark("no device yet")),
+        "count": len(subject.views), "task": task_of(base),
+        "device": name_of_device(base) or say(tr_mark("no device yet")),
         "params": UNKNOWN if total is None else f"{total:,}", "torch": base.facts.get("torch") or UNKNOWN,
         "date": day(base.info.started_at or base.info.created_at),
     }
     if len(subject.views) == 1:
         return say(tr_mark("One run of a model with {params} parameters on the task {task}, on {device}, with "
                            "torch {torch}, {date}."), **args)
+    if not _is_one_model(subject):
+        return say(tr_mark("{count} runs; the baseline is a model with {params} parameters on the task {task}, on "
+                           "{device}, with torch {torch}, {date}. The runs differ in more than techniques: see what "
+                           "each changes, and what is not compared."), **args)
     return say(tr_mark("{count} runs of one model with {params} parameters (the baseline) on the task {task}, on "
                        "{device}, with torch {torch}, {date}. Switching one technique leaves the other weights and "
                        "the data as they were."), **args)
+
+
+# Of the settings of a run those that change weights or data; the others say how it is measured.
+_OF_THE_DATA = ("run.batch", "run.start_from", "run.device", "run.threads")
+
+
+def _is_one_model(subject: Subject) -> bool:
+    """Whether the runs differ in techniques alone: one seed, one size, one task, one device, one torch."""
+    base = subject.baseline.data
+    for against in subject.others:
+        other = against.view.data
+        keys = config_diff(base.info.config, other.info.config)
+        if any(not key.startswith(("techniques.", "run.")) or key in _OF_THE_DATA for key in keys):
+            return False
+        torch = base.facts.get("torch"), other.facts.get("torch")
+        if is_other_device(base, other) or (all(torch) and torch[0] != torch[1]):
+            return False
+    return True
 
 
 def day(moment: str) -> str:
