@@ -153,7 +153,7 @@ def test_a_text_that_looks_like_a_formula_is_marked_as_text(entry, cell):
 def test_a_report_knows_the_noise_of_the_machine_as_compare_does(tmp_path, monkeypatch):
     monkeypatch.setenv("TFX_HOME", str(tmp_path / "home"))
     runs = opened(*(write_run(tmp_path / f"{name}.tfx", make_config(name, steps=20)) for name in ("one", "two")))
-    save_noise(Noise(device=device_of(runs[0].facts), at="2026-11-26T06:00:00+00:00", percent=1.0, low=-70.0,
+    save_noise(Noise(device=device_of(runs[0].facts), at="2026-11-26T06:00:00+00:00", percent=1.0, low=-10.0,
                      high=77.7, rounds=3, between_blocks=0.1, between_processes=0.1))
     subject = Subject.of(runs)
     assert subject.others[0].effects["tokens_per_s"].noise_band == 77.7
