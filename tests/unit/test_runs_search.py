@@ -49,6 +49,11 @@ def test_the_example_that_people_are_shown_can_be_understood():
     assert Query(EXAMPLE).figures == {"loss", "memory"}
 
 
+@pytest.mark.parametrize("text", ['"\\', "'\\", "\\", "it's", "'", '"' + "'"])
+def test_marks_that_are_not_closed_are_words(text):
+    Query(text).matches(found_of(ROW))
+
+
 @given(st.text(max_size=40))
 def test_any_text_is_a_query_or_refused_in_words(text):
     try:

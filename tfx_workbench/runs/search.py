@@ -5,6 +5,7 @@ Words that stand alone are looked for in name, note, tags, techniques, device an
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import operator
@@ -121,10 +122,10 @@ class Query:
 
 
 def _split(text: str) -> list[str]:
-    try:
-        return shlex.split(text, comments=False)
-    except ValueError:  # a quotation mark that is still to be closed
-        return shlex.split(f'{text}"', comments=False) if text.count('"') % 2 else text.split()
+    for end in ("", '"', "'"):  # a quotation mark may be still to be closed
+        with contextlib.suppress(ValueError):
+            return shlex.split(text + end, comments=False)
+    return text.split()
 
 
 def _value(word: str, field: str, text: str) -> float:
