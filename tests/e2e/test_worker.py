@@ -44,11 +44,13 @@ def test_a_worker_answers_checks_then_does_its_run_and_ends(tmp_path):
 
 def test_the_time_of_a_step_is_predicted_and_broken_off_for_the_next():
     deep = {"model": {"width": 64, "heads": 4, "layers": 40}, "run": {"device": "cpu"}}
+    experts = {"feedforward": {"use": "mixture_of_experts", "experts": 64}}
+    slow = {**deep, "techniques": experts}  # seconds, where the other takes a fraction of one
     with Worker() as worker:
         worker.hear(Ready)
         worker.say(Predict(id=1, config=deep, level="time"))
         first = worker.hear(Reply)
-        worker.say(Predict(id=2, config=deep, level="time"))
+        worker.say(Predict(id=2, config=slow, level="time"))
         worker.say(Check(id=3, config=deep))
         checked = worker.hear(Reply)
         worker.say(Predict(id=4, config={"model": {"heads": 7}}, level="time"))

@@ -107,7 +107,7 @@ class Reports(QObject):
     def _on_copied(self, picture: bytes) -> None:
         # A QMimeData that was made here, with SVG in it too, would end the program with a segmentation fault when it is
         # closed: the clipboard lets go of it when there is no Python any more (PySide6 6.11.3, offscreen).
-        QGuiApplication.clipboard().setImage(QImage.fromData(picture, "PNG"))
+        QGuiApplication.clipboard().setImage(QImage.fromData(picture))
         self._window.messages.say(self.tr("The picture is in the clipboard."), INFO)
 
     # ------------------------------------------------------------------ the ticked runs
