@@ -198,6 +198,15 @@ def test_losses_of_different_tasks_have_no_difference():
     assert results.effects("tokens_per_s")[0].distinguishable is not None
 
 
+def test_speed_on_another_device_has_no_difference_and_is_in_no_family():
+    runs = planted_runs(SQUARE[:3], PLANTED, seeds=3)
+    for i, run in enumerate(runs):
+        run.facts["device"] = {"kind": "cuda", "name": "two" if i >= 6 else "one"}
+    same, other = results_of(runs).effects("tokens_per_s")
+    assert same.distinguishable is not None and same.family == 1
+    assert other.distinguishable is None and math.isnan(other.percent)
+
+
 def test_runs_that_took_turns_are_compared_block_by_block(tmp_path):
     paths = [write_interleaved(tmp_path / f"{role}.tfx", made_up(i, factor), role, name=name)
              for i, (role, name, factor) in enumerate((("baseline", "base", 1.0), ("control", "base", 1.0),

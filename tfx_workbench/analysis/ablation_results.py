@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tfx_engine.protocol.cards import load_catalogue
 from tfx_engine.protocol.status import ENDED
 from tfx_workbench.analysis.ablation import FACT
+from tfx_workbench.analysis.comparable import task_of, why_not
 from tfx_workbench.analysis.compare import compare_runs, is_control_of
 from tfx_workbench.analysis.config_words import differences
 from tfx_workbench.analysis.contrasts import Sample, Weights, contrasts, sample
@@ -66,18 +67,17 @@ class Results:
     def effects(self, metric: str) -> list[Effect]:
         """Every configuration against the first one; their intervals hold all at once.
 
-        Runs that took turns are compared block by block. Losses of different tasks have no difference.
+        Runs that took turns are compared block by block. What cannot be compared (`comparable.why_not`) is unknown.
         """
         if metric in SERIES and (fair := self._in_turns(metric)) is not None:
             return fair
-        family: list[Weights] = [{i: 1.0, 0: -1.0} for i in range(1, len(self.configurations))]
-        found = _contrasts(self.samples(metric), family)
+        first, *others = [(c.ended or c.runs)[0] for c in self.configurations]
+        known = [i for i, run in enumerate(others, start=1) if not why_not(first, run, metric)]
+        found = dict(zip(known, _contrasts(self.samples(metric), [{i: 1.0, 0: -1.0} for i in known]), strict=True))
+        effects = [found.get(i, UNKNOWN) for i in range(1, len(self.configurations))]
         if metric in SERIES:
-            return [effect.within(self.band) if effect.method == SEQUENTIAL else effect for effect in found]
-        if metric != "loss":
-            return found
-        tasks = [_task(configuration) for configuration in self.configurations]
-        return [effect if task == tasks[0] else UNKNOWN for effect, task in zip(found, tasks[1:], strict=True)]
+            return [effect.within(self.band) if effect.method == SEQUENTIAL else effect for effect in effects]
+        return effects
 
     def _in_turns(self, metric: str) -> list[Effect] | None:
         """The effects where all runs were interleaved with the first configuration's; else None."""
@@ -93,7 +93,7 @@ class Results:
     @property
     def mixes_tasks(self) -> bool:
         """Whether some of them learn something else than the first."""
-        return len({_task(configuration) for configuration in self.configurations}) > 1
+        return len({task_of(configuration.runs[0]) for configuration in self.configurations}) > 1
 
     @property
     def lacks_common_seeds(self) -> bool:
@@ -105,10 +105,6 @@ class Results:
     def mixes_devices(self) -> bool:
         """Whether they were measured on several devices."""
         return len({configuration.device for configuration in self.configurations} - {""}) > 1
-
-
-def _task(configuration: Configuration) -> str:
-    return str((configuration.runs[0].info.config.get("data") or {}).get("task", ""))
 
 
 def measurements(runs: Sequence[RunData], metric: str) -> Sample:

@@ -128,6 +128,8 @@ def _notes(results: Results, effects: Sequence[Effect | None]) -> tuple[Words, .
     notes: list[Words] = []
     if results.mixes_tasks:
         notes.append(say(tr_mark("losses of different tasks cannot be compared")))
+    if results.mixes_devices:
+        notes.append(say(tr_mark("times and memory of different devices cannot be compared")))
     if results.lacks_common_seeds and any(effect is not None and math.isnan(effect.percent) for effect in effects):
         notes.append(say(tr_mark("configurations without a seed in common are not compared")))
     if results.band is not None:
