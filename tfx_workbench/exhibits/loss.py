@@ -15,6 +15,7 @@ from tfx_workbench.exhibits.by_step import (
     define,
     first_step_s,
     in_drawing_order,
+    is_crowd,
     legend_of,
     series_of,
     why_missing,
@@ -44,7 +45,7 @@ def loss(runs: Sequence[RunView], choices: Choices) -> Exhibit:
     for run, series in found:
         layers.append(curve_of(run, series, x_size=x_size, gaps=True, among=len(runs)))
         held_out = _held_out(run, choices, x_size)
-        if len(held_out.x):
+        if len(held_out.x) and (run.focus or not is_crowd(len(runs))):
             layers.append(held_out)
     dashed = [LegendEntry(say(_HELD_OUT), "muted", "dashed")] if any(run.data.evaluations for run in runs) else []
     return Exhibit(
