@@ -16,7 +16,7 @@ from tests.helpers.synthetic_run import write_run
 from tfx_engine.protocol.problems import ConfigError
 from tfx_engine.runfile.reader import RunReader
 from tfx_workbench.cli import main
-from tfx_workbench.commands import parser
+from tfx_workbench.commands import grammars
 from tfx_workbench.exporting import parquet
 from tfx_workbench.exporting.csv_file import cell, write_csv
 from tfx_workbench.exporting.formats import FORMATS
@@ -212,4 +212,4 @@ def test_parquet_says_what_csv_says(run, tmp_path):
 
 
 def test_the_parser_offers_what_there_is():
-    assert set(parser._FORMATS) == set(FORMATS) and set(parser._TABLES) == {*TABLES, "all"}
+    assert set(grammars._FORMATS) == set(FORMATS) and set(grammars._TABLES) == {*TABLES, "all"}

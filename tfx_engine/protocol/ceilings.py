@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import datetime
 import hashlib
-import os
 from pathlib import Path
 
 import msgspec
 
 from tfx_engine.protocol.trust import settings_folder
+from tfx_engine.protocol.whole import write_whole
 
 SCHEMA = 2  # of what is measured and how; another one is measured again
 CALM_SPREAD_PERCENT, CALM_OTHERS_PERCENT = 25.0, 10.0
@@ -172,14 +172,7 @@ def all_ceilings() -> list[Ceilings]:
 
 def save_ceilings(ceilings: Ceilings) -> None:
     """Keep them, whole or not at all, whoever else writes at the same time. Raises OSError where it cannot be done."""
-    path = file_of(ceilings.circumstances)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.new")
-    try:
-        beside.write_bytes(msgspec.json.format(msgspec.json.encode(ceilings)))
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_whole(file_of(ceilings.circumstances), msgspec.json.format(msgspec.json.encode(ceilings)))
 
 
 def load_past(circumstances: Circumstances) -> list[PastRun]:

@@ -17,6 +17,7 @@ import msgspec
 
 from tfx_engine.protocol.cards import Catalogue, resource
 from tfx_engine.protocol.marker import tr_mark
+from tfx_engine.protocol.whole import write_whole
 
 ENTRY_POINTS = "tfx.techniques"  # the group through which packages add techniques
 _NO_TEXT = tr_mark("the name of the folder is no UTF-8; rename it")
@@ -72,7 +73,7 @@ def save_trusted(trusted: Trusted) -> None:
         content = msgspec.json.encode(trusted)
     except UnicodeEncodeError as error:
         raise OSError(errno.EILSEQ, _NO_TEXT) from error
-    _write(folder / _LIST, content)
+    write_whole(folder / _LIST, content)
 
 
 def technique_files(folder: str | Path) -> list[Path]:
@@ -155,7 +156,7 @@ def _decoded(content: bytes) -> OwnCatalogue:
 
 def save_own_catalogue(found: OwnCatalogue) -> None:
     """Write it down for those who load no code. Raises OSError where that cannot be done."""
-    _write(settings_folder() / _CATALOGUE, msgspec.json.encode(found))
+    write_whole(settings_folder() / _CATALOGUE, msgspec.json.encode(found))
 
 
 def versions() -> tuple[int, int]:
@@ -169,10 +170,3 @@ def _written(path: Path) -> int:
         return path.stat().st_mtime_ns
     except OSError:
         return 0
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all, whoever else writes at the same time."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}")
-    beside.write_bytes(content)
-    beside.replace(path)

@@ -5,11 +5,11 @@ What runs have shown is in their own files; this one remembers what was predicte
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 
 import msgspec
 
+from tfx_engine.protocol.whole import write_whole
 from tfx_workbench.analysis.frontier import GROWS, Frontier
 
 NAME = "frontiers.json"
@@ -32,11 +32,5 @@ def read_frontiers(store: Path) -> dict[str, Frontier]:
 
 def keep_frontier(store: Path, found: Frontier) -> None:
     """Keep one in place of an older one of its kind. The file is replaced whole. Raises OSError."""
-    store.mkdir(mode=0o700, parents=True, exist_ok=True)
     kept = _File(SCHEMA, {**read_frontiers(store), found.grow: found})
-    fresh = store / f".{NAME}.{secrets.token_hex(4)}"
-    try:
-        fresh.write_bytes(msgspec.json.format(msgspec.json.encode(kept), indent=1))
-        fresh.replace(store / NAME)
-    finally:
-        fresh.unlink(missing_ok=True)
+    write_whole(store / NAME, msgspec.json.format(msgspec.json.encode(kept), indent=1))

@@ -8,18 +8,11 @@ from typing import NoReturn
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_workbench import __version__
+from tfx_workbench.commands.grammars import GRAMMARS
 
 PROGRAM = "tfx-workbench"
-COMMANDS = ("run", "estimate", "check", "audit", "techniques", "list", "show", "compare", "report", "export",
-            "reproduce", "stop", "pause", "resume", "import", "trust", "doctor", "frontier", "annotate",
-            "experiment", "guide", "ablate")
-
-SORTS = ("created", "name", "status", "steps", "size", "speed", "memory", "loss", "params")
-
-
-# As `exporting.formats` and `exporting.tables` have them, which are loaded when they are needed; a test compares.
-_FORMATS = ("csv", "parquet", "json", "trace", "tensorboard", "script", "bundle")
-_TABLES = ("steps", "layers", "memory", "evaluations", "device", "times", "predictions", "audit", "events", "all")
+COMMANDS = tuple(GRAMMARS)
+_STORELESS = ("check", "estimate", "techniques", "import", "trust")
 
 
 class Parser(argparse.ArgumentParser):
@@ -51,173 +44,21 @@ def window_parser() -> Parser:
 
 
 def _commands_help() -> str:
-    lines = [f"  {PROGRAM} {name:11} {_HELP[name]}" for name in COMMANDS]
+    lines = [f"  {PROGRAM} {name:11} {GRAMMARS[name][0]}" for name in COMMANDS]
     codes = tr_mark("Exit codes: 0 done, 1 a run failed, 2 the request was wrong, 130 interrupted.")
     return "\n".join([tr_mark("commands (each has its own --help):"), *lines, "", codes])
 
 
-_HELP = {
-    "run": tr_mark("run configurations one after the other, without a window"),
-    "audit": tr_mark("whether techniques do what they claim"),
-    "estimate": tr_mark("what a configuration will cost, before it is run"),
-    "check": tr_mark("every problem of a configuration"),
-    "techniques": tr_mark("what there is to choose from"),
-    "list": tr_mark("the runs in the store, or those that a search finds"),
-    "annotate": tr_mark("a run's name, note and tags"),
-    "show": tr_mark("the figures of one run"),
-    "compare": tr_mark("runs against the first of them"),
-    "report": tr_mark("runs as one HTML or PDF to hand on; one exhibit as SVG, PNG or CSV"),
-    "reproduce": tr_mark("run a bundle of somebody else here, and compare"),
-    "export": tr_mark("a run as a table, JSON, a trace, TensorBoard events, a PyTorch program or a bundle"),
-    "stop": tr_mark("stop a run; what was measured is kept"),
-    "pause": tr_mark("pause a run"),
-    "resume": tr_mark("go on with a paused run"),
-    "import": tr_mark("a published model's config.json, and its weights, as a configuration"),
-    "trust": tr_mark("techniques of your own: which folders and packages are loaded"),
-    "doctor": tr_mark("what works here, what does not, and what to type"),
-    "experiment": tr_mark("what textbooks claim, tried on this machine"),
-    "guide": tr_mark("when to choose what, by what was measured here"),
-    "ablate": tr_mark("what each choice does, alone or together: many runs, one table"),
-    "frontier": tr_mark("the largest batch, context or number of layers that fits, with each technique"),
-}
-
-
 def command_parser(command: str) -> Parser:
     """The grammar of one command; the namespace has `command`."""
-    parser = Parser(prog=f"{PROGRAM} {command}", description=_HELP[command], allow_abbrev=False)
+    purpose, add_arguments = GRAMMARS[command]
+    parser = Parser(prog=f"{PROGRAM} {command}", description=purpose, allow_abbrev=False)
     parser.set_defaults(command=command)
-    match command:
-        case "run":
-            parser.add_argument("configs", nargs="+", metavar="CONFIG", help=tr_mark("a TOML file"))
-            _add_set(parser)
-            parser.add_argument("--on-disconnect", choices=("stop", "finish"), default="stop",
-                                help=tr_mark("what becomes of the runs when this command dies"))
-            _add_interleave(parser)
-        case "check":
-            parser.add_argument("config", metavar="CONFIG", help=tr_mark("a TOML file"))
-            _add_set(parser)
-        case "audit":
-            parser.add_argument("subject", metavar="CONFIG|RUN", help=tr_mark("a TOML file, or a run that has ended: "
-                                "its file keeps what is found"))
-            _add_set(parser)
-        case "estimate":
-            parser.add_argument("config", metavar="CONFIG", help=tr_mark("a TOML file"))
-            _add_set(parser)
-            parser.add_argument("--device-memory", metavar="SIZE",
-                                help=tr_mark("whether it fits there: 24GiB, or a device's name such as 'RTX 4090'"))
-            parser.add_argument("--instant", action="store_true", help=tr_mark("closed forms alone"))
-        case "frontier":
-            parser.add_argument("config", metavar="CONFIG", help=tr_mark("a TOML file"))
-            _add_set(parser)
-            parser.add_argument("--grow", choices=("batch", "context", "layers"), default="batch",
-                                help=tr_mark("what becomes as large as fits (batch)"))
-            parser.add_argument("--with", dest="techniques", action="append", default=[], metavar="SLOT=TECHNIQUE",
-                                help=tr_mark("a technique to look at beside the configuration as it is; may be "
-                                             "repeated; left out: those that save memory"))
-            parser.add_argument("--device-memory", metavar="SIZE",
-                                help=tr_mark("what it must fit into: 24GiB, or a device's name such as 'RTX 4090'"))
-            parser.add_argument("--predict-only", action="store_true", help=tr_mark("without the runs that confirm it"))
-        case "experiment":
-            parser.add_argument("names", nargs="*", metavar="NAME", help=tr_mark("a name, a number, or a file of "
-                                "one's own (.toml); left out: all that ship"))
-            parser.add_argument("--list", action="store_true", help=tr_mark("what there is, and what came of it here"))
-            parser.add_argument("--markdown", action="store_true", help=tr_mark("the same as a table of Markdown"))
-            parser.add_argument("--again", action="store_true", help=tr_mark("forget what was measured of them before"))
-        case "ablate":
-            parser.add_argument("config", nargs="?", metavar="CONFIG", help=tr_mark("a TOML file: the base"))
-            _add_set(parser)
-            parser.add_argument("--design", choices=("one-at-a-time", "leave-one-out", "factorial", "sweep"),
-                                help=tr_mark("which combinations (one-at-a-time)"))
-            parser.add_argument("--over", action="append", default=[], metavar="WHAT=A,B,...",
-                                help=tr_mark("what is varied: adapter=lora,dora, or adapter.rank=4,8, or "
-                                             "model.width=64..512:log:4; may be repeated"))
-            parser.add_argument("--seeds", type=int, metavar="N",
-                                help=tr_mark("runs of each configuration, with as many seeds (1)"))
-            parser.add_argument("--dry-run", action="store_true", help=tr_mark("the plan alone: runs, minutes, memory"))
-            parser.add_argument("--instant", action="store_true",
-                                help=tr_mark("predict by closed forms alone: quick, and without the time"))
-            parser.add_argument("--resume", metavar="ID", help=tr_mark("go on with an ablation that was begun"))
-            parser.add_argument("--again", action="store_true", help=tr_mark("run what failed once more"))
-            parser.set_defaults(on_disconnect="stop")
-            _add_interleave(parser)
-        case "techniques":
-            parser.add_argument("name", nargs="?", metavar="NAME", help=tr_mark("a technique, slot, or slot/technique"))
-        case "import":
-            parser.add_argument("path", metavar="PATH", help=tr_mark("a config.json, or a model's folder"))
-            parser.add_argument("-o", "--output", metavar="FILE", help=tr_mark("the configuration (.toml); the weights "
-                                "of the folder's checkpoint go beside it (.safetensors)"))
-            parser.add_argument("--no-weights", action="store_true", help=tr_mark("only the configuration"))
-        case "trust":
-            parser.add_argument("names", nargs="*", metavar="NAME",
-                                help=tr_mark("a folder with technique files, or an installed package that brings some"))
-            parser.add_argument("--forget", action="store_true", help=tr_mark("load them no more"))
-            parser.add_argument("--yes", action="store_true", help=tr_mark("do not ask"))
-        case "list":
-            parser.add_argument("query", nargs="*", metavar="WORD", help=tr_mark(
-                "only runs that all of these find, such as: rotary tag:paper \"loss<2\" -- -status:failed"))
-            parser.add_argument("--sort", choices=SORTS, default="created", help=tr_mark("in which order (created)"))
-            parser.add_argument("--reverse", action="store_true", help=tr_mark("the other way round"))
-        case "annotate":
-            parser.add_argument("run", metavar="RUN", help=tr_mark("a path, a file name, a name, or how one begins"))
-            parser.add_argument("--name", metavar="NAME", help=tr_mark("call it something else"))
-            parser.add_argument("--note", metavar="TEXT", help=tr_mark("replace its note"))
-            parser.add_argument("--tag", action="append", default=[], metavar="TAG", help=tr_mark("may be repeated"))
-            parser.add_argument("--untag", action="append", default=[], metavar="TAG", help=tr_mark("may be repeated"))
-        case "compare":
-            parser.add_argument("runs", nargs="+", metavar="RUN", help=tr_mark("the first one is the baseline"))
-        case "report":
-            parser.add_argument("runs", nargs="+", metavar="RUN", help=tr_mark("the first one is the baseline"))
-            parser.add_argument("-o", "--output", metavar="FILE", required=True, help=tr_mark(
-                "the file to write: .html or .pdf; .svg, .png or .csv hold one exhibit"))
-            parser.add_argument("--exhibits", metavar="NAME,...", help=tr_mark("only these; left out: all there are"))
-            parser.add_argument("--each-run", action="store_true", help=tr_mark(
-                "exhibits about a single run for every run, not only for the baseline"))
-            parser.add_argument("--title", metavar="TEXT", help=tr_mark("what stands at the top"))
-            parser.add_argument("--force", action="store_true", help=tr_mark("replace a file that is there"))
-            # For the window: the colours that it shows the runs in, and lines of progress on stderr.
-            parser.add_argument("--colours", help=argparse.SUPPRESS)
-            parser.add_argument("--progress", action="store_true", help=argparse.SUPPRESS)
-        case "export":
-            parser.add_argument("runs", nargs="+", metavar="RUN", help=tr_mark(
-                "a path, a file name, a name, or how one begins; a bundle may hold several"))
-            parser.add_argument("--format", choices=_FORMATS, required=True, help=tr_mark(
-                "csv, parquet: a table; json: everything; trace: operators of a profiled step, for Perfetto; "
-                "tensorboard: an event file; script: one PyTorch program; bundle: all that another needs to repeat it"))
-            parser.add_argument("-o", "--output", metavar="PATH", required=True, help=tr_mark(
-                "the file to write ('-': stdout, of csv, json and script); a folder for tensorboard and --table all"))
-            parser.add_argument("--table", choices=_TABLES,
-                                help=tr_mark("which table of csv and parquet (steps)"))
-            parser.add_argument("--force", action="store_true", help=tr_mark("overwrite what is there"))
-        case "reproduce":
-            parser.add_argument("bundle", metavar="BUNDLE", help=tr_mark("a file that `export --format bundle` wrote"))
-            parser.add_argument("--check", action="store_true", help=tr_mark("only look whether it is whole"))
-        case "doctor":
-            parser.add_argument("--measure", action="store_true",
-                                help=tr_mark("measure now how fast this machine's devices are: some seconds for each"))
-        case "show" | "stop" | "pause" | "resume":
-            parser.add_argument("run", metavar="RUN", help=tr_mark("a path, a file name, a name, or how one begins"))
-    if command not in ("check", "estimate", "techniques", "import", "trust"):
+    add_arguments(parser)
+    if command not in _STORELESS:
         _add_store(parser)
     parser.add_argument("--json", action="store_true", help=tr_mark("one JSON object a line on stdout, nothing else"))
     return parser
-
-
-def _add_interleave(parser: Parser) -> None:
-    parser.add_argument("--interleave", action="store_true", help=tr_mark(
-        "compare fairly: the runs take turns of a few steps, in rounds of new processes; the first is the baseline"))
-    parser.add_argument("--precision", metavar="PERCENT", help=tr_mark(
-        "with --interleave: stop once every interval is as narrow as +-PERCENT (2%%)"))
-    parser.add_argument("--rounds", type=int, metavar="N",
-                        help=tr_mark("with --interleave: at most so many rounds (30)"))
-    parser.add_argument("--minutes", type=float, metavar="N", help=tr_mark(
-        "with --interleave: at most so many minutes (10, where no --rounds are given)"))
-    parser.add_argument("--no-control", action="store_true", help=tr_mark(
-        "with --interleave: without a second copy of the baseline, which says how large this machine's noise is"))
-
-
-def _add_set(parser: Parser) -> None:
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
-                        help=tr_mark("change a key of the configurations, such as model.layers=2; may be repeated"))
 
 
 def _add_store(parser: Parser) -> None:

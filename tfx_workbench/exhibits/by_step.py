@@ -17,7 +17,7 @@ from tfx_workbench.exhibits.text import Text, Words, join, say
 from tfx_workbench.runs.series import Series
 
 POINTS = 800  # of one curve: about as many as a panel has pixels
-_FEWEST, _MOST = 120, 24_000  # points of a curve among very many, and of all of them
+_FEWEST, _MOST = 100, 24_000  # points of a curve among very many, and of all of them
 _CROWD = 16  # runs from which on only the one in focus has more than a line
 NO_RUN = say(tr_mark("Tick a run in the table below, or press Run to start one."))
 NOTHING_RUN = say(tr_mark("No runs yet. Choose a preset or techniques at the left, then press Run (F5)."))
@@ -48,7 +48,10 @@ def series_of(run: RunView, column: str, choices: Choices, among: int = 1) -> Se
 
 def points_among(curves: int) -> int:
     """How many points each of so many curves may have, so that moving the picture stays smooth."""
-    return min(POINTS, max(_FEWEST, _MOST // max(1, curves)))
+    points = POINTS
+    while points > _FEWEST and points * curves > _MOST:  # by halves, so that one run more asks for nothing new
+        points //= 2
+    return points
 
 
 def is_crowd(among: int) -> bool:

@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from tfx_engine.protocol.experiments import Experiment
+from tfx_engine.protocol.whole import write_whole
 from tfx_engine.runfile.errors import os_failure
 from tfx_engine.runfile.store import default_store, make_store
 
@@ -80,14 +81,10 @@ class ResultStore:
         """Write it. Raises `RunFileError`."""
         path = self._path(experiment)
         make_store(path.parent)
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            unfinished.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
-            os.replace(unfinished, path)  # noqa: PTH105
+            write_whole(path, msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
         except OSError as error:
             raise os_failure(error, path) from None
-        finally:
-            unfinished.unlink(missing_ok=True)
 
     def mark(self) -> tuple[tuple[str, int], ...]:
         """What differs as soon as any result does."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
+from tfx_engine.protocol.whole import write_whole
 from tfx_workbench.runs.row import RunRow
 
 Mark = tuple[tuple[int, int] | None, ...]  # of a file and its log: (time of change in ns, bytes)
@@ -42,18 +42,9 @@ def load_listing(store: Path) -> dict[Path, tuple[Mark, RunRow]]:
 
 def save_listing(store: Path, rows: Mapping[Path, tuple[Mark, RunRow]]) -> None:
     """Keep rows for the next start. Where that is not possible, it takes longer: nothing is said."""
-    file = listing_file(store)
     listing = Listing(FORMAT, str(store.resolve()), {path.name: pair for path, pair in rows.items()})
     with contextlib.suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor, name = tempfile.mkstemp(dir=file.parent)  # readable by nobody else
-        try:
-            with os.fdopen(descriptor, "wb") as target:
-                target.write(msgspec.json.encode(listing, enc_hook=str))
-            Path(name).replace(file)
-        except BaseException:
-            Path(name).unlink()
-            raise
+        write_whole(listing_file(store), msgspec.json.encode(listing, enc_hook=str))
 
 
 def listing_file(store: Path) -> Path:

@@ -9,13 +9,13 @@ import contextlib
 import datetime
 import hashlib
 import math
-import os
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from tfx_engine.protocol.trust import settings_folder
+from tfx_engine.protocol.whole import write_whole
 
 
 class Noise(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,14 +78,7 @@ def newest_noise() -> Noise | None:
 
 def save_noise(noise: Noise) -> None:
     """Remember it, whole or not at all. Raises OSError where it cannot be written."""
-    path = _file_of(noise.device)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.new")
-    try:
-        beside.write_bytes(msgspec.json.format(msgspec.json.encode(noise)))
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_whole(_file_of(noise.device), msgspec.json.format(msgspec.json.encode(noise)))
 
 
 def now() -> str:

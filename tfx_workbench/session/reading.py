@@ -23,6 +23,7 @@ from tfx_workbench.session.trash import empty_old
 from tfx_workbench.session.unread import Unread
 
 POLL_MS = 120
+TELL_S = 0.1  # the longest that many new figures are put together, while runs are opened
 OTHERS_S = 0.05  # of a poll, for runs that nobody looks at
 SCAN_MS = 1000
 FIGURES_EVERY_S = 1.05  # a live run makes a new summary once a second
@@ -51,6 +52,8 @@ class Reader(QObject):
         self._rows: dict[str, RunRow] = {}
         self._figures: dict[str, Figures] = {}
         self._figured_at: dict[str, float] = {}
+        self._fresh: dict[str, Figures] = {}  # that nobody was told of yet
+        self._told_at = 0.0
         self._stale: set[str] = set()  # runs that changed since their figures were computed
         self._figures_mark: dict[str, tuple[str, int]] = {}
         self._baseline = ""
@@ -169,6 +172,7 @@ class Reader(QObject):
         self._close_retired()
         self._refresh()
         self._read_others()
+        self._tell()
         self._compare()
 
     def _open(self, key: str) -> None:
@@ -209,7 +213,15 @@ class Reader(QObject):
         before = self._figures.get(key)
         self._figures[key] = figures
         if before is None or before.without_values() != figures.without_values():
-            self.figured.emit({key: figures})
+            self._fresh[key] = figures
+            if time.monotonic() - self._told_at > TELL_S:
+                self._tell()
+
+    def _tell(self) -> None:
+        """Pass on what became known: each time the window makes every line of its table anew."""
+        if self._fresh:
+            self.figured.emit(self._fresh)
+            self._fresh, self._told_at = {}, time.monotonic()
 
     def _read_others(self) -> None:
         """Figures of runs that nobody looks at, the newest first: the table fills bit by bit."""
