@@ -59,6 +59,7 @@ def test_an_interval_and_a_spread_say_nothing_where_nothing_is_known():
     assert write.interval(-22.61, -21.5) == "[−22.6, −21.5]"
     assert write.interval(NAN, 1) == ""
     assert write.spread(100, 99.6, 100.4) == "± 0.4 %"
+    assert write.spread(840, 306, 6992) == "[306.0, 6,992]"
     assert write.spread(100, NAN, 100) == ""
     assert write.spread(0, -1, 1) == ""
 

@@ -11,6 +11,7 @@ import math
 MINUS = "\N{MINUS SIGN}"
 UNKNOWN = "\N{EN DASH}"
 PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
+_LOPSIDED = 50  # per cent
 
 _BYTES = (("B", 1), ("KiB", 2**10), ("MiB", 2**20), ("GiB", 2**30), ("TiB", 2**40), ("PiB", 2**50))
 _COUNTS = (("", 1), ("k", 10**3), ("M", 10**6), ("G", 10**9), ("T", 10**12), ("P", 10**15))
@@ -143,8 +144,13 @@ def interval(low: float, high: float, text: str = "") -> str:
 
 
 def spread(median: float, low: float, high: float) -> str:
-    """Half the width of an interval as a share of its median: "± 0.4 %"; empty where it is unknown."""
+    """Half the width of an interval as a share of its median: "± 0.4 %"; empty where it is unknown.
+
+    Where that is more than a half, no share says how lopsided it is: "[306, 6,992]".
+    """
     if not all(map(math.isfinite, (median, low, high))) or median == 0:
         return ""
     share = 50 * (high - low) / abs(median)
+    if share > _LOPSIDED:
+        return f"[{number(low)}, {number(high)}]"
     return f"{PLUS_MINUS} {number(share, 2 if share >= 1 else 1)} %"
