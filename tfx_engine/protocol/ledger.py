@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -90,11 +91,17 @@ def kept() -> list[PastPeak]:
 
 
 def _past() -> list[PastPeak]:
+    file = ledger_file()
     try:
-        lines = ledger_file().read_bytes().splitlines()
+        status = file.stat()
+        return _read(file, status.st_mtime_ns, status.st_size)
     except OSError:
         return []
-    found = []
+
+
+@functools.lru_cache(1)  # the window asks several times for each picture
+def _read(file: Path, _written_ns: int, _size: int) -> list[PastPeak]:
+    lines, found = file.read_bytes().splitlines(), []
     for line in lines[-_READ:]:
         with contextlib.suppress(msgspec.DecodeError):  # a line that was cut off by a full disk
             found.append(msgspec.json.decode(line, type=PastPeak))
