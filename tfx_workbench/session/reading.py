@@ -23,7 +23,7 @@ from tfx_workbench.session.trash import empty_old
 from tfx_workbench.session.unread import Unread
 
 POLL_MS = 120
-TELL_S = 0.1  # the longest that many new figures are put together, while runs are opened
+TELL_S = 0.1  # the longest that what became known of many runs is put together, while they are opened
 OTHERS_S = 0.05  # of a poll, for runs that nobody looks at
 SCAN_MS = 1000
 FIGURES_EVERY_S = 1.05  # a live run makes a new summary once a second
@@ -36,7 +36,7 @@ class Reader(QObject):
     """Lives in its own thread; talk to it through `ReadingThread`. Keys are the paths of run files as text."""
 
     listed = Signal(list)  # of RunRow
-    opened = Signal(str, object)  # key, SharedRun: read to its end as of now
+    opened = Signal(dict)  # key -> SharedRun: read to its end as of now, and its figures told before
     refused = Signal(str, object)  # key, Problem
     failed = Signal(object)  # Problem of something that was asked for, or of a file in the library
     changed = Signal(dict)  # key -> frozenset of what changed
@@ -53,6 +53,7 @@ class Reader(QObject):
         self._figures: dict[str, Figures] = {}
         self._figured_at: dict[str, float] = {}
         self._fresh: dict[str, Figures] = {}  # that nobody was told of yet
+        self._fresh_runs: list[str] = []  # likewise
         self._told_at = 0.0
         self._stale: set[str] = set()  # runs that changed since their figures were computed
         self._figures_mark: dict[str, tuple[str, int]] = {}
@@ -185,7 +186,8 @@ class Reader(QObject):
             return
         self._watched[key] = run
         self._figure(key, run)
-        self.opened.emit(key, run)
+        self._fresh_runs.append(key)
+        self._tell_if_due()
 
     def _refresh(self) -> None:
         changed: dict[str, frozenset[str]] = {}
@@ -214,14 +216,21 @@ class Reader(QObject):
         self._figures[key] = figures
         if before is None or before.without_values() != figures.without_values():
             self._fresh[key] = figures
-            if time.monotonic() - self._told_at > TELL_S:
-                self._tell()
+
+    def _tell_if_due(self) -> None:
+        if time.monotonic() - self._told_at > TELL_S:
+            self._tell()
 
     def _tell(self) -> None:
         """Pass on what became known: each time the window makes every line of its table anew."""
+        self._told_at = time.monotonic()
         if self._fresh:
             self.figured.emit(self._fresh)
-            self._fresh, self._told_at = {}, time.monotonic()
+            self._fresh = {}
+        opened = {key: self._watched[key] for key in self._fresh_runs if key in self._watched}
+        self._fresh_runs.clear()
+        if opened:
+            self.opened.emit(opened)
 
     def _read_others(self) -> None:
         """Figures of runs that nobody looks at, the newest first: the table fills bit by bit."""

@@ -225,10 +225,9 @@ class RunList(QObject):
             self.lines_changed.emit()
             self._show_views()
 
-    def _on_opened(self, key: str, run: SharedRun) -> None:
-        if key in self.ticked or key == self.baseline:
-            self._runs[key] = run
-            self._show_views()
+    def _on_opened(self, opened: dict[str, SharedRun]) -> None:
+        self._runs |= {key: run for key, run in opened.items() if key in self.ticked or key == self.baseline}
+        self._show_views()
 
     def _on_refused(self, key: str, problem: object) -> None:
         self._opened.discard(key)
