@@ -48,19 +48,19 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     commands.add_parser("serve", help="speak JSON lines over stdin and stdout").set_defaults(command=_serve)
     run = commands.add_parser("run", help="do runs in this process")
-    run.add_argument("configs", nargs="+", metavar="CONFIG")
-    run.add_argument("--store", metavar="DIR")
+    run.add_argument("configs", nargs="+", metavar="CONFIG", help="a TOML file")
+    run.add_argument("--store", metavar="DIR", help="folder of the run files")
     run.set_defaults(command=_run)
     for name, command, words in (("check", _check, "every problem of a configuration"),
                                  ("estimate", _estimate, "what a configuration will cost")):
         single = commands.add_parser(name, help=words)
-        single.add_argument("config", metavar="CONFIG")
+        single.add_argument("config", metavar="CONFIG", help="a TOML file")
         single.set_defaults(command=command)
         if name == "estimate":
-            single.add_argument("--device-memory", metavar="SIZE")
+            single.add_argument("--device-memory", metavar="SIZE", help="whether it fits there, such as 24GiB")
             single.add_argument("--instant", action="store_true", help="closed forms alone")
     script = commands.add_parser("script", help="a recorded run as one PyTorch program, on stdout")
-    script.add_argument("run", metavar="RUN")
+    script.add_argument("run", metavar="RUN", help="a run file")
     script.set_defaults(command=_script)
     own = commands.add_parser("own", help="load the trusted techniques of one's own, and write down what they are")
     own.add_argument("--load", action="store_true", help=argparse.SUPPRESS)  # in this very process

@@ -15,6 +15,7 @@ from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
 
 from tfx_workbench.app.errors import ErrorHook
+from tfx_workbench.app.file_open import FileOpenEvents
 from tfx_workbench.app.settings import Settings
 from tfx_workbench.app.theme import Theme
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from tfx_workbench.app.window import MainWindow
 
 LOG_FILE = "window.log"
+APP_ID = "io.github.tfxworkbench.workbench"  # of the desktop entry: whose icon and name a window's are
 SIGNAL_POLL_MS = 200  # Python looks at Ctrl-C only between its own instructions
 
 
@@ -54,7 +56,7 @@ def make_application(headless: bool = False) -> QApplication:
     app = QApplication(arguments)
     app.setApplicationName("tfx-workbench")
     app.setApplicationDisplayName("TFX Workbench")
-    app.setDesktopFileName("tfx-workbench")
+    app.setDesktopFileName(APP_ID)
     return app
 
 
@@ -76,6 +78,7 @@ def _run(
     errors.caught.connect(lambda line, _whole: window.say_error(line, settings.folder / LOG_FILE))
     window.closed.connect(app.quit)
     signals = _end_on_signals(app, window)
+    FileOpenEvents(app, session.open)
     if headless:
         window.resize(WINDOW_SIZE)  # a display that is not there is small
     window.show()
