@@ -1,0 +1,46 @@
+"""The installers, one file each: `deb`, `appimage`, `windows`, `macos`.
+
+Each module offers
+
+    SYSTEM      the `sys.platform` on which its smoke test runs
+    TOOLS       command -> the Debian package that brings it; what `build` calls
+    build       (frozen program's folder, product, folder for the result) -> the installer
+    install     (installer) -> an `Installed`: puts it on this machine, for the smoke test
+    uninstall   (`Installed`) -> what was left behind, as lines; empty where nothing was
+
+`build` does not change the frozen program's folder, which several formats are made of: it copies what it changes.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple, Protocol, cast
+
+from product import Product
+
+NAMES = ("deb", "appimage", "windows", "macos")
+
+
+class Installed(NamedTuple):
+    """The program as it stands on a machine: where its files are, and its two commands."""
+
+    folder: Path
+    workbench: Path
+    engine: Path
+
+
+class Format(Protocol):
+    """A module of this folder."""
+
+    SYSTEM: str
+    TOOLS: Mapping[str, str]
+    build: Callable[[Path, Product, Path], Path]
+    install: Callable[[Path], Installed]
+    uninstall: Callable[[Installed], list[str]]
+
+
+def format_of(name: str) -> Format:
+    """The module of that name. Raises ModuleNotFoundError where it is not there."""
+    return cast(Format, importlib.import_module(f"formats.{name}"))
