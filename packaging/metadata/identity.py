@@ -29,10 +29,10 @@ def version() -> str:
     return found[1]
 
 
-def version_quad() -> tuple[int, int, int, int]:
-    """The version as the four numbers that Windows wants; what is no number, as in 1.0rc1, is left out."""
-    numbers = [int(part) for part in re.findall(r"\d+", version().split("+")[0])[:4]]
-    return tuple([*numbers, 0, 0, 0, 0][:4])  # type: ignore[return-value]
+def version_quad(text: str) -> list[int]:
+    """A version as the four numbers that Windows wants: 1.0rc2 becomes 1.0.2.0."""
+    numbers = [int(part) for part in re.findall(r"\d+", text.split("+")[0])]
+    return [*numbers, 0, 0, 0, 0][:4]
 
 
 def release_date() -> date:

@@ -1,0 +1,93 @@
+"""The AppImage: the AppDir is as the format wants it, and the file is a runtime and a squashfs of the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from formats import appimage
+from metadata import identity
+from product import Product
+from set_up.progress import Refusal
+from tests.helpers.frozen_standin import write_standin
+
+RUNTIME = b"\x7fELF\x02\x01\x01\0AI\x02" + b"\0" * 100  # begins like one, and runs nowhere
+SAY = b'#!/bin/sh\necho "$(basename "$0") $*"\n'
+
+needs_squashfs = pytest.mark.skipif(
+    not (shutil.which("mksquashfs") and shutil.which("unsquashfs")), reason="squashfs-tools is not installed")
+
+
+@pytest.fixture
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(appimage, "BUILD", tmp_path / "build")
+    monkeypatch.delenv(appimage.RUNTIME, raising=False)
+    return write_standin(tmp_path / "app", program=SAY)
+
+
+def called(program: Path, *arguments: str, **variables: str) -> str:
+    environment = {**os.environ, **variables}
+    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=True, env=environment)
+    return done.stdout.strip()
+
+
+def test_the_appdir_has_at_its_top_what_the_format_looks_for(app: Path, tmp_path: Path) -> None:
+    folder = appimage.make_appdir(app, tmp_path / "AppDir")
+    assert [p.name for p in folder.glob("*.desktop")] == [f"{identity.APP_ID}.desktop"]
+    assert f"Icon={identity.APP_ID}\n" in (folder / f"{identity.APP_ID}.desktop").read_text(encoding="utf-8")
+    assert (folder / f"{identity.APP_ID}.svg").is_file() and (folder / ".DirIcon").resolve().suffix == ".png"
+    assert (folder / "usr/share/metainfo" / f"{identity.APP_ID}.metainfo.xml").is_file()
+    assert os.access(folder / "AppRun", os.X_OK)
+    links = [path for path in folder.rglob("*") if path.is_symlink()]
+    assert all(path.exists() and not path.readlink().is_absolute() for path in links)
+
+
+def test_one_file_is_both_commands_by_the_name_it_is_called_by(app: Path, tmp_path: Path) -> None:
+    start = appimage.make_appdir(app, tmp_path / "Ap p Dir") / "AppRun"
+    assert called(start, "a b") == "tfx-workbench a b"
+    (tmp_path / "tfx-engine").symlink_to(start)
+    assert called(tmp_path / "tfx-engine", "serve") == "tfx-engine serve"
+    assert called(start, ARGV0="/home/me/bin/tfx-engine") == "tfx-engine"  # what a runtime says of the link
+    assert called(start, APPDIR="/elsewhere", ARGV0="./TFX_Workbench.AppImage") == "tfx-workbench"
+
+
+@needs_squashfs
+def test_without_a_runtime_the_squashfs_is_made_tried_and_gone(app: Path, tmp_path: Path) -> None:
+    packed = appimage.build(app, Product("1.0", 1_700_000_000), tmp_path / "dist")
+    assert packed.suffix == ".squashfs" and packed.read_bytes()[:4] == b"hsqs"
+    installed = appimage.install(packed)
+    assert called(installed.workbench, "--version") == "tfx-workbench --version"
+    assert called(installed.engine, "serve") == "tfx-engine serve"
+    assert appimage.uninstall(installed) == [] and not installed.folder.exists()
+
+
+@needs_squashfs
+def test_the_same_files_give_the_same_bytes_behind_the_runtime(
+    app: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "runtime").write_bytes(RUNTIME)
+    monkeypatch.setenv(appimage.RUNTIME, str(tmp_path / "runtime"))
+    monkeypatch.setenv(appimage.RUNTIME_SHA256, hashlib.sha256(RUNTIME).hexdigest())
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000001")
+    first = appimage.build(app, Product("1.0", 1_700_000_000), tmp_path / "one")
+    second = appimage.build(app, Product("1.0", 1_700_000_000), tmp_path / "two")
+    assert first.name == f"TFX_Workbench-1.0-{os.uname().machine}.AppImage" and os.access(first, os.X_OK)
+    assert first.read_bytes() == second.read_bytes()
+    assert first.read_bytes()[:len(RUNTIME) + 4] == RUNTIME + b"hsqs"
+    assert [path.name for path in (tmp_path / "one").iterdir()] == [first.name]
+
+
+@pytest.mark.parametrize(("content", "sha256", "words"), [
+    (b"#!/bin/sh\n", "", "no runtime"), (RUNTIME, "0" * 64, "SHA-256"), (None, "", "cannot be read")])
+def test_another_file_is_no_runtime(tmp_path: Path, content: bytes | None, sha256: str, words: str) -> None:
+    if content is not None:
+        (tmp_path / "runtime").write_bytes(content)
+    (tmp_path / "x.squashfs").write_bytes(b"hsqs")
+    with pytest.raises(Refusal, match=words):
+        appimage.join(tmp_path / "runtime", tmp_path / "x.squashfs", tmp_path / "x.AppImage", sha256)
+    assert not (tmp_path / "x.AppImage").exists()
