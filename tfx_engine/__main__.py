@@ -31,8 +31,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Do what the arguments say; the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments == ["serve"]:  # before argparse and everything else: a service is up at once
-        from tfx_engine.service.main import serve
-
+        try:
+            from tfx_engine.service.main import serve
+        except ModuleNotFoundError as error:  # a Python of the user's own
+            print(f"{sys.executable} has no module {error.name}, which the engine needs. "
+                  f"Type: tfx-workbench engine {sys.executable}", file=sys.stderr)
+            return FAILED
         return serve()
     parsed = _parser().parse_args(arguments)
     try:

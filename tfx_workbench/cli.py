@@ -30,6 +30,7 @@ FUNCTIONS = {
     "export": ("export", "export"), "report": ("report", "report"), "reproduce": ("reproduce", "reproduce"),
     "stop": ("control", "order"), "pause": ("control", "order"), "resume": ("control", "order"),
     "doctor": ("doctor", "doctor"), "import": ("importing", "import_model"),
+    "engine": ("engine_python", "engine"),
     "trust": ("trust", "trust"), "frontier": ("frontier", "frontier"),
     "experiment": ("experiment", "experiment"), "guide": ("guide", "guide"),
     "ablate": ("ablate", "ablate"),

@@ -51,11 +51,15 @@ ENGINE_MODULES = [*_modules_of("tfx_engine"), *_standard_library(), "pydoc_data.
 def data_files() -> list[tuple[str, str]]:
     """(file, folder in the frozen program) of all files that are not code, and of the engine's code.
 
-    The engine's sources are read where a run is exported as a script, and run by a Python of the user's own.
+    The engine's sources are read where a run is exported as a script. A second copy, apart from everything else that
+    was frozen, is for a Python of the user's own (`tfx_engine.protocol.engine_python`).
     """
+    resources = ROOT / "resources"
     found = [*_files(ROOT / "tfx_engine", "tfx_engine", with_code=True),
+             *_files(ROOT / "tfx_engine", "engine/tfx_engine", with_code=True),
+             *_files(resources, "engine/tfx_engine/resources", with_code=True),
              *_files(ROOT / "tfx_workbench", "tfx_workbench", with_code=False),
-             *_files(ROOT / "resources", "tfx_engine/resources", with_code=True)]  # fmt: skip
+             *_files(resources, "tfx_engine/resources", with_code=True)]  # fmt: skip
     return [*found, (str(ROOT / "LICENSE"), ".")]
 
 

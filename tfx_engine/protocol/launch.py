@@ -1,6 +1,8 @@
 """How one process of the program starts another: the argument list, the environment, and ending with the parent.
 
-A frozen program understands `-m MODULE` as Python does, so that the same argument list starts a child in both.
+A frozen program understands `-m MODULE` as Python does, so that the same argument list starts a child in both. It has
+two executables beside each other: the window's has no torch, the engine's no Qt. The engine may run in a Python that
+the user chose; its own processes are then started by that one.
 """
 
 from __future__ import annotations
@@ -13,13 +15,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tfx_engine.protocol.engine_python import chosen_python, is_frozen, sources
+
+ENGINE = "tfx_engine"
 PARENT = "TFX_PARENT_PID"  # who started this process, for `end_with_parent`
 _PR_SET_PDEATHSIG = 1
 
 
 def module_argv(module: str, *arguments: str) -> list[str]:
     """The argument list that runs a module of this program in a process of its own."""
-    return [sys.executable, "-m", module, *arguments]
+    python = chosen_python() if module == ENGINE else None  # what lies below it is started by the engine itself
+    return [python or _executable(module), "-m", module, *arguments]
+
+
+def _executable(module: str) -> str:
+    if not is_frozen():
+        return sys.executable
+    own = Path(sys.executable)
+    name = "tfx-engine" if module.partition(".")[0] == ENGINE else "tfx-workbench"
+    return str(own.with_name(name + own.suffix))
 
 
 def child_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -27,7 +41,7 @@ def child_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
     environment = dict(os.environ if base is None else base)
     for name in [n for n in environment if n.startswith(("QT_", "QML"))]:
         del environment[name]
-    if getattr(sys, "frozen", False):
+    if is_frozen():
         _leave_the_frozen_program(environment)
     else:
         _find_this_package(environment)
@@ -40,8 +54,10 @@ def child_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def _leave_the_frozen_program(environment: dict[str, str]) -> None:
-    for name in ("PYTHONHOME", "PYTHONPATH"):
-        environment.pop(name, None)
+    for name in [n for n in environment if n.startswith("_PYI_") or n in ("PYTHONHOME", "PYTHONPATH")]:
+        del environment[name]
+    if chosen_python():
+        environment["PYTHONPATH"] = str(sources())  # the engine alone; what is frozen reads no such variable
     for name in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"):
         original = environment.pop(name + "_ORIG", None)  # where the frozen program's start-up saved it
         if original:

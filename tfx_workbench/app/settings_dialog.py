@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDialog, QFormLayout, QLabel
 
+from tfx_workbench.app.engine_box import EngineBox
 from tfx_workbench.app.own_techniques import OwnTechniquesBox
 from tfx_workbench.widgets.segmented import Segment, Segmented
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class SettingsDialog(QDialog):
-    """Theme, what closing the window does to runs, where runs and settings are kept."""
+    """Theme, what closing the window does to runs, where things are kept, what runs are done in."""
 
     def __init__(self, window: MainWindow) -> None:
         super().__init__(window)
@@ -49,5 +50,6 @@ class SettingsDialog(QDialog):
             label.setTextFormat(Qt.TextFormat.PlainText)
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             form.addRow(title, label)
+        form.addRow(self.tr("Runs are done in"), EngineBox())
         form.addRow(self.tr("Own techniques"), OwnTechniquesBox(window.own))
         self.resize(560, self.sizeHint().height())

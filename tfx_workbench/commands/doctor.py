@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tfx_engine.client import Client, ServiceGone
+from tfx_engine.protocol.engine_python import is_frozen
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.store import default_store, is_network_filesystem, make_store
@@ -23,6 +24,9 @@ from tfx_workbench.commands.output import DONE, emit
 from tfx_workbench.commands.speeds import Check, speeds
 from tfx_workbench.commands.window_libraries import install_line, missing_libraries, version_of
 
+_CUDA_BUILD = tr_mark("There is an NVIDIA driver, but this torch sees no GPU. Type: python3 start.py --torch cuda")
+_OWN_PYTHON = tr_mark("There is an NVIDIA driver, but the torch of the installed program is for the CPU. "
+                      "Choose a Python that has one for your GPU: tfx-workbench engine PYTHON")
 LITTLE_SPACE = 2**30  # bytes: a long run with everything measured takes some hundred MiB
 OLDEST_SQLITE = (3, 31, 0)  # generated columns
 
@@ -96,7 +100,7 @@ def _engine(store: Path, measure: bool) -> Iterator[Check]:
     except ServiceGone as error:
         yield Check("engine", False, str(error), tr_mark("Install TFX Workbench again."))
         return
-    yield Check("engine", True, str(found.get("engine", "")))
+    yield Check("engine", True, f"{found.get('engine', '')}, {found.get('executable', '')}")
     yield _free_space(found.get("store_free_bytes"))
     reason = found.get("missing", {}).get("torch")
     if reason is not None:
@@ -121,7 +125,7 @@ def _torch(found: dict[str, Any]) -> Check:
     cuda = found.get("torch_cuda")
     detail = tr_mark("{version}, CUDA {cuda}").format(version=found["torch"], cuda=cuda) if cuda else found["torch"]
     if not found.get("devices") and shutil.which("nvidia-smi"):
-        hint = tr_mark("There is an NVIDIA driver, but this torch sees no GPU. Type: python3 start.py --torch cuda")
+        hint = _OWN_PYTHON if is_frozen() else _CUDA_BUILD
         return Check("torch", False, detail, hint)
     return Check("torch", True, detail)
 

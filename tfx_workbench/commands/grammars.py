@@ -100,6 +100,12 @@ def _trust(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--yes", action="store_true", help=tr_mark("do not ask"))
 
 
+def _engine(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("python", nargs="?", metavar="PYTHON",
+                        help=tr_mark("a Python with torch, such as /path/to/venv/bin/python"))
+    parser.add_argument("--built-in", action="store_true", help=tr_mark("the Python that this program brings"))
+
+
 def _list_runs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("query", nargs="*", metavar="WORD", help=tr_mark(
         "only runs that all of these find, such as: rotary tag:paper \"loss<2\" -- -status:failed"))
@@ -201,6 +207,7 @@ GRAMMARS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "resume": (tr_mark("go on with a paused run"), _one_run),
     "import": (tr_mark("a published model's config.json, and its weights, as a configuration"), _import_model),
     "trust": (tr_mark("techniques of your own: which folders and packages are loaded"), _trust),
+    "engine": (tr_mark("in which Python runs are done: one of your own may know your GPU"), _engine),
     "doctor": (tr_mark("what works here, what does not, and what to type"), _doctor),
     "frontier": (tr_mark("the largest batch, context or number of layers that fits, with each technique"), _frontier),
     "annotate": (tr_mark("a run's name, note and tags"), _annotate),

@@ -12,7 +12,7 @@ from tfx_workbench.commands.grammars import GRAMMARS
 
 PROGRAM = "tfx-workbench"
 COMMANDS = tuple(GRAMMARS)
-_STORELESS = ("check", "estimate", "techniques", "import", "trust")
+_STORELESS = ("check", "estimate", "techniques", "import", "trust", "engine")
 
 
 class Parser(argparse.ArgumentParser):

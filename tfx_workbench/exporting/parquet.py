@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any, BinaryIO
 
+from tfx_engine.protocol.engine_python import is_frozen
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_engine.runfile.reader import RunReader
@@ -13,7 +14,9 @@ from tfx_workbench.exporting.tables import PIECE, Table
 NEEDED = 24  # pyarrow's first version that is tested
 _MISSING = tr_mark("needs pyarrow {needed} or newer, which is not installed.")
 _OLD = tr_mark("needs pyarrow {needed} or newer, and {found} is installed.")
-_HINT = tr_mark('Type: python -m pip install "tfx-workbench[parquet]"')
+_GET = tr_mark('Type: python -m pip install "tfx-workbench[parquet]"')
+_NOT_INSIDE = tr_mark("The installed program does not carry it; pandas and DuckDB read --format csv as well.")
+_HINT = _NOT_INSIDE if is_frozen() else _GET
 
 
 def pyarrow() -> Any:

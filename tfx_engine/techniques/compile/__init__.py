@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import torch
 
 from tfx_engine.protocol.config import Config
+from tfx_engine.protocol.engine_python import is_frozen
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.devices import device_kind
@@ -44,6 +45,8 @@ _NO_C = tr_mark("needs a C compiler beside triton, and {name!r} was not found.")
 _NO_TRITON = tr_mark("needs triton for this GPU, which is not installed.")
 _OLD = tr_mark("needs a GPU of compute capability 7.0 or more; this one has {capability}.")
 _MPS = tr_mark("needs a CPU or a GPU that torch's compiler knows well; for Apple's GPU it is still a prototype.")
+_NO_HEADERS = tr_mark("needs the C++ headers of torch and of Python, which the installed program does not carry.")
+_OWN_PYTHON = tr_mark("Do runs in a Python of your own (`tfx-workbench engine PYTHON`), or use \"none\".")
 _GET_CPP = tr_mark("Install one ({how}), or use \"none\".")
 _GET_TRITON = tr_mark("Install it (pip install {package}), or use \"none\".")
 _USE_NONE = tr_mark("Use \"none\".")
@@ -79,6 +82,8 @@ def _how() -> str:
 
 def _cpp_obstacle() -> Obstacle | None:
     """A compiler may be there and yet lack Python's headers; so it is asked to read one."""
+    if is_frozen():
+        return Obstacle(_NO_HEADERS, _OWN_PYTHON)
     name = os.environ.get("CXX", {"win32": "cl", "darwin": "clang++"}.get(sys.platform, "g++"))
     if shutil.which(name) is None:
         return Obstacle(_NO_CPP, _GET_CPP, {"name": name, "how": _how()})

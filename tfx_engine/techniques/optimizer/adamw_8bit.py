@@ -38,6 +38,8 @@ from torch.nn import functional as F
 
 from tfx_engine.protocol.cards import Effect, Guide
 from tfx_engine.protocol.config import Config
+from tfx_engine.protocol.engine_python import is_frozen
+from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.techniques.claims import MovesAll
@@ -55,6 +57,8 @@ from tfx_engine.techniques.technique import Technique
 
 LEAST = 1e-12  # a block's scale is never less
 _PACKAGES = ("bitsandbytes", "torchao")
+_GET = tr_mark('Install it (pip install {name}), or choose "own".')
+_OWN_PYTHON = tr_mark('Do runs in a Python of your own that has it (`tfx-workbench engine PYTHON`), or choose "own".')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +86,7 @@ def check(options: Options, config: Config) -> Iterator[Problem]:
         yield Problem(
             code="unavailable", path="techniques.optimizer.implementation",
             template="is {name!r}, but that package is not installed.",
-            hint_template='Install it (pip install {name}), or choose "own".', args={"name": name},
+            hint_template=_OWN_PYTHON if is_frozen() else _GET, args={"name": name},
         )
     if name == "bitsandbytes" and options.block != 256:
         yield Problem(
