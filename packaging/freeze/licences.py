@@ -74,7 +74,8 @@ def _licence_of(distribution: importlib.metadata.Distribution) -> str:
     if "License-Expression" in fields:
         return str(fields["License-Expression"])
     named = [c.rpartition(" :: ")[2] for c in fields.get_all("Classifier") or [] if c.startswith("License")]
-    return ", ".join(named) or str(fields["License"] if "License" in fields else "").partition("\n")[0] or "see the text"
+    plain = "".join(fields.get_all("License") or []).partition("\n")[0]
+    return ", ".join(named) or plain or "see the text"
 
 
 def _texts_of(distribution: importlib.metadata.Distribution) -> list[str]:
