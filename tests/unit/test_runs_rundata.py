@@ -14,7 +14,7 @@ from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_engine.runfile.create import create
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.writer import RunWriter
-from tfx_workbench.runs import stepcolumns
+from tfx_workbench.runs import detail, stepcolumns
 from tfx_workbench.runs.rundata import MOST_PROBES, RunData, thinned_probes
 from tfx_workbench.runs.stepcolumns import CAPACITY, read_measured
 
@@ -212,6 +212,16 @@ def test_a_stretch_of_a_long_run_is_shown_in_detail(opened, long_run, x, scale, 
     if steps_per_point == 1:
         for where, mean in zip(series.x[inside], series.mean[inside], strict=True):
             assert mean == expected[round(where / scale)]
+
+
+def test_single_steps_are_reached_where_what_is_held_of_the_whole_is_far_too_coarse(opened, long_run, monkeypatch):
+    monkeypatch.setattr(stepcolumns, "CAPACITY", 32)  # as with ten million steps: buckets of 4096 reach back
+    monkeypatch.setattr(detail, "MOST_ROWS", 150)  # a stretch of three such buckets is 12,288 steps
+    run = opened(long_run).load()
+    series = run.series("step_ms", window=(727, 827))
+    inside = (series.x >= 727) & (series.x <= 827)
+    assert series.x[inside].tolist() == list(range(727, 828))
+    assert series.mean[inside].tolist() == [4.0 + n % 3 + (90.0 if n == 777 else 0.0) for n in range(727, 828)]
 
 
 def test_what_is_looked_at_closely_grows_with_a_live_run(tmp_path, opened, monkeypatch):

@@ -26,6 +26,7 @@ _PRAGMAS = ("query_only = ON", "trusted_schema = OFF", f"busy_timeout = {_BUSY_M
 _LONGEST = 2**29  # bytes of one value
 _STATEMENT_S = 20.0  # a damaged tree can lead in circles: no statement of ours takes this long
 _CHECK_EVERY = 100_000  # virtual machine instructions
+_good: dict[int, tuple[Any, ...]] = {}  # by version: the last schema that held nothing but what it may
 _NEEDS_TO_WRITE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)
 
 
@@ -112,10 +113,22 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "replace")
 
 
+def _as_text(value: Any) -> str:
+    return _text(value) if isinstance(value, bytes) else str(value)
+
+
 def check_schema(connection: sqlite3.Connection, path: Path, version: int) -> None:
-    """Raise `RunFileError` where a file holds what could act on being read, or lacks a table of its version."""
+    """Raise `RunFileError` where a file holds what could act on being read, or lacks a table of its version.
+
+    A schema that was found good is known again by its bytes: a thousand runs of a store have the same.
+    """
+    connection.text_factory = bytes
+    schema = tuple(connection.execute("SELECT type, name, sql FROM sqlite_schema").fetchall())
+    connection.text_factory = _text
+    if _good.get(version) == schema:
+        return
     found: set[str] = set()
-    for kind, name, sql in connection.execute("SELECT type, name, sql FROM sqlite_schema").fetchall():
+    for kind, name, sql in (map(_as_text, row) for row in schema):
         if kind not in ("table", "index"):
             raise failure("foreign-schema", path, kind=str(kind), name=str(name))
         if kind == "table":
@@ -124,6 +137,7 @@ def check_schema(connection: sqlite3.Connection, path: Path, version: int) -> No
             found.add(str(name))
     if lacking := [name for name in tables_of(version) if name not in found]:
         raise failure("damaged", path, error=f"there is no table {lacking[0]}")
+    _good[version] = schema
 
 
 def reading_failure(error: Exception, path: Path) -> RunFileError:

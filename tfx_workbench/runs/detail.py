@@ -42,6 +42,23 @@ class Detail:
         """How many steps each row of that stretch stands for."""
         return int(FACTOR ** _level(first, last))
 
+    def closest(
+        self, column: str, x: str, window: tuple[float, float], first: int, last: int, run: Steps
+    ) -> tuple[Rows, int]:
+        """The finest rows of a `window` of x, which lies between two rows of the file, and how many steps each is for.
+
+        What is known of the whole run may only tell a stretch that is much longer than the window: each finer level
+        tells it more closely, until the next would be too many rows.
+        """
+        while True:
+            size = self.steps_per_row(first, last)
+            found = self.rows(column, x, first, last, run)
+            begin, end = (int(at) for at in np.searchsorted(found.x, window))
+            start = first // size
+            first, last = max(first, (start + begin - 1) * size), min(last, (start + end + 2) * size)
+            if self.steps_per_row(first, last) == size:
+                return found, size
+
     def rows(self, column: str, x: str, first: int, last: int, run: Steps) -> Rows:
         """The rows from `first` to `last` (exclusive); they may begin before, and end where no bucket is full yet."""
         level = _level(first, last)

@@ -190,10 +190,9 @@ class StepColumns:
         before, after = rows[: inside.start], rows[inside.stop :]
         found, found_size = rows[inside], size
         if detail is not None and size > 1:
-            first, last = self._stretch(x, window)
-            found_size = min(size, detail.steps_per_row(first, last))
-            if found_size < size:
-                closer = detail.rows(column, x, first, last, self)
+            closer, closer_size = detail.closest(column, x, window, *self._stretch(x, window), self)
+            if closer_size < size:
+                found_size = closer_size
                 left, right = before.x[-1:], after.x[:1]
                 closer = closer[slice(np.searchsorted(closer.x, left[0], "right") if len(left) else 0,
                                       np.searchsorted(closer.x, right[0]) if len(right) else None)]
