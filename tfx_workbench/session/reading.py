@@ -23,7 +23,8 @@ from tfx_workbench.session.trash import empty_old
 from tfx_workbench.session.unread import Unread
 
 POLL_MS = 120
-TELL_S = 0.1  # the longest that what became known of many runs is put together, while they are opened
+TELL_S = 0.1  # the longest that what became known of runs is put together, while they are opened
+TELL_S_A_RUN = 0.005  # and longer for each run that is open, as the window draws all of them each time
 OTHERS_S = 0.05  # of a poll, for runs that nobody looks at
 SCAN_MS = 1000
 FIGURES_EVERY_S = 1.05  # a live run makes a new summary once a second
@@ -218,7 +219,7 @@ class Reader(QObject):
             self._fresh[key] = figures
 
     def _tell_if_due(self) -> None:
-        if time.monotonic() - self._told_at > TELL_S:
+        if time.monotonic() - self._told_at > TELL_S + TELL_S_A_RUN * len(self._watched):
             self._tell()
 
     def _tell(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Mapping, Sequence
 
 from PySide6.QtCore import QTimer
@@ -19,6 +20,7 @@ from tfx_workbench.widgets.panel import Panel
 from tfx_workbench.widgets.words import shown
 
 _CLOSER_MS = 40  # from a turn of the wheel to the details
+_SMOOTH_S = 0.025  # a picture that takes longer to make waits until the mouse rests
 
 
 class ExhibitPanel(Panel):
@@ -40,7 +42,8 @@ class ExhibitPanel(Panel):
         self._closer = QTimer(self)  # not at every turn of the wheel
         self._closer.setSingleShot(True)
         self._closer.setInterval(_CLOSER_MS)
-        self._closer.timeout.connect(lambda: self.update_runs(self._runs))
+        self._closer.timeout.connect(self._show_closer)
+        self._closer_took_s = 0.0
         box = QVBoxLayout(self)
         box.setContentsMargins(0, 0, 0, 0)
         box.addWidget(self.view)
@@ -97,8 +100,13 @@ class ExhibitPanel(Panel):
         self._chosen.pop(WINDOW, None)
         if window is not None:
             self._chosen[WINDOW] = " ".join(f"{size * at:.12g}" for at in window)
-        if not self._closer.isActive():
+        if not self._closer.isActive() or self._closer_took_s > _SMOOTH_S:
             self._closer.start()
+
+    def _show_closer(self) -> None:
+        start = time.perf_counter()
+        self.update_runs(self._runs)
+        self._closer_took_s = time.perf_counter() - start
 
     def show_exhibit(self, exhibit: Exhibit) -> None:
         """Show an exhibit; panels that paint themselves extend this."""
