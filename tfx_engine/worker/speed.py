@@ -55,11 +55,11 @@ _UNKNOWN_FORMAT = tr_mark("This precision does not say in which format its produ
 
 
 FAR_PERCENT = 10.0  # off by more than this a run says so, where its own past has not stated another error yet
-_FAR = tr_mark("A step was predicted to take {predicted_ms:.3g} ms and took {measured_ms:.3g} ms: off by "
+_FAR = tr_mark("A step was predicted to take {predicted_ms:,g} ms and took {measured_ms:,g} ms: off by "
                "{percent:+.1f} %, where {stated:.1f} % was stated.")
-_FAR_UNSTATED = tr_mark("A step was predicted to take {predicted_ms:.3g} ms and took {measured_ms:.3g} ms: off by "
+_FAR_UNSTATED = tr_mark("A step was predicted to take {predicted_ms:,g} ms and took {measured_ms:,g} ms: off by "
                         "{percent:+.1f} %. Too few runs on this device have said how far off to expect it.")
-_FAR_DISTURBED = tr_mark("A step was predicted to take {predicted_ms:.3g} ms and took {measured_ms:.3g} ms: off by "
+_FAR_DISTURBED = tr_mark("A step was predicted to take {predicted_ms:,g} ms and took {measured_ms:,g} ms: off by "
                          "{percent:+.1f} %, but the steps were disturbed, and the prediction is of undisturbed ones.")
 
 
@@ -100,6 +100,11 @@ def _lock(now: Any) -> RunLock:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
+
+
+def _rounded(ms: float) -> float:
+    """Three digits, as a sentence says them."""
+    return float(f"{ms:.3g}")
 
 
 class Speed:
@@ -174,8 +179,8 @@ class Speed:
         percent, stated = error_percent(ms, measured_ms), error.within_95 if error else FAR_PERCENT
         if abs(percent) > stated:
             words = _FAR_DISTURBED if is_disturbed else _FAR if error else _FAR_UNSTATED
-            self._writer.event("warning", "prediction-far-off", words, predicted_ms=ms, measured_ms=measured_ms,
-                               percent=percent, stated=stated)
+            self._writer.event("warning", "prediction-far-off", words, predicted_ms=_rounded(ms),
+                               measured_ms=_rounded(measured_ms), percent=percent, stated=stated)
 
     def _find(
         self, may_measure: bool, again: bool = False, is_over: Callable[[], bool] = lambda: False
