@@ -20,7 +20,7 @@ from metadata.identity import NAME
 FILE = "THIRD-PARTY.txt"
 TEXTS = Path(__file__).resolve().parent / "texts"
 # In the environment, and not in what it makes. (PyInstaller itself is: the executables begin with its bootloader.)
-_TOOLS = {"altgraph", "iniconfig", "macholib", "packaging", "pefile", "pip", "pluggy", "pygments",
+TOOLS = {"altgraph", "iniconfig", "macholib", "packaging", "pefile", "pip", "pluggy", "pygments",
           "pyinstaller-hooks-contrib", "pytest", "pywin32-ctypes", "setuptools", "uv"}  # fmt: skip
 _A_LICENCE = re.compile(r"(licen[cs]e|copying|notice|authors)", re.I)
 _QT = ("pyside6-essentials", "shiboken6")  # their wheels bring no text
@@ -64,7 +64,7 @@ def _python() -> Part:
 def _distributions() -> Iterator[Part]:
     found = importlib.metadata.distributions(path=[str(SITE_PACKAGES)])
     for distribution in sorted(found, key=lambda d: d.name.lower()):
-        if _plain(distribution.name) not in _TOOLS:
+        if _plain(distribution.name) not in TOOLS:
             title = f"{distribution.name} {distribution.version}"
             yield Part(title, _licence_of(distribution), _texts_of(distribution))
 

@@ -41,7 +41,7 @@ _SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "no-permission": (
         tr_mark("cannot be written: {error}."),
-        tr_mark("Choose a folder that you may write to, with --store or in the settings."),
+        tr_mark("Choose a folder that you may write to with --store, or set TFX_HOME to one."),
     ),
     "no-space": (
         tr_mark("cannot be written: there is no space left on the disk."),

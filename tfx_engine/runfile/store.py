@@ -11,7 +11,7 @@ from pathlib import Path
 
 import platformdirs
 
-from tfx_engine.runfile.errors import failure, os_failure
+from tfx_engine.runfile.errors import RunFileError, failure, os_failure
 from tfx_engine.runfile.tables import SUFFIX
 
 _NETWORK_FILE_SYSTEMS = frozenset({
@@ -49,6 +49,20 @@ def make_store(store: str | os.PathLike[str]) -> Path:
     except ValueError:  # a NUL
         raise failure("write-failed", folder, error="this cannot be the name of a folder") from None
     return folder
+
+
+def store_refusal(store: str | os.PathLike[str]) -> str:
+    """Why no run can be kept in that folder, in words; empty where one can. Makes the folder."""
+    import tempfile  # not by every process that asks where runs are
+
+    try:
+        folder = make_store(store)
+        with tempfile.TemporaryFile(dir=folder):
+            return ""
+    except RunFileError as error:
+        return str(error)
+    except OSError as error:
+        return str(os_failure(error, store))
 
 
 def new_run_path(store: str | os.PathLike[str], name: str, now: datetime.datetime) -> Path:

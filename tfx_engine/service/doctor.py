@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tfx_engine import __version__
+from tfx_engine.runfile.store import store_refusal
 
 
 def examine(store: Path) -> dict[str, Any]:
@@ -19,6 +20,7 @@ def examine(store: Path) -> dict[str, Any]:
         "executable": sys.executable,
         "platform": platform.platform(),
         "store": str(store),
+        "store_refusal": store_refusal(store),
         "store_free_bytes": _free_bytes(store),
     }
 

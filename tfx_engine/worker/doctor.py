@@ -16,6 +16,7 @@ from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.techniques.devices import count_devices
 from tfx_engine.worker.facts import device_name
 from tfx_engine.worker.speed import find_ceilings
+from tfx_engine.worker.unused_gpu import unused_gpu
 
 
 def examine(measure: bool = False) -> dict[str, Any]:
@@ -30,6 +31,7 @@ def examine(measure: bool = False) -> dict[str, Any]:
         "ram_bytes": int(psutil.virtual_memory().total),
         "ram_free_bytes": int(psutil.virtual_memory().available),
         "devices": devices,
+        "unused_gpu": unused_gpu(),
         "automatic_device": str(pick_device("auto")),
         "bfloat16": _bfloat16_in_hardware(),
         "ceilings": [_ceilings(torch.device(name), measure) for name in (*(d["device"] for d in devices), "cpu")],

@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject
 from shiboken6 import isValid
 
 from tfx_engine.protocol.messages import Reply
+from tfx_workbench.app.first_words import first_words
 from tfx_workbench.exhibits.format import size
 from tfx_workbench.session.engine import State
 from tfx_workbench.widgets.top_bar import BUSY, GONE, READY, WAITING
@@ -25,7 +26,7 @@ class DeviceChip(QObject):
     def __init__(self, window: MainWindow) -> None:
         super().__init__(window)
         self._window, self._session = window, window.session
-        self._device = ""
+        self._device = self._unused = ""
         self._words = self.tr("starting the engine")
         self._asked = False
         self._session.engine.state_changed.connect(self._on_state)
@@ -41,6 +42,7 @@ class DeviceChip(QObject):
         if not isValid(self):  # the window went while the engine was looking
             return
         self._device = device_words(reply.result)
+        self._unused = first_words(self._window, reply.result)
         self.show_state()
 
     def show_state(self) -> None:
@@ -60,7 +62,7 @@ class DeviceChip(QObject):
         self._show_cost()
 
     def _tip(self) -> str:
-        return self.tr("Engine: {state}").format(state=self._words)
+        return "\n".join(filter(None, [self.tr("Engine: {state}").format(state=self._words), self._unused]))
 
     def _name_in(self, run: SharedRun | None) -> str:
         device = run.facts.get("device") if run is not None else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,9 +26,13 @@ class Settings:
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or settings_folder()
         self.is_kept = True  # False: what changes from now on is forgotten
+        self.fault = ""  # why nothing can be kept, where that is so
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with tempfile.TemporaryFile(dir=self.folder):
+                pass
         except OSError as error:
+            self.fault = error.strerror or str(error)
             _log.warning("settings cannot be kept in %s: %s", self.folder, error)
         self._ini = QSettings(str(self.folder / "window.ini"), QSettings.Format.IniFormat)
         self._ini.setFallbacksEnabled(False)

@@ -5,29 +5,22 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
-import shutil
 import sqlite3
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tfx_engine.client import Client, ServiceGone
-from tfx_engine.protocol.engine_python import is_frozen
 from tfx_engine.protocol.marker import tr_mark
-from tfx_engine.runfile.errors import RunFileError
-from tfx_engine.runfile.store import default_store, is_network_filesystem, make_store
+from tfx_engine.runfile.store import default_store, is_network_filesystem, store_refusal
 from tfx_workbench import __version__
 from tfx_workbench.commands import words
 from tfx_workbench.commands.output import DONE, emit
+from tfx_workbench.commands.remarks import free_space, unused_gpu
 from tfx_workbench.commands.speeds import Check, speeds
 from tfx_workbench.commands.window_libraries import install_line, missing_libraries, version_of
 
-_CUDA_BUILD = tr_mark("There is an NVIDIA driver, but this torch sees no GPU. Type: python3 start.py --torch cuda")
-_OWN_PYTHON = tr_mark("There is an NVIDIA driver, but the torch of the installed program is for the CPU. "
-                      "Choose a Python that has one for your GPU: tfx-workbench engine PYTHON")
-LITTLE_SPACE = 2**30  # bytes: a long run with everything measured takes some hundred MiB
 OLDEST_SQLITE = (3, 31, 0)  # generated columns
 
 
@@ -63,16 +56,11 @@ def _sqlite() -> Check:
 
 
 def _store(store: Path) -> Iterator[Check]:
-    try:
-        folder = make_store(store)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except (RunFileError, OSError) as error:
-        hint = tr_mark("Choose another folder with --store, or set TFX_HOME.")
-        yield Check("store", False, str(error), hint)
+    if refusal := store_refusal(store):
+        yield Check("store", False, refusal, tr_mark("Everything that needs no run goes on: estimate, check, compare."))
         return
-    network = tr_mark(" (on a network: runs are written elsewhere first)") if is_network_filesystem(folder) else ""
-    yield Check("store", True, f"{folder}{network}")
+    network = tr_mark(" (on a network: runs are written elsewhere first)") if is_network_filesystem(store) else ""
+    yield Check("store", True, f"{store}{network}")
 
 
 def _window() -> Iterator[Check]:
@@ -101,7 +89,7 @@ def _engine(store: Path, measure: bool) -> Iterator[Check]:
         yield Check("engine", False, str(error), tr_mark("Install TFX Workbench again."))
         return
     yield Check("engine", True, f"{found.get('engine', '')}, {found.get('executable', '')}")
-    yield _free_space(found.get("store_free_bytes"))
+    yield free_space(found.get("store_free_bytes"))
     reason = found.get("missing", {}).get("torch")
     if reason is not None:
         yield Check("torch", False, reason, f'{Path(sys.executable).name} -m pip install "torch>=2.7,<2.14"')
@@ -115,23 +103,15 @@ def _engine(store: Path, measure: bool) -> Iterator[Check]:
     yield from speeds(found.get("ceilings", []))
 
 
-def _free_space(free: int | None) -> Check:
-    if free is None or free >= LITTLE_SPACE:
-        return Check("free space", None if free is None else True, words.size(free))
-    return Check("free space", False, words.size(free), tr_mark("Make room, or choose another folder with --store."))
-
-
 def _torch(found: dict[str, Any]) -> Check:
     cuda = found.get("torch_cuda")
     detail = tr_mark("{version}, CUDA {cuda}").format(version=found["torch"], cuda=cuda) if cuda else found["torch"]
-    if not found.get("devices") and shutil.which("nvidia-smi"):
-        hint = _OWN_PYTHON if is_frozen() else _CUDA_BUILD
-        return Check("torch", False, detail, hint)
     return Check("torch", True, detail)
 
 
 def _devices(found: dict[str, Any]) -> Iterator[Check]:
     devices = found.get("devices", [])
+    yield from unused_gpu(found)
     if not devices:
         yield Check("accelerator", None, tr_mark("none; runs are done on the CPU"))
     for device in devices:
