@@ -1,8 +1,8 @@
 """One file that runs on any Linux: an AppImage, which is a small static program before a squashfs of the AppDir.
 
 That program, the type-2 runtime, mounts the squashfs and starts `AppRun` in it. No package registry has it, so whoever
-makes a release brings it: TFX_APPIMAGE_RUNTIME names the file, TFX_APPIMAGE_RUNTIME_SHA256 what it must be. Without it
-the squashfs alone is made, and can be tried.
+makes a release brings it: TFX_APPIMAGE_RUNTIME names the file, which must be the release that is pinned here by its
+hash, or the one that TFX_APPIMAGE_RUNTIME_SHA256 names. Without it the squashfs alone is made, and can be tried.
 
 An AppImage runs where the C library is not older than the one it was frozen with.
 """
@@ -27,6 +27,8 @@ SYSTEM = "linux"
 TOOLS = {"mksquashfs": "squashfs-tools"}
 LEVEL = "19"  # of zstd: the runtime reads zstd and zlib; xz would be a tenth smaller and twice as slow to start
 RUNTIME, RUNTIME_SHA256 = "TFX_APPIMAGE_RUNTIME", "TFX_APPIMAGE_RUNTIME_SHA256"
+# Release 20251108 of AppImage/type2-runtime, of which several projects pin this same hash.
+PINNED = {"x86_64": "2fca8b443c92510f1483a883f60061ad09b46b978b2631c807cd873a47ec260d"}
 _MAGIC = b"AI\x02"  # at byte 8 of a runtime: an AppImage of type 2
 PLACE = Path("usr/lib") / identity.PROGRAM  # of the frozen program in the AppDir
 
@@ -52,7 +54,8 @@ def build(app: Path, product: Product, dist: Path) -> Path:
     if not runtime:
         say(f"      {RUNTIME} names no runtime: the squashfs alone was made, which is the AppImage without it.")
         return packed
-    whole = join(Path(runtime), packed, dist / f"{name}.AppImage", os.environ.get(RUNTIME_SHA256, ""))
+    wanted = os.environ.get(RUNTIME_SHA256) or PINNED.get(platform.machine(), "")
+    whole = join(Path(runtime), packed, dist / f"{name}.AppImage", wanted)
     packed.unlink()
     return whole
 
@@ -89,7 +92,7 @@ def pack(folder: Path, packed: Path, seconds: int) -> Path:
 
 
 def join(runtime: Path, packed: Path, whole: Path, sha256: str) -> Path:
-    """The AppImage. Raises Refusal for a runtime that is none, or not the one that `sha256` names (empty: any)."""
+    """The AppImage. Raises Refusal for a runtime that is none, or not the one that `sha256` names."""
     try:
         head = runtime.read_bytes()
     except OSError as error:
@@ -97,8 +100,8 @@ def join(runtime: Path, packed: Path, whole: Path, sha256: str) -> Path:
     if head[:4] != b"\x7fELF" or head[8:11] != _MAGIC:
         raise Refusal(f"{runtime} is no runtime of an AppImage of type 2.")
     found = hashlib.sha256(head).hexdigest()
-    if sha256 and found != sha256.lower():
-        raise Refusal(f"{runtime} has the SHA-256 {found}, and not {sha256}.")
+    if found != sha256.lower():
+        raise Refusal(f"{runtime} has the SHA-256 {found}, and not {sha256 or 'one that is pinned for this machine'}.")
     with whole.open("wb") as out, packed.open("rb") as image:
         out.write(head)
         shutil.copyfileobj(image, out)

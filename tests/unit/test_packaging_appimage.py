@@ -80,10 +80,13 @@ def test_the_same_files_give_the_same_bytes_behind_the_runtime(
     assert first.read_bytes() == second.read_bytes()
     assert first.read_bytes()[:len(RUNTIME) + 4] == RUNTIME + b"hsqs"
     assert [path.name for path in (tmp_path / "one").iterdir()] == [first.name]
+    unpack = ["unsquashfs", "-quiet", "-no-progress", "-offset", str(len(RUNTIME)), "-dest", tmp_path / "out", first]
+    subprocess.run(unpack, check=True)  # what follows a runtime is the program
+    assert called(tmp_path / "out" / "AppRun", "x") == "tfx-workbench x"
 
 
 @pytest.mark.parametrize(("content", "sha256", "words"), [
-    (b"#!/bin/sh\n", "", "no runtime"), (RUNTIME, "0" * 64, "SHA-256"), (None, "", "cannot be read")])
+    (b"#!/bin/sh\n", "", "no runtime"), (RUNTIME, "0" * 64, "SHA-256"), (RUNTIME, "", "pinned"), (None, "", "read")])
 def test_another_file_is_no_runtime(tmp_path: Path, content: bytes | None, sha256: str, words: str) -> None:
     if content is not None:
         (tmp_path / "runtime").write_bytes(content)
