@@ -24,11 +24,12 @@ from tests.helpers.commandline import argv
 from tfx_engine.protocol.interleaving import Interleave
 from tfx_engine.protocol.toml import dumps
 from tfx_workbench.analysis.compare import noise_of
+from tfx_workbench.analysis.contrasts import effects_of_pairs
 from tfx_workbench.analysis.fair import Outlook, outlook
 from tfx_workbench.analysis.hierarchy import half_width, paired
 from tfx_workbench.analysis.precision import Pace, Scatter, scatter_of
 from tfx_workbench.analysis.rounds import blocks_of
-from tfx_workbench.analysis.statistics import Effect, effects_of_pairs
+from tfx_workbench.analysis.statistics import Effect
 from tfx_workbench.runs.rundata import RunData
 
 REAL, ALL, LONG_S, SHORT_S = 8, 100, 180.0, 40.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,15 +10,23 @@ from pathlib import Path
 import pytest
 from PySide6.QtWidgets import QApplication
 
-from tests.helpers.synthetic_run import running, write_five, write_run
+from tests.helpers.synthetic_run import make_config, running, write_five, write_run
 from tests.helpers.windows import spend, wait
 from tfx_engine.protocol.problems import Problem
+from tfx_workbench.analysis.comparable import OTHER_TASK
+from tfx_workbench.analysis.compare import compare_runs
+from tfx_workbench.analysis.statistics import Effect
+from tfx_workbench.exhibits.format import interval, signed_percent
+from tfx_workbench.exhibits.kind import exhibit_type
+from tfx_workbench.exhibits.runview import RunView
+from tfx_workbench.runs.rundata import RunData
 from tfx_workbench.session.draft import Draft
 from tfx_workbench.session.run_list import COLOURS
 from tfx_workbench.session.session import Session
 from tfx_workbench.session.shared_run import SharedRun, try_hold
 from tfx_workbench.session.trash import FOLDER, empty_old, remove
 from tfx_workbench.session.unread import Unread
+from tfx_workbench.widgets.run_words import Column, RunWords
 
 
 @pytest.fixture
@@ -69,6 +78,46 @@ def test_differences_to_the_baseline_come_and_go_with_it(session: Session, store
     assert effect(keys[1]), "choosing the same baseline again loses nothing"
     runs.set_baseline("")
     assert effect(keys[1]) is None
+
+
+def test_the_table_says_what_compare_and_the_panels_say_of_the_same_runs(session: Session, store: Path) -> None:
+    keys = [str(p) for p in write_five(store, steps=60)]
+    runs = session.runs
+    session.reading.scan()
+    wait(lambda: len(runs.rows) == 5)
+    runs.show_only(keys)
+    runs.set_baseline(keys[0])
+
+    def effects() -> dict[str, Effect | None]:
+        return {line.key: line.speed_effect for line in runs.lines() if line.key != keys[0]}
+
+    wait(lambda: all(effects().values()), "four effects")
+    with contextlib.ExitStack() as stack:
+        opened = [stack.enter_context(contextlib.closing(RunData(key))).load() for key in keys]
+        compared = {str(one.run.path): one.effects["tokens_per_s"] for one in compare_runs(opened[0], opened[1:])}
+        views = [RunView(run, run.info.name, i, baseline=not i) for i, run in enumerate(opened)]
+        (panel,) = exhibit_type("effects").make(views, {}).tables
+    assert effects() == compared and {effect.family for effect in compared.values()} == {4}
+    for row, effect in zip(panel.rows, (compared[key] for key in keys[1:]), strict=True):
+        assert str(row[1]) == signed_percent(effect.percent) and str(row[2]) == interval(effect.low, effect.high)
+    runs.tick(keys[4], on=False)
+    wait(lambda: (found := effects()[keys[1]]) is not None and found.family == 3, "a smaller family")
+
+
+def test_what_is_not_comparable_says_so_in_the_table(session: Session, store: Path) -> None:
+    keys = [str(write_run(store / f"{task}.tfx", make_config(task, steps=20, data={"task": task})))
+            for task in ("text", "copy")]
+    runs = session.runs
+    session.reading.scan()
+    wait(lambda: len(runs.rows) == 2)
+    runs.show_only(keys)
+    runs.set_baseline(keys[0])
+    wait(lambda: next(line.unlike for line in runs.lines() if line.key == keys[1]), "the reason")
+    (line,) = [line for line in runs.lines() if line.key == keys[1]]
+    assert line.speed_effect is None and line.unlike == OTHER_TASK and line.memory_effect is not None
+    words = RunWords()
+    assert words.text(line, Column.SPEED_EFFECT) == "not comparable"
+    assert OTHER_TASK in words.tip(line, Column.SPEED_EFFECT) and words.text(line, Column.MEMORY_EFFECT)
 
 
 def test_a_live_run_is_followed(session: Session, store: Path) -> None:

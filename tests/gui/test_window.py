@@ -118,7 +118,7 @@ def test_a_run_is_audited_again_from_its_menu_and_the_form_from_the_menu_of_runs
         menu = made.commands.menu_for([made.session.runs.lines()[0].key])
         assert menu is not None
         next(a for a in menu.actions() if a.text() == "Audit again").trigger()
-        wait(lambda: "quick: audited, 1 claims hold." in made.messages.text, "words about it")
+        wait(lambda: "quick: audited, 1 claim holds." in made.messages.text, "words about it")
         wait(lambda: made.session.runs.lines()[0].claims_held == 1, "the table to say so")
         made.session.draft.load([{"name": "endless"}])
         made.actions_.audit.trigger()

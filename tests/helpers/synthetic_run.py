@@ -51,6 +51,7 @@ def make_config(
         "name": name, "seed": seed, "techniques": dict(techniques or {}),
         "model": {"width": width, "layers": layers, "heads": heads, "context": context, **sections.get("model", {})},
         "run": {"batch": batch, "warmup_steps": warmup_steps, "measure_steps": steps, **sections.get("run", {})},
+        "data": sections.get("data", {}),
     }
     config, problems = parse_config(data)
     assert not problems, [p.sentence() for p in problems]

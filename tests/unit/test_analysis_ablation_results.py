@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import itertools
 import math
 
@@ -13,7 +15,9 @@ from hypothesis import strategies as st
 from tests.helpers.interleaved import made_up, write_interleaved
 from tests.helpers.planted import planted_run, planted_runs
 from tests.helpers.synthetic_run import write_five
+from tfx_workbench.analysis.ablation import FACT
 from tfx_workbench.analysis.ablation_results import interactions, results_of
+from tfx_workbench.analysis.compare import compare_runs
 from tfx_workbench.analysis.contrasts import contrasts, sample
 from tfx_workbench.analysis.pareto import front
 from tfx_workbench.runs.rundata import RunData
@@ -195,7 +199,8 @@ def test_losses_of_different_tasks_have_no_difference():
         run.info.config["data"] = {"task": "digits"}
     results = results_of(runs)
     assert results.mixes_tasks and results.effects("loss")[0].distinguishable is None
-    assert results.effects("tokens_per_s")[0].distinguishable is not None
+    assert results.effects("tokens_per_s")[0].distinguishable is None, "other data are other work"
+    assert results.effects("peak_bytes")[0].distinguishable is not None
 
 
 def test_speed_on_another_device_has_no_difference_and_is_in_no_family():
@@ -205,6 +210,60 @@ def test_speed_on_another_device_has_no_difference_and_is_in_no_family():
     same, other = results_of(runs).effects("tokens_per_s")
     assert same.distinguishable is not None and same.family == 1
     assert other.distinguishable is None and math.isnan(other.percent)
+
+
+@pytest.fixture
+def square(tmp_path):
+    """A factorial of two whose runs took turns: alone each takes 10 % longer, together 9.5 % more than the product."""
+    with contextlib.ExitStack() as stack:
+        runs = []
+        for i, (levels, factor) in enumerate(zip(SQUARE, (1.0, 1.1, 1.1, 1.21 * 1.095), strict=True)):
+            path = write_interleaved(tmp_path / f"{i}.tfx", made_up(i, factor, rounds=8), "member" if i else "baseline")
+            runs.append(stack.enter_context(contextlib.closing(RunData(path))).load())
+            runs[-1].facts |= {FACT: {"id": "x", "levels": dict(levels), "is_reference": not i}}
+        yield runs
+
+
+def test_an_interaction_of_runs_that_took_turns_comes_from_their_rounds(square):
+    (pair,) = interactions(results_of(square), "step_ms")
+    assert "interleaved: mean of 8 processes with 64 blocks" in str(pair.effect.method)
+    assert holds(pair.effect, 9.5) and pair.effect.distinguishable
+    assert pair.effect.high - pair.effect.low < 12, "the drift of 30 % over the comparison is not in it"
+    for run in square:
+        run.info = dataclasses.replace(run.info, comparison="")
+    (alone,) = interactions(results_of(square), "step_ms")
+    assert "drift" in str(alone.effect.method), "without turns it is that of the first process alone"
+
+
+def test_an_interaction_within_the_noise_of_four_equal_runs_is_not_told_apart(square):
+    (wide,) = interactions(results_of(square, band=9.0), "step_ms")
+    assert wide.effect.noise_band == pytest.approx(9 * math.sqrt(2)) and wide.helps("step_ms") is None
+    (narrow,) = interactions(results_of(square, band=1.0), "step_ms")
+    assert narrow.helps("step_ms") is False, "more time is worse"
+
+
+def test_runs_of_which_some_took_turns_are_one_family_with_one_correction(tmp_path, square):
+    """Two took turns with the first, one other was measured by itself."""
+    path = write_interleaved(tmp_path / "alone.tfx", made_up(9, 1.05, rounds=1), comparison="")
+    with contextlib.closing(RunData(path)) as other:
+        other.load().facts |= {FACT: {"id": "x", "levels": {"a": "0", "b": "2"}}}
+        runs = [*square[:3], other]
+        of_table = results_of(runs).effects("step_ms")
+        of_compare = [one.effects["step_ms"] for one in compare_runs(square[0], runs[1:])]
+    assert {effect.family for effect in of_table} == {3} and all(effect.corrected for effect in of_table)
+    assert [("interleaved" in str(e.method), "drift" in str(e.method)) for e in of_table] == [
+        (True, False), (True, False), (False, True)]
+    assert of_compare == of_table, "the table and the comparison say the same of the same runs"
+    (by_itself,) = results_of([square[0], square[1]]).effects("step_ms")
+    assert of_table[0].high - of_table[0].low > 1.1 * (by_itself.high - by_itself.low), "2.4 standard errors, not 2"
+
+
+def test_what_is_said_of_a_pair_does_not_depend_on_the_order_of_the_others(square):
+    found = {run.path: effect for run, effect in zip(
+        square[1:], (one.effects["step_ms"] for one in compare_runs(square[0], square[1:])), strict=True)}
+    other = {run.path: effect for run, effect in zip(
+        square[:0:-1], (one.effects["step_ms"] for one in compare_runs(square[0], square[:0:-1])), strict=True)}
+    assert found == other
 
 
 def test_runs_that_took_turns_are_compared_block_by_block(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 
 from tests.helpers.interleaved import made_up, write_interleaved
 from tests.helpers.synthetic_run import make_config, write_run
-from tfx_workbench.analysis.comparable import OTHER_DEVICE, OTHER_TASK, remarks
+from tfx_workbench.analysis.comparable import OTHER_DEVICE, OTHER_TASK, remarks, why_not
 from tfx_workbench.analysis.compare import OTHER_STEPS, compare_runs, config_diff, effects
 from tfx_workbench.analysis.waterfall import waterfall
 from tfx_workbench.runs.rundata import RunData
@@ -167,6 +167,12 @@ def test_losses_of_different_tasks_are_not_compared_and_those_of_different_lengt
     assert of_longer.effects["loss"].percent < 0 and of_longer.missing["loss"] == OTHER_STEPS
     assert "after 43 steps, the baseline after 33" in " ".join(map(str, remarks(base, longer)))
     assert of_other.missing["loss"] == OTHER_TASK and of_other.effects["loss"].as_dict()["percent"] is None
-    assert of_other.effects["step_ms"].distinguishable is not None, "a speed is one of any task"
+    assert of_other.missing["step_ms"] == of_other.missing["tokens_per_s"] == OTHER_TASK, "other data are other work"
+    assert of_longer.effects["step_ms"].family == 1, "and in no family"
+    assert of_other.effects["total_params"].percent is not None
+    longer.facts["corpus"], base.facts["corpus"] = {"sha256": "one"}, {"sha256": "another"}
+    assert why_not(base, longer, "tokens_per_s") == why_not(base, longer, "loss.held_out") == OTHER_TASK
+    longer.info.config["data"]["path"], longer.facts["corpus"] = "elsewhere.txt", base.facts["corpus"]
+    assert not why_not(base, longer, "loss"), "the same text under another name"
     for run in (base, longer, other):
         run.close()

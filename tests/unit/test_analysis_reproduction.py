@@ -42,6 +42,30 @@ def test_a_run_beside_itself_is_equal_in_all_that_is_known(tmp_path):
     assert equal >= {"parameters", "first loss", "throughput", "peak memory"}
 
 
+@pytest.mark.parametrize(("what", "words"), [
+    ({"threads": 64}, "64 threads"), ({"device": {"kind": "cpu", "name": "Another"}}, "other CPU"),
+])
+def test_of_another_device_neither_time_nor_memory_is_concluded_by_the_rule_for_all_runs(tmp_path, what, words):
+    run = write_run(tmp_path / "run.tfx", **SMALL)
+    with closing(RunData(run).load()) as author, closing(RunData(run).load()) as here:
+        here.facts.update(what)
+        found = {metric.name: metric for metric in compare_with_author(author, here).metrics}
+    for name in ("throughput", "step time", "peak memory"):
+        assert found[name].agrees is None and words in found[name].reason
+    assert found["parameters"].agrees and found["first loss"].agrees
+
+
+def test_of_other_data_neither_loss_nor_time_is_concluded(tmp_path):
+    run = write_run(tmp_path / "run.tfx", **SMALL)
+    with closing(RunData(run).load()) as author, closing(RunData(run).load()) as here:
+        here.facts["corpus"] = {"sha256": "another"}
+        author.facts["corpus"] = {"sha256": "the author's"}
+        found = {metric.name: metric for metric in compare_with_author(author, here).metrics}
+    for name in ("first loss", "throughput", "step time"):
+        assert found[name].agrees is None and "data" in found[name].reason
+    assert found["peak memory"].agrees
+
+
 def test_another_model_has_other_parameters_and_does_not_agree(tmp_path):
     one = write_run(tmp_path / "one.tfx", **SMALL)
     other = write_run(tmp_path / "other.tfx", **{**SMALL, "layers": 3})
@@ -67,7 +91,8 @@ def test_devices_are_told_apart(author, here, wanted):
     ("first", 0.5, SAME, True, True, True), ("first", 0.0, SAME, False, False, None),
     ("loss", 0.9, OTHER_KIND, True, False, True), ("loss", -1.5, SAME, True, False, False),
     ("speed", 9.0, SAME, True, False, True), ("speed", -11.0, SAME_DEVICE, True, False, False),
-    ("speed", 1.0, OTHER_GPU, True, False, None), ("memory", 0.5, OTHER_CPU, True, False, True),
+    ("speed", 1.0, OTHER_GPU, True, False, None), ("memory", 0.5, OTHER_CPU, True, False, None),
+    ("speed", 1.0, SAME, False, False, None), ("memory", 0.5, SAME_DEVICE, True, False, True),
     ("memory", 0.5, OTHER_GPU, True, False, None), ("speed", None, SAME, True, False, None),
 ])  # fmt: skip
 def test_what_can_be_concluded(matter, percent, kind, same_data, coarse, wanted):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tfx_workbench.analysis.compare import noise_of
-from tfx_workbench.analysis.statistics import Effect, effect, effects_of_series, exact_effect
+from tfx_workbench.analysis.contrasts import effect, effects_of_series
+from tfx_workbench.analysis.statistics import Effect, exact_effect
 
 
 def times(median: float, count: int = 60, seed: int = 0):
@@ -47,11 +48,23 @@ def test_one_step_each_has_a_difference_without_interval():
     assert found.distinguishable is None
 
 
-def test_a_handful_of_steps_gets_the_widest_ratio():
-    found = effect([10.0, 12.0], [11.0, 13.0, 12.0])
+def test_a_handful_of_steps_gets_the_widest_ratio_where_that_holds_the_truth_often_enough():
+    found = effect([10.0, 12.0, 10.5, 11.5], [11.0, 13.0, 12.0, 12.5])
     assert found.low == pytest.approx((11 / 12 - 1) * 100)
     assert found.high == pytest.approx((13 / 10 - 1) * 100)
     assert found.distinguishable is False
+    few = effect([10.0, 10.5], [11.0, 13.0, 12.0])
+    assert few.percent == pytest.approx((12 / 10.25 - 1) * 100)
+    assert few.distinguishable is None, "one in five such pairs of equal runs lies apart"
+    several = effects_of_series([10.0, 12.0, 10.5, 11.5], [[11.0, 13.0, 12.0, 12.5]] * 2)
+    assert [one.distinguishable for one in several] == [None, None], "each of two may miss half as often"
+
+
+def test_a_handful_of_steps_is_told_apart_no_more_often_than_it_says():
+    rng = np.random.default_rng(0)
+    for sizes in ((4, 4), (3, 60), (2, 12), (5, 6)):
+        pairs = [[np.exp(0.02 * rng.standard_normal(size)) for size in sizes] for _ in range(200)]
+        assert sum(effect(*pair).distinguishable is True for pair in pairs) <= 15, "10 are allowed"
 
 
 @pytest.mark.parametrize(
@@ -92,6 +105,6 @@ def test_the_noise_of_two_equal_runs_is_the_same_of_time_and_speed():
 def test_every_series_has_draws_of_its_own():
     """With draws in common six that scatter independently would pass for one, and need no correction."""
     steady, other = np.full(60, 10.0), times(11, seed=3)
-    alone, one = effect(steady, other), effects_of_series(steady, [other] * 6)[0]
+    alone, one = effect(steady, other), effects_of_series(steady, [other, *(other * (1 + i) for i in range(5))])[0]
     assert one.corrected and one.family == 6
     assert one.high - one.low > 1.2 * (alone.high - alone.low), "2.6 standard errors, not 2"

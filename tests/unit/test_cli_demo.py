@@ -10,7 +10,8 @@ from tests.helpers.synthetic_run import write_five, write_run
 from tfx_engine.pretrained.index import published_models
 from tfx_engine.protocol.cards import resource
 from tfx_engine.protocol.config import parse_config
-from tfx_workbench.analysis.compare import config_diff
+from tfx_workbench.analysis.compare import compare_runs, config_diff
+from tfx_workbench.commands import words
 from tfx_workbench.commands.configs import read_configs
 from tfx_workbench.commands.demo import PRESET, preset_files, print_comparison, save_picture, save_report
 from tfx_workbench.runs.rundata import RunData
@@ -67,6 +68,23 @@ def test_the_original_transformer_is_post_norm_with_sines_and_scaled_embeddings(
     assert techniques["embedding"]["scale"] is True
 
 
+def test_the_table_says_what_compare_says_and_marks_runs_that_were_disturbed(tmp_path, capsys):
+    runs = [RunData(path).load() for path in write_five(tmp_path, steps=40)]
+    other = runs[2]
+    summary = {**other.summary(), "disturbed_steps": 7, "left_out_steps": 9}
+    other.summary = lambda: summary
+    print_comparison(runs)
+    printed = capsys.readouterr().out
+    (line,) = [line for line in printed.splitlines() if line.startswith("LoRA") and "%" in line]
+    assert " * " in line and printed.count(" * ") == 1
+    assert "* LoRA:" in printed and "7 were disturbed from outside and left out" in printed
+    found = [one.effects["tokens_per_s"] for one in compare_runs(runs[0], runs[1:])]
+    assert words.percent(found[1].percent) in line
+    assert "with 4 comparisons made at once" in printed and found[1].family == 4
+    for run in runs:
+        run.close()
+
+
 def test_the_table_has_a_line_for_each_run_with_signed_differences(tmp_path, capsys):
     runs = [RunData(path).load() for path in write_five(tmp_path, steps=40)]
     print_comparison(runs)
@@ -78,6 +96,7 @@ def test_the_table_has_a_line_for_each_run_with_signed_differences(tmp_path, cap
     assert "+" not in baseline
     lora = next(line for line in others if line.startswith("LoRA"))
     assert "−" in lora
+    assert not any(" *" in line for line in (baseline, *others)), "no run was disturbed"
 
 
 def test_the_table_names_runs_that_did_not_finish(tmp_path, capsys):

@@ -37,7 +37,7 @@ def objects(out: str) -> list[dict[str, Any]]:
 def test_it_says_what_it_will_take_ends_when_it_is_enough_and_remembers_the_noise(fair, tmp_path: Path) -> None:
     code, out, err = fair("base", "slow", more=("--json", "--precision", "50%", "--rounds", "8"))
     assert code == 0
-    assert "take turns" in err and "At most 8 round(s)" in err
+    assert "take turns" in err and "At most 8 rounds" in err
     base, control, slow = objects(out)
     assert [one["interleaved"]["role"] for one in (base, control, slow)] == ["baseline", "control", "member"]
     assert base["interleaved"]["effects"] == {}

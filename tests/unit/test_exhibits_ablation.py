@@ -10,6 +10,7 @@ import pytest
 from tests.helpers.ablation import plan_of, write_ablation
 from tests.helpers.exhibits import check_exhibit, views
 from tests.helpers.synthetic_run import make_config, write_run
+from tfx_workbench.analysis.comparable import OTHER_DEVICE
 from tfx_workbench.exhibits.exhibit import HeatMap, Line, Marker
 from tfx_workbench.exhibits.kind import exhibit_type
 from tfx_workbench.exhibits.pareto import START, Point, pareto_of
@@ -65,7 +66,7 @@ def test_a_run_that_failed_or_waits_has_a_row_that_says_so(partial):
     rows = {str(row[0]): row for row in table.rows}
     assert len(rows) == 4
     failed, waiting = rows[partial[2].label], rows[partial[3].label]
-    assert "failed" in str(failed[1]) and "emory" in str(failed[1]) and "[" not in str(failed[2])
+    assert "failed" in str(failed[1]) and "emory" in str(failed[1]) and str(failed[2]).startswith("≈")
     assert str(waiting[1]) == "waiting"
 
 
@@ -101,6 +102,23 @@ def test_measured_are_filled_and_predicted_hollow_and_clickable(partial):
 def test_nothing_is_hollow_where_all_was_run(whole):
     assert not any(p.hollow for p in markers(made("pareto", whole)))
     assert whole[1].label in str(made("pareto", whole).sentence)
+
+
+def test_what_was_measured_elsewhere_is_shown_and_neither_on_the_front_nor_beats_anything(whole):
+    shown = [*whole]
+    best = max(whole[1:], key=lambda view: view.data.summary()["tokens_per_s"]["median"])
+    assert best.label in [str(p.name) for p in markers(made("pareto", shown)) if "on the front" in str(p.details)]
+    threads = best.data.facts.get("threads")
+    best.data.facts["threads"] = 64
+    try:
+        exhibit = made("pareto", shown)
+    finally:
+        best.data.facts["threads"] = threads
+    (point,) = [p for p in markers(exhibit) if str(p.name) == best.label]
+    assert point.colour == "line" and "not compared" in str(point.details)
+    assert f"of {len(whole) - 1} on the front" in str(exhibit.sentence)
+    (note,) = [str(n) for n in exhibit.notes if best.label in str(n)]
+    assert "grey" in note and OTHER_DEVICE in note and whole[0].label in note
 
 
 FOUR = [Point("small", 1e9, 1000, 3.0, "run:0"), Point("fast", 4e9, 4000, 2.0, "run:1"),

@@ -107,7 +107,7 @@ def test_runs_take_turns_in_rounds_of_new_processes(start: Start) -> None:
             assert reader.count_steps() == 5, "what later processes measure is no part of the run's own course"
             assert list(reader.steps()["step"]) == [1, 2, 3, 4, 5]
     assert len([n for n in client.notices if n.kind == "started"]) == 3
-    assert "3 round(s)" in info(runs[0]).reason
+    assert "3 rounds" in info(runs[0]).reason
     spans = sorted(span for run in runs for span in turns_in_time(run))
     assert len(spans) == 6
     assert all(one[1] <= two[0] for one, two in itertools.pairwise(spans)), "one steps at a time"

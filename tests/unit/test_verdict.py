@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from tfx_engine.protocol.experiment_files import shipped_experiments
 from tfx_engine.protocol.experiments import Expectation, Experiment, Variant
+from tfx_workbench.analysis.comparable import OTHER_DEVICE, OTHER_TASK
 from tfx_workbench.analysis.findings import interval
 from tfx_workbench.analysis.verdict import judge
 
@@ -77,6 +79,36 @@ def test_what_is_missing_or_no_number_is_not_measured():
         assert judged({"a": a, "b": [0.5, 0.5, 0.5]}, **GAP).verdict == "unmeasured"
     nothing = {"statistic": "ratio", "of": "a", "to": "b", "at_least": 1}
     assert judged({"a": [1.0, 1.0], "b": [0.0, 0.0]}, **nothing).verdict == "unmeasured"
+
+
+SPEED = {"statistic": "ratio", "of": "a", "to": "b", "at_least": 1.1}
+
+
+def of_experiment(metric, devices=None, tasks=("text", "text")):
+    variants = {name: Variant(data={"task": task}) for name, task in zip("ab", tasks, strict=True)}
+    expect = Expectation(says="", metric=metric, **SPEED)
+    experiment = Experiment(**WORDS, seconds=1, variants=variants, expect=(expect,), seeds=(0, 1))
+    values = {name: {seed: {metric: v} for seed in (0, 1)} for name, v in (("a", 2.0), ("b", 1.0))}
+    (found,) = judge(experiment, values, devices).findings
+    return found
+
+
+def test_times_of_different_devices_and_losses_of_different_tasks_are_not_judged():
+    mixed = {"a": {0: "cpu x 2 threads", 1: "cpu x 2 threads"}, "b": {0: "cpu x 2 threads", 1: "cpu x 8 threads"}}
+    same = {name: dict.fromkeys((0, 1), "cpu x 2 threads") for name in "ab"}
+    for metric in ("tokens_per_s.median", "step_ms.median", "memory_bytes.peak"):
+        found = of_experiment(metric, mixed)
+        assert (found.verdict, found.reason) == ("unmeasured", OTHER_DEVICE)
+        assert of_experiment(metric, same).verdict == of_experiment(metric).verdict == "holds"
+    assert of_experiment("loss.held_out", mixed).verdict == "holds", "a loss belongs to no device"
+    for metric in ("loss.held_out", "tokens_per_s.median"):
+        assert of_experiment(metric, same, ("text", "copy")).reason == OTHER_TASK
+    assert of_experiment("params.total", mixed, ("text", "copy")).verdict == "holds"
+
+
+def test_no_experiment_that_ships_compares_what_cannot_be_compared():
+    for experiment in shipped_experiments():
+        assert not any(finding.reason for finding in judge(experiment, {}).findings), experiment.name
 
 
 def test_slopes_shares_and_falls_are_what_they_say():

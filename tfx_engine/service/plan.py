@@ -40,8 +40,8 @@ Waiting = Iterator[None]
 
 _CUT = tr_mark("The comparison was stopped in round {round}; the run's own steps were done by then.")
 _IN_ROUND = tr_mark("In round {round} of the comparison: {reason} Its own steps were done by then.")
-_ROUNDS = tr_mark("Compared in {rounds} round(s).")
-_ENOUGH = tr_mark("Compared in {rounds} round(s). {reason}")
+_ROUNDS = tr_mark("Compared in {rounds} rounds.")
+_ONE_ROUND = tr_mark("Compared in 1 round.")
 _NO_WORKER = tr_mark("No worker could be started. {reason}")
 _OUT_OF_TIME = tr_mark("The time for the comparison was used up.")
 _WITHOUT_BASELINE = tr_mark("The baseline has ended, so there is nothing more to compare with.")
@@ -294,9 +294,8 @@ class Plan:
         return ("finished", _CUT.format(round=self._round)) if member.process else ("stopped", "")
 
     def _how_it_ended(self, member: Member) -> str:
-        if self._reason is None:
-            return _ROUNDS.format(rounds=member.rounds)
-        return _ENOUGH.format(rounds=member.rounds, reason=self._reason)
+        template = _ONE_ROUND if member.rounds == 1 else _ROUNDS
+        return " ".join(filter(None, (template.format(rounds=member.rounds), self._reason)))
 
     def _record_unless_over(self, member: Member, status: Status, reason: str) -> None:
         if member.is_over:

@@ -9,29 +9,24 @@ import collections
 import dataclasses
 import itertools
 import math
-import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tfx_engine.protocol.cards import load_catalogue
-from tfx_engine.protocol.status import ENDED
 from tfx_workbench.analysis.ablation import FACT
 from tfx_workbench.analysis.comparable import task_of, why_not
-from tfx_workbench.analysis.compare import compare_runs, is_control_of
+from tfx_workbench.analysis.compare import is_control_of, noise_of, series_effects
 from tfx_workbench.analysis.config_words import differences
-from tfx_workbench.analysis.contrasts import Sample, Weights, contrasts, sample
+from tfx_workbench.analysis.contrasts import Sample, Weights, contrasts
 from tfx_workbench.analysis.factors import Levels
-from tfx_workbench.analysis.rounds import CONTROL, are_interleaved, role
-from tfx_workbench.analysis.statistics import SEQUENTIAL, UNKNOWN, Effect
-from tfx_workbench.runs.interval import Floats
+from tfx_workbench.analysis.measurements import SERIES, is_measured, measurements, seed_of
+from tfx_workbench.analysis.rounds import CONTROL, role
+from tfx_workbench.analysis.statistics import UNKNOWN, Effect
 from tfx_workbench.runs.noise import device_of
 
 if TYPE_CHECKING:
     from tfx_workbench.runs.rundata import RunData
 
-SERIES = ("tokens_per_s", "step_ms")
-EXACT = {"peak_bytes": ("memory_bytes", "peak"), "params": ("params", "total"),
-         "flops_per_token": ("flops_per_token", "hardware")}  # fmt: skip
 METRICS = (*SERIES[:1], "peak_bytes", "loss", "flops_per_token", "params")
 # Which sign of an interaction helps: more of these is better, of all others less.
 MORE_IS_BETTER = ("tokens_per_s",)
@@ -48,7 +43,7 @@ class Configuration:
     @property
     def ended(self) -> tuple[RunData, ...]:
         """Those that have measured steps and will have no more."""
-        return tuple(run for run in self.runs if _is_measured(run))
+        return tuple(run for run in self.runs if is_measured(run))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -69,26 +64,28 @@ class Results:
 
         Runs that took turns are compared block by block. What cannot be compared (`comparable.why_not`) is unknown.
         """
-        if metric in SERIES and (fair := self._in_turns(metric)) is not None:
-            return fair
         first, *others = [(c.ended or c.runs)[0] for c in self.configurations]
         known = [i for i, run in enumerate(others, start=1) if not why_not(first, run, metric)]
-        found = dict(zip(known, _contrasts(self.samples(metric), [{i: 1.0, 0: -1.0} for i in known]), strict=True))
-        effects = [found.get(i, UNKNOWN) for i in range(1, len(self.configurations))]
-        if metric in SERIES:
-            return [effect.within(self.band) if effect.method == SEQUENTIAL else effect for effect in effects]
-        return effects
+        found = dict(zip(known, self.contrasts(metric, [{i: 1.0, 0: -1.0} for i in known]), strict=True))
+        return [found.get(i, UNKNOWN) for i in range(1, len(self.configurations))]
 
-    def _in_turns(self, metric: str) -> list[Effect] | None:
-        """The effects where all runs were interleaved with the first configuration's; else None."""
-        first, *others = [configuration.ended for configuration in self.configurations]
-        baseline = next((run for run in first if role(run) == "baseline"), None)
-        known = [runs[0] for runs in others if runs]
-        if baseline is None or not known or not all(are_interleaved(baseline, run) for run in known):
-            return None
-        controls = [run for run in self.controls if is_control_of(baseline, run)]
-        found = {id(one.run): one.effects[metric] for one in compare_runs(baseline, [*controls, *known], self.band)}
-        return [found[id(runs[0])] if runs else UNKNOWN for runs in others]
+    def contrasts(self, metric: str, family: Sequence[Weights]) -> list[Effect]:
+        """The members of one family, not distinguishable within the noise of as many runs as each is made of."""
+        found = _contrasts(self.samples(metric), family)
+        if metric not in SERIES:
+            return found
+        band = self._noise(metric)
+        # It is that of a difference of two runs.
+        wider = [math.sqrt(sum(weight**2 for weight in weights.values()) / 2) for weights in family]
+        return [effect.within(None if band is None else band * factor)
+                for effect, factor in zip(found, wider, strict=True)]
+
+    def _noise(self, metric: str) -> float | None:
+        """The band that a second copy of the first configuration's run says, where there is one among these."""
+        for run, control in itertools.product(self.configurations[0].runs, self.controls):
+            if is_control_of(run, control):
+                return noise_of(series_effects(run, [control], metric)[0])
+        return self.band
 
     @property
     def mixes_tasks(self) -> bool:
@@ -98,7 +95,7 @@ class Results:
     @property
     def lacks_common_seeds(self) -> bool:
         """Whether one was measured with none of the first's seeds."""
-        first, *others = [set(map(_seed, configuration.ended)) for configuration in self.configurations]
+        first, *others = [set(map(seed_of, configuration.ended)) for configuration in self.configurations]
         return any(seeds and seeds.isdisjoint(first) for seeds in others)
 
     @property
@@ -107,47 +104,21 @@ class Results:
         return len({configuration.device for configuration in self.configurations} - {""}) > 1
 
 
-def measurements(runs: Sequence[RunData], metric: str) -> Sample:
-    """One metric of the runs of one configuration."""
-    seeds = tuple(map(_seed, runs))
-    if metric in SERIES:
-        return Sample(tuple(_series(run, metric) for run in runs), seeds)
-    if metric == "loss":
-        return sample([_lone(run.summary()["loss"]["final"]) for run in runs], seeds=seeds)
-    table, name = EXACT[metric]
-    return sample([_lone(run.summary()[table][name]) for run in runs], is_exact=True, seeds=seeds)
-
-
-# What a panel shows is made anew many times a second, and ended runs do not change: their steps are read once, and what
-# was drawn from the same steps is drawn once. The steps are kept as long as their run is.
-_read: weakref.WeakKeyDictionary[Any, dict[str, tuple[tuple[str, int], Floats]]] = weakref.WeakKeyDictionary()
+# What was drawn from the same steps is drawn once.
 _drawn: collections.OrderedDict[Any, tuple[Sequence[Sample], list[Effect]]] = collections.OrderedDict()
 _MOST_DRAWN = 24
 
 
-def _series(run: RunData, metric: str) -> Floats:
-    """The positive values of the measured steps of an ended run."""
-    mark = (run.info.status, int(run.summary()["measured_steps"]))
-    held = _read.setdefault(run, {})
-    if metric not in held or held[metric][0] != mark:
-        (values,) = sample([run.every_measured(metric)]).series
-        held[metric] = mark, values
-    return held[metric][1]
-
-
 def _contrasts(samples: Sequence[Sample], family: Sequence[Weights]) -> list[Effect]:
     """As `contrasts`, remembered for the same arrays."""
-    arrays = tuple((one.seeds, tuple((id(series), series.size) for series in one.series)) for one in samples)
+    arrays = tuple((one.seeds, tuple((id(series), series.size) for series in one.series), tuple(one.turns))
+                   for one in samples)
     key = arrays, tuple(tuple(sorted(weights.items())) for weights in family)
     if key not in _drawn:
         _drawn[key] = samples, contrasts(samples, family)  # the samples too: an id is that of a living array
         while len(_drawn) > _MOST_DRAWN:
             _drawn.popitem(last=False)
     return _drawn[key][1]
-
-
-def _lone(value: float | None) -> list[float]:
-    return [] if value is None else [float(value)]
 
 
 def results_of(
@@ -181,13 +152,9 @@ def results_of(
 
 def _one_of_each_seed(runs: Sequence[RunData]) -> tuple[RunData, ...]:
     """By seed, the newest of each that was measured, else the newest."""
-    by_age = sorted(runs, key=lambda run: (_is_measured(run), run.info.created_at))
-    newest = {_seed(run): run for run in by_age}
+    by_age = sorted(runs, key=lambda run: (is_measured(run), run.info.created_at))
+    newest = {seed_of(run): run for run in by_age}
     return tuple(newest[seed] for seed in sorted(newest))
-
-
-def _is_measured(run: RunData) -> bool:
-    return run.info.status in ENDED and bool(run.summary()["measured_steps"])
 
 
 def _fact(run: RunData) -> Mapping[str, Any]:
@@ -197,10 +164,6 @@ def _fact(run: RunData) -> Mapping[str, Any]:
 
 def _reference(runs: Sequence[RunData]) -> RunData | None:
     return next((run for run in runs if _fact(run).get("is_reference")), None)
-
-
-def _seed(run: RunData) -> int:
-    return int(run.info.config.get("seed", 0))
 
 
 def _levels(runs: Sequence[RunData], first: RunData) -> list[Levels]:
@@ -241,9 +204,7 @@ class Pair:
 def interactions(results: Results, metric: str) -> list[Pair]:
     """Every pair whose four corners were measured, the strongest first; the intervals hold all at once."""
     found = list(_corners(results, metric))
-    effects = _contrasts(results.samples(metric), [weights for *_, weights, _ in found])
-    band = None if results.band is None or metric not in SERIES else math.sqrt(2) * results.band  # four runs, not two
-    effects = [effect.within(band) if effect.method == SEQUENTIAL else effect for effect in effects]
+    effects = results.contrasts(metric, [weights for *_, weights, _ in found])
     pairs = [Pair(one, other, effect, count) for (one, other, _, count), effect in zip(found, effects, strict=True)]
     known = [pair for pair in pairs if not math.isnan(pair.effect.percent)]  # else the four have no seed in common
     return sorted(known, key=lambda p: -abs(p.effect.percent))

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from tfx_workbench.runs.rundata import RunData
 
 OTHER_DEVICE = tr_mark("the two runs were measured on different devices")
-OTHER_TASK = tr_mark("the two runs were trained on different tasks")
-_TIMES = ("tokens_per_s", "step_ms")
+OTHER_TASK = tr_mark("the two runs were trained on different tasks or data")
+_TIMES = ("tokens_per_s", "step_ms", "time_ms", "mfu")
+_LOSSES = ("loss", "accuracy")
 FEWEST_STEPS = 2  # without a second one nothing scatters
 
 
@@ -33,14 +34,40 @@ class Remark:
 def why_not(baseline: RunData, other: RunData, metric: str) -> str:
     """Why two runs cannot be compared in a metric; empty where they can.
 
-    Times and bytes are those of a device, a processor with another number of threads being another one; a loss is that
-    of a task. What is counted from the configuration can always be compared.
+    Times and bytes are those of a device, a processor with another number of threads being another one. Losses are
+    those of a task and its data, and so are times: other data are other work, whatever it is called. What is counted
+    from the configuration can always be compared. `metric` may go on after a dot ("loss.held_out").
     """
-    if (metric in _TIMES or metric.endswith("_bytes")) and is_other_device(baseline, other):
+    if is_of_a_device(metric) and is_other_device(baseline, other):
         return OTHER_DEVICE
-    if metric == "loss" and task_of(baseline) != task_of(other):
+    if is_of_a_task(metric) and is_other_data(baseline, other):
         return OTHER_TASK
     return ""
+
+
+def is_of_a_device(metric: str) -> bool:
+    """Whether a figure belongs to the device it was measured on."""
+    name = metric.partition(".")[0]
+    return name in _TIMES or name.endswith("_bytes")
+
+
+def is_of_a_task(metric: str) -> bool:
+    """Whether a figure belongs to the task and its data."""
+    return metric.partition(".")[0] in (*_TIMES, *_LOSSES)
+
+
+def is_other_data(one: RunData, other: RunData) -> bool:
+    """Whether two runs did other work: another task, or another text. Texts are told apart by what is in them where
+    both runs say that, else by their names."""
+    if task_name(one.info.config) != task_name(other.info.config):
+        return True
+    hashes = _sha256(one), _sha256(other)
+    return hashes[0] != hashes[1] if all(hashes) else task_of(one) != task_of(other)
+
+
+def _sha256(run: RunData) -> str:
+    corpus = run.facts.get("corpus")
+    return str(corpus.get("sha256") or "") if isinstance(corpus, dict) else ""
 
 
 def is_other_device(one: RunData, other: RunData) -> bool:
@@ -60,9 +87,19 @@ def name_of_device(run: RunData) -> str:
 
 def task_of(run: RunData) -> str:
     """The task of a run, with the text it read."""
-    data = run.info.config.get("data") or {}
+    return task_in(run.info.config)
+
+
+def task_in(config: Mapping[str, Any]) -> str:
+    """The task of a configuration, with its text."""
+    data = config.get("data") or {}
     corpus = data.get("path") or data.get("corpus") if data.get("task") == "text" else ""
-    return f"{data.get('task', '?')}, {corpus}" if corpus else str(data.get("task", "?"))
+    return f"{task_name(config)}, {corpus}" if corpus else task_name(config)
+
+
+def task_name(config: Mapping[str, Any]) -> str:
+    """The task of a configuration by its name."""
+    return str((config.get("data") or {}).get("task", "?"))
 
 
 def loss_steps(baseline: RunData, other: RunData) -> tuple[int, int] | None:
@@ -88,7 +125,8 @@ def _of_both(baseline: RunData, other: RunData) -> Iterator[Remark]:
                                  "not compared"),
                          {"count": other.facts.get("threads"), "threads": baseline.facts.get("threads")})
     if why_not(baseline, other, "loss"):
-        yield Remark(tr_mark("was trained on another task ({task}): losses are not compared"), {"task": task_of(other)})
+        yield Remark(tr_mark("was trained on another task or other data ({task}): losses and times are not compared"),
+                     {"task": task_of(other)})
     elif (steps := loss_steps(baseline, other)) is not None:
         yield Remark(tr_mark("has the loss after {count} steps, the baseline after {steps}: what they differ by is not "
                              "the configuration alone"), {"count": steps[1], "steps": steps[0]})

@@ -1,7 +1,7 @@
 """Runs against a baseline: every figure as a difference in per cent, and what their configurations differ in.
 
 Runs that were measured in turns (one interleaved comparison) are compared block by block, all others as one after the
-other. Of several runs the intervals hold all at once.
+other. Of several runs the intervals hold all at once, however each was compared.
 """
 
 from __future__ import annotations
@@ -18,19 +18,13 @@ from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_engine.runfile.errors import RunFileError
 from tfx_workbench.analysis.comparable import loss_steps, why_not
-from tfx_workbench.analysis.rounds import CONTROL, are_interleaved, blocks_of, pair_blocks, role
-from tfx_workbench.analysis.statistics import (
-    UNKNOWN,
-    Effect,
-    effects_of_pairs,
-    effects_of_series,
-    exact_effect,
-)
-from tfx_workbench.runs.interval import RESAMPLES
+from tfx_workbench.analysis.contrasts import contrasts
+from tfx_workbench.analysis.measurements import SERIES, measurements
+from tfx_workbench.analysis.rounds import CONTROL, are_interleaved, role
+from tfx_workbench.analysis.statistics import UNKNOWN, Effect, exact_effect
 from tfx_workbench.runs.noise import band_of, device_of, load_noise
 from tfx_workbench.runs.rundata import RunData
 
-SERIES = ("tokens_per_s", "step_ms")
 NO_FIGURE = tr_mark("one of the two runs has no such figure")
 TOO_FEW = tr_mark("one of the two runs has too few measured steps for an interval")
 ONE_SEED = tr_mark("one run each does not tell how much the loss scatters between seeds")
@@ -140,20 +134,9 @@ def noise_of(control: Effect) -> float | None:
 
 
 def _series(baseline: RunData, others: Sequence[RunData], metric: str) -> list[Effect]:
-    """Interleaved runs block by block, the others as series."""
-    in_turns = [run for run in others if are_interleaved(baseline, run)]
-    alone = [run for run in others if run not in in_turns]
-    found: dict[int, Effect] = {}
-    if in_turns:
-        blocks = blocks_of(baseline)
-        resamples = RESAMPLES if len(in_turns) > 1 else 0  # they say what several have in common
-        pairs = [pair_blocks(blocks, blocks_of(run), metric, resamples=resamples) for run in in_turns]
-        found |= zip(map(id, in_turns), effects_of_pairs(pairs), strict=True)
-    if alone:
-        values = [run.every_measured(metric) for run in alone]
-        of_series = effects_of_series(baseline.every_measured(metric), values)
-        found |= zip(map(id, alone), of_series, strict=True)
-    return [found[id(run)] for run in others]
+    """One family: interleaved runs block by block, the others by the scatter of their steps."""
+    samples = [measurements([run], metric) for run in (baseline, *others)]
+    return contrasts(samples, [{i: 1.0, 0: -1.0} for i in range(1, len(samples))])
 
 
 def _compared(baseline: RunData, other: RunData, series: dict[str, Effect], is_control: bool) -> Compared:

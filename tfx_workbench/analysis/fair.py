@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 
 from tfx_engine.protocol.interleaving import LEAST_ROUNDS
+from tfx_workbench.analysis.contrasts import effects_of_pairs
 from tfx_workbench.analysis.hierarchy import Paired, critical, half_width
 from tfx_workbench.analysis.precision import (
     ELSEWHERE,
@@ -19,14 +20,12 @@ from tfx_workbench.analysis.precision import (
     rounds_needed,
     scatter_of,
 )
-from tfx_workbench.analysis.rounds import Place, blocks_of, common, pair_blocks, role
-from tfx_workbench.analysis.statistics import Effect, effects_of_pairs
-from tfx_workbench.runs.interval import Floats
+from tfx_workbench.analysis.rounds import Blocks, blocks_of, common, pair_blocks, role
+from tfx_workbench.analysis.statistics import Effect
 from tfx_workbench.runs.noise import Noise, device_of, now
 from tfx_workbench.runs.rundata import RunData
 
 METRIC = "step_ms"
-Blocks = dict[Place, dict[str, Floats]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,14 +53,18 @@ def standing(baseline: RunData, others: Sequence[RunData]) -> Standing:
     found = [(run, blocks) for run, blocks in found if base.keys() & blocks.keys()]
     controls = [blocks for run, blocks in found if role(run) == "control"]
     rest = [blocks for run, blocks in found if role(run) != "control"]
-    pairs = [pair_blocks(base, blocks, METRIC, resamples=300 if len(rest) > 1 else 0) for blocks in rest]
-    control = effects_of_pairs([pair_blocks(base, controls[0], METRIC, resamples=0)])[0] if controls else None
-    judged = pairs or ([pair_blocks(base, controls[0], METRIC, resamples=0)] if controls else [])
+    pairs = _pairs(base, rest, resamples=300 if len(rest) > 1 else 0)
+    of_control = _pairs(base, controls[:1], resamples=0)
+    judged = pairs or of_control
     return Standing(
-        tuple(effects_of_pairs(pairs)), control, _widest([pair for pair in judged if pair is not None]),
-        min((pair.processes for pair in judged if pair is not None), default=0),
-        _scatter(base, controls or rest),
+        tuple(effects_of_pairs(pairs)), effects_of_pairs(of_control)[0] if of_control else None, _widest(judged),
+        min((pair.processes for pair in judged), default=0), _scatter(base, controls or rest),
     )
+
+
+def _pairs(base: Blocks, others: Sequence[Blocks], resamples: int) -> list[Paired]:
+    found = (pair_blocks(base, blocks, METRIC, resamples=resamples) for blocks in others)
+    return [pair for pair in found if pair is not None]
 
 
 def _widest(pairs: Sequence[Paired]) -> float:

@@ -40,4 +40,4 @@ def build_guide(store: ResultStore) -> tuple[Section, ...]:
 def _evidence(each: Experiment, store: ResultStore) -> Evidence:
     results = store.load(each)
     done = sum(results.has(variant, seed) for variant, seed in each.jobs)
-    return Evidence(each, judge(each, results.numbers()), done, len(each.jobs), results.measured_at)
+    return Evidence(each, judge(each, results.numbers(), results.devices()), done, len(each.jobs), results.measured_at)

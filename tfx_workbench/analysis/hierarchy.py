@@ -28,7 +28,7 @@ Tree = Sequence[Sequence[Floats]]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Paired:
-    """The mean difference of two trees of logarithms. `error`: its standard error; NaN where it cannot be known.
+    """The mean of a sum of trees of logarithms. `error`: its standard error; NaN where it cannot be known.
 
     `draws` [resamples]: the difference as the bootstrap has it, for what several comparisons have in common.
     """
@@ -42,34 +42,50 @@ class Paired:
 
 
 def paired(baseline: Tree, other: Tree, seed: int = 0, resamples: int = RESAMPLES) -> Paired:
-    """`other` minus `baseline`, block by block: both have the same processes and blocks, with steps in every block.
+    """`other` minus `baseline`, block by block; see `combined`."""
+    _check([baseline, other])
+    draws = [block_draws(tree, (seed, place), resamples) if resamples else None
+             for place, tree in enumerate((baseline, other))]
+    return combined([baseline, other], [-1.0, 1.0], draws, seed)
 
-    Trees of the same shape and the same seed have the same processes and blocks drawn, so that the draws of several
-    comparisons with one baseline belong together; a single comparison needs none (`resamples` 0). Raises ValueError
-    where the shapes differ or a block is empty.
+
+def combined(
+    trees: Sequence[Tree], weights: Sequence[float], draws: Sequence[Tree | None] | None = None, seed: int = 0
+) -> Paired:
+    """The weighted sum of trees, block by block: all have the same processes and blocks, with steps in every block.
+
+    `draws`: those of each tree as `block_draws` gives them; a single comparison needs none. Trees of the same shape and
+    the same seed have the same processes and blocks drawn, so that the draws of several comparisons belong together.
+    Raises ValueError where the shapes differ or a block is empty.
     """
-    sizes = [len(process) for process in baseline]
-    if sizes != [len(process) for process in other] or not all(sizes) or not sizes:
-        raise ValueError("the two have other processes or blocks")
-    if not all(steps.size for tree in (baseline, other) for process in tree for steps in process):
-        raise ValueError("a block has no steps")
-    means = [_differences(a, b) for a, b in zip(baseline, other, strict=True)]
+    sizes = _check(trees)
+    medians = [[np.array([np.median(steps) for steps in process]) for process in tree] for tree in trees]
+    means = [_weighted(weights, process) for process in zip(*medians, strict=True)]
     mean = float(np.mean([process.mean() for process in means]))
     error, freedom = _standard_error(means)
-    if not resamples:
+    known = [tree for tree in draws or () if tree is not None]
+    if len(known) < len(trees):
         return Paired(mean, error, freedom, np.empty(0), len(sizes), sum(sizes))
-    steps = [
-        [one - two for one, two in zip(_step_draws(b, (seed, 1, p), resamples), _step_draws(a, (seed, 0, p), resamples),
-                                       strict=True)]
-        for p, (a, b) in enumerate(zip(baseline, other, strict=True))
-    ]
-    draws = draw_processes(steps, np.random.default_rng((seed, 2)))
-    return Paired(mean, error, freedom, draws, len(sizes), sum(sizes))
+    steps = [[_weighted(weights, block) for block in zip(*process, strict=True)]
+             for process in zip(*known, strict=True)]
+    return Paired(mean, error, freedom, draw_processes(steps, np.random.default_rng((seed, 2))), len(sizes), sum(sizes))
 
 
-def _differences(baseline: Sequence[Floats], other: Sequence[Floats]) -> Floats:
-    """Median of the other's steps minus that of the baseline's, of each block."""
-    return np.array([np.median(b) - np.median(a) for a, b in zip(baseline, other, strict=True)])
+def _check(trees: Sequence[Tree]) -> list[int]:
+    """How many blocks the processes have."""
+    sizes = [len(process) for process in trees[0]]
+    if any([len(process) for process in tree] != sizes for tree in trees) or not all(sizes) or not sizes:
+        raise ValueError("they have other processes or blocks")
+    if not all(steps.size for tree in trees for process in tree for steps in process):
+        raise ValueError("a block has no steps")
+    return sizes
+
+
+def _weighted(weights: Sequence[float], values: Sequence[Floats]) -> Floats:
+    total = np.zeros(values[0].shape)
+    for weight, value in zip(weights, values, strict=True):
+        total += weight * value
+    return total
 
 
 def _standard_error(means: Sequence[Floats]) -> tuple[float, int]:
@@ -86,8 +102,12 @@ def _standard_error(means: Sequence[Floats]) -> tuple[float, int]:
     return max(found, key=lambda pair: student(NORMAL, pair[1]) * pair[0], default=(math.nan, 0))
 
 
+def block_draws(tree: Tree, key: tuple[int, ...], resamples: int = RESAMPLES) -> Tree:
+    """For each process and block the medians [resamples] of steps drawn from it; what has the same key draws alike."""
+    return [_step_draws(blocks, (*key, process), resamples) for process, blocks in enumerate(tree)]
+
+
 def _step_draws(blocks: Sequence[Floats], seed: tuple[int, ...], resamples: int) -> list[Floats]:
-    """For each block the medians [resamples] of steps drawn from it."""
     rng = np.random.default_rng(seed)
     found = []
     for steps in blocks:

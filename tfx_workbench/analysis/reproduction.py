@@ -2,7 +2,7 @@
 
 Counts (parameters, FLOPs) must be equal wherever it is run. Losses are the same data and the same arithmetic: to the
 bit on the same CPU build of torch, else nearly. Times and memory belong to a device: on another one they are shown side
-by side, and nothing is concluded.
+by side, and nothing is concluded: what is comparable is one rule everywhere (`comparable`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfx_engine.protocol.marker import tr_mark
+from tfx_workbench.analysis.comparable import OTHER_DEVICE, is_other_data, name_of_device, why_not
 from tfx_workbench.runs.rundata import RunData
 
 SAME, SAME_DEVICE = "same", "same-device"
@@ -79,13 +80,15 @@ def compare_with_author(author: RunData, here: RunData) -> Reproduction:
     """The author's run against ours."""
     kind = device_class(author.facts, here.facts)
     theirs, ours = author.complete_summary(), here.complete_summary()
-    is_same_data = _sha256(author.facts) == _sha256(here.facts) is not None
+    is_same_data = not is_other_data(author, here)
     is_coarse = author.info.config.get("techniques", {}).get("precision", {}).get("use") != "float32"
     metrics = []
     for name, unit, key, matter in _FIGURES:
         a, b = _at(theirs, key), _at(ours, key)
         percent = None if a is None or b is None else 0.0 if a == b else math.inf if a == 0 else 100 * (b / a - 1)
         agrees, reason = _judge(matter, percent, kind, is_same_data, is_coarse)
+        if agrees is not None and matter != "count" and why_not(author, here, key) == OTHER_DEVICE:
+            agrees, reason = None, _OF_A_DEVICE.format(device=_threads(author, here) or CLASSES[kind])
         metrics.append(Metric(name, unit, a, b, percent if percent != math.inf else None, agrees, reason))
     return Reproduction(_device(author.facts), _device(here.facts), kind, tuple(metrics))
 
@@ -122,14 +125,12 @@ def _judge(
     match matter:
         case "count":
             return percent == 0, ""
-        case "first" | "loss" if not is_same_data:
+        case "first" | "loss" | "speed" if not is_same_data:
             return None, _OTHER_DATA
         case "first":
             return abs(percent) <= (_COARSE_PERCENT if is_coarse else _ROUNDING_PERCENT), ""
         case "loss":
             return abs(percent) <= (_COARSE_PERCENT if is_coarse else WITHIN_PERCENT["loss"]), ""
-        case "memory" if kind == OTHER_CPU:  # bytes are counted by torch, whatever the processor
-            return abs(percent) <= WITHIN_PERCENT["memory"], ""
     if kind not in (SAME, SAME_DEVICE):
         return None, _OF_A_DEVICE.format(device=CLASSES[kind])
     return abs(percent) <= WITHIN_PERCENT[matter], ""
@@ -142,9 +143,12 @@ def _at(summary: Mapping[str, Any], key: str) -> float | None:
     return None if value is None else float(value)
 
 
-def _sha256(facts: Mapping[str, Any]) -> str | None:
-    corpus = facts.get("corpus")
-    return corpus.get("sha256") if isinstance(corpus, dict) else None
+def _threads(author: RunData, here: RunData) -> str:
+    """In words that one processor was used with another number of threads; empty where that is not it."""
+    counts = author.facts.get("threads"), here.facts.get("threads")
+    if name_of_device(author) != name_of_device(here) or counts[0] == counts[1]:
+        return ""
+    return tr_mark("{here} threads, not the author's {author}").format(here=counts[1], author=counts[0])
 
 
 def _device(facts: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ steps carry round and block, both from 1 on; a round is one process of every run
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from tfx_workbench.runs.rundata import RunData
 INTERLEAVED = "interleaved"
 CONTROL = "control"
 Place = tuple[int, int]  # round, block
+Blocks = Mapping[Place, Mapping[str, Floats]]  # of each block the logarithms of its steps' measurements
 
 
 def role(run: RunData) -> str:
@@ -59,23 +60,24 @@ def _blocks(rows: Mapping[str, Any]) -> dict[Place, dict[str, Floats]]:
 
 
 def pair_blocks(
-    baseline: Mapping[Place, Mapping[str, Floats]], other: Mapping[Place, Mapping[str, Floats]], metric: str,
-    seed: int = 0, resamples: int = 1000,
+    baseline: Blocks, other: Blocks, metric: str, seed: int = 0, resamples: int = 1000
 ) -> Paired | None:
     """The difference over the blocks that both have; None where they have none in common."""
     trees = common(baseline, other, metric)
     return paired(*trees, seed=seed, resamples=resamples) if trees[0] else None
 
 
-def common(
-    baseline: Mapping[Place, Mapping[str, Floats]], other: Mapping[Place, Mapping[str, Floats]], metric: str
-) -> tuple[Tree, Tree]:
+def common(baseline: Blocks, other: Blocks, metric: str) -> tuple[Tree, Tree]:
     """The steps of the blocks that both have, by round and block."""
     places = sorted(baseline.keys() & other.keys())
-    rounds = sorted({place[0] for place in places})
-    one, two = ([[found[place][metric] for place in places if place[0] == number] for number in rounds]
-                for found in (baseline, other))
+    one, two = (tree_of({place: found[place][metric] for place in places}, places) for found in (baseline, other))
     return one, two
+
+
+def tree_of(blocks: Mapping[Place, Floats], places: Sequence[Place]) -> Tree:
+    """The steps of the blocks at these places, which are in order, by round."""
+    rounds = dict.fromkeys(place[0] for place in places)
+    return [[blocks[place] for place in places if place[0] == number] for number in rounds]
 
 
 def rounds_of(blocks: Mapping[Place, Any]) -> int:

@@ -17,9 +17,11 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from tfx_engine.protocol.experiments import Expectation, Experiment
+from tfx_workbench.analysis.comparable import OTHER_DEVICE, OTHER_TASK, is_of_a_device, is_of_a_task, task_in
 
 Verdict = Literal["holds", "fails", "unclear", "unmeasured"]
 Values = Mapping[str, Mapping[int, Mapping[str, float | None]]]  # variant -> seed -> metric -> value
+Devices = Mapping[str, Mapping[int, str]]  # variant -> seed -> device, "" where it is not known
 # Student's t, 97.5 %, for 1 ... 30 degrees of freedom; beyond them the normal is close enough.
 _T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120,
       2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042)  # fmt: skip
@@ -39,6 +41,7 @@ class Finding:
     of: float | None = None
     to: float | None = None
     seeds: int = 0
+    reason: str = ""  # why its numbers are not compared
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,12 +52,24 @@ class Judgement:
     findings: tuple[Finding, ...]
 
 
-def judge(experiment: Experiment, values: Values) -> Judgement:
-    """Judge an experiment by whatever was measured of it so far."""
-    findings = tuple(_judge_one(experiment, expectation, values) for expectation in experiment.expect)
+def judge(experiment: Experiment, values: Values, devices: Devices | None = None) -> Judgement:
+    """Judge an experiment by whatever was measured of it so far; `devices`: on which, where that is known."""
+    findings = tuple(
+        Finding("unmeasured", reason=why) if (why := _why_not(experiment, expectation, devices or {})) else
+        _judge_one(experiment, expectation, values) for expectation in experiment.expect
+    )
     verdicts = {finding.verdict for finding in findings}
     order: tuple[Verdict, ...] = ("fails", "unmeasured", "unclear", "holds")
     return Judgement(next((v for v in order if v in verdicts), "unmeasured"), findings)
+
+
+def _why_not(experiment: Experiment, e: Expectation, devices: Devices) -> str:
+    """Why the numbers of an expectation cannot be set beside each other; by the rule for all runs (`comparable`)."""
+    used = {device for name in e.variants for device in devices.get(name, {}).values() if device}
+    if is_of_a_device(e.metric) and len(used) > 1:
+        return OTHER_DEVICE
+    tasks = {task_in(experiment.config_of(name, 0)) for name in e.variants}
+    return OTHER_TASK if is_of_a_task(e.metric) and len(tasks) > 1 else ""
 
 
 def _judge_one(experiment: Experiment, expectation: Expectation, values: Values) -> Finding:

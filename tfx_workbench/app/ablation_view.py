@@ -183,9 +183,8 @@ class PlanView(QWidget):
         if not ablation.request.factors:
             return self.tr("Nothing is varied yet"), ""
         if plan is None:
-            return self.tr("{count} runs").format(count=f"{ablation.count:,}"), ""
-        runs = self.tr("1 run") if len(plan.cells) == 1 else self.tr("{count} runs").format(count=len(plan.cells))
-        parts = [runs]
+            return self._runs(ablation.count), ""
+        parts = [self._runs(len(plan.cells))]
         if plan.skipped:
             parts.append(self.tr("{count} skipped").format(count=len(plan.skipped)))
         left = ablation.forecast()
@@ -197,9 +196,14 @@ class PlanView(QWidget):
             parts.append(self.tr("up to {size}").format(size=size(max(peaks))))
         return "  ·  ".join(parts), self._unknown_words(left.left_s is None)
 
+    def _runs(self, count: int) -> str:
+        return self.tr("1 run") if count == 1 else self.tr("{count} runs").format(count=f"{count:,}")
+
     def _unknown_words(self, no_time: bool) -> str:
         if waiting := self._ablation.unanswered:
-            return self.tr("{count} configurations are still being judged by the engine.").format(count=waiting)
+            words = self.tr("1 configuration is still being judged by the engine.") if waiting == 1 else self.tr(
+                "{count} configurations are still being judged by the engine.")
+            return words.format(count=waiting)
         if no_time and self._ablation.to_run():
             return self.tr("How long a step takes is being worked out; else the first run tells.")
         return ""

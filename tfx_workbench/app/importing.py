@@ -78,7 +78,9 @@ class ModelImport(QObject):
         words = self.tr("{name} ({family}) is in the form.").format(name=data["name"], family=model.family.title)
         if lost:
             some = " ".join(f"{p.path} {problem_words(p, begins_sentence=False)}" for p in lost[:_SAID])
-            words += " " + self.tr("{count} things could not be expressed: {some}").format(count=len(lost), some=some)
+            lacking = self.tr("1 thing could not be expressed: {some}") if len(lost) == 1 else self.tr(
+                "{count} things could not be expressed: {some}")
+            words += " " + lacking.format(count=len(lost), some=some)
             for problem in lost[_SAID:]:
                 self._window.messages.history.append((INFO, f"{problem.path} {problem_words(problem)}"))
         self._window.messages.say(words, WARNING if lost else INFO)

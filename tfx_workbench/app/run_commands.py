@@ -193,7 +193,9 @@ class RunCommands(QObject):
         broken = [f for f in findings if f["ok"] is False]
         held = sum(f["ok"] is True for f in findings)
         if not broken:
-            words = self.tr("{name}: audited, {count} claims hold.").format(name=name, count=held)
+            words = self.tr("{name}: audited, 1 claim holds.") if held == 1 else self.tr(
+                "{name}: audited, {count} claims hold.")
+            words = words.format(name=name, count=held)
             self._window.messages.say(words, INFO)
         for finding in broken:
             words = self.tr("{name}: {technique} does not do what it claims ({claim}). {evidence}")

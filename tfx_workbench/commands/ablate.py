@@ -240,9 +240,10 @@ def _say_plan(args: argparse.Namespace, course: _Course, left: int) -> None:
         print(tr_mark("... and {count} more").format(count=len(rows) - _SHOWN))
     for one in skipped:
         print(tr_mark("skipped: {name}: {reason}").format(name=words.title(str(one["name"])), reason=one["reason"]))
-    template = tr_mark("{id}: {runs} runs, {left} to do, {skipped} skipped; {time}.")
-    counts = {"runs": len(plan.cells), "left": left, "skipped": len(plan.skipped)}
-    print(template.format(id=plan.id, time=_time(left_of_it), **counts), flush=True)
+    template = tr_mark("{id}: {runs}, {left} to do, {skipped} skipped; {time}.")
+    runs = words.counted(len(plan.cells), tr_mark("1 run"), tr_mark("{count} runs"))
+    print(template.format(id=plan.id, time=_time(left_of_it), runs=runs, left=left, skipped=len(plan.skipped)),
+          flush=True)
 
 
 _NO_TIME = tr_mark("nobody knows yet how long a step takes; the first run will tell")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from tfx_engine.protocol.launch import child_environment, module_argv
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError
 from tfx_engine.protocol.toml import read_toml
-from tfx_workbench.analysis.statistics import effect, exact_effect
+from tfx_workbench.analysis.compare import Compared, compare_runs
+from tfx_workbench.analysis.statistics import Effect
 from tfx_workbench.commands import words
 from tfx_workbench.commands.configs import read_configs
 from tfx_workbench.commands.output import DONE, FAILED, print_table, say
@@ -23,6 +24,8 @@ from tfx_workbench.runs.rundata import RunData
 PRESET = "five_techniques"
 PICTURE = "five-techniques.png"
 THEMES = ("light", "dark")
+_DISTURBED = "*"
+_STEPS = (tr_mark("1 step"), tr_mark("{count} steps"))
 PICTURE_S = 120.0  # a window takes a second; a machine that is busy with other things, more
 
 
@@ -64,25 +67,47 @@ def print_comparison(runs: Sequence[RunData]) -> None:
         tr_mark("activations"), tr_mark("grad. + optim."), tr_mark("trained params"), tr_mark("loss"),
         tr_mark("held out"),
     ]
-    print_table(headings, [_line(run, baseline) for run in runs], right=range(1, len(headings)))
+    others = compare_runs(baseline, runs[1:])
+    lines = [_line(baseline, None), *(_line(one.run, one) for one in others)]
+    print_table(headings, lines, right=range(1, len(headings)))
     note = tr_mark("diff.: against {name}, in %; ~ means not distinguishable from it. Activations: their own peak.")
     print(note.format(name=words.title(baseline.info.name)))
+    for said in _notes(runs, [one.effects["tokens_per_s"] for one in others]):
+        print(said)
     for run in runs:
         if run.info.status != "finished":
             print(f"{words.title(run.info.name)}: {run.info.status}. {run.info.reason}")
 
 
-def _line(run: RunData, baseline: RunData) -> list[str]:
-    summary, before = run.summary(), baseline.summary()
+def _notes(runs: Sequence[RunData], effects: Sequence[Effect]) -> Iterator[str]:
+    """What the differences are corrected for, the noise, and which runs were disturbed."""
+    family = max((effect.family for effect in effects if effect.corrected), default=1)
+    if family > 1:
+        template = tr_mark("What is told apart is so with {count} comparisons made at once (max-t bootstrap).")
+        yield template.format(count=family)
+    band = next((effect.noise_band for effect in effects if effect.noise_band is not None), None)
+    if band is not None:
+        yield tr_mark("Equal runs differ by up to {band} on this machine: within that, nothing is told apart.").format(
+            band=words.percent(band).lstrip("+"))
+    for run in runs:
+        summary = run.summary()
+        if summary["disturbed_steps"]:
+            yield tr_mark("{mark} {name}: {steps}, of which {measured} count{disturbed}.").format(
+                mark=_DISTURBED, name=words.title(run.info.name), steps=words.counted(summary["steps"], *_STEPS),
+                measured=words.count(summary["measured_steps"]),
+                disturbed=words.disturbed(summary["disturbed_steps"], summary["left_out_steps"]))
+
+
+def _line(run: RunData, against: Compared | None) -> list[str]:
+    summary = run.summary()
     peaks = summary["category_peak_bytes"]
-    speed = effect(baseline.measured("tokens_per_s"), run.measured("tokens_per_s"))
-    memory = exact_effect(before["memory_bytes"]["peak"], summary["memory_bytes"]["peak"])
-    is_other = run is not baseline
-    mark = "~" if speed.distinguishable is False else ""
+    speed, memory = (None if against is None else against.effects[name] for name in ("tokens_per_s", "peak_bytes"))
+    mark = "~" if speed is not None and speed.distinguishable is False else ""
     return [
-        words.title(run.info.name), words.interval(summary["tokens_per_s"]),
-        mark + words.percent(speed.percent) if is_other else "",
-        words.size(summary["memory_bytes"]["peak"]), words.percent(memory.percent) if is_other else "",
+        words.title(run.info.name),
+        words.interval(summary["tokens_per_s"]) + (f" {_DISTURBED}" if summary["disturbed_steps"] else ""),
+        "" if speed is None else mark + words.percent(speed.percent),
+        words.size(summary["memory_bytes"]["peak"]), "" if memory is None else words.percent(memory.percent),
         words.size(peaks["activations"]), words.size(_sum(peaks["gradients"], peaks["optimizer"])),
         words.count(summary["params"]["trainable"]), words.number(summary["loss"]["final"]),
         words.number(summary["loss"]["held_out"]),

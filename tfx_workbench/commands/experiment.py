@@ -40,7 +40,7 @@ def experiment(args: argparse.Namespace) -> int:
         if args.again:
             _forget(chosen, store)
         complete = _measure_all(chosen, store)
-    found = [(e, results := store.load(e), judge(e, results.numbers())) for e in chosen]
+    found = [(e, results := store.load(e), judge(e, results.numbers(), results.devices())) for e in chosen]
     if args.json:
         emit({"store": str(store.store), "experiments": [as_dict(*one) for one in found]})
     elif args.markdown:
@@ -99,7 +99,7 @@ def _measure(each: Experiment, results: Results, store: ResultStore) -> bool:
     finally:
         results.seconds += time.monotonic() - begun_s
         results.cpu_s += measuring.cpu_s
-        results.verdict = judge(each, results.numbers()).verdict
+        results.verdict = judge(each, results.numbers(), results.devices()).verdict
         if results.values:
             store.save(each, results)
     return True
@@ -133,6 +133,10 @@ def _print_one(each: Experiment, results: Results, judgement: Judgement) -> None
     ]
     headings = ["", tr_mark("here [95 %]"), tr_mark("expected"), tr_mark("its author found"), ""]
     print_table(headings, rows, right=(1, 2, 3))
+    for e, finding in zip(each.expect, judgement.findings, strict=True):
+        if finding.reason:
+            print("    " + tr_mark("{what} is not compared: {reason}.").format(what=what_is_measured(e),
+                                                                           reason=finding.reason))
     if results.seconds:
         print("    " + tr_mark("{seconds}, {cpu} of CPU time").format(
             seconds=words.seconds(results.seconds), cpu=words.seconds(results.cpu_s)))

@@ -8,7 +8,7 @@ from typing import Any
 
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.runfile.store import run_files
-from tfx_workbench.analysis.findings import VERDICTS, sentence_arguments
+from tfx_workbench.analysis.findings import VERDICTS, sentence_arguments, what_is_measured
 from tfx_workbench.analysis.guide import Evidence, Section, build_guide
 from tfx_workbench.commands import words
 from tfx_workbench.commands.output import DONE, emit
@@ -37,12 +37,12 @@ def guide(args: argparse.Namespace) -> int:
 
 def _print_evidence(one: Evidence) -> None:
     each = one.experiment
-    if one.judgement.verdict == "unmeasured":
+    if one.judgement.verdict == "unmeasured" and not any(finding.reason for finding in one.judgement.findings):
         template = tr_mark("{number} {title}: not yet measured here. Type: tfx-workbench experiment {number} (about "
                            "{seconds})")
         _print("  ? ", template.format(number=each.number, title=each.title, seconds=words.seconds(each.seconds)))
         return
-    sign = {"holds": "+", "fails": "!", "unclear": "~"}[one.judgement.verdict]
+    sign = {"holds": "+", "fails": "!", "unclear": "~", "unmeasured": "?"}[one.judgement.verdict]
     template = tr_mark("{number} {claim} Here: {verdict}.")
     _print(f"  {sign} ", template.format(number=each.number, claim=each.claim, verdict=VERDICTS[one.judgement.verdict]))
     for text in findings_of(one):
@@ -54,7 +54,11 @@ def _print_evidence(one: Evidence) -> None:
 def findings_of(one: Evidence) -> list[str]:
     """What was measured, a sentence each."""
     pairs = zip(one.experiment.expect, one.judgement.findings, strict=True)
-    return [e.says.format_map(sentence_arguments(e, finding)) for e, finding in pairs if finding.value is not None]
+    return [
+        tr_mark("{what} is not compared: {reason}.").format(what=what_is_measured(e), reason=finding.reason)
+        if finding.reason else e.says.format_map(sentence_arguments(e, finding))
+        for e, finding in pairs if finding.reason or finding.value is not None
+    ]
 
 
 def _print(begins: str, text: str) -> None:

@@ -130,9 +130,10 @@ class _Course:
         steps = [self._step_ms(client, given) for given in self._given]
         members = len(steps) + self._asked.control
         start_s = members * (START_S if (noise := self._remembered) is None or noise.start_s is None else noise.start_s)
-        what = tr_mark("{runs} configuration(s) and a second copy of the first take turns.") if self._asked.control \
-            else tr_mark("{runs} configurations take turns.")
-        sentences = [what.format(runs=len(steps))]
+        runs = words.counted(len(steps), tr_mark("1 configuration"), tr_mark("{count} configurations"))
+        what = tr_mark("{runs} and a second copy of the first take turns.") if self._asked.control \
+            else tr_mark("{runs} take turns.")
+        sentences = [what.format(runs=runs)]
         known = [ms for ms in steps if ms is not None]
         if len(known) < len(steps):
             sentences.append(tr_mark("How long a step takes is not known, so how long ±{precision} % take will be said "
@@ -164,9 +165,10 @@ class _Course:
     def _limits(self) -> str:
         minutes = self._asked.minutes
         if minutes is None:
-            return tr_mark("At most {rounds} round(s).").format(rounds=self._asked.rounds)
-        return tr_mark("At most {rounds} round(s) and {minutes} minute(s).").format(
-            rounds=self._asked.rounds, minutes=f"{minutes:g}")
+            return tr_mark("At most {rounds}.").format(rounds=_rounds(self._asked.rounds))
+        return tr_mark("At most {rounds} and {minutes}.").format(
+            rounds=_rounds(self._asked.rounds),
+            minutes=tr_mark("1 minute") if minutes == 1 else tr_mark("{count:g} minutes").format(count=minutes))
 
     # ------------------------------------------------------------------------------------------ meanwhile
 
@@ -267,17 +269,21 @@ def _scatter_of(noise: Noise | None) -> Scatter | None:
     return None if noise is None else Scatter(noise.between_blocks, noise.between_processes)
 
 
+def _rounds(count: int) -> str:
+    return words.counted(count, tr_mark("1 round"), tr_mark("{count} rounds"))
+
+
 def _foretold(found: Outlook, precision: float) -> str:
     scatter = tr_mark("blocks here scatter by {blocks:.1f} % and processes by {processes:.1f} %") \
         if found.scatter.is_measured else \
         tr_mark("blocks scattered by {blocks:.1f} % and processes by {processes:.1f} % elsewhere; nothing is known of "
                 "this machine yet")
     because = scatter.format(blocks=100 * found.scatter.between_blocks, processes=100 * found.scatter.between_processes)
-    enough = tr_mark("±{wanted:g} % take about {time} in {rounds} round(s) ({because}).")
-    cut = tr_mark("About {time} in {rounds} round(s), in which ±{reached:.1f} % are to be expected, not ±{wanted:g} % "
+    enough = tr_mark("±{wanted:g} % take about {time} in {rounds} ({because}).")
+    cut = tr_mark("About {time} in {rounds}, in which ±{reached:.1f} % are to be expected, not ±{wanted:g} % "
                   "({because}).")
     template = cut if found.is_cut else enough
-    return template.format(wanted=precision, time=words.seconds(found.seconds), rounds=found.rounds,
+    return template.format(wanted=precision, time=words.seconds(found.seconds), rounds=_rounds(found.rounds),
                            reached=found.reached_percent, because=because)
 
 

@@ -25,6 +25,7 @@ from tfx_workbench.commands.follow import Follower
 from tfx_workbench.commands.output import ENGINE_GONE
 from tfx_workbench.commands.run import STOP_S
 from tfx_workbench.runs.experiments import Measured, Results, ResultStore
+from tfx_workbench.runs.noise import device_of
 from tfx_workbench.runs.run_metrics import finite, read_metric
 from tfx_workbench.runs.rundata import RunData
 
@@ -76,8 +77,8 @@ class Measuring:
         if weights:
             config["run"] = {**config.get("run", {}), "start_from": weights}
         names = experiment.metrics_of(variant)
-        path, metrics = self._run(config, names, results.comparison, before, len(experiment.jobs))
-        return Measured(metrics, path.name, time.monotonic() - begun_s)
+        path, metrics, device = self._run(config, names, results.comparison, before, len(experiment.jobs))
+        return Measured(metrics, path.name, time.monotonic() - begun_s, device)
 
     def _weights(self, experiment: Experiment, results: Results, variant: str, seed: int) -> str:
         """Where the weights lie that a variant begins with; "" where it begins with random ones."""
@@ -92,14 +93,16 @@ class Measuring:
 
     def _run(
         self, config: dict[str, Any], names: tuple[str, ...], comparison: str, before: int, of: int
-    ) -> tuple[Path, dict[str, float | None]]:
+    ) -> tuple[Path, dict[str, float | None], str]:
         metrics: dict[str, float | None] = {}
+        devices: list[str] = []
         trouble: list[str] = []
 
         def read(run: RunData) -> None:
             if run.info.status != "finished":
                 trouble.append(f"{run.info.name}: {run.info.status}. {run.info.reason}".strip())
             metrics.update({name: read_metric(run, name) for name in names})
+            devices.append(device_of(run.facts))
 
         try:
             (path,) = self._service().submit([config], [dumps(config)], comparison)
@@ -110,7 +113,7 @@ class Measuring:
             raise NotMeasured(trouble[0] if trouble else tr_mark("The engine ended before the run did."))
         if config.get("run", {}).get("save_weights") and not beside(path, WEIGHTS).exists():
             raise NotMeasured(tr_mark("{name} left no weights.").format(name=config["name"]))
-        return path, metrics
+        return path, metrics, next(iter(devices), "")
 
     def _service(self) -> Client:
         if self._client is None:

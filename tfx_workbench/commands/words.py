@@ -38,6 +38,11 @@ def count(value: float | None) -> str:
     return UNKNOWN if value is None else f"{value:,.0f}"
 
 
+def counted(value: int, one: str, several: str) -> str:
+    """`1 run`, `3 runs`: `one` as it stands, or `several` with the number at {count}."""
+    return one if value == 1 else several.format(count=count(value))
+
+
 def size(value: float | None) -> str:
     """Bytes: `15.6 MiB`."""
     if value is None:

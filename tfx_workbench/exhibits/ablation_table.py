@@ -30,8 +30,9 @@ _VIEW = Choice("view", tr_mark("what is shown"), (
 WAITING = say(tr_mark("Nothing was measured of these runs yet."))
 _DEFINITIONS = (
     Definition(say(tr_mark("effect")), say(tr_mark(
-        "The difference to the first row in per cent. Brackets hold the 95 % interval; all of a column hold at once. "
-        "Of one run each it covers the scatter of its steps; of several seeds it is that between seeds, paired. "
+        "The difference to the first row in per cent. Brackets hold the 95 % interval; all of a column hold at once, "
+        "by one correction, however each was measured. Of runs that took turns it is the scatter between their "
+        "processes and blocks; of one run each that of its steps; of several seeds that between seeds, paired. "
         "Of several runs with one seed the newest counts."))),
     Definition(say(tr_mark("≈")), say(tr_mark("Not distinguishable: the interval holds no difference, too."))),
     *define("tokens_per_s", "allocated_bytes", "loss"),
@@ -118,8 +119,10 @@ def _state(configuration: Configuration) -> Words:
 
 def _sentence(results: Results) -> Text:
     measured = sum(bool(c.ended) for c in results.configurations)
-    return say(tr_mark("{count} configurations, {measured} measured"), count=len(results.configurations),
-               measured=measured)
+    count = len(results.configurations)
+    words = tr_mark("1 configuration, {measured} measured") if count == 1 else tr_mark(
+        "{count} configurations, {measured} measured")
+    return say(words, count=count, measured=measured)
 
 
 def _notes(results: Results, effects: Sequence[Effect | None]) -> tuple[Words, ...]:
@@ -137,11 +140,14 @@ def _notes(results: Results, effects: Sequence[Effect | None]) -> tuple[Words, .
                          band=percent(results.band, 2)))
     if family > 1:
         notes.append(say(tr_mark("intervals of a column hold for all {count} comparisons at once"), count=family))
-    if found:
-        method = found[0].method
-        assert method is not None
-        notes.append(say(method.template, **method.args) if method.args else say(method.template))
-    return tuple(notes)
+    return (*notes, *method_notes(found))
+
+
+def method_notes(effects: Sequence[Effect]) -> tuple[Words, ...]:
+    """How these were found: each way once."""
+    found = {str(effect.method): effect.method for effect in effects if effect.method is not None}
+    return tuple(say(method.template, **method.args) if method.args else say(method.template)
+                 for method in found.values())
 
 
 EXHIBIT = ExhibitType(

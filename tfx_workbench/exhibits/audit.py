@@ -55,7 +55,7 @@ def _row(row: Audited) -> tuple[Words, ...]:
 
 def _sentence(run: RunView, runs: Sequence[RunView], rows: Sequence[Audited]) -> Text:
     held, broken, untried = (sum(row.ok is ok for row in rows) for ok in (True, False, None))
-    words: list[Words] = [say(tr_mark("{count} claims hold"), count=held)]
+    words: list[Words] = [say(tr_mark("1 claim holds") if held == 1 else tr_mark("{count} claims hold"), count=held)]
     if broken:
         words.insert(0, say(tr_mark("{count} broken"), count=broken))
     if untried:

@@ -11,9 +11,10 @@ from tfx_engine.protocol.cards import load_catalogue
 from tfx_engine.protocol.marker import tr_mark
 from tfx_workbench.analysis.ablation_results import Pair, interactions, results_of
 from tfx_workbench.analysis.compare import known_band
-from tfx_workbench.exhibits.ablation_table import WAITING, effect_words
+from tfx_workbench.exhibits.ablation_table import WAITING, effect_words, method_notes
 from tfx_workbench.exhibits.by_step import NO_RUN, about, define
 from tfx_workbench.exhibits.exhibit import Axis, Column, Definition, Exhibit, HeatMap, Plot, Table
+from tfx_workbench.exhibits.format import percent
 from tfx_workbench.exhibits.kind import Choice, Choices, ExhibitType
 from tfx_workbench.exhibits.runview import RunView, focused
 from tfx_workbench.exhibits.text import Text, Words, join, say
@@ -29,7 +30,8 @@ _NO_PAIR = tr_mark("No two choices were run alone, together and not at all.")
 _DEFINITIONS = (
     Definition(say(tr_mark("interaction")), say(tr_mark(
         "(both / one) / (other / neither) - 1: by how much the pair differs from the product of what each does by "
-        "itself; 0 % where they do not care about each other. Averaged over the levels of all other factors."))),
+        "itself; 0 % where they do not care about each other. Averaged over the levels of all other factors. Where all "
+        "of these runs took turns it comes from blocks that belong together, so that drift of the machine cancels."))),
     *define("tokens_per_s", "allocated_bytes", "loss"),
 )
 
@@ -55,7 +57,14 @@ def _notes(pairs: Sequence[Pair]) -> tuple[Words, ...]:
     if not pairs:
         return (say(tr_mark("for this, choose Ablation… and the design “every combination”")),)
     family = max(pair.effect.family for pair in pairs)
-    return (say(tr_mark("intervals hold for all {count} pairs at once"), count=family),) if family > 1 else ()
+    notes: list[Words] = []
+    if family > 1:
+        notes.append(say(tr_mark("intervals hold for all {count} pairs at once"), count=family))
+    band = next((pair.effect.noise_band for pair in pairs if pair.effect.noise_band is not None), None)
+    if band is not None:
+        notes.append(say(tr_mark("four equal runs differ by up to {band} here: less is not told apart"),
+                         band=percent(band, 2)))
+    return (*notes, *method_notes([pair.effect for pair in pairs]))
 
 
 def level_words(level: tuple[str, str]) -> Words:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError
 from tfx_engine.protocol.sizes import parse_bytes
 from tfx_workbench.analysis.ablation import FACT
+from tfx_workbench.analysis.comparable import why_not
 from tfx_workbench.analysis.pareto import front
 from tfx_workbench.exhibits.by_step import NO_RUN, about, define
 from tfx_workbench.exhibits.exhibit import Axis, Curve, Definition, Exhibit, LegendEntry, Line, Marker, Plot
@@ -30,13 +31,15 @@ _AXES = Choice("axes", tr_mark("what is shown"), (
 START = "start"  # what a click on a hollow point chooses: the levels of a configuration, as JSON
 _SIGNS = {"memory": -1, "speed": 1, "loss": -1}  # where more is better, 1
 _TITLES = {"memory": tr_mark("peak memory"), "speed": tr_mark("throughput"), "loss": tr_mark("loss")}
+_METRICS = {"memory": "peak_bytes", "speed": "tokens_per_s", "loss": "loss"}
 _LABELLED = 14  # points, up to which each has its name beside it
 _NOTHING = say(tr_mark("Nothing was measured or predicted of these runs yet. Press Run, or choose Ablation… for many."))
 _LACKING = tr_mark("The {what} of these is not known: it is measured in a Run. Choose other axes above.")
 _DEFINITIONS = (
     Definition(say(tr_mark("front")), say(tr_mark(
         "What nothing beats: no other configuration is at least as good in both and better in one. The line leads over "
-        "those of them that are shown."))),
+        "those of them that are shown. What was measured on another device, or with another task or other data, than "
+        "the baseline is shown in grey and compared with nothing."))),
     Definition(say(tr_mark("hollow")), say(tr_mark(
         "Predicted from the configuration alone, and not measured. A click runs it."))),
     *define("allocated_bytes", "tokens_per_s", "loss"),
@@ -54,6 +57,8 @@ class Point:
     colour: str
     is_predicted: bool = False
     start: str = ""  # what a click asks for
+    unlike: Mapping[str, str] = dataclasses.field(default_factory=dict)  # figure -> why it is not compared
+    reference: Words = ""  # with which run's
 
     def value(self, what: str) -> float:
         """One of its three figures."""
@@ -65,7 +70,9 @@ def pareto(runs: Sequence[RunView], choices: Choices) -> Exhibit:
     if not runs:
         return Exhibit("pareto", say(_TITLE), empty=NO_RUN, definitions=_DEFINITIONS)
     run = focused(runs)
-    points = [*map(_of_run, runs), *_planned(runs)]
+    reference = next((r for r in runs if r.baseline and r.data.summary()["measured_steps"]), None) or next(
+        (r for r in runs if r.data.summary()["measured_steps"]), runs[0])
+    points = [*(_of_run(r, reference) for r in runs), *_planned(runs)]
     made = pareto_of(points, choices)
     return made if run is None else dataclasses.replace(made, sentence=about(run, runs, made.sentence or run.label))
 
@@ -80,7 +87,8 @@ def pareto_of(points: Sequence[Point], choices: Choices) -> Exhibit:
         empty = _NOTHING if not known or not lacking else say(_LACKING, what=say(_TITLES[lacking[0]]))
         return Exhibit("pareto", say(_TITLE), empty=empty, definitions=_DEFINITIONS)
     limit, least, wrong = _limits(choices)
-    fits = [_fits(p, limit, least) for p in shown]
+    alike = [not (p.unlike.get(across) or p.unlike.get(up)) for p in shown]
+    fits = [_fits(p, limit, least) and like for p, like in zip(shown, alike, strict=True)]
     values = [[p.value(across), p.value(up)] for p in shown]
     best = front([v for v, fit in zip(values, fits, strict=True) if fit], (_SIGNS[across], _SIGNS[up]))
     flags = iter(best)
@@ -89,20 +97,33 @@ def pareto_of(points: Sequence[Point], choices: Choices) -> Exhibit:
               "loss": Scale("nats", 1.0),
               "speed": count_scale(max([p.speed for p in shown if math.isfinite(p.speed)], default=1.0), "tokens/s")}
     plot = _plot(across, up, shown, on_front, fits, scales, limit, least)
-    return Exhibit("pareto", say(_TITLE), sentence=_sentence(shown, on_front, fits, limit, least), plots=(plot,),
-                   legend=_legend(shown), notes=tuple(wrong), definitions=_DEFINITIONS)
+    compared = [pair for pair, like in zip(zip(shown, on_front, fits, strict=True), alike, strict=True) if like]
+    return Exhibit("pareto", say(_TITLE), sentence=_sentence(compared, limit, least), plots=(plot,),
+                   legend=_legend(shown), notes=(*wrong, *_not_compared(shown, across, up)), definitions=_DEFINITIONS)
+
+
+def _not_compared(points: Sequence[Point], across: str, up: str) -> Iterator[Words]:
+    """Which of these are of another device, task or text, and so neither on the front nor beaten by it."""
+    for reason in dict.fromkeys(p.unlike.get(across) or p.unlike.get(up, "") for p in points):
+        if reason:
+            names = [p.name for p in points if reason == (p.unlike.get(across) or p.unlike.get(up, ""))]
+            yield say(tr_mark("grey, and not compared with {reference}: {names}: {reason}"),
+                      reference=next(p.reference for p in points if p.unlike), names=join(names, ", "),
+                      reason=say(reason))
 
 
 # ---------------------------------------------------------------------------------------------- points
 
 
-def _of_run(run: RunView) -> Point:
+def _of_run(run: RunView, reference: RunView) -> Point:
     """A run: measured where it has steps, else as it was predicted."""
     summary = run.data.summary()
     if summary["measured_steps"]:
         memory, speed, loss = (summary[table][name] for table, name in (
             ("memory_bytes", "peak"), ("tokens_per_s", "median"), ("loss", "final")))
-        return Point(run.label, _known(memory), _known(speed), _known(loss), run.colour_name)
+        unlike = {what: why for what, metric in _METRICS.items() if (why := why_not(reference.data, run.data, metric))}
+        return Point(run.label, _known(memory), _known(speed), _known(loss), run.colour_name, unlike=unlike,
+                     reference=reference.label)
     return predicted_point(run.label, _fact(run).get("predicted") or {}, run.colour_name)
 
 
@@ -198,7 +219,9 @@ def _details(point: Point, across: str, up: str, is_best: bool, fits: bool) -> t
         rows.append((say(tr_mark("predicted, click to run")) if point.start else say(tr_mark("predicted")), ""))
     if is_best:
         rows.append((say(tr_mark("on the front")), ""))
-    if not fits:
+    if why := point.unlike.get(across) or point.unlike.get(up):
+        rows.append((say(tr_mark("not compared: {reason}"), reason=say(why)), ""))
+    elif not fits:
         rows.append((say(tr_mark("beyond the limits")), ""))
     return tuple(rows)
 
@@ -210,17 +233,17 @@ def _legend(points: Sequence[Point]) -> tuple[LegendEntry, ...]:
 
 
 def _sentence(
-    points: Sequence[Point], on_front: Sequence[bool], fits: Sequence[bool], limit: float | None, least: float | None
+    points: Sequence[tuple[Point, bool, bool]], limit: float | None, least: float | None
 ) -> Text:
-    count = sum(on_front)
+    """`points`: each that can be compared, whether it is on the front, whether it fits."""
     if limit is None and least is None:
-        return say(tr_mark("{count} of {all} on the front"), count=count, all=len(points))
+        return say(tr_mark("{count} of {all} on the front"), count=sum(on for _, on, _ in points), all=len(points))
     asked: list[Words] = []
     if limit is not None:
         asked.append(say(tr_mark("in {size}"), size=size(limit)))
     if least is not None:
         asked.append(say(tr_mark("at {speed} tokens/s or more"), speed=plain(least)))
-    inside = [p for p, fit in zip(points, fits, strict=True) if fit]
+    inside = [p for p, _, fit in points if fit]
     if not inside:
         return say(tr_mark("nothing fits {asked}"), asked=join(asked, " "))
     fastest = max(inside, key=lambda p: p.speed if math.isfinite(p.speed) else -1.0)

@@ -46,7 +46,9 @@ def found_on(figures: Mapping[str, Any]) -> Text | None:
     if figures.get("error_percent") is None:
         return None
     if runs := figures.get("error_runs"):
-        return say(tr_mark("the last {runs} configurations that you ran"), runs=runs)
+        words = tr_mark("the last configuration that you ran") if runs == 1 else tr_mark(
+            "the last {runs} configurations that you ran")
+        return say(words, runs=runs)
     return say(tr_mark("random configurations on a CPU, until there are runs of your own"))
 
 

@@ -56,7 +56,8 @@ def build(runs: Sequence[RunView] | Subject, wanted: Wanted, progress: Progress 
 def _title(subject: Subject) -> Words:
     if len(subject.views) == 1:
         return subject.baseline.label
-    return say(tr_mark("{name} and {count} others"), name=subject.baseline.label, count=len(subject.views) - 1)
+    words = tr_mark("{name} and 1 other") if len(subject.views) == 2 else tr_mark("{name} and {count} others")
+    return say(words, name=subject.baseline.label, count=len(subject.views) - 1)
 
 
 def _subtitle(subject: Subject) -> Text:

@@ -30,6 +30,7 @@ class Measured(msgspec.Struct, omit_defaults=True):
     metrics: dict[str, float | None]
     run: str = ""
     wall_s: float = 0.0
+    device: str = ""  # as `noise.device_of`; instruments do not say
 
 
 class Results(msgspec.Struct):
@@ -49,6 +50,11 @@ class Results(msgspec.Struct):
     def numbers(self) -> dict[str, dict[int, Mapping[str, float | None]]]:
         """variant -> seed -> metric -> value."""
         return {variant: {int(seed): one.metrics for seed, one in seeds.items()}
+                for variant, seeds in self.values.items()}  # fmt: skip
+
+    def devices(self) -> dict[str, dict[int, str]]:
+        """variant -> seed -> the device it was measured on, "" where that is not known."""
+        return {variant: {int(seed): one.device for seed, one in seeds.items()}
                 for variant, seeds in self.values.items()}  # fmt: skip
 
     def has(self, variant: str, seed: int) -> bool:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from tfx_workbench.analysis.statistics import Effect, effect, exact_effect
-from tfx_workbench.runs.interval import Floats, Interval
+from tfx_workbench.analysis.comparable import why_not
+from tfx_workbench.analysis.compare import series_effects
+from tfx_workbench.analysis.statistics import Effect, exact_effect
+from tfx_workbench.runs.interval import Interval
 from tfx_workbench.session.shared_run import SharedRun
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True)
 class Figures:
     """What is known of one run now; None where nothing is."""
 
@@ -32,31 +34,21 @@ class Figures:
     device: str = ""
     claims_held: int = 0
     claims_broken: tuple[str, ...] = ()  # each in a sentence
-    # tokens/s of the measured steps
-    speeds: Floats = dataclasses.field(default_factory=lambda: np.empty(0), repr=False)
-
-    def light(self) -> Figures:
-        """The same without the values of single steps: a long list of runs takes little memory."""
-        return dataclasses.replace(self, speeds=np.empty(0))
-
-    def without_values(self) -> tuple[Any, ...]:
-        """Everything that is shown, to see whether it changed."""
-        return tuple(getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "speeds")
 
 
 @dataclasses.dataclass(frozen=True)
 class Effects:
-    """How a run differs from the baseline."""
+    """How a run differs from the baseline, as every other table says it too; `unlike`: why that is not compared."""
 
     speed: Effect | None = None
     memory: Effect | None = None
+    unlike: str = ""
 
 
 def figures_of(run: SharedRun) -> Figures:
     """The figures of a run that was refreshed."""
     with run.lock:
         summary, progress = run.summary(), run.progress()
-        speeds = run.measured("tokens_per_s").copy()
         device_info = run.facts.get("device")
         paused = run.is_live and is_paused(run)
     memory, speed, loss = summary["memory_bytes"], summary["tokens_per_s"], summary["loss"]
@@ -69,7 +61,7 @@ def figures_of(run: SharedRun) -> Figures:
         tokens_per_s=_interval(speed) if speed["median"] is not None else None,
         peak_bytes=peak, predicted_peak_bytes=_predicted_peak(summary),
         loss=loss["final"], total=summary["params"]["total"], trainable=summary["params"]["trainable"],
-        overhead_percent=summary["overhead_percent"], speeds=speeds[np.isfinite(speeds)],
+        overhead_percent=summary["overhead_percent"],
         claims_held=sum(row["ok"] is True for row in summary["audit"]),
         claims_broken=tuple(f"{row['technique']}: {row['detail']}" for row in summary["audit"] if row["ok"] is False),
         device=str(device_info.get("name", "")) if isinstance(device_info, dict) else "",
@@ -88,11 +80,18 @@ def is_paused(run: SharedRun) -> bool:
     return next((word for word in words if word in ("paused", "resumed")), "") == "paused"
 
 
-def effects_of(baseline: Figures, other: Figures) -> Effects:
-    """The differences of one run to the baseline."""
-    speed = effect(baseline.speeds, other.speeds) if len(baseline.speeds) and len(other.speeds) else None
-    known = baseline.peak_bytes is not None and other.peak_bytes is not None
-    return Effects(speed, exact_effect(baseline.peak_bytes, other.peak_bytes) if known else None)
+def effects_of(baseline: SharedRun, others: Mapping[str, SharedRun], figures: Mapping[str, Figures]) -> dict[
+    str, Effects
+]:
+    """The differences of runs to the baseline, whose intervals hold all at once; `figures`: of all of them by path."""
+    speeds = series_effects(baseline, list(others.values()), "tokens_per_s")
+    peak, found = figures[str(baseline.path)].peak_bytes, {}
+    for (key, run), speed in zip(others.items(), speeds, strict=True):
+        own, unlike = figures[key].peak_bytes, why_not(baseline, run, "tokens_per_s")
+        is_known = peak is not None and own is not None and not why_not(baseline, run, "peak_bytes")
+        memory = exact_effect(peak, own) if is_known else None
+        found[key] = Effects(speed if math.isfinite(speed.percent) else None, memory, unlike)
+    return found
 
 
 def _interval(values: dict[str, Any]) -> Interval:

@@ -15,9 +15,10 @@ from PySide6.QtCore import QObject, QThread, QTimer, Signal, Slot
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.runfile.edit import annotate, rename
 from tfx_engine.runfile.errors import RunFileError
+from tfx_workbench.analysis.rounds import role
 from tfx_workbench.runs.library import Library
 from tfx_workbench.runs.row import RunRow, read_row
-from tfx_workbench.session.figures import Effects, Figures, effects_of, figures_of
+from tfx_workbench.session.figures import Figures, effects_of, figures_of
 from tfx_workbench.session.shared_run import SharedRun
 from tfx_workbench.session.trash import empty_old
 from tfx_workbench.session.unread import Unread
@@ -30,6 +31,8 @@ SCAN_MS = 1000
 FIGURES_EVERY_S = 1.05  # a live run makes a new summary once a second
 EFFECTS_EVERY_S = 1.0
 CLOSE_AFTER_S = 2.0
+# What differences come from; of runs that take turns they are worked out anew as rarely as their rounds are read.
+_OF_STEPS, _OF_TURNS = frozenset({"steps", "memory", "info"}), frozenset({"turns", "memory", "info"})
 _log = logging.getLogger(__name__)
 
 
@@ -59,8 +62,8 @@ class Reader(QObject):
         self._stale: set[str] = set()  # runs that changed since their figures were computed
         self._figures_mark: dict[str, tuple[str, int]] = {}
         self._baseline = ""
-        self._effects: dict[str, Effects] = {}
-        self._marks: dict[str, tuple[object, ...]] = {}  # what each effect was computed from
+        self._versions: dict[str, int] = {}  # how often what differences come from has changed
+        self._compared_mark: tuple[tuple[str, int], ...] = ()
         self._compared_at = 0.0
         self._refused: set[str] = set()
         self._unread = Unread()
@@ -105,7 +108,7 @@ class Reader(QObject):
         if key != self._baseline:
             self._baseline = key
             self._compared_at = 0.0
-            self._effects, self._marks = {}, {}
+            self._compared_mark = ()
             self.compared.emit({})
 
     @Slot()
@@ -203,6 +206,8 @@ class Reader(QObject):
             if what:
                 changed[key] = what
                 self._stale.add(key)
+            if what & (_OF_TURNS if role(run) else _OF_STEPS):
+                self._versions[key] = self._versions.get(key, 0) + 1
             is_due = time.monotonic() - self._figured_at.get(key, 0.0) > FIGURES_EVERY_S
             if key in self._stale and (is_due or not run.is_live):
                 self._figure(key, run)
@@ -215,7 +220,7 @@ class Reader(QObject):
         figures = figures_of(run)
         before = self._figures.get(key)
         self._figures[key] = figures
-        if before is None or before.without_values() != figures.without_values():
+        if before != figures:
             self._fresh[key] = figures
 
     def _tell_if_due(self) -> None:
@@ -252,7 +257,6 @@ class Reader(QObject):
                 run = SharedRun(key)
                 run.load()
                 self._figure(key, run)
-                self._figures[key] = self._figures[key].light()
                 run.close()
             except RunFileError as error:
                 _log.info("no figures of %s: %s", key, error)
@@ -260,21 +264,21 @@ class Reader(QObject):
         return False
 
     def _compare(self) -> None:
-        baseline = self._figures.get(self._baseline)
+        """All that are shown against the baseline, as the panels compare them: the same family, the same intervals."""
+        baseline = self._watched.get(self._baseline)
         if baseline is None or time.monotonic() - self._compared_at < EFFECTS_EVERY_S:
             return
         self._compared_at = time.monotonic()
-        fresh = {}
-        for key in self._watched:
-            if key != self._baseline and key in self._figures:
-                other = self._figures[key]
-                mark = (len(baseline.speeds), baseline.peak_bytes, len(other.speeds), other.peak_bytes)
-                if self._marks.get(key) != mark:
-                    self._marks[key] = mark
-                    fresh[key] = effects_of(baseline, other)
-        if fresh:
-            self._effects.update(fresh)
-            self.compared.emit(dict(self._effects))
+        known = {key: run for key, run in self._watched.items() if key in self._figures}
+        mark = tuple((key, self._versions.get(key, 0)) for key in (self._baseline, *known))
+        if mark == self._compared_mark or self._baseline not in known:
+            return
+        self._compared_mark = mark
+        del known[self._baseline]
+        try:
+            self.compared.emit(effects_of(baseline, known, self._figures))
+        except RunFileError as error:
+            _log.info("no differences: %s", error)
 
 
 class ReadingThread(QObject):

@@ -30,6 +30,7 @@ class Line:
     speed_effect: Effect | None = None
     peak_bytes: float | None = None
     memory_effect: Effect | None = None
+    unlike: str = ""
     loss: float | None = None
     trainable: int | None = None
     total: int | None = None
@@ -68,7 +69,7 @@ def line_of(
                  "claims_held", "claims_broken"):
         setattr(line, name, getattr(figures, name))
     if effects is not None and ticked and not is_baseline:
-        line.speed_effect, line.memory_effect = effects.speed, effects.memory
+        line.speed_effect, line.memory_effect, line.unlike = effects.speed, effects.memory, effects.unlike
     return line
 
 

@@ -53,6 +53,14 @@ class SharedRun(RunData):
         with self.lock:
             return super().measured(column)
 
+    def every_measured(self, column: str) -> Floats:
+        with self.lock:
+            return super().every_measured(column)
+
+    def turns(self) -> dict[str, NDArray[Any]]:
+        with self.lock:
+            return super().turns()
+
     def progress(self) -> Progress:
         with self.lock:
             return super().progress()

@@ -16,10 +16,11 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPen
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
+from tfx_workbench.analysis.statistics import Effect
 from tfx_workbench.exhibits.palette import LIGHT, Palette
 from tfx_workbench.widgets.arranging import Entry, GroupHead
 from tfx_workbench.widgets.run_model import AUDIT_ROLE, LINE_ROLE
-from tfx_workbench.widgets.run_row import Difference, RunRow
+from tfx_workbench.widgets.run_row import RunRow
 from tfx_workbench.widgets.run_words import Column
 
 ROW_HEIGHT = 26
@@ -203,7 +204,7 @@ def bar_width(metrics: QFontMetrics, words: str, width: float) -> float:
     return min(_BAR_WIDTH, max(_BAR_SHORTEST, spare))
 
 
-def effect_colour(palette: Palette, effect: Difference | None, *, higher_is_better: bool) -> str:
+def effect_colour(palette: Palette, effect: Effect | None, *, higher_is_better: bool) -> str:
     """Better and worse have their colours; what cannot be told apart is muted."""
     if effect is None or not effect.distinguishable or abs(effect.percent) < 0.05:
         return palette.muted

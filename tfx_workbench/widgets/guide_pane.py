@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import QCoreApplication, QEvent, Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
-from tfx_workbench.analysis.findings import VERDICTS, sentence_arguments
+from tfx_workbench.analysis.findings import VERDICTS, sentence_arguments, what_is_measured
 from tfx_workbench.analysis.guide import Evidence, Section
 from tfx_workbench.widgets.over_card import OverCard
 from tfx_workbench.widgets.words import plain_tip, shown
@@ -132,7 +132,11 @@ class _Row(QWidget):
                 label.style().unpolish(label)
                 label.style().polish(label)
         pairs = zip(each.expect, one.judgement.findings, strict=True)
-        said = [shown(e.says).format_map(sentence_arguments(e, f)) for e, f in pairs if f.value is not None]
+        said = [
+            self.tr("{what} is not compared: {reason}.").format(what=what_is_measured(e), reason=shown(f.reason))
+            if f.reason else shown(e.says).format_map(sentence_arguments(e, f))
+            for e, f in pairs if f.reason or f.value is not None
+        ]
         self._found.setText(" ".join(said))
         self._found.setVisible(bool(said))
         self._advice.setText(f"→  {shown(each.advice)}")

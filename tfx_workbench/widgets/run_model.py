@@ -10,8 +10,9 @@ from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal
 
+from tfx_workbench.analysis.statistics import Effect
 from tfx_workbench.widgets.arranging import Arrangement, Entry, GroupHead
-from tfx_workbench.widgets.run_row import Difference, RunRow
+from tfx_workbench.widgets.run_row import RunRow
 from tfx_workbench.widgets.run_words import Column, RunWords
 from tfx_workbench.widgets.words import plain_tip
 
@@ -197,5 +198,5 @@ def _sort_key(line: RunRow, column: Column) -> Any:
             return line.trainable
 
 
-def _known(effect: Difference | None) -> float | None:
+def _known(effect: Effect | None) -> float | None:
     return effect.percent if effect is not None and math.isfinite(effect.percent) else None

@@ -7,10 +7,11 @@ import math
 
 from PySide6.QtCore import QObject
 
+from tfx_workbench.analysis.statistics import Effect
 from tfx_workbench.exhibits import format as fmt
 from tfx_workbench.widgets.arranging import GroupHead
-from tfx_workbench.widgets.run_row import Difference, Median, RunRow
-from tfx_workbench.widgets.words import plain_tip
+from tfx_workbench.widgets.run_row import Median, RunRow
+from tfx_workbench.widgets.words import plain_tip, shown
 
 
 class Column(enum.IntEnum):
@@ -47,7 +48,9 @@ class RunWords(QObject):
             Column.STATUS: self.tr("What the run is doing, and how long it still takes."),
             Column.SPEED: self.tr(
                 "Tokens in a step / wall time of the step: median over the measured steps with its 95 % interval."),
-            Column.SPEED_EFFECT: self.tr("Throughput against the baseline, with its 95 % interval."),
+            Column.SPEED_EFFECT: self.tr(
+                "Throughput against the baseline, with its 95 % interval. The intervals of all ticked runs hold at "
+                "once, as in the panels, in reports and in the command compare."),
             Column.MEMORY: self.tr(
                 "Bytes allocated: the maximum over the measured steps; on a CPU over those whose memory was split."),
             Column.MEMORY_EFFECT: self.tr("Peak memory against the baseline."),
@@ -107,11 +110,15 @@ class RunWords(QObject):
         """What the audit found, in a word or two; "" where there was none."""
         if line.claims_broken:
             return self.tr("{count} broken").format(count=len(line.claims_broken))
+        if line.claims_held == 1:
+            return self.tr("1 claim holds")
         return self.tr("{count} claims hold").format(count=line.claims_held) if line.claims_held else ""
 
-    def _effect_words(self, line: RunRow, effect: Difference | None, *, interval: bool) -> str:
+    def _effect_words(self, line: RunRow, effect: Effect | None, *, interval: bool) -> str:
         if line.is_baseline:
             return self.tr("baseline") if interval else ""
+        if line.unlike and interval:
+            return self.tr("not comparable")
         if effect is None:
             return ""
         if effect.distinguishable is False and interval:
@@ -132,13 +139,27 @@ class RunWords(QObject):
             case Column.TRAINABLE if line.trainable is not None and line.total:
                 return plain_tip(self.tr("{trained:,} of {total:,} parameters are trained: {share:.3g} %").format(
                     trained=line.trainable, total=line.total, share=100 * line.trainable / line.total))
+            case Column.SPEED_EFFECT if line.unlike:
+                return plain_tip(self.tr("Not compared: {reason}.").format(reason=shown(line.unlike)))
             case Column.SPEED_EFFECT if line.speed_effect is not None:
-                effect = line.speed_effect
-                percents = {"percent": effect.percent, "low": effect.low, "high": effect.high}
-                return plain_tip(self.tr(
-                    "Throughput differs by {percent} from the baseline; 95 % interval {low} to {high}."
-                ).format(**{name: fmt.signed_percent(value) for name, value in percents.items()}))
+                return plain_tip(*self._about(line.speed_effect))
         return plain_tip(self.definitions()[column])
+
+    def _about(self, effect: Effect) -> list[str]:
+        """The difference, its interval, how it was found, and what it is corrected for."""
+        percents = {"percent": effect.percent, "low": effect.low, "high": effect.high}
+        template = self.tr("Throughput differs by {percent} from the baseline; 95 % interval {low} to {high}.")
+        if effect.distinguishable is None:
+            template = self.tr("Throughput differs by {percent} from the baseline.")
+        said = [template.format(**{name: fmt.signed_percent(value) for name, value in percents.items()})]
+        if effect.corrected:
+            said.append(self.tr("The intervals of {count} runs hold all at once.").format(count=effect.family))
+        if effect.noise_band is not None:
+            said.append(self.tr("Equal runs differ by up to {band} here: less is not told apart.").format(
+                band=fmt.percent(effect.noise_band, 2)))
+        if effect.method is not None:
+            said.append(shown(effect.method.template).format(**effect.method.args))
+        return said
 
 
 def _time_left(seconds: float) -> str:
