@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QApplication, QLabel
 
 from tests.helpers.ablation import BASE, plan_of, write_ablation
 from tests.helpers.windows import spend, wait, window
+from tfx_engine.protocol.interleaving import Interleave
 from tfx_engine.protocol.messages import Reply
 from tfx_workbench.analysis.ablation import request_from
 from tfx_workbench.app.ablation_dialog import AblationDialog
@@ -33,6 +34,7 @@ class Planted:
         self.removed: list[str] = []
         engine: Any = made.session.engine
         engine.estimate, engine.step_time, engine.submit = self.estimate, self.step_time, self.submit
+        engine.compare, self.asked_turns = self.compare, list[Interleave]()
         engine.remove_from_queue = lambda run, answer: self.removed.append(run)
 
     def soon(self, answer: OnReply, reply: Reply) -> None:
@@ -50,6 +52,15 @@ class Planted:
 
     def step_time(self, config: Mapping[str, Any], answer: OnReply) -> None:
         self.soon(answer, Reply(id=1, ok=True, result={"step_ms": 100.0}))
+
+    def compare(
+        self, configs: Sequence[dict[str, Any]], toml: Sequence[str], comparison: str, asked: Interleave,
+        answer: OnReply, facts: Sequence[dict[str, Any]] = (),
+    ) -> None:
+        self.asked_turns.append(asked)
+        self.queued += [(comparison, c, f) for c, f in zip(configs, facts, strict=True)]
+        runs = [f"/nowhere/{i}.tfx" for i in range(len(configs))]
+        self.soon(answer, Reply(id=1, ok=True, result={"runs": runs, "control": "/nowhere/control.tfx"}))
 
     def submit(
         self, configs: Sequence[dict[str, Any]], toml: Sequence[str], comparison: str, answer: OnReply,
@@ -151,6 +162,52 @@ def test_starting_queues_what_is_legal_with_what_is_known_of_it(dialog: Ablation
     assert facts[0]["is_reference"] and not facts[1]["is_reference"] and len(facts[0]["points"]) == 4
     assert facts[3]["levels"] == {"techniques.position": "rotary", "techniques.norm": "rms_norm"}
     assert facts[0]["predicted"]["step_ms"] == 100.0 and request_from(facts[0]["request"]).design == "factorial"
+
+
+def test_compare_fairly_says_what_turns_take_and_queues_one_comparison(
+    made: MainWindow, dialog: AblationDialog, engine: Planted
+) -> None:
+    """As `ablate --interleave --precision --minutes --no-control`."""
+    assert dialog.turns.precision.isHidden() and dialog.seeds.isEnabled()
+    dialog.seeds.setCurrentText("3")
+    dialog.tree.tick("norm", ["rms_norm", "dynamic_tanh"])
+    settle(dialog)
+    after_each_other = dialog.summary.text()
+    dialog.turns.turns.setChecked(True)
+    settle(dialog)
+    assert not dialog.turns.precision.isHidden() and not dialog.seeds.isEnabled()
+    assert dialog.summary.text().startswith("3 runs"), "rounds are new processes already: no seeds"
+    assert "in turns, to ±" in dialog.summary.text() and dialog.summary.text() != after_each_other
+    found = dialog.ablation.outlook()
+    assert found is not None and found.seconds <= 600
+    dialog.turns.precision.set_value(50.0)
+    assert (quick := dialog.ablation.outlook()) is not None and quick.seconds < found.seconds
+    assert f"±{quick.reached_percent:.1f}" in dialog.summary.text()
+    dialog.turns.minutes.set_value(3.0)
+    dialog.turns.control.setChecked(False)
+    QTest.mouseClick(dialog.start, Qt.MouseButton.LeftButton)
+    wait(lambda: made.session.runs.ticked)
+    (asked,) = engine.asked_turns
+    assert (asked.minutes, asked.control) == (3.0, False)
+    assert dialog.ablation.plan is not None
+    assert {ident for ident, *_ in engine.queued} == {f"{dialog.ablation.plan.id}-turns-1"}
+    assert [fact["ablation"]["is_reference"] for *_, fact in engine.queued] == [True, False, False]
+    assert made.session.runs.baseline == "/nowhere/0.tfx"
+
+
+def test_what_cannot_take_turns_says_why(dialog: AblationDialog) -> None:
+    dialog.turns.turns.setChecked(True)
+    dialog.tree.tick("norm", ["rms_norm"])
+    settle(dialog)
+    assert dialog.start.isEnabled()
+    dialog.option.setCurrentText("model.width")
+    dialog.values.setText("32..512:17")
+    QTest.keyClick(dialog.values, Qt.Key.Key_Return)
+    settle(dialog)
+    assert not dialog.start.isEnabled() and "holds all runs in memory at once" in dialog.detail.text()
+    dialog.turns.turns.setChecked(False)
+    settle(dialog)
+    assert dialog.start.isEnabled() and "memory at once" not in dialog.detail.text()
 
 
 def test_a_sweep_takes_values_and_says_what_it_cannot_read(dialog: AblationDialog) -> None:
@@ -267,7 +324,7 @@ def test_once_closed_it_hears_nothing_and_opens_anew(made: MainWindow, dialog: A
 
 
 def test_a_question_about_time_gives_way_to_the_form(dialog: AblationDialog, engine: Planted, monkeypatch) -> None:
-    monkeypatch.setattr("tfx_workbench.session.ablation._AGAIN_MS", 1)
+    monkeypatch.setattr("tfx_workbench.session.ablation_costs._AGAIN_MS", 1)
     problem = {"code": "superseded", "path": "", "template": "Something else was asked.", "args": {}}
     answers = [Reply(id=1, ok=False, problems=[problem])] * 2
     known = engine.step_time

@@ -46,7 +46,8 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         on_reply(Reply(id=1, ok=True, result={"step_ms": asked["step_ms"]}))
 
     def compare(
-        _self: Any, configs: Any, _toml: Any, comparison: str, how: Interleave, on_reply: Callable[[Reply], None]
+        _self: Any, configs: Any, _toml: Any, comparison: str, how: Interleave, on_reply: Callable[[Reply], None],
+        _facts: Any = (),
     ) -> None:
         asked.update(configs=configs, comparison=comparison, how=how)
         on_reply(Reply(id=2, ok=True, result={"runs": asked["runs"][:1] + asked["runs"][2:],

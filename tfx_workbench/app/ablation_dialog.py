@@ -25,6 +25,7 @@ from tfx_engine.protocol.config import parse_config
 from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_workbench.analysis.factors import option_paths, parse_over
 from tfx_workbench.app.ablation_view import PlanView
+from tfx_workbench.app.turns_row import TurnsRow
 from tfx_workbench.session.legality import blocked_choices
 from tfx_workbench.widgets.level_tree import LevelTree
 from tfx_workbench.widgets.segmented import Segment, Segmented
@@ -47,6 +48,9 @@ class AblationDialog(QDialog):
         whole.setContentsMargins(16, 12, 16, 12)
         whole.setSpacing(8)
         whole.addLayout(self._head())
+        self.turns = TurnsRow()
+        self.turns.changed.connect(self._ask)
+        whole.addWidget(self.turns)
         columns = QSplitter(Qt.Orientation.Horizontal)
         columns.setChildrenCollapsible(False)
         columns.addWidget(self._left())
@@ -219,7 +223,11 @@ class AblationDialog(QDialog):
     def _ask(self) -> None:
         self._refusal = ""
         data = self._window.session.draft.data
-        self.ablation.design(data, self.designs.value, self.tree.factors(), int(self.seeds.currentText()))
+        wish = self.turns.wish()
+        self.seeds.setEnabled(wish is None)  # rounds are new processes already
+        seeds = int(self.seeds.currentText()) if wish is None else 1
+        self.ablation.design(data, self.designs.value, self.tree.factors(), seeds)
+        self.ablation.take_turns(wish)
         self._show()
 
     def _add_option(self) -> None:

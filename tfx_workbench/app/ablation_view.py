@@ -187,19 +187,32 @@ class PlanView(QWidget):
         parts = [self._runs(len(plan.cells))]
         if plan.skipped:
             parts.append(self.tr("{count} skipped").format(count=len(plan.skipped)))
-        left = ablation.forecast()
-        if left.left_s is not None and ablation.to_run():
-            template = self.tr("about {time} left") if left.is_measured else self.tr("about {time}, and the starts")
-            parts.append(template.format(time=_seconds(left.left_s)))
+        time = self._time_words()
+        if time and ablation.to_run():
+            parts.append(time)
         peaks = [f["peak_bytes"] for cell in plan.cells if (f := ablation.figures(cell)).get("peak_bytes")]
         if peaks:
             parts.append(self.tr("up to {size}").format(size=size(max(peaks))))
-        return "  ·  ".join(parts), self._unknown_words(left.left_s is None)
+        return "  ·  ".join(parts), self._unknown_words(not time)
 
     def _runs(self, count: int) -> str:
         return self.tr("1 run") if count == 1 else self.tr("{count} runs").format(count=f"{count:,}")
 
+    def _time_words(self) -> str:
+        """How long it takes, one after the other or in turns; "" where that is not known yet."""
+        if self._ablation.wish is not None:
+            found = self._ablation.outlook()
+            return "" if found is None else self.tr("about {time} in turns, to ±{reached} %").format(
+                time=_seconds(found.seconds), reached=f"{found.reached_percent:.1f}")
+        left = self._ablation.forecast()
+        if left.left_s is None:
+            return ""
+        template = self.tr("about {time} left") if left.is_measured else self.tr("about {time}, and the starts")
+        return template.format(time=_seconds(left.left_s))
+
     def _unknown_words(self, no_time: bool) -> str:
+        if (problem := self._ablation.why_not()) is not None:
+            return self.tr("Taking turns {problem}").format(problem=problem_words(problem, begins_sentence=False))
         if waiting := self._ablation.unanswered:
             words = self.tr("1 configuration is still being judged by the engine.") if waiting == 1 else self.tr(
                 "{count} configurations are still being judged by the engine.")

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 
 from tfx_engine.protocol.problems import Problem
 from tfx_workbench.exhibits.format import duration
+from tfx_workbench.session.fair import Wish
 from tfx_workbench.widgets.words import plain_tip, problem_words
 
 if TYPE_CHECKING:
@@ -105,9 +106,11 @@ class FairDialog(QDialog):
         if not enough:
             self.foretold.setText(self.tr("Tick two runs or more, or run the baseline a second time."))
             return
-        found = self.fair.outlook(max(0, self.baseline.currentIndex()), self.precision.value(), self.minutes.value(),
-                                  control)
+        found = self.fair.outlook(max(0, self.baseline.currentIndex()), self._wish())
         self.foretold.setText(self.tr("Working out how long a step takes…") if found is None else self._in_words(found))
+
+    def _wish(self) -> Wish:
+        return Wish(self.precision.value(), self.minutes.value(), self.control.isChecked())
 
     def _in_words(self, found: Outlook) -> str:
         time = duration(1000 * found.seconds)
@@ -133,8 +136,7 @@ class FairDialog(QDialog):
 
     def _start(self) -> None:
         self.start.setEnabled(False)
-        self.fair.start(max(0, self.baseline.currentIndex()), self.precision.value(), self.minutes.value(),
-                        self.control.isChecked())
+        self.fair.start(max(0, self.baseline.currentIndex()), self._wish())
         self.foretold.setText(self.tr("Its processes are starting. The panel Effects shows what is found."))
 
 

@@ -23,6 +23,7 @@ from tfx_workbench.analysis.ablation_runs import (
     request_of,
     to_do,
 )
+from tfx_workbench.analysis.ablation_turns import is_in_turns, known_turns, next_turns, plan_of, why_no_turns
 from tfx_workbench.analysis.factors import parse_over
 from tfx_workbench.analysis.forecast import Forecast, forecast, predicted_s
 from tfx_workbench.commands import words
@@ -38,7 +39,6 @@ from tfx_workbench.runs.library import Library
 from tfx_workbench.runs.rundata import RunData
 
 _TIMED = 12  # configurations of which the time of a step is predicted; the others are taken for their mean
-_MOST_IN_TURNS = 16  # runs that are in memory together
 _SHOWN = 40  # rows of a plan that are printed
 
 
@@ -47,8 +47,8 @@ def ablate(args: argparse.Namespace) -> int:
     library = library_of(args.store)
     plan = make_plan(_request(args, library))
     if args.resume:  # an engine with other defaults would name it otherwise
-        plan = dataclasses.replace(plan, id=args.resume.partition("-turns-")[0])
-    if args.interleave or "-turns-" in (args.resume or ""):
+        plan = dataclasses.replace(plan, id=plan_of(args.resume))
+    if args.interleave or is_in_turns(args.resume or ""):
         return _take_turns(args, plan, library)
     refuse_turns(args)
     known = cell_runs(library.scan(), plan.id)
@@ -111,10 +111,10 @@ def _no_ablation(ident: str, known: Sequence[str]) -> Problem:
 
 def _take_turns(args: argparse.Namespace, plan: Plan, library: Library) -> int:
     """All runs at once, each stepping in its turn: one comparison, which cannot be taken up again half done."""
-    if problem := _no_turns(plan):
+    if problem := why_no_turns(plan):
         raise ConfigError([problem])
     rows = library.scan()
-    before = [ident for ident in known_ablations(rows) if ident.startswith(f"{plan.id}-turns-")]
+    before = known_turns(rows, plan)
     wanted = {cell.key for cell in plan.cells}
     if before:
         known = cell_runs(rows, before[-1])
@@ -122,7 +122,7 @@ def _take_turns(args: argparse.Namespace, plan: Plan, library: Library) -> int:
         if wanted <= kept:
             return _verdict(args, dataclasses.replace(plan, id=before[-1]), library)
     plan, predicted = _predicted(plan, wanted, args.instant)
-    plan = dataclasses.replace(plan, id=f"{plan.id}-turns-{len(before) + 1}")
+    plan = dataclasses.replace(plan, id=next_turns(before, plan))
     course = _Course(plan, predicted, {})
     if not args.json or args.dry_run:
         _say_plan(args, course, len(plan.cells))
@@ -135,19 +135,6 @@ def _take_turns(args: argparse.Namespace, plan: Plan, library: Library) -> int:
         _report(args, plan, library)
         raise
     return _verdict(args, plan, library)
-
-
-def _no_turns(plan: Plan) -> Problem | None:
-    if plan.request.seeds > 1:
-        return Problem(code="bad-command-line", path="--seeds", template="means nothing beside --interleave.",
-                       hint_template="Its rounds are new processes already.")
-    if not 2 <= len(plan.cells) <= _MOST_IN_TURNS:
-        return Problem(
-            code="too-many-runs", path="--interleave", args={"most": _MOST_IN_TURNS, "count": len(plan.cells)},
-            template="holds all runs in memory at once: from 2 to {most} of them, not {count}.",
-            hint_template="Leave out levels, or leave out --interleave.",
-        )
-    return None
 
 
 def _given(cell: Cell) -> Given:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import functools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,24 +11,26 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from tfx_engine.protocol.config import Config, parse_config
+from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.messages import Reply
 from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_engine.protocol.status import ENDED
 from tfx_engine.protocol.toml import dumps
 from tfx_workbench.analysis.ablation import FACT, Cell, Plan, Request, count_runs, make_plan, run_facts
-from tfx_workbench.analysis.ablation_runs import CellRun, Key, cell_runs, request_of, to_do
+from tfx_workbench.analysis.ablation_runs import GOING, CellRun, Key, cell_runs, request_of, to_do
+from tfx_workbench.analysis.ablation_turns import known_turns, next_turns, why_no_turns
 from tfx_workbench.analysis.factors import Factor
 from tfx_workbench.analysis.forecast import Forecast, forecast, predicted_s
+from tfx_workbench.session.ablation_costs import Costs, Figures
 from tfx_workbench.session.engine import problems_of
+from tfx_workbench.session.fair import Candidate, Wish, outlook_of
 
 if TYPE_CHECKING:
+    from tfx_workbench.analysis.fair import Outlook
     from tfx_workbench.runs.row import RunRow
     from tfx_workbench.session.session import Session
 
 _SETTLE_MS = 60  # from the last change to a new plan
-_AGAIN_MS = 4000  # to the next question about time, where the form asked one meanwhile
-Figures = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,11 +57,11 @@ class Ablation(QObject):
         super().__init__(session)
         self._session = session
         self.request = Request({}, "one-at-a-time", (), 1)
+        self.wish: Wish | None = None  # where its runs are to take turns
         self.plan: Plan | None = None
         self.problems: tuple[Problem, ...] = ()
-        self._answers: dict[str, Figures | tuple[Problem, ...]] = {}  # configuration -> what the engine said
-        self._resolved: dict[str, Config] = {}
-        self._asking = ""
+        self._costs = Costs(session, self)
+        self._costs.changed.connect(self.changed)
         self._known: dict[Key, list[CellRun]] = {}
         self._facts: dict[Path, dict[str, Any]] = {}  # what run files say of their place in an ablation
         self._timer = QTimer(self)
@@ -79,6 +80,13 @@ class Ablation(QObject):
             self.request = request
             self._timer.start()
 
+    def take_turns(self, wish: Wish | None) -> None:
+        """Whether the runs take turns, and how precisely; None: one after the other."""
+        if wish != self.wish:
+            self.wish = wish
+            self._look_for_runs()
+            self.changed.emit()
+
     def _make(self) -> None:
         try:
             self.plan, self.problems = make_plan(self.request, self._session.draft.catalogue), ()
@@ -86,7 +94,7 @@ class Ablation(QObject):
             self.plan, self.problems = None, error.problems
         self._look_for_runs()
         self.changed.emit()
-        self._ask_next()
+        self._costs.consider(self.plan)
 
     def settle(self) -> None:
         """Make the plan now, as before it is started."""
@@ -103,21 +111,19 @@ class Ablation(QObject):
 
     def figures(self, cell: Cell) -> Figures:
         """What is predicted of a cell: `{peak_bytes, step_ms, params, fits}`; empty where it is not known yet."""
-        answer = self._answers.get(_mark(cell))
-        return answer if isinstance(answer, dict) else {}
+        return self._costs.figures(cell)
 
     def legal_plan(self) -> Plan | None:
         """The plan without what the engine refused."""
         if self.plan is None:
             return None
-        refused = {i: answer for i, cell in enumerate(self.plan.cells)
-                   if isinstance(answer := self._answers.get(_mark(cell)), tuple)}
+        refused = {i: problems for i, cell in enumerate(self.plan.cells) if (problems := self._costs.problems(cell))}
         return self.plan.without(refused) if refused else self.plan
 
     @property
     def unanswered(self) -> int:
         """Configurations that the engine has not judged yet."""
-        return len({_mark(c) for c in self.plan.cells} - self._answers.keys()) if self.plan else 0
+        return self._costs.unanswered
 
     def forecast(self) -> Forecast:
         """How long what is to do will take."""
@@ -128,67 +134,41 @@ class Ablation(QObject):
                  if run.status in ENDED and run.taken_s is not None}
         return forecast([self._seconds(cell) for cell in plan.cells], taken)
 
+    def outlook(self) -> Outlook | None:
+        """How long the runs take that take turns; None while nothing is known. A step nobody knows is as the others."""
+        plan = self.legal_plan()
+        if plan is None or self.wish is None or why_no_turns(plan) is not None:
+            return None
+        known = [ms for cell in plan.cells if (ms := self.figures(cell).get("step_ms")) is not None]
+        mean = sum(known) / len(known) if known else None
+        return outlook_of([Candidate("", dict(cell.config), self.figures(cell).get("step_ms") or mean)
+                           for cell in plan.cells], 0, self.wish)
+
+    def why_not(self) -> Problem | None:
+        """What is in the way of starting the plan as it is wished for."""
+        plan = self.legal_plan()
+        return None if plan is None or self.wish is None else why_no_turns(plan)
+
     def _seconds(self, cell: Cell) -> float | None:
         step_ms = self.figures(cell).get("step_ms")
         return None if step_ms is None else predicted_s(self.resolved(cell).as_dict(), step_ms)
 
     def resolved(self, cell: Cell) -> Config:
         """The whole configuration of a cell."""
-        mark = _mark(cell)
-        if mark not in self._resolved:
-            self._resolved[mark] = parse_config(cell.config, self._session.draft.catalogue)[0]
-        return self._resolved[mark]
-
-    def _ask_next(self) -> None:
-        """One question at a time: first what every configuration takes and whether it is legal, then how long."""
-        if self.plan is None or self._asking:
-            return
-        for cell in self.plan.cells:
-            if (mark := _mark(cell)) not in self._answers:
-                self._asking = mark
-                self._session.engine.estimate(cell.config, functools.partial(self._answered, mark))
-                return
-        if self._session.going():
-            return  # a worker that thinks takes time from the steps that are measured
-        for cell in self.plan.cells:
-            answer = self._answers[_mark(cell)]
-            if isinstance(answer, dict) and "step_ms" not in answer:
-                self._asking = mark = _mark(cell)
-                self._session.engine.step_time(cell.config, functools.partial(self._timed, mark))
-                return
-
-    def _answered(self, mark: str, reply: Reply) -> None:
-        self._asking = ""
-        if reply.ok:
-            found = reply.result
-            self._answers[mark] = {
-                "peak_bytes": found["memory_bytes"]["peak"], "params": found["params"]["total"],
-                "fits": found.get("fits"),
-            }
-        elif any(p.code == "engine-gone" for p in problems_of(reply)):
-            return  # it starts again; whoever changes something asks anew
-        else:
-            self._answers[mark] = problems_of(reply)
-        self.changed.emit()
-        self._ask_next()
-
-    def _timed(self, mark: str, reply: Reply) -> None:
-        self._asking = ""
-        if any(p.code == "superseded" for p in problems_of(reply)):  # the form asks too, and goes first
-            QTimer.singleShot(_AGAIN_MS, self, self._ask_next)
-            return
-        answer = self._answers.get(mark)
-        if isinstance(answer, dict):
-            answer["step_ms"] = reply.result.get("step_ms") if reply.ok else None
-        self.changed.emit()
-        self._ask_next()
+        return self._costs.resolved(cell)
 
     # ------------------------------------------------------------------ running
 
     def to_run(self) -> list[Cell]:
         """The cells that were not run yet, nor are waiting."""
         plan = self.legal_plan()
-        return to_do(plan, self._known) if plan is not None else []
+        if plan is None or self.why_not() is not None:
+            return []
+        if self.wish is None:
+            return to_do(plan, self._known)
+        # One comparison cannot be taken up again half done.
+        is_going = any(run.status in GOING for runs in self._known.values() for run in runs)
+        return list(plan.cells) if not is_going and to_do(plan, self._known, again=True) else []
 
     def start(self) -> bool:
         """Queue what is to do. False where there is nothing, or something is wrong."""
@@ -196,8 +176,23 @@ class Ablation(QObject):
         plan, cells = self.legal_plan(), self.to_run()
         if plan is None or not cells:
             return False
-        self._submit(plan, cells, [self.figures(cell) for cell in plan.cells])
+        figures = [self.figures(cell) for cell in plan.cells]
+        if self.wish is None:
+            self._submit(plan, cells, figures)
+        else:
+            self._submit_turns(plan, self.wish, figures)
         return True
+
+    def _submit_turns(self, plan: Plan, wish: Wish, figures: Sequence[Figures]) -> None:
+        known = known_turns(self._session.runs.rows.values(), plan)
+        plan = dataclasses.replace(plan, id=next_turns(known, plan))
+        facts = run_facts(plan, plan.cells, figures)
+
+        def queued(keys: list[str]) -> None:
+            self._facts |= {Path(key): fact[FACT] for key, fact in zip(keys, facts, strict=True)}
+
+        self._session.fair.queue([dict(cell.config) for cell in plan.cells], plan.id, wish, facts, queued,
+                                 self.refused.emit)
 
     def start_cell(self, ident: str, levels: str) -> None:
         """Queue one configuration of an ablation that was begun before; `levels` as JSON."""
@@ -257,24 +252,34 @@ class Ablation(QObject):
         return Progress(
             done=sum(runs[0].status in ("finished", "failed") for runs in self._known.values() if runs),
             going=sum(row.status in ("queued", "running") for row in rows),
-            failed=sum(row.status == "failed" for row in rows), left=self.forecast(),
+            failed=sum(row.status == "failed" for row in rows),
+            left=self.forecast() if self.wish is None else Forecast(None),
         )
 
     def _rows(self) -> list[RunRow]:
-        ident = self.plan.id if self.plan is not None else ""
+        ident = self._ident()
         return [row for row in self._session.runs.rows.values() if ident and row.comparison == ident]
+
+    def _ident(self) -> str:
+        """The comparison that its runs belong to; of those that take turns the newest."""
+        if self.plan is None:
+            return ""
+        if self.wish is None:
+            return self.plan.id
+        known = known_turns(self._session.runs.rows.values(), self.plan)
+        return known[-1] if known else next_turns(known, self.plan)
 
     def _on_runs(self) -> None:
         mark = tuple((str(row.path), row.status) for row in self._rows())
         if mark != self._seen_rows:
             self._look_for_runs()
             self.progressed.emit()
-            self._ask_next()
+            self._costs.ask()
 
     def _look_for_runs(self) -> None:
         rows = self._rows()
         self._seen_rows = tuple((str(row.path), row.status) for row in rows)
-        self._known = cell_runs(rows, self.plan.id, self._facts) if self.plan is not None else {}
+        self._known = cell_runs(rows, self._ident(), self._facts)
 
     def path_of(self, cell: Cell) -> Path | None:
         """The run file of a cell, None where it has none."""
@@ -285,9 +290,3 @@ class Ablation(QObject):
         """What became of a cell: the status of its run, "" where there is none."""
         runs = self._known.get(cell.key)
         return runs[0].status if runs else ""
-
-
-def _mark(cell: Cell) -> str:
-    """What two cells have in common whose figures are the same."""
-    config = {key: value for key, value in cell.config.items() if key not in ("name", "seed")}
-    return json.dumps(config, sort_keys=True, default=str)

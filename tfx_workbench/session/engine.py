@@ -115,11 +115,11 @@ class Engine(QObject):
 
     def compare(
         self, configs: Sequence[Mapping[str, Any]], toml: Sequence[str], comparison: str, asked: Interleave,
-        on_reply: OnReply,
+        on_reply: OnReply, facts: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         """Queue runs that take turns; the reply's `result` is {"runs": [path, ...], "control": path or ""}."""
         message = Submit(id=0, configs=[dict(c) for c in configs], toml=list(toml), comparison=comparison,
-                         interleave=asked)
+                         interleave=asked, facts=[dict(fact) for fact in facts])
         self._ask(message, on_reply)
 
     def conclude(self, comparison: str, reason: str) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal
@@ -15,6 +15,7 @@ from tfx_engine.protocol.config import parse_config
 from tfx_engine.protocol.interleaving import CONTROL, Interleave, part_of
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.messages import Notice, Reply
+from tfx_engine.protocol.problems import Problem
 from tfx_engine.protocol.toml import dumps
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.reader import RunReader
@@ -37,6 +38,39 @@ class Candidate:
     name: str
     config: dict[str, Any]
     step_ms: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Wish:
+    """What is asked of a fair comparison: the half-width of its intervals in per cent, and the most minutes for that.
+
+    `control`: the baseline runs a second time.
+    """
+
+    precision: float = 2.0
+    minutes: float = 10.0
+    control: bool = True
+
+
+def outlook_of(candidates: Sequence[Candidate], baseline: int, wish: Wish) -> Outlook | None:
+    """How long it will take; None while the time of a step is not known."""
+    from tfx_workbench.analysis.fair import outlook
+    from tfx_workbench.analysis.precision import Scatter, pace_before
+    from tfx_workbench.runs.noise import newest_noise
+
+    steps = [candidate.step_ms for candidate in candidates]
+    if not steps or any(ms is None for ms in steps):
+        return None
+    configs = [parse_config(candidate.config)[0] for candidate in candidates]
+    own = [config.run.warmup_steps + config.run.measure_steps for config in configs]
+    known = [float(ms) for ms in steps if ms is not None]
+    if wish.control:
+        known, own = [known[baseline], *known], [own[baseline], *own]
+    noise, asked = newest_noise(), Interleave()
+    start_s = len(known) * (START_S if noise is None or noise.start_s is None else noise.start_s)
+    scatter = None if noise is None else Scatter(noise.between_blocks, noise.between_processes)
+    return outlook(wish.precision, pace_before(known, own, start_s, asked.turn_steps, asked.turn_ms), scatter,
+                   asked.blocks, max(1, len(steps) - 1), most_rounds=ROUNDS, minutes=wish.minutes)
 
 
 @dataclasses.dataclass
@@ -99,45 +133,39 @@ class Fair(QObject):
 
         self._session.engine.estimate(candidate.config, answer, "traced")
 
-    def outlook(self, baseline: int, precision: float, minutes: float, control: bool) -> Outlook | None:
+    def outlook(self, baseline: int, wish: Wish) -> Outlook | None:
         """How long it will take; None while the time of a step is not known."""
-        from tfx_workbench.analysis.fair import outlook
-        from tfx_workbench.analysis.precision import Scatter, pace_before
-        from tfx_workbench.runs.noise import newest_noise
-
-        steps = [candidate.step_ms for candidate in self.candidates]
-        if not steps or any(ms is None for ms in steps):
-            return None
-        configs = [parse_config(candidate.config)[0] for candidate in self.candidates]
-        own = [config.run.warmup_steps + config.run.measure_steps for config in configs]
-        known = [float(ms) for ms in steps if ms is not None]
-        if control:
-            known, own = [known[baseline], *known], [own[baseline], *own]
-        noise, asked = newest_noise(), Interleave()
-        start_s = len(known) * (START_S if noise is None or noise.start_s is None else noise.start_s)
-        scatter = None if noise is None else Scatter(noise.between_blocks, noise.between_processes)
-        return outlook(precision, pace_before(known, own, start_s, asked.turn_steps, asked.turn_ms), scatter,
-                       asked.blocks, max(1, len(steps) - 1), most_rounds=ROUNDS, minutes=minutes)
+        return outlook_of(self.candidates, baseline, wish)
 
     # ------------------------------------------------------------------ the comparison
 
-    def start(self, baseline: int, precision: float, minutes: float, control: bool) -> None:
+    def start(self, baseline: int, wish: Wish) -> None:
         """Queue it; emits `refused` where it cannot be."""
         order = [self.candidates[baseline], *(c for i, c in enumerate(self.candidates) if i != baseline)]
-        configs, comparison = [candidate.config for candidate in order], uuid.uuid4().hex
-        asked = Interleave(rounds=ROUNDS, minutes=minutes, control=control)
+        self.queue([candidate.config for candidate in order], uuid.uuid4().hex, wish)
 
+    def queue(
+        self, configs: Sequence[dict[str, Any]], comparison: str, wish: Wish, facts: Sequence[dict[str, Any]] = (),
+        on_queued: Callable[[list[str]], None] | None = None, on_refused: Callable[[Problem], None] | None = None,
+    ) -> None:
+        """Let these take turns, the baseline first, and end it as soon as it is precise enough.
+
+        `on_queued` hears the paths of their run files, without that of the second baseline.
+        """
         def answer(reply: Reply) -> None:
             problems = problems_of(reply)
             if problems:
-                self.refused.emit(problems[0])
+                (on_refused or self.refused.emit)(problems[0])
                 return
             runs, second = [str(path) for path in reply.result["runs"]], str(reply.result["control"])
             keys = [runs[0], *([second] if second else []), *runs[1:]]
-            self._running = _Running(comparison, keys, precision)
+            self._running = _Running(comparison, keys, wish.precision)
+            if on_queued is not None:
+                on_queued(runs)
             self._session.take_on(keys)
 
-        self._session.engine.compare(configs, [dumps(config) for config in configs], comparison, asked, answer)
+        asked = Interleave(rounds=ROUNDS, minutes=wish.minutes, control=wish.control)
+        self._session.engine.compare(configs, [dumps(c) for c in configs], comparison, asked, answer, facts)
 
     def _on_notice(self, notice: Notice) -> None:
         running = self._running
