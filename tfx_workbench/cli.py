@@ -19,6 +19,7 @@ from tfx_engine.protocol.trust import load_trusted
 from tfx_engine.runfile.errors import RunFileError
 from tfx_workbench.commands.output import FAILED, INTERRUPTED, have_streams, refuse, say, survive_any_encoding
 from tfx_workbench.commands.parser import COMMANDS, command_parser, window_parser
+from tfx_workbench.commands.terminal import plain_streams
 
 # Command -> module and function: imported when it is asked for.
 FUNCTIONS = {
@@ -43,6 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     have_streams()
     survive_any_encoding()
+    with plain_streams():
+        return _answered(arguments)
+
+
+def _answered(arguments: list[str]) -> int:
     as_json = "--json" in arguments
     try:
         return _dispatch(arguments)

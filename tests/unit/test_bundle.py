@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
+import os
 import shutil
+import sqlite3
+import stat
 import struct
 import zipfile
 from collections.abc import Callable
@@ -241,3 +245,94 @@ def test_a_full_disk_while_a_run_is_taken_out_is_said(bundle, tmp_path, monkeypa
     with Bundle(bundle) as found, pytest.raises(ConfigError, match="cannot be written"):
         found.copy_run(found.runs[0], tmp_path / "no" / "folder")
     shutil.rmtree(tmp_path / "no", ignore_errors=True)
+
+
+def zip_of(path: Path, entries: list[zipfile.ZipInfo | str], data: bytes = b"") -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for entry in entries:
+            archive.writestr(entry, data)
+    return path
+
+
+def test_a_hundred_thousand_files_are_refused_before_their_list_is_read(tmp_path, capsys, monkeypatch):
+    path = zip_of(tmp_path / "many.tfxbundle", [f"runs/{i}/config.toml" for i in range(100_000)])
+
+    def looked_at(*args: object) -> None:
+        pytest.fail("a list of that length was taken apart")
+
+    monkeypatch.setattr("zipfile.ZipInfo", looked_at)
+    refused(path, "more files than a bundle can", capsys, monkeypatch)
+
+
+def test_a_list_that_is_larger_than_the_memory_is_refused(tmp_path, capsys, monkeypatch):
+    bundle = tmp_path / "b.tfxbundle"
+    with bundle.open("wb") as file:
+        file.truncate(3 * 2**30)  # takes no room on the disk
+        file.seek(0, os.SEEK_END)
+        file.write(b"PK\5\6" + struct.pack("<HHHHIIH", 0, 0, 1, 1, 2**31, 2**30, 0))
+    refused(bundle, "more files than a bundle can", capsys, monkeypatch)
+
+
+@pytest.mark.parametrize(("name", "size", "word"), [
+    ("manifest.json", 3 * 2**20, "bytes large"),  # JSON takes many times its size
+    ("runs/1/script.py", 65 * 2**20, "bytes large"), ("runs/1/run.tfx", 2**37, "bytes large"),
+    ("runs/1/run.tfx", 300 * 2**20, "bytes large"),  # a thousandth of that is in the archive
+])
+def test_a_file_that_grows_in_being_unpacked_is_refused(bundle, name, size, word, capsys, monkeypatch):
+    """What the archive says of a size is changed; nothing is unpacked to find out."""
+    rewritten(bundle, lambda archive, files: None)
+    data = bytearray(bundle.read_bytes())
+    place = data.rfind(b"PK\1\2", 0, data.rfind(name.encode()))
+    if size >= 2**32:
+        size = 2**32 - 2  # within the limit of one file, and a thousand times what is there
+    data[place + 24 : place + 28] = struct.pack("<I", size)
+    if name == "runs/1/run.tfx" and size == 300 * 2**20:
+        data[place + 20 : place + 24] = struct.pack("<I", size // 1000)
+    bundle.write_bytes(data)
+    refused(bundle, word, capsys, monkeypatch)
+
+
+def test_files_that_are_too_many_bytes_together_are_refused(bundle, capsys, monkeypatch):
+    monkeypatch.setattr("tfx_workbench.exporting.bundle_file._MOST_BYTES", 1000)
+    refused(bundle, "more than a bundle can", capsys, monkeypatch)
+
+
+def test_an_encrypted_archive_and_one_of_another_method_are_refused(bundle, tmp_path, capsys, monkeypatch):
+    for offset, value in ((8, 1), (10, 99)):  # the flag of encryption; a method that nobody knows
+        data = bytearray(bundle.read_bytes())
+        place = data.rfind(b"PK\1\2")
+        data[place + offset : place + offset + 2] = struct.pack("<H", value)
+        target = tmp_path / "sub" / f"{offset}.tfxbundle"
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes(data)
+        refused(target, "", capsys, monkeypatch)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
+def test_a_pipe_is_not_waited_for(tmp_path, capsys):
+    os.mkfifo(tmp_path / "b.tfxbundle")
+    assert main(["reproduce", str(tmp_path / "b.tfxbundle")]) == 2
+    assert "is a pipe" in capsys.readouterr().err
+
+
+def test_what_is_taken_out_is_its_owners_alone(bundle, tmp_path):
+    before = os.umask(0)
+    try:
+        with Bundle(bundle) as found:
+            found.copy_run(found.runs[0], tmp_path / "out.tfx")
+    finally:
+        os.umask(before)
+    assert os.name == "nt" or stat.S_IMODE((tmp_path / "out.tfx").stat().st_mode) == 0o600
+
+
+def test_a_trace_that_grows_without_end_is_the_files_fault(runs, tmp_path, capsys, monkeypatch):
+    run = Path(shutil.copy(runs[0], tmp_path / "run.tfx"))
+    monkeypatch.setattr("tfx_workbench.exporting.formats._MOST_JSON_BYTES", 2**20)
+    for blob, word in ((gzip.compress(bytes(2**21)), "more than 1 MiB"), (b"nothing", "cannot be unpacked"),
+                       (gzip.compress(b"{}" * 999)[:-9], "cannot be unpacked")):
+        with closing(sqlite3.connect(run)) as connection, connection:
+            connection.execute("DELETE FROM trace")
+            connection.execute("INSERT INTO trace (step, json_gz) VALUES (1, ?)", (blob,))
+        for name in ("t.json", "t.json.gz"):
+            assert main(["export", str(run), "--format", "trace", "-o", str(tmp_path / name)]) == 2
+            assert word in capsys.readouterr().err and not (tmp_path / name).exists()

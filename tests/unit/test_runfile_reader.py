@@ -93,7 +93,7 @@ def test_a_file_that_is_no_database_is_a_sentence(tmp_path, content):
 def test_a_database_of_something_else_is_a_sentence(tmp_path):
     path = tmp_path / "x.tfx"
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("CREATE TABLE run (id)")
+        connection.execute("CREATE TABLE other (id)")
     assert refusal(path).code == "not-a-run-file"
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")

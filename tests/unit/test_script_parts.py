@@ -7,10 +7,12 @@ import textwrap
 
 import pytest
 
+from tests.helpers.hostile import hostile
 from tests.helpers.tiny import tiny_config
 from tfx_engine.script import source as source_module
 from tfx_engine.script.edits import Edits
 from tfx_engine.script.fold import Known
+from tfx_engine.script.make import Recorded, _docstring
 from tfx_engine.script.prune import Rules, literal, prune
 from tfx_engine.script.scopes import Uses
 from tfx_engine.script.source import External, Ref, Source, import_lines
@@ -146,3 +148,11 @@ def test_values_are_written_so_that_they_are_read_the_same(value):
 
 def test_what_is_no_number_is_written_too():
     assert str(eval(literal(float("nan")))) == "nan" and eval(literal(float("-inf"))) == float("-inf")
+
+
+def test_what_a_run_file_says_of_itself_is_never_code_of_the_program():
+    for said in [*hostile(200), '"""\nimport os\nos.abort()\n"""', "\\", '"', "'" * 3]:
+        made = {"torch": said, "cpu": said, "threads": said}
+        text = _docstring(tiny_config(), Recorded(said, 1, 1, 1, [1.0], "", made, version=said))
+        (only,) = ast.parse(f'"""{text}"""').body
+        assert isinstance(only, ast.Expr) and isinstance(only.value, ast.Constant), said

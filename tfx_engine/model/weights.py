@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tfx_engine.pretrained.safetensors import LONGEST_HEADER
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem
@@ -145,6 +146,10 @@ def _header(path: Path) -> tuple[Shapes, dict[str, str]]:
     """Names with shapes, and metadata. Raises OSError, ValueError."""
     from safetensors import SafetensorError, safe_open
 
+    if path.is_file() and path.stat().st_size >= 8:
+        with path.open("rb") as stream:
+            if LONGEST_HEADER < int.from_bytes(stream.read(8), "little") < path.stat().st_size:
+                raise ValueError(f"its list of tensors is larger than {LONGEST_HEADER >> 20} MiB")
     if path.exists() and not path.is_file():  # to open a pipe would mean to wait for somebody who writes to it
         raise ValueError("it is a folder" if path.is_dir() else "it is no file")
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ import numpy as np
 from tfx_engine.pretrained.take import Numbers
 from tfx_engine.protocol.problems import ConfigError, Problem
 
-LONGEST_HEADER = 100_000_000  # bytes, as the format has it
+LONGEST_HEADER = 8 * 2**20  # bytes; the format allows 100 MB, of which JSON would make gigabytes
+_MOST_DIMENSIONS = 16  # tensors of models have four
 _KINDS = {
     "F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": np.uint16,
     "F8_E4M3": np.uint8, "F8_E5M2": np.uint8,
@@ -45,12 +47,20 @@ class Stored:
 def read_header(file: Path) -> dict[str, Stored]:
     """The tensors of a file by name. Raises `ConfigError` where it is not what it should be."""
     try:
-        size = file.stat().st_size
+        status = file.stat()
+        size = status.st_size if stat.S_ISREG(status.st_mode) else 0  # a pipe would make us wait for ever
+        if size < 8:
+            raise _refused(file)
         with file.open("rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
-            if size < 8 or not 2 <= length <= min(LONGEST_HEADER, size - 8):
+            if not 2 <= length <= size - 8:
                 raise _refused(file)
+            if length > LONGEST_HEADER:
+                raise ConfigError([Problem(code="too-large", path=str(file), args={"mib": LONGEST_HEADER >> 20},
+                                           template="has a list of tensors that is larger than {mib} MiB.")])
             table = json.loads(stream.read(length))
+    except ConfigError:
+        raise
     except OSError as error:
         raise _unreadable(file, error) from None
     except (ValueError, RecursionError):
@@ -65,7 +75,8 @@ def _stored(file: Path, begin: int, size: int, entry: Any) -> Stored:
     """One entry of the header, if it says what can be true."""
     match entry:
         case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [int(first), int(last)]}:
-            whole = all(isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 2**63 for n in shape)
+            whole = len(shape) <= _MOST_DIMENSIONS and all(
+                isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 2**63 for n in shape)
             if dtype in _KINDS and whole and 0 <= first <= last <= size - begin:
                 needed = math.prod(shape) * np.dtype(_KINDS[dtype]).itemsize
                 if last - first == needed:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from tfx_engine.protocol.private import append_privately
 from tfx_engine.protocol.trust import settings_folder
 from tfx_engine.protocol.whole import write_whole
 
@@ -190,10 +191,7 @@ def load_past(circumstances: Circumstances) -> list[PastRun]:
 
 def add_past(run: PastRun) -> None:
     """Keep a run to learn from. One line, appended: several may do so at once. Raises OSError."""
-    path = past_file(run.circumstances)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
-        file.write(msgspec.json.encode(run) + b"\n")
+    append_privately(past_file(run.circumstances), msgspec.json.encode(run) + b"\n")
 
 
 def past_file(circumstances: Circumstances) -> Path:

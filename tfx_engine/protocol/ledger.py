@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from tfx_engine.protocol.private import append_privately
 from tfx_engine.protocol.trust import settings_folder
 
 MOST = 40  # the newest runs that count
@@ -62,10 +63,7 @@ class OwnError:
 
 def add_peak(past: PastPeak) -> None:
     """Keep one to learn from. One line, appended: several may do so at once. Raises OSError."""
-    path = ledger_file()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
-        file.write(msgspec.json.encode(past) + b"\n")
+    append_privately(ledger_file(), msgspec.json.encode(past) + b"\n")
 
 
 def own_error(kind: str, level: str, compiled: bool) -> OwnError | None:

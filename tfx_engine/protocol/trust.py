@@ -67,13 +67,11 @@ def load_trusted() -> Trusted:
 
 def save_trusted(trusted: Trusted) -> None:
     """Keep the list. Raises OSError where it cannot be written, as where the name of a folder is no text."""
-    folder = settings_folder()
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         content = msgspec.json.encode(trusted)
     except UnicodeEncodeError as error:
         raise OSError(errno.EILSEQ, _NO_TEXT) from error
-    write_whole(folder / _LIST, content)
+    write_whole(settings_folder() / _LIST, content)
 
 
 def technique_files(folder: str | Path) -> list[Path]:

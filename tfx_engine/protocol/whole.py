@@ -5,13 +5,18 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
+from tfx_engine.protocol.private import make_private_folder, new_private_file
+
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Replace a file; its folder is made where there is none. Raises OSError, and leaves the old one then."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Replace a file, for its owner alone, in a folder that is made where there is none.
+
+    Raises OSError, and leaves the old one then.
+    """
+    make_private_folder(path.parent)
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        beside.write_bytes(content)
+        new_private_file(beside, content)
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from tfx_engine.protocol.marker import tr_mark
 
 _LONGEST = 80  # letters of a value in a sentence
+# JSON's escapes are TOML's. Beyond them: DEL, which TOML wants escaped; orders to a terminal; what turns the direction
+# of writing, lest a configuration looks like another one than it is.
+_UNSEEN = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def written(value: Any) -> str:
@@ -21,8 +25,7 @@ def written(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(written(v) for v in value) + "]"
     if isinstance(value, str):
-        # JSON's escapes are TOML's, but for DEL, which TOML wants escaped and JSON does not.
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))
     if isinstance(value, (datetime.date, datetime.time)):
         return value.isoformat()
     return repr(value)

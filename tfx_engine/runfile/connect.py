@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tfx_engine.runfile.errors import primary_code
 from tfx_engine.runfile.header import check_file
-from tfx_engine.runfile.snapshot import check_schema
+from tfx_engine.runfile.suspicion import check_schema, harden
 
 _BUSY_MS = 5000
 _JOURNAL_LIMIT = 2**24  # bytes that the write-ahead log keeps on disk after a checkpoint
@@ -24,12 +24,13 @@ def connect(path: str | os.PathLike[str]) -> sqlite3.Connection:
     check_file(path)
     uri = f"{Path(path).resolve().as_uri()}?mode=rw"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-    for pragma in (
-        f"busy_timeout = {_BUSY_MS}", "trusted_schema = OFF", "mmap_size = 0", f"journal_size_limit = {_JOURNAL_LIMIT}",
-        "foreign_keys = ON", "synchronous = NORMAL",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
     try:
+        harden(connection)
+        for pragma in (
+            f"busy_timeout = {_BUSY_MS}", f"journal_size_limit = {_JOURNAL_LIMIT}", "foreign_keys = ON",
+            "synchronous = NORMAL",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
         check_schema(connection, Path(path), int(connection.execute("PRAGMA user_version").fetchone()[0]))
     except BaseException:
         connection.close()

@@ -24,6 +24,9 @@ _PATIENCE_S = 0.5  # somebody who only asks whether it is locked holds it for mi
 _PAUSE_S = 0.01
 _NOTE_BYTES = 4096  # more than any note has
 _SAME_START_S = 2.0  # a start time is reckoned from the clock, which is adjusted now and then
+# Not through a link: whoever made the folder may have put one there that leads to another file of ours. Not blocking:
+# nor a pipe.
+_AS_IT_IS = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _FOREIGN_S = 60.0  # for so long a promise to a process of another machine is believed
 _held: weakref.WeakSet[RunLock] = weakref.WeakSet()
 
@@ -56,7 +59,7 @@ class RunLock:
 
     def _open(self) -> int:
         try:
-            return os.open(self.file, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
+            return os.open(self.file, os.O_RDWR | os.O_CREAT | _AS_IT_IS, 0o600)
         except OSError as error:
             raise os_failure(error, self.path) from None
 
@@ -116,7 +119,7 @@ class RunLock:
 def is_locked(path: str | os.PathLike[str]) -> bool:
     """Whether some process (this one included) is writing the run file now, or is about to: the lock's heir."""
     try:
-        descriptor = os.open(beside(path, ".lock"), os.O_RDWR | getattr(os, "O_BINARY", 0))
+        descriptor = os.open(beside(path, ".lock"), os.O_RDWR | _AS_IT_IS)
     except FileNotFoundError:
         return False
     except OSError:
@@ -130,7 +133,7 @@ def is_locked(path: str | os.PathLike[str]) -> bool:
 def _is_locked_elsewhere(path: str | os.PathLike[str]) -> bool:
     """The same of a lock file that may only be read, or not even that: a lock needs no right to write on POSIX."""
     try:
-        descriptor = os.open(beside(path, ".lock"), os.O_RDONLY)
+        descriptor = os.open(beside(path, ".lock"), os.O_RDONLY | _AS_IT_IS)
     except OSError:
         return os.name == "nt"  # Windows refuses to share what another process has open for itself
     try:
@@ -156,7 +159,8 @@ def _is_promised(descriptor: int) -> bool:
 def holder(path: str | os.PathLike[str]) -> dict[str, Any]:
     """What the lock file says about who holds it; empty where it says nothing."""
     try:
-        return _parse(beside(path, ".lock").read_bytes())
+        with beside(path, ".lock").open("rb") as file:
+            return _parse(file.read(_NOTE_BYTES))
     except OSError:
         return {}
 
@@ -164,7 +168,7 @@ def holder(path: str | os.PathLike[str]) -> dict[str, Any]:
 def _parse(note: bytes) -> dict[str, Any]:
     try:
         found = json.loads(note)
-    except ValueError:
+    except (ValueError, RecursionError):  # anybody may have written it
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -186,7 +190,7 @@ def process_started(pid: int) -> float | None:
 
     try:
         return float(psutil.Process(pid).create_time())
-    except psutil.Error:
+    except (psutil.Error, ValueError, OverflowError):  # or no such number is that of a process
         return None
 
 

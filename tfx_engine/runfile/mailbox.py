@@ -13,8 +13,10 @@ from tfx_engine.runfile.errors import failure, os_failure
 from tfx_engine.runfile.store import beside
 
 _SUFFIX = ".mail"
-# Not blocking, lest a pipe of that name hold the sender for ever.
-_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+# Not blocking, lest a pipe of that name hold the sender for ever; nor through a link to another file of ours.
+_FLAGS = (os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+          | getattr(os, "O_NOFOLLOW", 0))
+_MOST = 2**22  # bytes that are read at a look; what is beyond waits for the next
 
 
 def post(path: str | os.PathLike[str], control: Control) -> None:
@@ -53,10 +55,12 @@ class Mailbox:
                 return []
             with self.file.open("rb") as file:
                 file.seek(self._offset)
-                text = file.read()
+                text = file.read(_MOST)
         except OSError:  # no mail yet, or nothing that can be read; the next look may find another file
             return []
         complete, newline, _ = text.rpartition(b"\n")
+        if not newline and len(text) == _MOST:  # no letter is that long
+            complete = text
         self._offset += len(complete) + len(newline)
         return [control for line in complete.splitlines() if (control := self._read(line))]
 

@@ -18,7 +18,8 @@ def make(path: Path) -> None:
     """Keep room beside a run file; where there is none, do without."""
     file = beside(path, _SUFFIX)
     try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600)
+        file.unlink(missing_ok=True)  # what a killed writer left; or a link, through which nothing is written
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
     except OSError:
         return
     try:

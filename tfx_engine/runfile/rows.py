@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tfx_engine.protocol.filling import fill
+
 
 @dataclasses.dataclass(frozen=True)
 class RunInfo:
@@ -95,8 +97,8 @@ class Worded:
     def message(self) -> str:
         """The same in English."""
         try:
-            return self.template.format_map(self.args)
-        except (KeyError, ValueError, IndexError, AttributeError, TypeError):
+            return fill(self.template, self.args)
+        except (ValueError, TypeError, RecursionError):
             return self.template  # a damaged or foreign file; better the bare template than nothing
 
 

@@ -19,14 +19,13 @@ from tfx_engine.runfile.header import Header, check_file
 from tfx_engine.runfile.lock import is_locked
 from tfx_engine.runfile.spool import recorded_at
 from tfx_engine.runfile.store import beside
-from tfx_engine.runfile.upgrade import make_current, tables_of
+from tfx_engine.runfile.suspicion import check_schema, harden
+from tfx_engine.runfile.upgrade import make_current
 
 _BUSY_MS = 2000
-_PRAGMAS = ("query_only = ON", "trusted_schema = OFF", f"busy_timeout = {_BUSY_MS}", "cell_size_check = ON")
-_LONGEST = 2**29  # bytes of one value
+_PRAGMAS = ("query_only = ON", f"busy_timeout = {_BUSY_MS}")
 _STATEMENT_S = 20.0  # a damaged tree can lead in circles: no statement of ours takes this long
 _CHECK_EVERY = 100_000  # virtual machine instructions
-_good: dict[int, tuple[Any, ...]] = {}  # by version: the last schema that held nothing but what it may
 _NEEDS_TO_WRITE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)
 
 
@@ -55,10 +54,10 @@ class Opener:
     def _begin(self, uri: str, header: Header) -> sqlite3.Connection:
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, cached_statements=0)
         try:
-            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
             connection.text_factory = _text
             connection.set_progress_handler(self._is_overdue, _CHECK_EVERY)
             self.allow_time()
+            harden(connection)
             for pragma in _PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}")
             connection.execute("BEGIN")
@@ -111,33 +110,6 @@ def _uri(path: Path, mode: str) -> str:
 
 def _text(data: bytes) -> str:
     return data.decode("utf-8", "replace")
-
-
-def _as_text(value: Any) -> str:
-    return _text(value) if isinstance(value, bytes) else str(value)
-
-
-def check_schema(connection: sqlite3.Connection, path: Path, version: int) -> None:
-    """Raise `RunFileError` where a file holds what could act on being read, or lacks a table of its version.
-
-    A schema that was found good is known again by its bytes: a thousand runs of a store have the same.
-    """
-    connection.text_factory = bytes
-    schema = tuple(connection.execute("SELECT type, name, sql FROM sqlite_schema").fetchall())
-    connection.text_factory = _text
-    if _good.get(version) == schema:
-        return
-    found: set[str] = set()
-    for kind, name, sql in (map(_as_text, row) for row in schema):
-        if kind not in ("table", "index"):
-            raise failure("foreign-schema", path, kind=str(kind), name=str(name))
-        if kind == "table":
-            if not str(sql).upper().startswith("CREATE TABLE"):  # a virtual table
-                raise failure("foreign-schema", path, kind="virtual table", name=str(name))
-            found.add(str(name))
-    if lacking := [name for name in tables_of(version) if name not in found]:
-        raise failure("damaged", path, error=f"there is no table {lacking[0]}")
-    _good[version] = schema
 
 
 def reading_failure(error: Exception, path: Path) -> RunFileError:

@@ -7,8 +7,10 @@ machine follow it, live, and after a kill `seal` finds by it what has to be brou
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import tempfile
@@ -16,29 +18,38 @@ import uuid
 from pathlib import Path
 
 from tfx_engine.protocol.marker import tr_mark
+from tfx_engine.protocol.private import make_private_folder
+from tfx_engine.protocol.whole import write_whole
 from tfx_engine.runfile.errors import os_failure
-from tfx_engine.runfile.store import beside, default_store, is_network_filesystem
+from tfx_engine.runfile.store import beside, default_store, is_network_filesystem, side_files
 
 SPOOLED = tr_mark(
     "The store lies on a network file system: the run is recorded in {folder} and moved to the store at its end."
 )
 _SUFFIX = ".spool"
+_NOTE_BYTES = 65536  # more than any path has
+_FOLDERS = re.compile(r"spool|tfx-workbench-spool-\d+")
+_COPY = re.compile(r"[0-9a-f]{32}")
 
 
 def recorded_at(path: Path) -> Path:
     """Where the rows of a run file are: in the file itself, or in the local copy that stands in for it."""
     try:
-        said = json.loads(beside(path, _SUFFIX).read_bytes())
+        with beside(path, _SUFFIX).open("rb") as file:
+            said = json.loads(file.read(_NOTE_BYTES))
         local = Path(said["file"])
         is_here = said["host"] == socket.gethostname() and local.name == path.name
         return local if is_here and _is_own(local) else path
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return path  # none, or one that says nothing
 
 
 def _is_own(local: Path) -> bool:
-    """Whether it is a file of this user's: anybody may have written the file that names it."""
-    return local.is_file() and (os.name == "nt" or local.stat().st_uid == os.getuid())
+    """Whether `begin` made it, for this user: anybody may have written the file that names it, to have read or moved
+    what is none of theirs.
+    """
+    is_ours = _FOLDERS.fullmatch(local.parent.parent.name) and _COPY.fullmatch(local.parent.name)
+    return bool(is_ours) and local.is_file() and (os.name == "nt" or local.stat().st_uid == os.getuid())
 
 
 def begin(path: Path) -> Path:
@@ -54,7 +65,7 @@ def begin(path: Path) -> Path:
         local.parent.mkdir(mode=0o700)
         shutil.copy(path, local)
         said = {"host": socket.gethostname(), "file": str(local)}
-        beside(path, _SUFFIX).write_text(json.dumps(said), encoding="utf-8")
+        write_whole(beside(path, _SUFFIX), json.dumps(said).encode())
     except OSError as error:
         raise os_failure(error, path) from None
     return local
@@ -65,7 +76,7 @@ def _folder() -> Path:
     folder = default_store().parent / "spool"
     if is_network_filesystem(folder):
         folder = Path(tempfile.gettempdir()) / f"tfx-workbench-spool-{os.getuid() if hasattr(os, 'getuid') else 0}"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private_folder(folder)
     return folder
 
 
@@ -87,4 +98,7 @@ def end(local: Path, path: Path) -> None:
     finally:
         half.unlink(missing_ok=True)
     beside(path, _SUFFIX).unlink(missing_ok=True)
-    shutil.rmtree(local.parent)
+    for ours in (local, *side_files(local)):
+        ours.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # something else is in it, which is not for us to take away
+        local.parent.rmdir()

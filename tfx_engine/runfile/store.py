@@ -11,6 +11,7 @@ from pathlib import Path
 
 import platformdirs
 
+from tfx_engine.protocol.private import make_private_folder
 from tfx_engine.runfile.errors import RunFileError, failure, os_failure
 from tfx_engine.runfile.tables import SUFFIX
 
@@ -41,7 +42,7 @@ def make_store(store: str | os.PathLike[str]) -> Path:
     """The folder, made (for its owner alone) where it is missing. Raises `RunFileError`."""
     folder = Path(store)
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(folder)
     except FileExistsError:
         raise failure("no-permission", folder, error="it is a file, not a folder") from None
     except OSError as error:

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from tfx_engine.protocol.private import FILE, FOLDER
 from tfx_engine.runfile.lock import is_locked
 from tfx_engine.runfile.tables import SUFFIX
 
@@ -20,12 +21,16 @@ _ENDING = ".unfinished"
 
 @contextlib.contextmanager
 def whole_or_not(path: Path) -> Iterator[Path]:
-    """Where to write what is to be `path` in the end; it is moved there unless something was raised. Raises OSError."""
+    """Where to write what is to be `path` in the end, for its owner alone; moved there unless something was raised.
+
+    Raises OSError.
+    """
     sweep(path.parent)
     folder = path.with_name(f".{path.name}.{os.getpid()}{_ENDING}")
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(mode=FOLDER, exist_ok=True)
     try:
         yield folder / path.name
+        (folder / path.name).chmod(FILE)  # whoever wrote it did as the umask says
         (folder / path.name).replace(path)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -254,17 +254,23 @@ def _changed(made: Any) -> str:
 def _docstring(config: Config, recorded: Recorded) -> str:
     made = recorded.made_with
     uses = ", ".join(f"{slot} {choice.use}" for slot, choice in config.techniques.items() if choice.use != "none")
+    cpu = _within(made.get("cpu") or "the same instructions")
     about = (
         f"It needs PyTorch and numpy, nothing else: `python FILE`. It asserts the number of parameters "
         f"({recorded.parameters:,}, of which {recorded.trainable:,} are trained) and the loss of the first steps: "
-        f"to the bit with torch {made.get('torch')} on a CPU with {made.get('cpu') or 'the same instructions'}, "
-        f"threads: {made.get('threads')}; elsewhere the loss of the first step within a stated share of it."
+        f"to the bit with torch {_within(made.get('torch'))} on a CPU with {cpu}, threads: "
+        f"{_within(made.get('threads'))}; elsewhere the loss of the first step within a stated share of it."
     )
-    name = "".join(c for c in recorded.name if c.isprintable() and c not in '"\\') or "untitled"
+    name = _within(recorded.name) or "untitled"
     return "\n\n".join([
-        f"The run {name!r} of TFX Workbench {recorded.version}, as one program.",
+        f"The run {name!r} of TFX Workbench {_within(recorded.version)}, as one program.",
         textwrap.fill(about, 110), textwrap.fill(f"Techniques: {uses}.", 110), _LEGEND + "\n",
     ])
+
+
+def _within(said: Any) -> str:
+    """What a file says, as it may stand in a docstring: nothing that ends it, whoever wrote the file."""
+    return "".join(c for c in str(said) if c.isprintable() and c not in '"\\')
 
 
 def _titles(config: Config) -> dict[str, str]:

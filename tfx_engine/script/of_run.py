@@ -12,6 +12,7 @@ from tfx_engine.model.weights import weights_beside
 from tfx_engine.protocol.config import parse_config
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem
+from tfx_engine.runfile.errors import failure
 from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.store import absolute
 from tfx_engine.runfile.tables import SUFFIX
@@ -45,9 +46,12 @@ def script_of_run(path: str | os.PathLike[str]) -> str:
     config, problems = parse_config(info.config)
     if problems:
         raise ConfigError(problems)
+    params = [facts["params"].get(key) for key in ("total", "trainable")]
+    if not all(type(n) is int for n in params):
+        raise failure("damaged", path, error="its number of parameters is none")
     recorded = Recorded(
         name=info.name, steps=min(count, config.run.warmup_steps + config.run.measure_steps),
-        parameters=facts["params"]["total"], trainable=facts["params"]["trainable"],
+        parameters=params[0], trainable=params[1],
         losses=losses, data_sha256=(facts.get("corpus") or {}).get("sha256", ""), made_with=_made_with(facts),
         weights_sha256=_weights_sha256(path, config.run.start_from), version=info.engine_version,
     )

@@ -15,6 +15,7 @@ WORKER_MODULE = "TFX_WORKER_MODULE"  # environment variable: another module than
 def serve() -> int:
     """Serve one client over stdin and stdout until it is done. The exit code is 0."""
     client = take_stdio()
+    os.umask(0o077)  # whatever is written here and by the workers is the user's alone
     service = Service(client, os.environ.get(WORKER_MODULE, "tfx_engine.worker"))
     signal.signal(signal.SIGTERM, lambda number, frame: service.events.put(Terminated()))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the client, which says what it wants here

@@ -17,6 +17,7 @@ from tfx_engine.worker.signals import watch_signals
 def main() -> None:
     """Never returns: the process ends here, without torch's own farewell, which has nothing left to save."""
     lines = take_stdio()
+    os.umask(0o077)  # also of what torch and compilers keep on the way
     end_with_parent()
     code = 1
     try:

@@ -19,6 +19,7 @@ from tfx_engine.measure.profiling import StepProfile
 from tfx_engine.measure.readout import StepReading
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.metrics import CATEGORIES
+from tfx_engine.protocol.private import new_private_file
 from tfx_engine.protocol.status import Phase
 from tfx_engine.protocol.taint import OWN, do_disturbed_count
 from tfx_engine.runfile.writer import RunWriter
@@ -108,7 +109,7 @@ class RunRecorder:
     def snapshot(self, pickled: bytes) -> None:
         path = self._writer.path.with_suffix(".snapshot.pickle")
         try:
-            path.write_bytes(pickled)
+            new_private_file(path, pickled)
         except OSError as error:
             self._writer.missing("snapshot", _NOT_WRITTEN.format(error=error.strerror or error))
         else:

@@ -34,6 +34,7 @@ from tfx_engine.protocol.ceilings import (
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.ledger import OwnError, error_percent
 from tfx_engine.protocol.marker import tr_mark
+from tfx_engine.protocol.private import make_private_folder
 from tfx_engine.protocol.vendor import vendor_peak
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.lock import RunLock
@@ -77,7 +78,7 @@ def find_ceilings(
     if not may_measure or (is_enough and not again):
         return known
     begun_times = known.times if known else 0
-    file_of(now).parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(file_of(now).parent)
     with _lock(now):
         known = load_ceilings(now)
         if known is not None and known.times > begun_times:

@@ -7,10 +7,14 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from io import TextIOWrapper
 from pathlib import Path
 from types import TracebackType
+from typing import cast
 
 from PySide6.QtCore import QMessageLogContext, QObject, QtMsgType, Signal, qInstallMessageHandler
+
+from tfx_engine.protocol.private import private_opener
 
 _log = logging.getLogger("tfx_workbench")
 _KEPT_BYTES = 1_000_000
@@ -67,12 +71,20 @@ class ErrorHook(QObject):
             self._on_error(args.exc_type, args.exc_value, args.exc_traceback)
 
 
+class _PrivateFile(logging.FileHandler):
+    """A log that is its owner's alone: a traceback may quote anything."""
+
+    def _open(self) -> TextIOWrapper:
+        file = open(self.baseFilename, self.mode, encoding=self.encoding, opener=private_opener)  # noqa: SIM115
+        return cast(TextIOWrapper, file)
+
+
 def _file_handler(path: Path) -> logging.Handler:
     """A handler that starts the file again when it grew large."""
     try:
         if path.exists() and path.stat().st_size > _KEPT_BYTES:
             path.replace(path.with_suffix(".old.log"))
-        handler: logging.Handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+        handler: logging.Handler = _PrivateFile(path, encoding="utf-8", delay=True)
     except OSError:
         handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal
 
+from tfx_engine.protocol.private import FILE, make_private_folder
 from tfx_engine.protocol.problems import ConfigError, Problem
+from tfx_workbench.report.names import file_name
 from tfx_workbench.widgets.message_bar import INFO, WARNING
 from tfx_workbench.widgets.words import problem_words
 
@@ -54,6 +55,7 @@ class ModelImport(QObject):
             if imported.checkpoint:
                 target = weights_file(store, str(data["name"]))
                 lost += import_weights(imported, target)
+                target.chmod(FILE)  # it lies among the runs, and is not to be handed on
                 data["run"] = {**data.get("run", {}), "start_from": str(target)}
         except ConfigError as error:
             found: tuple[Any, Any] = (None, list(error.problems))
@@ -90,5 +92,5 @@ class ModelImport(QObject):
 def weights_file(store: Path, name: str) -> Path:
     """Where the weights of an imported model of that name go; a file that is there already is replaced."""
     folder = store / _FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name).strip('.-') or 'model'}.safetensors"
+    make_private_folder(folder)
+    return folder / file_name(name, ".safetensors")

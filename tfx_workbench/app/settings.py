@@ -12,10 +12,13 @@ import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
-from PySide6.QtCore import QByteArray, QSaveFile, QSettings, QSize
+from PySide6.QtCore import QByteArray, QSettings, QSize
 
+from tfx_engine.protocol.private import append_privately, make_private_folder
 from tfx_engine.protocol.trust import settings_folder
+from tfx_engine.protocol.whole import write_whole
 
+_INI = "window.ini"
 LAYOUT_VERSION = 1  # of docks and splitters; an older arrangement is not restored
 _log = logging.getLogger(__name__)
 
@@ -28,13 +31,14 @@ class Settings:
         self.is_kept = True  # False: what changes from now on is forgotten
         self.fault = ""  # why nothing can be kept, where that is so
         try:
-            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private_folder(self.folder)
             with tempfile.TemporaryFile(dir=self.folder):
                 pass
+            append_privately(self.folder / _INI, b"")  # Qt would make it as the umask says, and leaves it as it is
         except OSError as error:
             self.fault = error.strerror or str(error)
             _log.warning("settings cannot be kept in %s: %s", self.folder, error)
-        self._ini = QSettings(str(self.folder / "window.ini"), QSettings.Format.IniFormat)
+        self._ini = QSettings(str(self.folder / _INI), QSettings.Format.IniFormat)
         self._ini.setFallbacksEnabled(False)
 
     # ------------------------------------------------------------------ plain values
@@ -149,13 +153,10 @@ class Settings:
         """Remember the form. The file is replaced whole, so that a crash leaves the old one or the new one."""
         if not self.is_kept:
             return
-        file = QSaveFile(str(self.folder / "draft.json"))
-        if not file.open(QSaveFile.OpenModeFlag.WriteOnly):
-            _log.warning("the form cannot be kept: %s", file.errorString())
-            return
-        file.write(json.dumps(state).encode())
-        if not file.commit():
-            _log.warning("the form cannot be kept: %s", file.errorString())
+        try:
+            write_whole(self.folder / "draft.json", json.dumps(state).encode())
+        except OSError as error:
+            _log.warning("the form cannot be kept: %s", error)
 
     def sync(self) -> None:
         """Write everything now."""

@@ -7,21 +7,25 @@ are not what it says.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
 import os
 import re
 import stat
+import struct
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn, cast
 
 import msgspec
 
 from tfx_engine.protocol.marker import tr_mark
+from tfx_engine.protocol.private import private_opener
 from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_engine.runfile.errors import os_failure
 from tfx_workbench.exporting.bundle import FORMAT, MANIFEST, MOST_RUNS, SCHEMA
@@ -31,7 +35,11 @@ _NAMES = re.compile(r"manifest\.json|README\.txt|runs/[1-9][0-9]{0,2}/(?P<file>r
 _MOST_ENTRIES = 6 * MOST_RUNS + 2
 _MOST_RUN_BYTES = 64 * 2**30
 _MOST_TEXT_BYTES = 64 * 2**20
+_MOST_MANIFEST_BYTES = 2 * 2**20  # a bundle of 200 runs has a tenth of it
+_MOST_BYTES = 64 * 2**30  # of all files together
 _MOST_TIMES = 1200  # deflate makes nothing smaller than about a thousandth
+_MOST_LARGE_TIMES, _LARGE = 200, 256 * 2**20  # what is larger than that is full of numbers, which hardly shrink
+_MOST_AT_ONCE = 3 * 2**20  # bytes that are read: more than a manifest, or the list of so many files, has
 _HINT = tr_mark("Ask whoever made it for another copy; nothing was written.")
 
 
@@ -59,27 +67,36 @@ class _Manifest(msgspec.Struct, frozen=True):
     made_with: str = ""
 
 
+class _TooMuch(Exception):
+    """More is to be read at once than there can be."""
+
+
+class _Sparing(io.BufferedReader):
+    """A file that is not read in large pieces: Python reads the list of an archive's files whole before looking at it.
+    """
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """At most `size` bytes. Raises _TooMuch."""
+        if size is not None and size > _MOST_AT_ONCE:
+            raise _TooMuch
+        return super().read(size)
+
+
 class Bundle:
     """An open bundle whose every byte is what its manifest says. Raises ConfigError where it is none, or is not."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        try:
-            self._archive = zipfile.ZipFile(self.path)
-        except FileNotFoundError:
-            self._refuse("no-such-file", tr_mark("there is no such file."), tr_mark("Check the path."))
-        except IsADirectoryError:
-            self._refuse("not-a-file", tr_mark("is a folder, not a bundle."), tr_mark("Name a bundle in it."))
-        except (zipfile.BadZipFile, ValueError, NotImplementedError):
-            self._refuse("not-a-bundle", tr_mark("is no bundle, or was cut off: it is not a whole zip archive."))
-        except OSError as error:
-            self._refuse("unreadable", tr_mark("cannot be read: {error}."), error=error.strerror or str(error))
+        self._file, self._archive = self._opened()
         try:
             self._look_at_entries()
             manifest = self._manifest()
             self.runs, self.made_with = manifest.runs, manifest.made_with
             self._verify(manifest)
-        except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+        except _TooMuch:
+            self.close()
+            self._refuse("hostile", tr_mark("holds {name!r}, which is larger than a bundle's."), name=MANIFEST)
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
             self.close()
             self._refuse("damaged", tr_mark("is damaged: {error}."), error=str(error).rstrip("."))
         except BaseException:
@@ -89,6 +106,7 @@ class Bundle:
     def close(self) -> None:
         """Let go of the file."""
         self._archive.close()
+        self._file.close()
 
     def __enter__(self) -> Bundle:
         return self
@@ -96,7 +114,7 @@ class Bundle:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    @contextmanager
+    @contextlib.contextmanager
     def run_file(self, run: BundledRun) -> Iterator[Path]:
         """The author's run file, in a folder of its own for as long as it is looked at."""
         with tempfile.TemporaryDirectory(prefix="tfx-bundle-") as folder:
@@ -107,7 +125,8 @@ class Bundle:
     def copy_run(self, run: BundledRun, target: Path) -> None:
         """Write the author's run file somewhere. Raises ConfigError where it cannot be, as on a full disk."""
         try:
-            with self._archive.open(f"{run.folder}/run.tfx") as source, target.open("xb") as file:
+            with self._archive.open(f"{run.folder}/run.tfx") as source, \
+                    open(target, "xb", opener=private_opener) as file:
                 while piece := source.read(1 << 20):
                     file.write(piece)
         except OSError as error:
@@ -115,6 +134,28 @@ class Bundle:
             raise ConfigError([os_failure(error, target).problem]) from None
 
     # ------------------------------------------------------------------------------------ suspicion
+
+    def _opened(self) -> tuple[BinaryIO, zipfile.ZipFile]:
+        with contextlib.ExitStack() as undo:
+            try:
+                if stat.S_ISFIFO(self.path.stat().st_mode):  # to open it would be to wait for somebody who writes
+                    self._refuse("not-a-file", tr_mark("is a pipe, not a bundle."))
+                file = undo.enter_context(_Sparing(self.path.open("rb", buffering=0)))
+                archive = zipfile.ZipFile(file)
+                undo.pop_all()
+                return cast(BinaryIO, file), archive
+            except FileNotFoundError:
+                self._refuse("no-such-file", tr_mark("there is no such file."), tr_mark("Check the path."))
+            except IsADirectoryError:
+                self._refuse("not-a-file", tr_mark("is a folder, not a bundle."), tr_mark("Name a bundle in it."))
+            except _TooMuch:
+                self._refuse("hostile", tr_mark("holds more files than a bundle can."))
+            except OSError as error:
+                self._refuse("unreadable", tr_mark("cannot be read: {error}."), error=error.strerror or str(error))
+            except ConfigError:
+                raise
+            except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error):
+                self._refuse("not-a-bundle", tr_mark("is no bundle, or was cut off: it is not a whole zip archive."))
 
     def _look_at_entries(self) -> None:
         entries = self._archive.infolist()
@@ -132,10 +173,12 @@ class Bundle:
             kind = stat.S_IFMT(entry.external_attr >> 16)
             if kind not in (0, stat.S_IFREG) or entry.flag_bits & 1:
                 self._refuse("hostile", tr_mark("holds {name!r}, which is no plain file."), name=shown)
-            most = _MOST_RUN_BYTES if found["file"] == "run.tfx" else _MOST_TEXT_BYTES
-            if entry.file_size > most or entry.file_size > _MOST_TIMES * max(entry.compress_size, 64):
+            times = _MOST_TIMES if entry.file_size <= _LARGE else _MOST_LARGE_TIMES
+            if entry.file_size > _most_bytes(found) or entry.file_size > times * max(entry.compress_size, 64):
                 self._refuse("hostile", tr_mark("holds {name!r}, which says that it is {size} bytes large."),
                              name=shown, size=entry.file_size)
+        if (size := sum(entry.file_size for entry in entries)) > _MOST_BYTES:
+            self._refuse("hostile", tr_mark("holds {size} bytes, more than a bundle can."), size=size)
         self._refuse_overlaps(entries)
 
     def _refuse_overlaps(self, entries: list[zipfile.ZipInfo]) -> None:
@@ -182,3 +225,10 @@ class Bundle:
 
     def _refuse(self, code: str, template: str, hint: str = _HINT, **args: Any) -> NoReturn:
         raise ConfigError([Problem(code=code, path=str(self.path), template=template, hint_template=hint, args=args)])
+
+
+def _most_bytes(found: re.Match[str]) -> int:
+    """How large a file of that name may be."""
+    if found["file"] is None:
+        return _MOST_MANIFEST_BYTES
+    return _MOST_RUN_BYTES if found["file"] == "run.tfx" else _MOST_TEXT_BYTES

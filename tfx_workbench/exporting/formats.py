@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
-from collections.abc import Callable
+import io
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_engine.protocol.status import ENDED
+from tfx_engine.runfile.errors import failure, words
 from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.store import absolute
 from tfx_workbench.exporting import csv_file, parquet, script, tensorboard
@@ -27,6 +30,7 @@ _NOT_YET = tr_mark("the run has not ended; some steps are profiled after the mea
 _CUT_OFF = tr_mark("it ended before a step was profiled.")
 _RUN_AGAIN = tr_mark("Run it again with [run] probes and profile left on.")
 _EVENTS = "tfevents"
+_MOST_JSON_BYTES = 2**28  # of a trace; the worker keeps none that is larger
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,10 +137,27 @@ def _trace(ask: Ask) -> dict[str, Any]:
         if found is None:
             raise ConfigError([_no_trace(ask.run, reader)])
     step, packed = found
-    data = packed if ask.output.endswith(".gz") else gzip.decompress(packed)
+    size = 0
     with written(ask.output, ask.force) as file:
-        file.write(data)
-    return {"step": step, "bytes": len(data)}
+        for piece in _unpacked(packed, ask.run):
+            size += 0 if ask.output.endswith(".gz") else file.write(piece)
+        if ask.output.endswith(".gz"):
+            size = file.write(packed)
+    return {"step": step, "bytes": size}
+
+
+def _unpacked(packed: bytes, run: Path) -> Iterator[bytes]:
+    """A trace in pieces. Raises RunFileError where it is none, or has grown without end in being packed."""
+    size = 0
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
+            while piece := file.read(2**20):
+                size += len(piece)
+                if size > _MOST_JSON_BYTES:
+                    raise EOFError(f"it has more than {_MOST_JSON_BYTES >> 20} MiB")
+                yield piece
+    except (OSError, EOFError, zlib.error) as error:
+        raise failure("damaged", run, error=f"its trace cannot be unpacked: {words(error)}") from None
 
 
 def _no_trace(run: Path, reader: RunReader) -> Problem:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 LONGEST = 120  # bytes
+_RESERVED = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)  # devices on Windows, with whatever ending
 
 
 def file_name(words: str, suffix: str) -> str:
@@ -11,4 +14,5 @@ def file_name(words: str, suffix: str) -> str:
     plain = "-".join("-".join(plain.split()).split("-"))
     while len(plain.encode("utf-8", "replace")) > LONGEST:
         plain = plain[:-1]
-    return (plain.strip("-") or "report") + suffix
+    name = plain.strip("-") or "report"
+    return f"{name}-{suffix}" if _RESERVED.fullmatch(name) else f"{name}{suffix}"

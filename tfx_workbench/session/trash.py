@@ -9,6 +9,7 @@ import time
 import uuid
 from pathlib import Path
 
+from tfx_engine.protocol.private import make_private_folder
 from tfx_engine.runfile.errors import failure, os_failure
 from tfx_engine.runfile.lock import is_locked
 from tfx_engine.runfile.store import side_files
@@ -41,7 +42,7 @@ def remove(path: Path) -> Removed:
         raise failure("in-use", path, who="")
     folder = path.parent / FOLDER / f"{int(time.time())}-{uuid.uuid4().hex[:8]}"
     try:
-        folder.mkdir(parents=True, mode=0o700)
+        make_private_folder(folder)
         for file in (path, *side_files(path)):
             if file.exists():
                 os.replace(file, folder / file.name)  # noqa: PTH105
