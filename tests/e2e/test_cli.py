@@ -16,6 +16,8 @@ import psutil
 import pytest
 
 from tests.helpers.commandline import TIMEOUT_S, Done, argv, command, start, write_config
+from tests.helpers.network import assert_no_network
+from tests.helpers.private import assert_private
 from tests.helpers.services import family, gone, has_steps, info, steps, until
 from tfx_engine.client import Client
 from tfx_engine.protocol.cards import resource
@@ -44,6 +46,8 @@ def started(store: Path, *arguments: str | Path) -> tuple[subprocess.Popen[str],
     process = start("run", config, "--store", store, *arguments)
     run = only_run(store)
     until(lambda: has_steps(run, 3))
+    assert assert_no_network(process.pid) >= 3, "the command, its service and a worker"
+    assert_private(store)
     return process, run
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.helpers.network import assert_no_network
+from tests.helpers.private import assert_private
 from tests.helpers.services import gone, has_steps, info, steps, until
 
 CONFIG = """
@@ -55,7 +57,8 @@ def display() -> Iterator[str]:
 @pytest.fixture
 def environment(display: str, tmp_path: Path, repo: Path) -> dict[str, str]:
     inherited = {k: v for k, v in os.environ.items() if k != "TFX_WORKER_MODULE"}
-    own = {"DISPLAY": display, "QT_QPA_PLATFORM": "xcb", "TFX_HOME": str(tmp_path / "home"), "PYTHONPATH": str(repo)}
+    path = os.pathsep.join(filter(None, [str(repo), os.environ.get("PYTHONPATH")]))
+    own = {"DISPLAY": display, "QT_QPA_PLATFORM": "xcb", "TFX_HOME": str(tmp_path / "home"), "PYTHONPATH": path}
     return {**inherited, **own}
 
 
@@ -113,6 +116,8 @@ def test_f5_trains_kill_9_of_the_window_does_not_matter_and_the_next_window_stop
     press(environment, "F5")
     run = until(lambda: the_run(home))
     until(lambda: has_steps(run, 10))
+    assert assert_no_network(first.pid) >= 3, "the window, its service and a worker"
+    assert_private(home)
 
     first.send_signal(signal.SIGKILL)
     first.wait(10)

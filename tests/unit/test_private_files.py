@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
+from tests.helpers.private import assert_private
 from tests.helpers.synthetic_run import running, write_run
 from tfx_engine.protocol.ledger import PastPeak, add_peak
 from tfx_engine.protocol.messages import Control
@@ -29,15 +29,6 @@ def umask(request: pytest.FixtureRequest) -> Iterator[int]:
     before = os.umask(request.param)
     yield request.param
     os.umask(before)
-
-
-def assert_private(folder: Path) -> set[str]:
-    """Every folder 0700, every file 0600; the names that were seen."""
-    places = [folder, *folder.rglob("*")]
-    modes = {str(p.relative_to(folder)): stat.S_IMODE(p.stat().st_mode) for p in places}
-    wrong = {name: oct(mode) for name, mode in modes.items() if mode != (0o700 if (folder / name).is_dir() else 0o600)}
-    assert not wrong
-    return set(modes)
 
 
 def test_runs_and_all_that_lies_beside_them(umask, tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from tfx_engine.protocol.codec import decode
 from tfx_engine.protocol.private import append_privately
 from tfx_engine.protocol.trust import settings_folder
 from tfx_engine.protocol.whole import write_whole
@@ -185,7 +186,7 @@ def load_past(circumstances: Circumstances) -> list[PastRun]:
     found = []
     for line in lines[-MOST_PAST:]:
         with contextlib.suppress(msgspec.DecodeError):  # a line that was cut off by a full disk
-            found.append(msgspec.json.decode(line, type=PastRun))
+            found.append(decode(line, PastRun))
     return [run for run in found if run.circumstances == circumstances]
 
 
@@ -201,7 +202,7 @@ def past_file(circumstances: Circumstances) -> Path:
 
 def _read(path: Path) -> Ceilings | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Ceilings)
+        return decode(path.read_bytes(), Ceilings)
     except (OSError, msgspec.DecodeError):
         return None
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -10,6 +11,7 @@ from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.messages import Reply, Request
 from tfx_engine.protocol.problems import Problem
 
+T = TypeVar("T")
 _encoder = msgspec.json.Encoder()
 MAX_LINE = 16 * 2**20  # bytes; a longer line is refused, so that a runaway sender cannot fill the memory
 
@@ -19,14 +21,20 @@ def encode_line(message: Any) -> bytes:
     return _encoder.encode(message) + b"\n"
 
 
+def decode(data: bytes, kind: type[T], hook: Callable[[type, Any], Any] | None = None) -> T:
+    """What JSON holds. Raises `msgspec.DecodeError` (or its `ValidationError`) where it is none of `kind`, and nothing
+    else, whatever the bytes are."""
+    try:
+        return msgspec.json.decode(data, type=kind, dec_hook=hook)
+    except (UnicodeDecodeError, RecursionError) as error:  # bytes that are not UTF-8; thousands of brackets
+        raise msgspec.DecodeError(str(error)) from None
+
+
 def decode_line(line: bytes, kind: Any) -> Any:
     """The message in a line. Raises `msgspec.DecodeError` (or its `ValidationError`) where it is none of `kind`."""
     if len(line) > MAX_LINE:
         raise msgspec.DecodeError(f"a line of {len(line)} bytes is longer than {MAX_LINE}")
-    try:
-        return msgspec.json.decode(line, type=kind)
-    except (UnicodeDecodeError, RecursionError) as error:  # bytes that are not UTF-8; thousands of brackets
-        raise msgspec.DecodeError(str(error)) from None
+    return decode(line, kind)
 
 
 def numbered(request: Request, number: int) -> Request:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from tfx_engine.protocol.codec import decode
 from tfx_engine.protocol.private import append_privately
 from tfx_engine.protocol.trust import settings_folder
 
@@ -102,7 +103,7 @@ def _read(file: Path, _written_ns: int, _size: int) -> list[PastPeak]:
     lines, found = file.read_bytes().splitlines(), []
     for line in lines[-_READ:]:
         with contextlib.suppress(msgspec.DecodeError):  # a line that was cut off by a full disk
-            found.append(msgspec.json.decode(line, type=PastPeak))
+            found.append(decode(line, PastPeak))
     return [past for past in found if past.measured_bytes > 0]
 
 

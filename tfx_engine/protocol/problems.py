@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import msgspec
 
+_LONGEST = 1000  # letters of one argument; a path may have some hundreds
+
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that is wrong with what the user gave; or, of the level "warning", that it means little as it stands.
@@ -25,18 +27,23 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     level: Literal["error", "warning"] = "error"  # a warning is said, and hinders nothing
 
     @property
+    def shown_args(self) -> dict[str, Any]:
+        """The arguments as they fill a sentence: of a word of a million letters the beginning."""
+        return {name: shortened(value) if isinstance(value, str) else value for name, value in self.args.items()}
+
+    @property
     def message(self) -> str:
         """What is wrong, in English."""
-        return self.template.format_map(self.args)
+        return self.template.format_map(self.shown_args)
 
     @property
     def hint(self) -> str:
         """What to do about it, in English; empty where the message says it."""
-        return self.hint_template.format_map(self.args)
+        return self.hint_template.format_map(self.shown_args)
 
     def sentence(self) -> str:
         """One line for a terminal: where, what, what to do."""
-        where = f"{self.path}: " if self.path else ""
+        where = f"{shortened(self.path)}: " if self.path else ""
         return f"{where}{self.message} {self.hint}".rstrip()
 
     def as_dict(self) -> dict[str, str]:
@@ -44,6 +51,11 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
         return {
             "path": self.path, "code": self.code, "message": self.message, "hint": self.hint, "level": self.level,
         }
+
+
+def shortened(text: str) -> str:
+    """The text, or its beginning where it is longer than a sentence can use."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 class ConfigError(ValueError):

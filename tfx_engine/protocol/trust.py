@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from tfx_engine.protocol.cards import Catalogue, resource
+from tfx_engine.protocol.codec import decode
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.whole import write_whole
 
@@ -60,7 +61,7 @@ def settings_folder() -> Path:
 def load_trusted() -> Trusted:
     """The list; empty where there is none, or none that can be read: then nothing is trusted."""
     try:
-        return msgspec.json.decode((settings_folder() / _LIST).read_bytes(), type=Trusted)
+        return decode((settings_folder() / _LIST).read_bytes(), Trusted)
     except (OSError, msgspec.DecodeError):
         return Trusted()
 
@@ -149,7 +150,7 @@ def _read_catalogue() -> OwnCatalogue | None:
 
 @functools.lru_cache(maxsize=1)
 def _decoded(content: bytes) -> OwnCatalogue:
-    return msgspec.json.decode(content, type=OwnCatalogue)
+    return decode(content, OwnCatalogue)
 
 
 def save_own_catalogue(found: OwnCatalogue) -> None:

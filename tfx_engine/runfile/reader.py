@@ -27,7 +27,7 @@ from tfx_engine.runfile.rows import (
     Prediction,
     RunInfo,
 )
-from tfx_engine.runfile.snapshot import as_words
+from tfx_engine.runfile.snapshot import as_whole, as_words
 from tfx_engine.runfile.tables import COLUMNS, DEVICE_READINGS
 
 # tables with a seq
@@ -130,13 +130,15 @@ class RunReader(ProfileReader):
         """All captures in their order, without their maps."""
         with self.reading():
             rows = self.rows(
-                "SELECT capture, step, t_ms, layer, heads, pool, head, queries, keys FROM attention"
+                "SELECT t_ms, head, capture, step, layer, heads, pool, queries, keys FROM attention"
                 " ORDER BY capture, layer"
             )
             captures: dict[int, AttentionCapture] = {}
             layers: dict[int, list[int]] = {}
-            for capture, step, t_ms, layer, heads, pool, head, queries, keys in rows:
-                layers.setdefault(capture, []).append(int(layer))
+            for t_ms, head, *whole in rows:
+                capture, step, layer, heads, pool, queries, keys = map(as_whole, whole)
+                head = None if head is None else as_whole(head)
+                layers.setdefault(capture, []).append(layer)
                 captures[capture] = AttentionCapture(
                     capture, step, float(t_ms), tuple(layers[capture]), heads, pool, head, queries, keys
                 )
@@ -168,7 +170,7 @@ class RunReader(ProfileReader):
             )
             return [
                 Evaluation(
-                    seq, step, float(t_ms), float("nan") if loss is None else float(loss), tokens,
+                    seq, as_whole(step), float(t_ms), float("nan") if loss is None else float(loss), as_whole(tokens),
                     *(None if value is None else float(value) for value in rest),
                 )
                 for seq, step, t_ms, loss, tokens, *rest in rows
@@ -229,7 +231,7 @@ def _memory_probe(seq: int, step: int, phase: Any, t_ms: Any, peak_bytes: Any, *
     if peaks.shape != (len(CATEGORIES),):
         raise ValueError(f"peaks of shape {peaks.shape}")
     return MemoryProbe(
-        seq=seq, step=step, phase=as_words(phase), t_ms=float(t_ms), peak_bytes=int(peak_bytes),
+        seq=seq, step=as_whole(step), phase=as_words(phase), t_ms=float(t_ms), peak_bytes=int(peak_bytes),
         composition={name: int(n) for name, n in zip(CATEGORIES, at_peak, strict=True)},
         category_peak={name: int(n) for name, n in zip(CATEGORIES, peaks, strict=True)},
         timeline_ms=unpack(times), timeline=unpack(timeline).reshape(-1, len(CATEGORIES)),

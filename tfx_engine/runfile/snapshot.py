@@ -127,3 +127,10 @@ def reading_failure(error: Exception, path: Path) -> RunFileError:
 def as_words(value: Any) -> str:
     """A text of the file, whatever a damaged one holds in its place."""
     return value if isinstance(value, str) else "" if value is None else str(value)
+
+
+def as_whole(value: Any) -> int:
+    """A whole number of the file. Raises ValueError where a damaged one holds something else in its place."""
+    if not isinstance(value, int):
+        raise ValueError(f"{str(value)[:40]!r} stands where a whole number should")
+    return value

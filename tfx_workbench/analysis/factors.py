@@ -129,7 +129,7 @@ def _value(word: str, card: OptionCard | None) -> Any:
         return None
     try:
         return tomllib.loads(f"v = {word}")["v"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # not TOML, or a number with thousands of digits: what it is for is said later
         return word
 
 

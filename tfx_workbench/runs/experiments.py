@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from tfx_engine.protocol.codec import decode
 from tfx_engine.protocol.experiments import Experiment
 from tfx_engine.protocol.whole import write_whole
 from tfx_engine.runfile.errors import os_failure
@@ -77,7 +78,7 @@ class ResultStore:
         """What is known; nothing where there is no file, one that cannot be read, or one of another definition."""
         fresh = Results(experiment.name, experiment.fingerprint, comparison=uuid.uuid4().hex, machine=_machine())
         try:
-            kept = msgspec.json.decode(self._path(experiment).read_bytes(), type=Results)
+            kept = decode(self._path(experiment).read_bytes(), Results)
         except (OSError, msgspec.MsgspecError):
             return fresh
         known = kept.fingerprint == experiment.fingerprint and kept.schema == SCHEMA and kept.machine == fresh.machine

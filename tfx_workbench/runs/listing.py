@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from tfx_engine.protocol.codec import decode
 from tfx_engine.protocol.whole import write_whole
 from tfx_workbench.runs.row import RunRow
 
@@ -32,7 +33,7 @@ def load_listing(store: Path) -> dict[Path, tuple[Mark, RunRow]]:
     """The rows that were kept of a store; empty where there are none, or none that this program wrote."""
     try:
         data = listing_file(store).read_bytes()
-        found = msgspec.json.decode(data, type=Listing, dec_hook=lambda _, text: Path(text))
+        found = decode(data, Listing, lambda _, text: Path(text))
     except (OSError, msgspec.MsgspecError):
         return {}
     if found.format != FORMAT or found.store != str(store.resolve()):

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from tfx_engine.protocol.codec import decode
 from tfx_engine.protocol.trust import settings_folder
 from tfx_engine.protocol.whole import write_whole
 
@@ -61,7 +62,7 @@ def load_noise(device: str) -> Noise | None:
     if not device:
         return None
     try:
-        found = msgspec.json.decode(_file_of(device).read_bytes(), type=Noise)
+        found = decode(_file_of(device).read_bytes(), Noise)
     except (OSError, msgspec.DecodeError):
         return None
     return found if found.device == device else None
@@ -72,7 +73,7 @@ def newest_noise() -> Noise | None:
     with contextlib.suppress(OSError):
         for path in sorted(_folder().glob("*.json"), key=lambda p: p.stat().st_mtime, reverse=True):
             with contextlib.suppress(OSError, msgspec.DecodeError):
-                return msgspec.json.decode(path.read_bytes(), type=Noise)
+                return decode(path.read_bytes(), Noise)
     return None
 
 

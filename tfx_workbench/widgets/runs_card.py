@@ -124,8 +124,8 @@ class RunsCard(QFrame):
             query = Query(text) if text.strip() else None
         except ConfigError as error:
             problem = error.problems[0]
-            self._words = f"{problem.path}: {shown(problem.template).format_map(problem.args)}"
-            self._found.setToolTip(plain_tip(shown(problem.hint_template).format_map(problem.args)))
+            self._words = f"{problem.path}: {shown(problem.template).format_map(problem.shown_args)}"
+            self._found.setToolTip(plain_tip(shown(problem.hint_template).format_map(problem.shown_args)))
             self._show_found()
             return
         self._words = ""

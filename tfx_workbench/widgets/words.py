@@ -21,8 +21,8 @@ def problem_words(problem: Problem, begins_sentence: bool = True) -> str:
     Templates go on where the name of what is wrong ends ("model.heads" + "is 7, which ..."): without that name before
     it, the text begins a sentence of its own.
     """
-    message = shown(problem.template).format_map(problem.args)
-    hint = shown(problem.hint_template).format_map(problem.args)
+    message = shown(problem.template).format_map(problem.shown_args)
+    hint = shown(problem.hint_template).format_map(problem.shown_args)
     sentence = f"{message} {hint}".strip()
     return sentence[:1].upper() + sentence[1:] if begins_sentence else sentence
 
