@@ -42,6 +42,70 @@ def test_the_guide_tells_what_was_measured_and_offers_what_was_not(qtbot: QtBot,
         assert pane.isHidden()
 
 
+def test_what_to_choose_leads_and_the_figures_are_a_click_away(qtbot: QtBot, tmp_path: Path) -> None:
+    (each,) = find_experiments(["2"])
+    store = ResultStore(tmp_path / "runs")
+    results = store.load(each)
+    for seed, accuracy in enumerate((0.9, 0.92, 0.94)):
+        results.put("eight_heads", seed, Measured({"accuracy": accuracy, "params.total": 7.0}))
+        results.put("one_head", seed, Measured({"accuracy": 0.5, "params.total": 7.0}))
+    store.save(each, results)
+    with window(tmp_path, begun=False) as made:
+        made.guide.open("2")
+        row = made.guide.pane.rows["2"]
+        said = texts(row)
+        assert said.index(each.advice) < said.index(each.claim) and "2: holds here, by 3 seeds" in said
+        assert "(difference 42 % [37.0 %, 47.0 %])" in said and "0.9 BLEU" not in said
+        row.more.click()
+        assert "≥ 25 %" in texts(row) and "0.9 BLEU" in texts(row)
+        row.more.click()
+        assert "0.9 BLEU" not in texts(row)
+        assert "of 21 claims 1 hold" in made.guide.pane.summary.text()
+
+
+def test_what_is_recommended_for_each_goal_is_shown(qtbot: QtBot, tmp_path: Path) -> None:
+    (each,) = find_experiments(["9"])
+    store = ResultStore(tmp_path / "runs")
+    results = store.load(each)
+    for place, (run, foretold, in_turns) in enumerate(each.candidates.values()):
+        peak = (100.0 - place) * 2**20
+        results.put(run, 0, Measured({"memory_bytes.peak": peak, "predicted.error_percent": 1.0}))
+        results.put(foretold, 0, Measured({"foretold.peak_bytes": peak, "foretold.step_ms": 5.0 + place}))
+        for seed in each.seeds:
+            results.put(in_turns, seed, Measured({"times_as_long": 1.0 + place + seed / 100}))
+    store.save(each, results)
+    with window(tmp_path, begun=False) as made:
+        made.guide.open("9")
+        said = texts(made.guide.pane.rows["9"])
+        assert "The least memory\nbfloat16\n97 MiB" in said and "The fastest step\nas it is\n1.01 ×" in said
+        assert "nine tenths of the memory\nnothing fits" in said
+
+
+def test_all_are_measured_one_after_the_other_until_somebody_stops_it(qtbot: QtBot, tmp_path: Path) -> None:
+    with window(tmp_path) as made:
+        process, begun = made.guide.process, []
+
+        def start(number: str) -> None:
+            begun.append(number)
+            process.number = number
+            process.changed.emit()
+
+        def end() -> None:
+            process.number = ""
+            process.changed.emit()
+
+        process.start, process.stop = start, end
+        made.guide.open()
+        pane = made.guide.pane
+        assert "Run all (about" in pane.all_button.text() and pane.bar.isHidden()
+        pane.all_button.click()
+        assert begun == ["1a"] and "left)" in pane.all_button.text() and not pane.bar.isHidden()
+        end()
+        assert begun[1] == "1b"
+        pane.all_button.click()
+        assert process.number == "" and len(begun) == 2 and "Run all" in pane.all_button.text()
+
+
 def test_every_experiment_has_its_claim_and_its_place(qtbot: QtBot, tmp_path: Path) -> None:
     with window(tmp_path, begun=False) as made:
         made.guide.open()

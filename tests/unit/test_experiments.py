@@ -79,8 +79,14 @@ def test_experiments_have_a_place_in_the_guide_and_name_techniques_that_are_ther
     assert {e.topic for e in ALL} == topics, "a section of the guide without evidence"
 
 
+def test_whatever_has_an_interval_has_it_of_three_seeds_or_more():
+    few = [(each.number, e.says) for each in ALL for e in each.expect
+           if not e.exact and max(len(each.seeds_of(name)) for name in each.needed_by(e)) < 3]  # fmt: skip
+    assert few == []
+
+
 def test_the_instruments_that_are_said_are_those_that_there_are():
-    assert set(MEASURES) == set(INSTRUMENTS)
+    assert set(MEASURES) == {name for name, card in INSTRUMENTS.items() if not card.is_asked}
 
 
 def test_variants_come_after_what_they_start_from(tmp_path):
@@ -118,6 +124,38 @@ def test_variants_come_after_what_they_start_from(tmp_path):
 def test_what_is_wrong_with_a_file_is_said(tmp_path, old, new, words):
     assert old in GOOD
     assert words in problem_of(tmp_path, GOOD.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(("old", "new", "words"), [
+    ('goal = "lean"', 'goal = "fat"', "no goal 'fat'"),
+    ('least = "memory"', 'least = "money"', "no cost 'money'"),
+    ('b = ["b"]', 'b = ["c"]', "no variant 'c'"),
+    ('b = ["b"]', "", "two candidates"),
+    ('metric = "loss.final"', "", "metric must be named"),
+])  # fmt: skip
+def test_what_is_wrong_with_goals_is_said(tmp_path, old, new, words):
+    good = GOOD + """
+[[expect]]
+statistic = "unbeaten"
+goal = "lean"
+at_least = 1
+says = "{value}"
+[candidates]
+a = ["a"]
+b = ["b"]
+[costs.memory]
+title = "M"
+foretold = "predicted.memory_bytes.peak"
+measured = "memory_bytes.peak"
+[goals.lean]
+title = "L"
+least = "memory"
+"""
+    file = tmp_path / "mine.toml"
+    file.write_text(good, encoding="utf-8")
+    each = read_experiment(file)
+    assert each.metrics_of("a") == ("loss.final", "predicted.memory_bytes.peak", "memory_bytes.peak")
+    assert old in good and words in problem_of(tmp_path, good.replace(old, new, 1))
 
 
 @pytest.mark.parametrize("text", ["", "x", "\0", "[" * 5000, "format = 1\nformat = 2", "variants = 3"])
@@ -182,7 +220,8 @@ def test_lists_tables_and_the_guide_name_every_experiment(tmp_path, capsys):
     assert not list(tmp_path.iterdir()), "to look leaves nothing behind"
 
 
-@pytest.mark.parametrize("wrong", [["--list", "--again"], ["--markdown", "--again"], ["--json", "--markdown"]])
+@pytest.mark.parametrize("wrong", [["--list", "--again"], ["--markdown", "--again"], ["--json", "--markdown"],
+                                   ["--all", "1a"]])
 def test_options_that_mean_nothing_together_are_refused(tmp_path, capsys, wrong):
     assert main(["experiment", *wrong, "--store", str(tmp_path)]) == 2
     said = capsys.readouterr()

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tests.helpers.tiny import tiny_config
-from tfx_engine.instruments import longest_path, measure, same_gradients
+from tfx_engine.instruments import in_turns, longest_path, measure, same_gradients
 from tfx_engine.model import weights
 from tfx_engine.model.assemble import assemble
 from tfx_engine.techniques.recompute.every_block import TECHNIQUE as EVERY_BLOCK
@@ -89,6 +89,28 @@ def test_trained_weights_are_looked_at_at_another_length(tmp_path: Path):
 def test_what_an_adapter_learned_stays_when_it_is_merged():
     lora = {"adapter": {"use": "lora", "rank": 2}}
     assert measure("merging", tiny_config(lora), {"steps": 3})["difference"] < 1e-5
+
+
+def test_in_turns_whatever_drifts_meets_both_alike(monkeypatch):
+    """The machine gets slower from step to step; the step with it takes twice as long as the plain one."""
+    steps = []
+
+    def step_ms(setup, step):
+        is_plain = setup.config.use("recompute") == "none"
+        steps.append(is_plain)
+        return (1.0 + 0.1 * len(steps)) * (1 if is_plain else 2)
+
+    monkeypatch.setattr(in_turns, "_step_ms", step_ms)
+    config = tiny_config({"recompute": "every_block", "precision": "bfloat16_autocast"})
+    assert measure("in_turns", config, {"blocks": 3})["times_as_long"] == pytest.approx(2)
+    assert steps[2:6] == steps[6:10] == [False, True, True, False]
+
+
+def test_in_turns_real_steps_are_timed_and_the_plain_one_is_in_float32_without_recompute():
+    config = tiny_config({"recompute": "every_block"})
+    plain = in_turns.plain_of(config)
+    assert plain.use("recompute") == "none" and plain.use("precision") == "float32"
+    assert 0.01 < measure("in_turns", config, {"blocks": 1})["times_as_long"] < 100
 
 
 def test_the_process_answers_each_job_and_says_what_is_wrong_with_one():

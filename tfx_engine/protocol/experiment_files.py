@@ -20,13 +20,15 @@ from tfx_engine.protocol.toml import read_toml
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _GUIDE = "guide.toml"
+_NO_VARIANT = tr_mark("There is no variant {name!r}.")
 _ARGUMENTS = ("value", "low", "high", "of", "to", "unit")  # of `says`
 
 
 class Topic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A section of the guide: a question, and what is known to answer it."""
+    """A section of the guide: a question (`short`: in a word or two), and what is known to answer it."""
 
     name: str
+    short: str
     title: str
     advice: tuple[str, ...]
 
@@ -106,6 +108,7 @@ def check_experiment(experiment: Experiment) -> Iterator[Problem]:
     for problem in _check_variants(experiment):
         broken = True
         yield problem
+    yield from _check_goals(experiment)
     for index, expectation in enumerate(experiment.expect):
         yield from _check_expectation(experiment, expectation, f"expect[{index}]")
     if not broken:
@@ -152,12 +155,28 @@ def _check_instrument(experiment: Experiment, name: str) -> Iterator[Problem]:
         yield _wrong(f"variants.{name}.after", tr_mark("{used!r} needs weights that were trained before."), used=used)
 
 
+def _check_goals(experiment: Experiment) -> Iterator[Problem]:
+    for name, parts in experiment.candidates.items():
+        if lost := [part for part in parts if part not in experiment.variants]:
+            yield _wrong(f"candidates.{name}", _NO_VARIANT, name=lost[0])
+    for name, goal in experiment.goals.items():
+        if lost := [cost for cost in (goal.least, goal.within) if cost and cost not in experiment.costs]:
+            yield _wrong(f"goals.{name}", tr_mark("There is no cost {cost!r}."), cost=lost[0])
+    if experiment.goals and len(experiment.candidates) < 2:
+        yield _wrong("goals", tr_mark("A goal needs two candidates or more."))
+
+
 def _check_expectation(experiment: Experiment, e: Expectation, where: str) -> Iterator[Problem]:
-    if lost := [name for name in e.variants if name not in experiment.variants]:
-        yield _wrong(where, tr_mark("There is no variant {name!r}."), name=lost[0])
+    if lost := [name for name in experiment.needed_by(e) if name not in experiment.variants]:
+        yield _wrong(where, _NO_VARIANT, name=lost[0])
         return
+    if e.statistic == "unbeaten" and e.goal not in experiment.goals:
+        yield _wrong(f"{where}.goal", tr_mark("There is no goal {name!r}."), name=e.goal)
+        return
+    if not (e.statistic == "unbeaten" or e.metric):
+        yield _wrong(f"{where}.metric", tr_mark("A metric must be named."))
     needs = {"value": (e.of,), "difference": (e.of, e.to), "ratio": (e.of, e.to), "share": (e.of, e.to, e.from_),
-             "slope": e.over[:2] or ("",), "least_fall": e.over[:2] or ("",)}[e.statistic]
+             "slope": e.over[:2] or ("",), "least_fall": e.over[:2] or ("",), "unbeaten": (e.goal,)}[e.statistic]
     if not all(needs) or (e.statistic in ("slope", "least_fall") and len(e.over) < 2):
         yield _wrong(where, tr_mark("{statistic} lacks the variants that it is made of."), statistic=e.statistic)
         return
@@ -165,7 +184,8 @@ def _check_expectation(experiment: Experiment, e: Expectation, where: str) -> It
         yield _wrong(where, tr_mark("The variants of a slope need an x above 0."))
     if e.at_least is None and e.at_most is None:
         yield _wrong(where, tr_mark("Nothing is expected: give at_least, at_most or both."))
-    if not e.exact and min(len(experiment.seeds_of(name)) for name in e.variants) < 2 and len(experiment.seeds) < 2:
+    fewest = min(len(experiment.seeds_of(name)) for name in experiment.needed_by(e))
+    if not e.exact and fewest < 2 and len(experiment.seeds) < 2:
         yield _wrong(where, tr_mark("A number that is not exact needs two seeds or more, else it has no interval."))
     for name in e.variants:
         card = INSTRUMENTS.get(experiment.instrument_of(name))

@@ -16,18 +16,22 @@ import msgspec
 from tfx_engine.protocol.config import FORMAT
 from tfx_engine.protocol.marker import tr_mark
 
-Statistic = Literal["value", "difference", "ratio", "share", "slope", "least_fall"]
+Statistic = Literal["value", "difference", "ratio", "share", "slope", "least_fall", "unbeaten"]
 _SECTIONS = ("model", "techniques", "data", "run")
 
 
 class Instrument(msgspec.Struct, frozen=True):
-    """A measurement of its own kind: what it is called, which options it takes (with their defaults), what it gives."""
+    """A measurement of its own kind: what it is called, which options it takes (with their defaults), what it gives.
+
+    `is_asked`: the service answers it, as it answers whoever asks beforehand, and not a process of instruments.
+    """
 
     name: str
     summary: str
     metrics: tuple[str, ...]
     options: Mapping[str, float] = {}
     needs_weights: bool = False
+    is_asked: bool = False
 
 
 INSTRUMENTS: dict[str, Instrument] = {card.name: card for card in (
@@ -42,6 +46,10 @@ INSTRUMENTS: dict[str, Instrument] = {card.name: card for card in (
     Instrument("held_out_at", tr_mark("loss on held-out data at another length"), ("loss.held_out", "accuracy"),
                {"context": 256}, needs_weights=True),
     Instrument("merging", tr_mark("how far outputs are off once an adapter is merged"), ("difference",), {"steps": 5}),
+    Instrument("in_turns", tr_mark("time of a step as a multiple of that in float32 and without recompute, in turns"),
+               ("times_as_long",), {"blocks": 5}),
+    Instrument("estimate", tr_mark("what is said of a configuration before it runs"),
+               ("foretold.peak_bytes", "foretold.step_ms"), is_asked=True),
 )}  # fmt: skip
 
 
@@ -67,14 +75,16 @@ class Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, renam
     """What is expected of one number.
 
     value: `of`; difference: `of` - `to`; ratio: `of` / `to`; share: (`from` - `of`) / (`from` - `to`); slope: of the
-    logarithms over `x`, along `over`; least_fall: the smallest of the falls from one to the next along `over`.
+    logarithms over `x`, along `over`; least_fall: the smallest of the falls from one to the next along `over`;
+    unbeaten: by what factor whoever comes nearest to beating the recommended candidate of `goal` on all costs fails.
     `null`: what no effect would be. `says`: the finding as a sentence, with {value}, {low}, {high}, {of}, {to}.
     `found` and `published`: what its author measured, and what the paper says, to be put beside it.
     """
 
     says: str
-    metric: str
+    metric: str = ""
     statistic: Statistic = "value"
+    goal: str = ""
     of: str = ""
     to: str = ""
     from_: str = ""
@@ -93,8 +103,34 @@ class Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, renam
         return tuple(dict.fromkeys(name for name in (self.of, self.to, self.from_, *self.over) if name))
 
 
+class Cost(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a candidate costs: the metric that is told beforehand, and the one that is measured, with its unit.
+
+    `foretold_unit`: where it is another.
+    """
+
+    title: str
+    foretold: str
+    measured: str
+    unit: str = ""
+    foretold_unit: str = ""
+
+
+class Goal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What somebody wants of the candidates: the `least` of a cost, of those `within` a share of another's most."""
+
+    title: str
+    least: str
+    within: str = ""
+    share: float = 1.0
+
+
 class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One experiment. `seconds`: what it takes on two CPU cores."""
+    """One experiment. `seconds`: what it takes on two CPU cores.
+
+    `candidates`: what can be recommended, each with the variants that say something of it. They are ranked for each of
+    the `goals` by what is foretold of their `costs`.
+    """
 
     format: int
     number: str
@@ -113,6 +149,9 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     instrument: str = "run"
     base: Variant = Variant()
     name: str = ""  # the file's
+    candidates: dict[str, tuple[str, ...]] = {}
+    costs: dict[str, Cost] = {}
+    goals: dict[str, Goal] = {}
 
     def instrument_of(self, variant: str) -> str:
         """What measures a variant: the name of an instrument, or "run"."""
@@ -124,7 +163,18 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def metrics_of(self, variant: str) -> tuple[str, ...]:
         """What is to be read of a variant."""
-        return tuple(dict.fromkeys(e.metric for e in self.expect if variant in e.variants))
+        expected = [e.metric for e in self.expect if variant in e.variants]
+        if self.instrument_of(variant) == "run" and any(variant in parts for parts in self.candidates.values()):
+            answered = {metric for card in INSTRUMENTS.values() for metric in card.metrics}
+            costs = [metric for cost in self.costs.values() for metric in (cost.foretold, cost.measured)]
+            expected += [metric for metric in costs if metric not in answered]
+        return tuple(dict.fromkeys(expected))
+
+    def needed_by(self, expectation: Expectation) -> tuple[str, ...]:
+        """The variants whose numbers an expectation is made of."""
+        if expectation.statistic == "unbeaten":
+            return tuple(dict.fromkeys(name for parts in self.candidates.values() for name in parts))
+        return expectation.variants
 
     def config_of(self, variant: str, seed: int) -> dict[str, Any]:
         """The configuration of one measurement, as plain data."""

@@ -37,11 +37,13 @@ def sentence_arguments(expectation: Expectation, finding: Finding) -> dict[str, 
 
 
 def in_unit(value: float | None, unit: str) -> str:
-    """A number in the unit of its expectation: shares as per cent, bytes as MiB."""
+    """A number in the unit of its expectation: shares as per cent, bytes as MiB, multiples with ×, times as ms."""
     if unit == "MiB" and value is not None:
         return f"{number(value / 2**20)} MiB"
     if unit == "%" and value is not None:
         return f"{number(100 * value)} %"
+    if unit in ("×", "ms") and value is not None:
+        return f"{number(value)} {unit}"
     return number(value)
 
 
@@ -52,6 +54,32 @@ def interval(finding: Finding, unit: str = "") -> str:
     if finding.low is None or finding.low == finding.high:
         return in_unit(finding.value, unit)
     return f"{in_unit(finding.value, unit)} [{in_unit(finding.low, unit)}, {in_unit(finding.high, unit)}]"
+
+
+def spread_of(expectation: Expectation, finding: Finding) -> str:
+    """What a sentence lacks that does not say its interval itself: ` (difference 0.8 [0.7, 0.9])`."""
+    if expectation.exact or finding.low is None or "{low}" in expectation.says:
+        return ""
+    if expectation.statistic == "difference":
+        return tr_mark(" (difference {interval})").format(interval=interval(finding, expectation.unit))
+    if expectation.statistic == "ratio":
+        return tr_mark(" (ratio {interval})").format(interval=interval(finding, expectation.unit))
+    ends = (in_unit(end, expectation.unit) for end in (finding.low, finding.high))
+    return " [{}, {}]".format(*ends)
+
+
+def with_spread(says: str, expectation: Expectation, finding: Finding) -> str:
+    """A sentence with its numbers and their interval; `says`: that of the expectation, translated or not."""
+    text = says.format_map(sentence_arguments(expectation, finding))
+    end = text[-1] if text.endswith((".", ",", ":")) else ""
+    return text[: len(text) - len(end)] + spread_of(expectation, finding) + end
+
+
+def seeds_of(expectation: Expectation, finding: Finding) -> str:
+    """Of how many seeds an interval is; what is exact needs none."""
+    if expectation.exact:
+        return tr_mark("exact")
+    return str(finding.seeds) if finding.seeds else UNKNOWN
 
 
 def expected(expectation: Expectation) -> str:
@@ -66,6 +94,8 @@ def expected(expectation: Expectation) -> str:
 def what_is_measured(expectation: Expectation) -> str:
     """The statistic as a formula of variants: `accuracy: sinusoidal − none`."""
     e = expectation
+    if e.statistic == "unbeaten":
+        return tr_mark("unbeaten: {goal}").format(goal=e.goal.replace("_", " "))
     names = {key: value.replace("_", " ") for key, value in (("of", e.of), ("to", e.to), ("from_", e.from_))}
     if e.statistic in _NAMES:
         formula = _NAMES[e.statistic].format(**names)

@@ -6,19 +6,26 @@ import dataclasses
 
 from tfx_engine.protocol.experiment_files import Topic, load_topics, shipped_experiments
 from tfx_engine.protocol.experiments import Experiment
+from tfx_workbench.analysis.goals import Ranking, rankings
 from tfx_workbench.analysis.verdict import Judgement, judge
 from tfx_workbench.runs.experiments import ResultStore
 
 
 @dataclasses.dataclass(frozen=True)
 class Evidence:
-    """An experiment and what came of it here. `done` of `jobs` measurements were made."""
+    """An experiment and what came of it here. `done` of `jobs` measurements were made; `rankings` of its goals."""
 
     experiment: Experiment
     judgement: Judgement
     done: int
     jobs: int
     measured_at: str
+    rankings: tuple[Ranking, ...] = ()
+
+    @property
+    def left_s(self) -> float:
+        """What is left takes about so long."""
+        return self.experiment.seconds * (1 - self.done / self.jobs)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,4 +47,5 @@ def build_guide(store: ResultStore) -> tuple[Section, ...]:
 def _evidence(each: Experiment, store: ResultStore) -> Evidence:
     results = store.load(each)
     done = sum(results.has(variant, seed) for variant, seed in each.jobs)
-    return Evidence(each, judge(each, results.numbers(), results.devices()), done, len(each.jobs), results.measured_at)
+    numbers = results.numbers()
+    return Evidence(each, judge(each, numbers, results.devices()), done, len(each.jobs), results.measured_at, rankings(each, numbers))

@@ -18,9 +18,9 @@ from typing import Literal
 
 from tfx_engine.protocol.experiments import Expectation, Experiment
 from tfx_workbench.analysis.comparable import OTHER_DEVICE, OTHER_TASK, is_of_a_device, is_of_a_task, task_in
+from tfx_workbench.analysis.goals import Values, margin
 
 Verdict = Literal["holds", "fails", "unclear", "unmeasured"]
-Values = Mapping[str, Mapping[int, Mapping[str, float | None]]]  # variant -> seed -> metric -> value
 Devices = Mapping[str, Mapping[int, str]]  # variant -> seed -> device, "" where it is not known
 # Student's t, 97.5 %, for 1 ... 30 degrees of freedom; beyond them the normal is close enough.
 _T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120,
@@ -65,16 +65,18 @@ def judge(experiment: Experiment, values: Values, devices: Devices | None = None
 
 def _why_not(experiment: Experiment, e: Expectation, devices: Devices) -> str:
     """Why the numbers of an expectation cannot be set beside each other; by the rule for all runs (`comparable`)."""
-    used = {device for name in e.variants for device in devices.get(name, {}).values() if device}
-    if is_of_a_device(e.metric) and len(used) > 1:
+    names = experiment.needed_by(e)
+    metrics = [cost.measured for cost in experiment.costs.values()] if e.statistic == "unbeaten" else [e.metric]
+    used = {device for name in names for device in devices.get(name, {}).values() if device}
+    if any(map(is_of_a_device, metrics)) and len(used) > 1:
         return OTHER_DEVICE
-    tasks = {task_in(experiment.config_of(name, 0)) for name in e.variants}
-    return OTHER_TASK if is_of_a_task(e.metric) and len(tasks) > 1 else ""
+    tasks = {task_in(experiment.config_of(name, 0)) for name in names}
+    return OTHER_TASK if any(map(is_of_a_task, metrics)) and len(tasks) > 1 else ""
 
 
 def _judge_one(experiment: Experiment, expectation: Expectation, values: Values) -> Finding:
     """A number that is not there, or is none, leaves its expectation unmeasured."""
-    several = [seeds for name in expectation.variants if len(seeds := experiment.seeds_of(name)) > 1]
+    several = [seeds for name in experiment.needed_by(expectation) if len(seeds := experiment.seeds_of(name)) > 1]
     numbers = [_statistic(experiment, expectation, values, seed) for seed in (several or [experiment.seeds])[0]]
     found = [number for number in numbers if number is not None and math.isfinite(number)]
     if not found or (len(found) < len(numbers) and not expectation.exact):
@@ -88,11 +90,15 @@ def _judge_one(experiment: Experiment, expectation: Expectation, values: Values)
     if half is None:
         return Finding("unclear", value, None, None, of, to, len(found))
     low, high = value - half, value + half
+    if expectation.metric == "accuracy" and expectation.statistic == "value":  # Student's t does not know its bounds
+        low, high = max(low, 0.0), min(high, 1.0)
     return Finding(_verdict(expectation, value, low, high), value, low, high, of, to, len(found))
 
 
 def _statistic(experiment: Experiment, e: Expectation, values: Values, seed: int) -> float | None:
     """The number of one seed; None where something of it is missing."""
+    if e.statistic == "unbeaten":
+        return margin(experiment, e.goal, values, seed)
     found: dict[str, float] = {}
     for name in e.variants:
         own_seed = seed if seed in experiment.seeds_of(name) else experiment.seeds_of(name)[0]
@@ -156,7 +162,7 @@ def _verdict(e: Expectation, value: float, low: float, high: float) -> Verdict:
 
 def _nothing(e: Expectation, bound: float) -> float:
     """What no effect would be: as the experiment says, else 0 of a difference, 1 of a ratio; of a value its bound."""
-    usual = {"value": bound, "ratio": 1.0}.get(e.statistic, 0.0)
+    usual = {"value": bound, "ratio": 1.0, "unbeaten": 1.0}.get(e.statistic, 0.0)
     return usual if e.null is None else e.null
 
 

@@ -58,8 +58,10 @@ def _frontier(parser: argparse.ArgumentParser) -> None:
 def _experiment(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=tr_mark("a name, a number, or a file of "
                         "one's own (.toml); left out: all that ship"))
+    parser.add_argument("--all", action="store_true", help=tr_mark("all that ship; --again from the beginning"))
     parser.add_argument("--list", action="store_true", help=tr_mark("what there is, and what came of it here"))
     parser.add_argument("--markdown", action="store_true", help=tr_mark("the same as a table of Markdown"))
+    parser.add_argument("--into", metavar="FILE", help=tr_mark("write that table into a file, between its two marks"))
     parser.add_argument("--again", action="store_true", help=tr_mark("forget what was measured of them before"))
 
 

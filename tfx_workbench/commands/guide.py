@@ -8,7 +8,8 @@ from typing import Any
 
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.runfile.store import run_files
-from tfx_workbench.analysis.findings import VERDICTS, sentence_arguments, what_is_measured
+from tfx_workbench.analysis.findings import VERDICTS, in_unit, what_is_measured, with_spread
+from tfx_workbench.analysis.goals import ranking_as_data
 from tfx_workbench.analysis.guide import Evidence, Section, build_guide
 from tfx_workbench.commands import words
 from tfx_workbench.commands.output import DONE, emit
@@ -27,10 +28,11 @@ def guide(args: argparse.Namespace) -> int:
         return DONE
     for section in sections:
         print(section.topic.title)
-        for line in section.topic.advice:
-            _print("  - ", line)
         for one in section.evidence:
             _print_evidence(one)
+        print("  " + tr_mark("What is known besides:"))
+        for line in section.topic.advice:
+            _print("  - ", line)
         print()
     return DONE
 
@@ -42,13 +44,20 @@ def _print_evidence(one: Evidence) -> None:
                            "{seconds})")
         _print("  ? ", template.format(number=each.number, title=each.title, seconds=words.seconds(each.seconds)))
         return
-    sign = {"holds": "+", "fails": "!", "unclear": "~", "unmeasured": "?"}[one.judgement.verdict]
-    template = tr_mark("{number} {claim} Here: {verdict}.")
-    _print(f"  {sign} ", template.format(number=each.number, claim=each.claim, verdict=VERDICTS[one.judgement.verdict]))
-    for text in findings_of(one):
-        _print("      ", text)
-    if one.judgement.verdict == "holds":
-        _print("    → ", each.advice)
+    verdict = one.judgement.verdict
+    sign = {"holds": "+", "fails": "!", "unclear": "~", "unmeasured": "?"}[verdict]
+    said = tr_mark("{number} {claim} Here: {verdict}.").format(
+        number=each.number, claim=each.claim, verdict=VERDICTS[verdict])
+    if verdict == "holds":  # then what follows from it leads
+        _print(f"  {sign} ", each.advice)
+    _print("      " if verdict == "holds" else f"  {sign} ", said)
+    _print("      ", " ".join(findings_of(one)))
+    for ranking in one.rankings:
+        best = ranking.standings[0]
+        if best.fits:
+            _print("      ", tr_mark("{goal}: {name}, measured {figure}.").format(
+                goal=ranking.goal.title, name=best.candidate.replace("_", " "),
+                figure=in_unit(best.measured, ranking.cost.unit)))
 
 
 def findings_of(one: Evidence) -> list[str]:
@@ -56,7 +65,7 @@ def findings_of(one: Evidence) -> list[str]:
     pairs = zip(one.experiment.expect, one.judgement.findings, strict=True)
     return [
         tr_mark("{what} is not compared: {reason}.").format(what=what_is_measured(e), reason=finding.reason)
-        if finding.reason else e.says.format_map(sentence_arguments(e, finding))
+        if finding.reason else with_spread(e.says, e, finding)
         for e, finding in pairs if finding.reason or finding.value is not None
     ]
 
@@ -69,7 +78,8 @@ def _as_dict(section: Section) -> dict[str, Any]:
     evidence = [
         {"name": one.experiment.name, "number": one.experiment.number, "claim": one.experiment.claim,
          "verdict": one.judgement.verdict, "findings": findings_of(one), "advice": one.experiment.advice,
-         "predicted_s": one.experiment.seconds, "measured_at": one.measured_at}
+         "predicted_s": one.experiment.seconds, "measured_at": one.measured_at,
+         "rankings": [ranking_as_data(ranking) for ranking in one.rankings]}
         for one in section.evidence
     ]
     topic = section.topic

@@ -14,7 +14,7 @@ from typing import Any
 
 from tfx_engine.client import Client, ServiceGone
 from tfx_engine.protocol.codec import problem_from_data
-from tfx_engine.protocol.experiments import Experiment
+from tfx_engine.protocol.experiments import INSTRUMENTS, Experiment
 from tfx_engine.protocol.launch import child_environment, module_argv, own_session
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem
@@ -23,7 +23,9 @@ from tfx_engine.runfile.store import beside
 from tfx_workbench.commands.engine import engine_gone
 from tfx_workbench.commands.follow import Follower
 from tfx_workbench.commands.output import ENGINE_GONE
+from tfx_workbench.commands.progressbar import StatusLine
 from tfx_workbench.commands.run import STOP_S
+from tfx_workbench.commands.words import title
 from tfx_workbench.runs.experiments import Measured, Results, ResultStore
 from tfx_workbench.runs.noise import device_of
 from tfx_workbench.runs.run_metrics import finite, read_metric
@@ -47,6 +49,7 @@ class Measuring:
         self._gone = threading.Event()
         self._client: Client | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._line = StatusLine()
         self.cpu_s = 0.0  # of all processes that have ended
 
     def __enter__(self) -> Measuring:
@@ -56,6 +59,7 @@ class Measuring:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._line.clear()
         if self._client is not None:
             if kind is not None and not self._gone.is_set():
                 self._stop(self._client)
@@ -70,6 +74,10 @@ class Measuring:
         config["name"] += f" ({seed})" if len(experiment.seeds_of(variant)) > 1 else ""
         weights = self._weights(experiment, results, variant, seed)
         used = experiment.instrument_of(variant)
+        if used != "run":
+            self._line.draw(lambda: f"{before + 1}/{len(experiment.jobs)}  {title(config['name'])}")
+        if used in INSTRUMENTS and INSTRUMENTS[used].is_asked:
+            return Measured(self._foretold(config), "", time.monotonic() - begun_s)
         if used != "run":
             options = experiment.variants[variant].options
             answer = self._ask({"instrument": used, "config": config, "options": options, "weights": weights})
@@ -104,6 +112,7 @@ class Measuring:
             metrics.update({name: read_metric(run, name) for name in names})
             devices.append(device_of(run.facts))
 
+        self._line.clear()
         try:
             (path,) = self._service().submit([config], [dumps(config)], comparison)
         except ServiceGone as error:
@@ -114,6 +123,15 @@ class Measuring:
         if config.get("run", {}).get("save_weights") and not beside(path, WEIGHTS).exists():
             raise NotMeasured(tr_mark("{name} left no weights.").format(name=config["name"]))
         return path, metrics, next(iter(devices), "")
+
+    def _foretold(self, config: dict[str, Any]) -> dict[str, float | None]:
+        """The instrument `estimate`: what the service says of a configuration."""
+        try:
+            figures = self._service().estimate(config, "traced")
+        except ServiceGone as error:
+            raise engine_gone(error) from error
+        return {"foretold.peak_bytes": finite(figures["memory_bytes"]["peak"]),
+                "foretold.step_ms": finite(figures["step_ms"])}  # fmt: skip
 
     def _service(self) -> Client:
         if self._client is None:

@@ -16,7 +16,7 @@ class ExperimentProcess(QObject):
     """At most one at a time. What was measured is in the store, whatever becomes of the process."""
 
     changed = Signal()  # one began, or ended
-    failed = Signal(str, str)  # number, what it said last
+    failed = Signal(str, str)  # number, what it said last; before `changed`
 
     def __init__(self, store: Path, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -71,6 +71,6 @@ class ExperimentProcess(QObject):
         number, self.number = self.number, ""
         if process is not None:
             process.deleteLater()
-        self.changed.emit()
         if code and not self._is_stopping:
             self.failed.emit(number, said.splitlines()[-1] if said else "")
+        self.changed.emit()
