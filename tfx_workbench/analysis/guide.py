@@ -48,4 +48,5 @@ def _evidence(each: Experiment, store: ResultStore) -> Evidence:
     results = store.load(each)
     done = sum(results.has(variant, seed) for variant, seed in each.jobs)
     numbers = results.numbers()
-    return Evidence(each, judge(each, numbers, results.devices()), done, len(each.jobs), results.measured_at, rankings(each, numbers))
+    judgement = judge(each, numbers, results.devices())
+    return Evidence(each, judgement, done, len(each.jobs), results.measured_at, rankings(each, numbers))
