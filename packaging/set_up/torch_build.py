@@ -21,6 +21,7 @@ from set_up.explain import explain
 from set_up.progress import CommandFailed, Refusal, Steps, say
 
 CUDA_BYTES, CPU_BYTES = 3_000_000_000, 200_000_000  # of a download, where no better figure is known
+CUDA_ROOM = 10_000_000_000  # bytes of disk that a CUDA set-up takes, with the files on their way
 QUIET_RETRIES = ["--retries", "2", "--progress-bar", "raw"]
 
 
@@ -83,6 +84,14 @@ def has_nvidia_gpu() -> bool:
     return gpus.is_dir() and any(gpus.iterdir())
 
 
+def has_room(folder: Path) -> bool:
+    """Whether a CUDA build fits onto the disk of that folder; True where nobody can say."""
+    try:
+        return shutil.disk_usage(folder).free >= CUDA_ROOM
+    except OSError:
+        return True
+
+
 def install(steps: Steps, python: Path, requirement: str, asked: str) -> None:
     """Two steps: find out which build suits this machine, and install it."""
     if asked == "cuda" and sys.platform == "darwin":
@@ -93,7 +102,12 @@ def install(steps: Steps, python: Path, requirement: str, asked: str) -> None:
     steps.begin("torch")
     found = build_in(report)
     if found:
-        chosen = plan(asked, has_nvidia_gpu(), found)
+        gpu = has_nvidia_gpu()
+        roomy = asked != "auto" or not gpu or has_room(python.parent)
+        if not roomy:
+            say(f"      There is an NVIDIA GPU, but its build of torch takes about {in_words(CUDA_ROOM)} of disk: "
+                "taking the CPU one.\n      For the other, make room and type `python3 start.py --torch cuda`.")
+        chosen = plan(asked, gpu and roomy, found)
         if chosen.tool == "pip" or not install_with_uv(steps, python, chosen, requirement):
             say("      " + announcement(found, chosen.wanted, download_size(report)))
             steps.run([str(python), "-m", "pip", "install", *QUIET_RETRIES, requirement])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -192,6 +193,18 @@ def test_a_cpu_build_comes_from_uv_where_pip_would_fetch_cuda(tmp_path, monkeypa
     commands = install(FakeSteps(tmp_path / "log", CUDA), "auto", monkeypatch)
     assert commands[-1] == "-m uv pip install --python python --torch-backend=cpu torch>=2"
     assert "CPU one with uv, about 200 MB" in capsys.readouterr().out
+
+
+def test_with_a_gpu_and_too_little_disk_the_cpu_build_is_taken_and_said(tmp_path, monkeypatch, capsys):
+    free = {"bytes": torch_build.CUDA_ROOM - 1}
+    monkeypatch.setattr(torch_build.shutil, "disk_usage", lambda _: SimpleNamespace(free=free["bytes"]))
+    commands = install(FakeSteps(tmp_path / "log", CUDA), "auto", monkeypatch, gpu=True)
+    assert "--torch-backend=cpu" in commands[-1]
+    assert "about 10.0 GB of disk" in (said := capsys.readouterr().out) and "--torch cuda" in said
+    asked = install(FakeSteps(tmp_path / "log", CUDA), "cuda", monkeypatch, gpu=True)
+    assert "--torch-backend" not in asked[-1]  # who names it gets it
+    free["bytes"] += 1
+    assert "--torch-backend" not in install(FakeSteps(tmp_path / "log", CUDA), "auto", monkeypatch, gpu=True)[-1]
 
 
 def test_a_torch_that_is_there_is_left_alone(tmp_path, monkeypatch):
