@@ -27,7 +27,7 @@ FUNCTIONS = {
     "audit": ("audit", "audit"),
     "techniques": ("techniques", "techniques"),
     "list": ("runs", "list_runs"), "annotate": ("runs", "annotate_run"),
-    "show": ("runs", "show"), "compare": ("compare", "compare"),
+    "show": ("runs", "show"), "rescue": ("rescue", "rescue_run"), "compare": ("compare", "compare"),
     "export": ("export", "export"), "report": ("report", "report"), "reproduce": ("reproduce", "reproduce"),
     "stop": ("control", "order"), "pause": ("control", "order"), "resume": ("control", "order"),
     "doctor": ("doctor", "doctor"), "import": ("importing", "import_model"),

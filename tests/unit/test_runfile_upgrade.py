@@ -11,6 +11,7 @@ import pytest
 
 from tests.helpers.tiny import tiny_config
 from tfx_engine.runfile.create import create
+from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.header import check_file
 from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.tables import SCHEMA_VERSION
@@ -72,3 +73,27 @@ def test_an_old_file_of_a_queued_run_is_brought_up_to_date_by_its_writer(old_fil
     with closing(RunReader(old_file)) as reader:
         (evaluation,) = reader.evaluations()
     assert (evaluation.accuracy, evaluation.bits_per_byte) == (0.5, 1.5)
+
+
+def test_what_an_old_file_gets_from_its_writer_is_seen_before_it_is_in_the_file_itself(old_file: Path) -> None:
+    with RunWriter(old_file) as writer:
+        writer.state("running")
+        writer.audit(slot="mask", technique="causal", claim="hides", ok=True, code="x", template="It does.", args={})
+        writer.flush()
+        assert check_file(old_file).version == 1  # the rest is in the log, where a killed writer leaves it
+        with closing(RunReader(old_file)) as reader:
+            assert [row.message for row in reader.audit()] == ["It does."]
+        writer.state("finished")
+
+
+def test_a_newer_version_in_the_log_is_refused_as_one_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "run.tfx"
+    create(path, tiny_config(), "")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+        assert check_file(path).version == SCHEMA_VERSION
+        with pytest.raises(RunFileError) as refused:
+            RunReader(path)
+        assert refused.value.problem.code == "newer-version"

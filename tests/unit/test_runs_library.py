@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 
 import pytest
@@ -73,6 +74,17 @@ def test_an_abandoned_run_is_sealed_as_interrupted(tmp_path):
     assert not is_sealed(tmp_path / "a.tfx")
     row = Library(tmp_path).scan()[0]
     assert (row.status, row.steps) == ("interrupted", 7)
+    assert is_sealed(tmp_path / "a.tfx")
+
+
+def test_a_run_that_ended_where_there_was_no_room_for_sealing_is_sealed_later(tmp_path):
+    with running(tmp_path / "live.tfx") as writing:
+        writing.advance(5)
+        writing.end("stopped")
+        for side in ("", "-wal"):
+            shutil.copy(tmp_path / f"live.tfx{side}", tmp_path / f"a.tfx{side}")
+    assert not is_sealed(tmp_path / "a.tfx")
+    assert [(row.status, row.steps) for row in Library(tmp_path).scan()] == [("stopped", 5)] * 2
     assert is_sealed(tmp_path / "a.tfx")
 
 

@@ -19,6 +19,7 @@ from tfx_engine.runfile.errors import failure, os_failure, write_failure
 from tfx_engine.runfile.store import make_store
 from tfx_engine.runfile.tables import schema
 from tfx_engine.runfile.texts import json_text, storable
+from tfx_engine.runfile.unfinished import half_of, sweep_halves
 
 
 def create(
@@ -51,8 +52,9 @@ def create(
 @contextmanager
 def _half_made(path: Path) -> Iterator[Path]:
     """A new empty file beside `path`, taken away again where it was not moved."""
-    half = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    half = half_of(path)
     try:
+        sweep_halves(path.parent)
         os.close(os.open(half, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         yield half
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from pathlib import Path
@@ -33,11 +34,12 @@ _SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "truncated": (
         tr_mark("is cut off: {found} bytes of {expected} are there."),
-        tr_mark("It was probably copied while incomplete, or the disk was full. Copy it again."),
+        tr_mark("It was probably copied while incomplete, or the disk was full. Copy it again; "
+                "`tfx-workbench rescue FILE` saves what is left."),
     ),
     "damaged": (
         tr_mark("is damaged: {error}."),
-        tr_mark("Copy it again from where it was made; `sqlite3 FILE .recover` may save what is left."),
+        tr_mark("Copy it again from where it was made; `tfx-workbench rescue FILE` saves what is left."),
     ),
     "no-permission": (
         tr_mark("cannot be written: {error}."),
@@ -46,6 +48,10 @@ _SENTENCES: dict[str, tuple[str, str]] = {
     "no-space": (
         tr_mark("cannot be written: there is no space left on the disk."),
         tr_mark("Make room on that disk, or choose another folder."),
+    ),
+    "no-quota": (
+        tr_mark("cannot be written: your quota of that disk is used up."),
+        tr_mark("Make room among your files on that disk, or choose another folder."),
     ),
     "write-failed": (
         tr_mark("cannot be written: {error}."),
@@ -83,13 +89,16 @@ def os_failure(error: OSError, path: str | os.PathLike[str]) -> RunFileError:
     """An operating system's refusal to make or write a file, as a `RunFileError`."""
     import errno
 
-    if error.errno in (errno.ENOSPC, errno.EDQUOT if hasattr(errno, "EDQUOT") else errno.ENOSPC):
+    if error.errno == errno.ENOSPC:
         return failure("no-space", path)
+    if error.errno == getattr(errno, "EDQUOT", -1):  # Windows has none
+        return failure("no-quota", path)
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOENT):
         return failure("no-permission", path, error=words(error))
     return failure("write-failed", path, error=words(error))
 
 
+_PROBE_BYTES = 8192
 _WRITING = {
     sqlite3.SQLITE_FULL: "no-space",
     sqlite3.SQLITE_READONLY: "no-permission",
@@ -107,5 +116,26 @@ def primary_code(error: sqlite3.Error) -> int:
 
 
 def write_failure(error: sqlite3.Error, path: str | os.PathLike[str]) -> RunFileError:
-    """SQLite's refusal to write, as a `RunFileError`."""
+    """SQLite's refusal to write, as a `RunFileError`. May ask the disk itself, by a small file beside."""
+    if primary_code(error) == sqlite3.SQLITE_IOERR and (refusal := _refusal_of_disk(path)) is not None:
+        return os_failure(refusal, path)
     return failure(_WRITING.get(primary_code(error), "write-failed"), path, error=words(error))
+
+
+def _refusal_of_disk(path: str | os.PathLike[str]) -> OSError | None:
+    """Why nothing can be written beside a file. SQLite says "disk I/O error" of a quota and of a read-only disk too."""
+    probe = f"{os.fspath(path)}.probe"
+    try:
+        descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600)
+    except OSError as error:
+        return error
+    try:
+        os.write(descriptor, os.urandom(_PROBE_BYTES))
+        os.fsync(descriptor)
+    except OSError as error:
+        return error
+    finally:
+        os.close(descriptor)
+        with contextlib.suppress(OSError):
+            os.unlink(probe)  # noqa: PTH108
+    return None

@@ -24,7 +24,7 @@ _WAL = 2
 class Header(NamedTuple):
     """Of an SQLite file that is a run file."""
 
-    version: int
+    version: int  # of the file alone: its log may bring a newer one
     is_wal: bool  # it may have a log beside it that belongs to it
     identity: tuple[int, int]  # device and number of the file
 
@@ -52,8 +52,9 @@ def check_file(path: str | os.PathLike[str]) -> Header:
         raise failure("not-a-run-file", path)
     check_version(version, path)
     is_wal = _WAL in (head[18], head[19])
-    # With a log beside it, a checkpoint may be growing the file at this moment.
-    if not beside(path, "-wal").exists():
+    # With a log beside it, a checkpoint may be growing the file at this moment; with a journal, somebody who grew it
+    # may have been killed after the page that has its new size, which SQLite takes back.
+    if not beside(path, "-wal").exists() and not beside(path, "-journal").exists():
         _check_size(path, head, status.st_size)
     return Header(version, is_wal, (status.st_dev, status.st_ino))
 

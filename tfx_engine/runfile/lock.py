@@ -209,8 +209,10 @@ def boot_id() -> str:
 def _remove(file: Path) -> None:
     try:
         file.unlink()
-    except (FileNotFoundError, PermissionError):
-        return  # taken away with its folder; or, on Windows, open in another process, which will remove it
+    except OSError:
+        # Taken away with its folder; or, on Windows, open in another process, which will remove it; or on a disk that
+        # has become read-only: a lock file that nobody holds means nothing.
+        return
 
 
 def _is_at(descriptor: int, file: Path) -> bool:

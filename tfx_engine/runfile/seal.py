@@ -71,7 +71,16 @@ def seal_connection(connection: sqlite3.Connection, path: Path) -> None:
         beside(path, ".mail").unlink(missing_ok=True)
         sweep_of(path)
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    change_journal_mode(connection, "delete", patience_s=_PATIENCE_MS / 1000)
+    if change_journal_mode(connection, "delete", patience_s=_PATIENCE_MS / 1000):
+        _drop_journal(connection)
+
+
+def _drop_journal(connection: sqlite3.Connection) -> None:
+    """Take away a journal in which there is nothing to take back, left by a kill: SQLite does so when it writes."""
+    file = connection.execute("PRAGMA database_list").fetchone()[2]
+    if beside(file, "-journal").exists():
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        connection.execute(f"PRAGMA user_version = {version}")
 
 
 def copy_run(path: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:

@@ -20,7 +20,7 @@ from tfx_engine.runfile.lock import is_locked
 from tfx_engine.runfile.spool import recorded_at
 from tfx_engine.runfile.store import beside
 from tfx_engine.runfile.suspicion import check_schema, harden
-from tfx_engine.runfile.upgrade import make_current
+from tfx_engine.runfile.upgrade import check_version, make_current
 
 _BUSY_MS = 2000
 _PRAGMAS = ("query_only = ON", f"busy_timeout = {_BUSY_MS}")
@@ -62,10 +62,13 @@ class Opener:
                 connection.execute(f"PRAGMA {pragma}")
             connection.execute("BEGIN")
             schema_version = connection.execute("PRAGMA schema_version").fetchone()[0]
+            # Not the header's: a file that was brought up to date has that in its log until the next checkpoint.
+            version = int(connection.execute("PRAGMA user_version").fetchone()[0])
             if self._checked != (header.identity, schema_version):
-                check_schema(connection, self.path, header.version)
+                check_version(version, self.path)
+                check_schema(connection, self.path, version)
                 self._checked = (header.identity, schema_version)
-            make_current(connection, header.version)
+            make_current(connection, version)
         except BaseException:
             connection.close()
             raise

@@ -22,6 +22,7 @@ from tfx_engine.protocol.private import make_private_folder
 from tfx_engine.protocol.whole import write_whole
 from tfx_engine.runfile.errors import os_failure
 from tfx_engine.runfile.store import beside, default_store, is_network_filesystem, side_files
+from tfx_engine.runfile.unfinished import half_of
 
 SPOOLED = tr_mark(
     "The store lies on a network file system: the run is recorded in {folder} and moved to the store at its end."
@@ -87,7 +88,7 @@ def end(local: Path, path: Path) -> None:
     """
     if local == path:
         return
-    half = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    half = half_of(path)
     try:
         shutil.copy(local, half)
         with half.open("rb+") as file:

@@ -20,7 +20,7 @@ _NETWORK_FILE_SYSTEMS = frozenset({
     "beegfs", "fuse.sshfs", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "fuse.gcsfuse", "davfs", "fuse.davfs2",
 })
 _NAME_LENGTH = 48  # characters of a run's name in its file's name
-_SIDE_FILES = (".lock", ".mail", ".spool", ".reserve", "-wal", "-shm", "-journal", ".safetensors")
+_SIDE_FILES = (".lock", ".mail", ".spool", ".reserve", ".probe", "-wal", "-shm", "-journal", ".safetensors")
 
 
 def default_store() -> Path:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
+import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +20,8 @@ from tfx_engine.runfile.lock import is_locked
 from tfx_engine.runfile.tables import SUFFIX
 
 _ENDING = ".unfinished"
+_HALF = re.compile(rf"\..+{re.escape(SUFFIX)}\.[0-9a-f]{{8}}(-journal)?")
+_HALF_FOR_S = 3600.0  # making a run file takes milliseconds, bringing one home from a spool minutes
 
 
 @contextlib.contextmanager
@@ -48,3 +53,17 @@ def sweep_of(run: Path) -> None:
     """The same of one run, whose lock the caller holds."""
     for left in run.parent.glob(f".{run.name}.*{_ENDING}"):
         shutil.rmtree(left, ignore_errors=True)
+
+
+def half_of(path: Path) -> Path:
+    """A name beside a run file for what is to be moved there once it is whole."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+
+
+def sweep_halves(folder: Path) -> None:
+    """Remove what those left behind that were killed while they made a run file."""
+    for entry in os.scandir(folder):
+        if _HALF.fullmatch(entry.name):
+            with contextlib.suppress(OSError):  # its maker has moved it, or swept it
+                if time.time() - entry.stat().st_mtime > _HALF_FOR_S:
+                    Path(entry.path).unlink()

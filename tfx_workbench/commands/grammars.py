@@ -168,6 +168,12 @@ def _one_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help=tr_mark("a path, a file name, a name, or how one begins"))
 
 
+def _rescue(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help=tr_mark("a run file that is damaged or cut off"))
+    parser.add_argument("-o", "--output", metavar="FILE", help=tr_mark(
+        "the run file to write; left out: beside it, with `-rescued` in its name"))
+
+
 def _nothing(_parser: argparse.ArgumentParser) -> None:
     pass
 
@@ -212,6 +218,7 @@ GRAMMARS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "engine": (tr_mark("in which Python runs are done: one of your own may know your GPU"), _engine),
     "doctor": (tr_mark("what works here, what does not, and what to type"), _doctor),
     "frontier": (tr_mark("the largest batch, context or number of layers that fits, with each technique"), _frontier),
+    "rescue": (tr_mark("what can still be read of a damaged run file, as a new one"), _rescue),
     "annotate": (tr_mark("a run's name, note and tags"), _annotate),
     "experiment": (tr_mark("what textbooks claim, tried on this machine"), _experiment),
     "guide": (tr_mark("when to choose what, by what was measured here"), _nothing),

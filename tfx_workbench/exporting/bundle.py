@@ -38,7 +38,7 @@ MOST_RUNS = 200
 _ENVIRONMENT = ("device", "torch", "python", "platform", "machine", "cpu", "cpu_capability", "cpu_cores", "threads",
                 "cuda", "driver", "capacity_bytes", "seed", "optimizer", "loss", "kernel", "corpus")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the beginning of time for a zip archive
-_NOT_COPIED = frozenset({"no-space", "no-permission", "write-failed"})  # a fault of the folder of the copy
+_NOT_COPIED = frozenset({"no-space", "no-quota", "no-permission", "write-failed"})  # a fault of the folder of the copy
 _NOT_ENDED = tr_mark("has not ended: its status is {status}.")
 _TOO_MANY = tr_mark("A bundle holds at most {most} runs, not {count}.")
 _README = """\

@@ -8,6 +8,7 @@ from pathlib import Path
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.protocol.status import ENDED
 from tfx_engine.runfile.errors import RunFileError
+from tfx_engine.runfile.header import is_sealed
 from tfx_engine.runfile.lock import is_locked
 from tfx_engine.runfile.seal import seal
 from tfx_engine.runfile.store import run_files, side_files
@@ -45,7 +46,7 @@ class Library:
             return before
         try:
             row = read_row(path)
-            if row.status == "interrupted" and _can_seal(path):
+            if _is_abandoned(row) and _can_seal(path):
                 row, mark = read_row(path), _mark(path)
         except RunFileError as error:
             return mark, error.problem
@@ -72,6 +73,13 @@ class Library:
                 code="run-in-use", path=str(path), template="is being written by its worker.",
                 hint_template="Stop the run first.",
             ))
+
+
+def _is_abandoned(row: RunRow) -> bool:
+    """Whether nobody writes a file any more that is not sealed: its writer was killed, or had no room for sealing."""
+    if row.status == "interrupted":
+        return True
+    return row.status in ENDED and not is_sealed(row.path) and not is_locked(row.path)
 
 
 def _can_seal(path: Path) -> bool:

@@ -1,0 +1,63 @@
+"""A little of each campaign in `tests/survival`, by the same commands: none of them may find a fault."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.tiny import tiny_config
+from tests.survival.preload import compiler
+from tfx_engine.runfile.create import create
+from tfx_engine.runfile.unfinished import half_of
+
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked here")
+faults = pytest.mark.skipif(compiler() is None, reason="calls are made to fail on Linux, with a C compiler")
+
+
+def campaign(repo: Path, name: str, *arguments: str) -> str:
+    """The table of one campaign, which must have found no fault."""
+    command = [sys.executable, "-m", f"tests.survival.{name}", *arguments]
+    done = subprocess.run(command, cwd=repo, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@forks
+def test_every_acknowledged_row_of_killed_writers_is_there(repo: Path) -> None:
+    assert campaign(repo, "kills", "--kills", "20").startswith("20 kills, ")
+
+
+@faults
+def test_a_write_or_sync_that_fails_at_any_moment_loses_nothing_and_is_said(repo: Path) -> None:
+    # 7 rounds are about 240 calls, from the first of the new file to the last of the sealed one.
+    found = campaign(repo, "writes", "--rounds", "7", "--calls", "240", "--every", "13", "--kinds", "EIO", "torn kill")
+    assert found.count(" 0 faults") == 2
+    campaign(repo, "writes", "--rounds", "7", "--calls", "240", "--every", "60", "--kinds", "ENOSPC for ever")
+
+
+@forks
+def test_a_file_that_is_cut_or_has_a_bit_turned_over_is_read_or_refused_in_words(repo: Path) -> None:
+    found = campaign(repo, "damage", "--flips", "60", "--step", "9973", "--log-step", "9973")
+    assert "0 crashes, hangs or tracebacks" in found
+
+
+@faults
+def test_a_file_of_an_older_format_is_old_or_new_whenever_its_migration_is_killed(repo: Path) -> None:
+    found = campaign(repo, "migration", "--every", "37")
+    assert " killed, 0 faults" in found and ": old" in found and ": new" in found
+
+
+def test_what_was_left_of_a_file_that_was_being_made_is_swept_by_the_next(tmp_path: Path) -> None:
+    old, young = half_of(tmp_path / "a.tfx"), half_of(tmp_path / "b.tfx")
+    journal = tmp_path / f"{old.name}-journal"
+    for file in (old, young, journal, tmp_path / ".other"):
+        file.write_bytes(b"x")
+    for file in (old, journal, tmp_path / ".other"):
+        os.utime(file, times=(time.time() - 7200,) * 2)
+    create(tmp_path / "run.tfx", tiny_config(), "")
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted([young.name, ".other", "run.tfx"])
