@@ -34,8 +34,10 @@ PLACE = Path("usr/lib") / identity.PROGRAM  # of the frozen program in the AppDi
 
 # Called by the name of a link, it is that program: the one file serves as both commands.
 APP_RUN = f"""#!/bin/sh
-here=$(dirname -- "$(readlink -f -- "$0")")
-case $(basename -- "${{ARGV0:-$0}}") in
+here=$(readlink -f -- "$0")
+here=${{here%/*}}
+called=${{ARGV0:-$0}}
+case ${{called##*/}} in
     {identity.ENGINE}*) program={identity.ENGINE} ;;
     *) program={identity.PROGRAM} ;;
 esac
@@ -110,18 +112,36 @@ def join(runtime: Path, packed: Path, whole: Path, sha256: str) -> Path:
 
 
 def install(installer: Path) -> Installed:
-    """Nothing is installed: the file is called by two links. A squashfs without its runtime is unpacked instead."""
+    """Nothing is installed: a copy of the file is called by two links. A squashfs without its runtime is unpacked."""
     folder = Path(tempfile.mkdtemp(prefix="tfx-appimage-"))
-    start = installer.resolve()
+    links = folder / "links"
+    links.mkdir()
+    start = folder / installer.name
     if installer.suffix == ".squashfs":
         command = ["unsquashfs", "-no-progress", "-dest", str(folder / "AppDir"), str(installer)]
         done = subprocess.run(command, capture_output=True, text=True, errors="replace")
         if done.returncode:
             raise CommandFailed(done.stdout + done.stderr)
         start = folder / "AppDir" / "AppRun"
+    else:
+        shutil.copy2(installer, start)
+    programs = []
     for name in (identity.PROGRAM, identity.ENGINE):
-        (folder / name).symlink_to(start)
-    return Installed(folder, folder / identity.PROGRAM, folder / identity.ENGINE)
+        (links / name).symlink_to(start)
+        programs.append(links / name if _can_mount(start) else _unpacking(folder / name, links / name))
+    return Installed(folder, *programs)
+
+
+def _can_mount(start: Path) -> bool:
+    """Whether the runtime can mount what follows it: a container has no FUSE. An AppDir needs no mounting."""
+    return start.name == "AppRun" or os.access("/dev/fuse", os.R_OK | os.W_OK)
+
+
+def _unpacking(wrapper: Path, link: Path) -> Path:
+    """A command that tells the runtime to unpack instead."""
+    wrapper.write_text(f'#!/bin/sh\nAPPIMAGE_EXTRACT_AND_RUN=1 exec "{link}" "$@"\n', encoding="utf-8")
+    wrapper.chmod(0o755)
+    return wrapper
 
 
 def uninstall(installed: Installed) -> list[str]:
