@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from tfx_engine.data import make_task
 from tfx_engine.measure.clock import make_clock
 from tfx_engine.measure.device import DeviceSampler
+from tfx_engine.measure.gaps import Gaps
 from tfx_engine.measure.memory import make_meter
 from tfx_engine.measure.memory_events import warm_up_profiler
 from tfx_engine.model.validate import pick_device
@@ -67,7 +68,7 @@ class Measured:
         self._control = TakingTurns()
         self._writer = RunWriter(self.path)
         recorder = RunRecorder(self._writer, lambda: None)
-        self._mail = MailReader(self.path, self._control, self._writer)
+        self._mail = MailReader(self.path, self._control, self._writer, Gaps(time.perf_counter_ns()))
         self._sampler = DeviceSampler(device, recorder.device)
         clock = make_clock(device, time.perf_counter_ns())
         self._loop = Loop(set_up(config, device), clock, make_meter(device), recorder, self._control)

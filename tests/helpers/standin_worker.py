@@ -8,6 +8,7 @@ by the run's name:
     crash        a segmentation fault                  exit         exit code 3, with a word on stderr
     print        prints to descriptor 1 from C         hang         goes on after stdin ended
     leave-child  leaves a sleeping process behind      dawdle       takes the run a second after it was told to
+    noisy        a megabyte of rubbish, two steps      noisy-endless  prints 2 kB in every step
 
 In turns with others (`InTurns`) it does one step for each that is asked for, of 10 ms, or of 20 where the name begins
 with "slow"; of its own it has `measure_steps`. A name with "dies in 2" kills the worker in its first turn of round 2,
@@ -21,6 +22,7 @@ TFX_STANDIN=broken in the environment: it never gets ready. TFX_STANDIN=on-cpu: 
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import queue
@@ -32,6 +34,8 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+from tests.survival.noise import make_noise
+from tfx_engine.measure.gaps import Gaps
 from tfx_engine.protocol.codec import decode_line, problem_to_data
 from tfx_engine.protocol.launch import end_with_parent
 from tfx_engine.protocol.messages import Reply
@@ -56,6 +60,9 @@ from tfx_engine.protocol.worker_messages import (
 from tfx_engine.runfile.mailbox import Mailbox
 from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.writer import RunWriter
+from tfx_engine.train.control import RunControl
+from tfx_engine.worker.logs import LogCapture
+from tfx_engine.worker.mail import MailReader, watch_for_gaps
 
 STEP_S = 0.01
 CAPACITY = 2**34  # bytes of the device that it says it has
@@ -146,10 +153,16 @@ def _run(path: Path, lines: Lines, input_ended: threading.Event, stop: threading
     if name == "dawdle":
         time.sleep(1.0)
     writer = RunWriter(path)
+    gaps = watch_for_gaps(writer, time.perf_counter_ns() - round(writer.t_ms() * 1e6))
     writer.state("running")
+    control = RunControl()
+    mail = MailReader(path, control, writer, gaps)
+    mail.start()
     lines.send(WarmedUp(device="cpu" if os.environ.get(MODE) == "on-cpu" else "cuda"))
     _misbehave(name)
-    status = _steps(name, writer, Mailbox(path), input_ended, stop)
+    with LogCapture(writer.log, streams=name.startswith("noisy")):
+        status = _steps(name, writer, control, gaps, input_ended, stop)
+    mail.stop()
     if name == "quick":
         writer.fact("environment", dict(os.environ))
     writer.state(status)
@@ -159,17 +172,33 @@ def _run(path: Path, lines: Lines, input_ended: threading.Event, stop: threading
 
 
 def _steps(
-    name: str, writer: RunWriter, mailbox: Mailbox, input_ended: threading.Event, stop: threading.Event
+    name: str, writer: RunWriter, control: RunControl, gaps: Gaps, input_ended: threading.Event, stop: threading.Event
 ) -> str:
-    steps = 10**9 if name in ("endless", "hang", "crash", "exit") else 2
+    if name == "noisy":
+        make_noise()
+    steps = 10**9 if name in ("endless", "noisy-endless", "hang", "crash", "exit") else 2
     for step in range(1, steps + 1):
-        writer.step(step=step, phase="measure", t_ms=step * 10.0, loss=1.0 / step, step_ms=10.0, tokens=64)
-        if stop.is_set() or any(control.action == "stop" for control in mailbox.poll()):
+        begun_ms = writer.t_ms()
+        if name == "noisy-endless":
+            os.write(1, b"printed in every step\n" * 100)
+        time.sleep(STEP_S)
+        done = Done(writer.t_ms(), writer.t_ms() - begun_ms)
+        gaps.mark([done])
+        writer.step(step=step, phase="measure", loss=1.0 / step, tokens=64, **vars(done))
+        if stop.is_set() or control.stop.is_set():
             return "stopped"
         if input_ended.is_set() and name != "hang":
             return "interrupted"
-        time.sleep(STEP_S)
     return "finished"
+
+
+@dataclasses.dataclass
+class Done:
+    """A step that was done."""
+
+    t_ms: float
+    step_ms: float
+    taint: str | None = None
 
 
 class TurnTaker:

@@ -27,6 +27,7 @@ from tfx_engine.protocol.messages import (
     FromService,
     Hello,
     Notice,
+    Ping,
     Queue,
     Reply,
     Request,
@@ -181,6 +182,10 @@ class Client:
     def queue(self, action: Literal["remove", "adopt", "list"] = "list", run: str | Path = "") -> dict[str, Any]:
         """Change or see the queue: {"queue": paths in order, "running": path or null}. Raises `ConfigError`."""
         return self._result(self.call(Queue(id=0, action=action, run=str(run))))
+
+    def ping(self, on_reply: OnReply) -> None:
+        """Ask for a sign of life, without waiting for it. Raises `ServiceGone`."""
+        self.request(Ping(id=0), on_reply)
 
     def doctor(self, measure: bool = False) -> dict[str, Any]:
         """What works on this machine; `measure`: and how fast its devices are, which takes some seconds for each."""

@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from tfx_engine.measure.readout import StepReading
-from tfx_engine.protocol.taint import OWN
+from tfx_engine.protocol.taint import NEVER
 
 PLACE = 2  # steps without probes are the 2nd, 5th, 8th, ...: each between two with probes
 OFTEN, RARELY = 3, 16
@@ -104,7 +104,7 @@ class Overhead:
             if reading.phase == "measure":
                 self.measured += 1
                 self.probed += reading.probed
-                if reading.probe_ms is not None and reading.taint not in OWN:
+                if reading.probe_ms is not None and reading.taint not in NEVER:
                     bare_ms = max(1e-6, reading.step_ms - reading.probe_ms)
                     self._bare_ms.append(bare_ms)
                     self._timed.append(100 * reading.probe_ms / bare_ms)

@@ -101,6 +101,13 @@ class Doctor(Request, frozen=True, kw_only=True, tag="doctor"):
     measure: bool = False
 
 
+class Ping(Request, frozen=True, kw_only=True, tag="ping"):
+    """Answered at once, with nothing: whoever gets no answer knows that the service does not respond.
+
+    One of an older version refuses it, which is an answer as well.
+    """
+
+
 class Shutdown(Request, frozen=True, kw_only=True, tag="shutdown"):
     """End: `stop` ends the runs too, else they and the queue are finished first."""
 
@@ -124,7 +131,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True, tag_field="say", tag="no
     detail: dict[str, Any] = {}
 
 
-AnyRequest = Hello | Submit | Conclude | Validate | Estimate | Audit | Queue | Doctor | Shutdown
+AnyRequest = Hello | Submit | Conclude | Validate | Estimate | Audit | Queue | Doctor | Ping | Shutdown
 FromService = Reply | Notice
 
 

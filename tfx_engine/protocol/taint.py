@@ -9,12 +9,13 @@ from __future__ import annotations
 MEMORY_PROBE = "memory probe"
 PROFILE = "profile"
 AFTER_A_PAUSE = "after a pause"
-OWN = frozenset({MEMORY_PROBE, PROFILE, AFTER_A_PAUSE})
+STOPPED = "the process was stopped, or the computer slept"
+NEVER = frozenset({MEMORY_PROBE, PROFILE, AFTER_A_PAUSE, STOPPED})  # count, however many there are
 
 
 def is_disturbance(taint: str | None) -> bool:
     """Whether it came from outside: other programs, clocks that were lowered."""
-    return bool(taint) and taint not in OWN
+    return bool(taint) and taint not in NEVER
 
 
 def do_disturbed_count(disturbed: int, clean: int) -> bool:

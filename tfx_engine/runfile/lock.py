@@ -77,7 +77,8 @@ class RunLock:
     def hand_over(self, pid: int) -> None:
         """Let go of the lock for the process `pid` alone: nobody else can take it before that one, while it lives."""
         descriptor = self._descriptor
-        self.note(heir={**process_identity(), "pid": pid, "started": process_started(pid)})
+        self.note(heir={
+            **process_identity(), "pid": pid, "started": process_started(pid), "ticks": _ticks(pid)})
         self._descriptor = -1
         _unlock(descriptor)
         os.close(descriptor)
@@ -152,6 +153,8 @@ def _is_promised(descriptor: int) -> bool:
         return abs(time.time() - os.fstat(descriptor).st_mtime) < _FOREIGN_S
     if heir["pid"] == os.getpid() or heir.get("boot_id") != boot_id():
         return False
+    if (ticks := _ticks(heir["pid"])) is not None and heir.get("ticks") is not None:
+        return bool(ticks == heir["ticks"])  # a clock that is set changes nothing about that
     started, said = process_started(heir["pid"]), heir.get("started")
     return started is not None and isinstance(said, (int, float)) and abs(started - said) < _SAME_START_S
 
@@ -191,6 +194,15 @@ def process_started(pid: int) -> float | None:
     try:
         return float(psutil.Process(pid).create_time())
     except (psutil.Error, ValueError, OverflowError):  # or no such number is that of a process
+        return None
+
+
+def _ticks(pid: int) -> int | None:
+    """When a process started, in the kernel's ticks since the boot; None where that cannot be known."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return int(fields[19])
+    except (OSError, ValueError, IndexError):
         return None
 
 

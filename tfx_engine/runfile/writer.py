@@ -203,6 +203,10 @@ class RunWriter:
         values = (self.t_ms(), slot, technique, claim, None if ok is None else int(ok), code, template, json_text(args))
         self._put("audit", values, 300 + len(values[-1]))
 
+    def note(self, **more: Any) -> None:
+        """Say something in the lock file, beside who writes."""
+        self._lock.note(**more)
+
     # ------------------------------------------------------------------------------------ waiting
 
     def state(self, status: str, reason: str = "") -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import queue
+import collections
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,7 +13,8 @@ from tfx_engine.protocol.messages import FromService, Notice, Reply
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.protocol.stdio import Lines
 
-LOG_LINES_WAITING = 1000  # above this, log notices are dropped; they are in the run files anyway
+FAR_BEHIND = 1000  # messages waiting; above this, log notices are dropped: they are in the run files anyway
+STATES = frozenset({"queue", "turns", "warm"})  # kinds of which, for a client that is far behind, the newest is enough
 
 
 class Outbox:
@@ -21,14 +22,26 @@ class Outbox:
 
     def __init__(self, client: Lines) -> None:
         self._client = client
-        self._waiting: queue.SimpleQueue[FromService | None] = queue.SimpleQueue()
+        self._waiting: collections.deque[FromService | None] = collections.deque()
+        self._changed = threading.Condition()
         self._dropped = 0
         self._thread = threading.Thread(target=self._write, name="outbox", daemon=True)
         self._thread.start()
 
     def put(self, message: FromService) -> None:
         """Send the message when the client takes it."""
-        self._waiting.put(message)
+        with self._changed:
+            if len(self._waiting) >= FAR_BEHIND and isinstance(message, Notice) and message.kind in STATES:
+                self._forget_older(message)
+            self._waiting.append(message)
+            self._changed.notify()
+
+    def _forget_older(self, newest: Notice) -> None:
+        """A window that is stopped overnight does not cost the service a line for every block of a comparison."""
+        for older in self._waiting:
+            if isinstance(older, Notice) and (older.kind, older.run) == (newest.kind, newest.run):
+                self._waiting.remove(older)
+                return
 
     def reply(self, number: int, **result: Any) -> None:
         """The request of that number was done."""
@@ -49,7 +62,7 @@ class Outbox:
 
     def log(self, text: str, run: Path | None = None) -> None:
         """A line that a worker wrote. Dropped, and counted, while the client is far behind."""
-        if self._waiting.qsize() >= LOG_LINES_WAITING:
+        if len(self._waiting) >= FAR_BEHIND:
             self._dropped += 1
             return
         if self._dropped:
@@ -59,12 +72,19 @@ class Outbox:
 
     def close(self, timeout_s: float = 1.0) -> None:
         """Send what is waiting, but for no longer than `timeout_s`."""
-        self._waiting.put(None)
+        with self._changed:
+            self._waiting.append(None)
+            self._changed.notify()
         self._thread.join(timeout_s)
+
+    def _next(self) -> FromService | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting)
+            return self._waiting.popleft()
 
     def _write(self) -> None:
         client_listens = True
-        while (message := self._waiting.get()) is not None:
+        while (message := self._next()) is not None:
             if not client_listens:
                 continue  # runs go on for nobody; their files have it all
             try:

@@ -90,7 +90,8 @@ class RunQueue:
     ) -> Queued:
         """A new run file, locked; `add` puts it into the queue. Raises `RunFileError`."""
         path = path or self.new_path(config)
-        # Seconds since the epoch: the queues of several services merge in the order in which they were asked.
+        # Seconds since the epoch: the queues of several services merge in the order in which they were asked. A clock
+        # that is set back puts nothing before what waits here already.
         self._last_position = max(time.time(), self._last_position + 1e-3)
         lock = RunLock(path)  # before there is a file, so that nobody else ever sees it queued and free
         try:
@@ -105,6 +106,7 @@ class RunQueue:
         """Put runs where their position says."""
         for run in runs:
             bisect.insort(self._runs, run, key=lambda r: r.position)
+            self._last_position = max(self._last_position, run.position)
             self._changed = True
 
     def take(self, worker: int) -> Path:

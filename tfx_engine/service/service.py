@@ -24,6 +24,7 @@ from tfx_engine.protocol.messages import (
     Doctor,
     Estimate,
     Hello,
+    Ping,
     Queue,
     Reply,
     Shutdown,
@@ -157,6 +158,8 @@ class Service:
                 self._requests.change_queue(request)
             case Doctor():
                 self._requests.examine(request)
+            case Ping():
+                self._outbox.reply(request.id)
             case Shutdown():
                 self._outbox.reply(request.id)
                 self._shut_down(request.stop)

@@ -26,6 +26,8 @@ from tfx_engine.protocol.worker_messages import Ended, FromWorker, ToWorker
 from tfx_engine.service.events import Events, WorkerGone, WorkerSaid, WorkerWrote
 
 _TAIL_LINES = 20
+_LONGEST_LINE = 10_000  # characters; what a run prints is in its file
+_MOST_WAITING = 10_000  # events; a worker that prints without end must not fill the service's memory
 _DRAIN_S = 1.0  # for the pipes, after the process ended
 
 
@@ -96,9 +98,10 @@ class WorkerProcess:
                 self._wrote(line)
 
     def _wrote(self, line: bytes) -> None:
-        text = line.decode("utf-8", "replace").rstrip()
+        text = line[:_LONGEST_LINE].decode("utf-8", "replace").rstrip()
         self.last_lines.append(text)
-        self._events.put(WorkerWrote(self, text))
+        if self._events.qsize() < _MOST_WAITING:
+            self._events.put(WorkerWrote(self, text))
 
     def _wait(self, readers: list[threading.Thread]) -> None:
         """Wait for the end, end what the worker left behind, and only then, with the last line read, say so."""

@@ -16,6 +16,7 @@ from functools import partial
 from tfx_engine.measure.budget import Budget
 from tfx_engine.measure.clock import Clock
 from tfx_engine.measure.disturbance import Disturbance
+from tfx_engine.measure.gaps import Gaps
 from tfx_engine.measure.memory import MemoryMeter, is_out_of_memory
 from tfx_engine.measure.memory_split import MemoryProbe, can_split
 from tfx_engine.measure.parts import Parts
@@ -56,7 +57,7 @@ class Loop:
 
     def __init__(
         self, setup: Setup, clock: Clock, meter: MemoryMeter, recorder: Recorder, control: RunControl,
-        disturbance: Disturbance | None = None, turns: Turns | None = None,
+        disturbance: Disturbance | None = None, turns: Turns | None = None, gaps: Gaps | None = None,
     ) -> None:
         """`turns`: where the run takes turns with others."""
         self.step = 0
@@ -65,6 +66,7 @@ class Loop:
         self.is_complete = False
         self._setup, self._clock = setup, clock
         self._recorder, self._control, self._disturbance, self._turns = recorder, control, disturbance, turns
+        self._gaps = gaps
         self._run = setup.config.run
         self._budget = Budget(self._run)
         self._probes = Probes(setup, recorder, self._budget) if self._run.probes else None
@@ -325,6 +327,8 @@ class Loop:
         readings = self._readout.fetch(wait)
         if self._disturbance is not None:
             self._disturbance.mark(readings)
+        if self._gaps is not None:
+            self._gaps.mark(readings)
         if readings:
             self._recorder.steps(readings)
             self._costs.add(readings)

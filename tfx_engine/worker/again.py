@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tfx_engine.measure.clock import make_clock
+from tfx_engine.measure.gaps import Gaps
 from tfx_engine.measure.memory import is_out_of_memory, make_meter
 from tfx_engine.measure.readout import StepReading
 from tfx_engine.model.validate import pick_device
@@ -34,7 +35,7 @@ from tfx_engine.train.turns import Turns
 from tfx_engine.worker import facts, failure
 from tfx_engine.worker.deadline import Deadline
 from tfx_engine.worker.logs import LogCapture
-from tfx_engine.worker.mail import MailReader
+from tfx_engine.worker.mail import MailReader, watch_for_gaps
 from tfx_engine.worker.run import Outcome
 
 _AGAIN = tr_mark("Process {process} measures the time of steps again, in round {round} of the comparison.")
@@ -59,10 +60,12 @@ def execute_again(
         control = RunControl(stop)
         stack.enter_context(Deadline(stop, writer))
         stack.enter_context(LogCapture(writer.log, streams=True))
-        mail = MailReader(path, control, writer)
+        gaps = watch_for_gaps(writer, zero_ns)
+        mail = MailReader(path, control, writer, gaps)
         mail.start()
         stack.callback(mail.stop)
-        outcome = _measure(config, _Times(writer, part.process, on_warmed_up, config), control, zero_ns, turns)
+        times = _Times(writer, part.process, on_warmed_up, config)
+        outcome = _measure(config, times, control, zero_ns, turns, gaps)
         if outcome.status == "failed":
             reason = _IN_ROUND.format(round=part.round, reason=outcome.reason)
             outcome = Outcome("failed", reason)
@@ -89,13 +92,16 @@ def _complain(error: RunFileError | None) -> None:
         sys.stderr.write(error.problem.sentence() + "\n")
 
 
-def _measure(config: Config, times: _Times, control: RunControl, zero_ns: int, turns: Turns) -> Outcome:
+def _measure(
+    config: Config, times: _Times, control: RunControl, zero_ns: int, turns: Turns, gaps: Gaps
+) -> Outcome:
     """Every failure becomes an outcome in words."""
     device, loop = None, None
     try:
         device = pick_device(config.run.device)
         setup = set_up(config, device)
-        loop = Loop(setup, make_clock(device, zero_ns), make_meter(device), times, control, turns=turns)
+        loop = Loop(setup, make_clock(device, zero_ns), make_meter(device), times, control, turns=turns,
+                    gaps=gaps)
         loop.run()
     except (KeyboardInterrupt, SystemExit):
         raise

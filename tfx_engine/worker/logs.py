@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+import io
 import logging
 import os
 import sys
@@ -9,8 +11,11 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+from tfx_engine.worker.printed import end, open_sink
+
 _STREAMS = (1, 2)  # in a worker, descriptor 1 is a second stderr: its real stdout belongs to the conversation
 _LONGEST_LINE = 10_000  # characters; a progress bar that never ends its line must not fill the file
+_ECHO_BYTES = 2**20  # waiting for a service that does not read
 
 Write = Callable[[str, str], None]  # (stream, text)
 
@@ -31,11 +36,12 @@ class LogCapture(AbstractContextManager["LogCapture"]):
             logging.captureWarnings(True)
             _flush()
             self._real = [os.dup(stream) for stream in _STREAMS]
-            reader, writer = os.pipe()
+            self._echo = Echo(self._real[-1])
+            sink, self._printed = open_sink()
             for stream in _STREAMS:
-                os.dup2(writer, stream)
-            os.close(writer)
-            self._reader = threading.Thread(target=self._drain, args=(reader,), name="log", daemon=True)
+                os.dup2(sink, stream)
+            os.close(sink)
+            self._reader = threading.Thread(target=self._drain, args=(self._printed,), name="log", daemon=True)
             self._reader.start()
         return self
 
@@ -45,17 +51,67 @@ class LogCapture(AbstractContextManager["LogCapture"]):
             logging.captureWarnings(False)
             _flush()
             for real, stream in zip(self._real, _STREAMS, strict=True):
-                os.dup2(real, stream)  # the last one closes the pipe's writing end: the reader sees its end
+                os.dup2(real, stream)  # the last one closes a pipe's writing end: the reader sees its end
+            end(self._printed)
             self._reader.join(1.0)
+            self._echo.close(1.0)
             for real in self._real:
                 os.close(real)
 
-    def _drain(self, descriptor: int) -> None:
-        with os.fdopen(descriptor, "r", encoding="utf-8", errors="replace") as lines:
+    def _drain(self, printed: io.RawIOBase) -> None:
+        with io.TextIOWrapper(io.BufferedReader(printed), encoding="utf-8", errors="replace") as lines:
             while line := lines.readline(_LONGEST_LINE):
-                os.write(self._real[-1], line.encode("utf-8", "replace"))
                 if line.strip():
-                    self._write("stderr", line.rstrip())
+                    # Half of what reads SQLite ends a text at its first NUL.
+                    self._write("stderr", line.rstrip().replace("\0", "\ufffd"))
+                self._echo.put(line.encode("utf-8", "replace"))
+
+
+class Echo:
+    """Passes text on to a descriptor from a thread of its own, and drops what nobody reads in time.
+
+    Behind the descriptor is the service. One that is stopped must not stop, through a full pipe, the training that
+    happens to print something.
+    """
+
+    def __init__(self, descriptor: int, most_bytes: int = _ECHO_BYTES) -> None:
+        self._descriptor, self._most_bytes = descriptor, most_bytes
+        self._waiting: collections.deque[bytes] = collections.deque()
+        self._bytes = 0
+        self._is_closing = self._is_over = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="echo", daemon=True)
+        self._thread.start()
+
+    def put(self, text: bytes) -> None:
+        """Pass it on when that is possible, or not at all. Never waits."""
+        with self._changed:
+            if self._bytes + len(text) <= self._most_bytes:
+                self._waiting.append(text)
+                self._bytes += len(text)
+                self._changed.notify()
+
+    def close(self, patience_s: float) -> None:
+        """Write what waits, if that takes no longer; after that nothing is written any more."""
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify()
+        self._thread.join(patience_s)
+        with self._changed:
+            self._is_over = True  # the number of the descriptor may soon be another file's
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._is_closing)
+                if self._is_over or not self._waiting:
+                    return
+                text = self._waiting.popleft()
+                self._bytes -= len(text)
+            try:
+                os.write(self._descriptor, text)
+            except OSError:
+                return  # the service is gone: nobody will read any more
 
 
 def _flush() -> None:

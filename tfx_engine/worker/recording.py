@@ -21,7 +21,7 @@ from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_engine.protocol.private import new_private_file
 from tfx_engine.protocol.status import Phase
-from tfx_engine.protocol.taint import OWN, do_disturbed_count
+from tfx_engine.protocol.taint import NEVER, STOPPED, do_disturbed_count
 from tfx_engine.runfile.writer import RunWriter
 
 _SNAPSHOT = tr_mark("The allocator's snapshot is in {path}: https://docs.pytorch.org/memory_viz shows it.")
@@ -67,9 +67,10 @@ class RunRecorder:
             )
 
     def _measured(self, reading: StepReading) -> None:
-        if reading.taint not in OWN:
+        if reading.taint not in NEVER:
             (self._clean_ms if reading.taint is None else self._disturbed_ms).append(reading.step_ms)
-        self.energy.step((reading.t_ms - reading.step_ms) / 1000, reading.t_ms / 1000, reading.tokens)
+        if reading.taint != STOPPED:  # else it took what the device took meanwhile
+            self.energy.step((reading.t_ms - reading.step_ms) / 1000, reading.t_ms / 1000, reading.tokens)
 
     @property
     def measured_ms(self) -> array[float]:

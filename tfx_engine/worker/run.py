@@ -21,6 +21,7 @@ from tfx_engine.estimate import flops_per_token
 from tfx_engine.measure.clock import make_clock
 from tfx_engine.measure.device import DeviceSampler
 from tfx_engine.measure.disturbance import Disturbance
+from tfx_engine.measure.gaps import Gaps
 from tfx_engine.measure.memory import MemoryMeter, is_out_of_memory, make_meter
 from tfx_engine.measure.memory_split import can_split, resting_split
 from tfx_engine.model.validate import pick_device, validate
@@ -42,7 +43,7 @@ from tfx_engine.worker.audit.phase import audit_run
 from tfx_engine.worker.deadline import Deadline
 from tfx_engine.worker.foretold import Foretold
 from tfx_engine.worker.logs import LogCapture
-from tfx_engine.worker.mail import MailReader
+from tfx_engine.worker.mail import MailReader, watch_for_gaps
 from tfx_engine.worker.recording import RunRecorder
 from tfx_engine.worker.saving import save_weights
 from tfx_engine.worker.speed import Speed
@@ -91,11 +92,12 @@ def execute(
             writer.fact("resident", part.resident)
         zero_ns = time.perf_counter_ns() - round(writer.t_ms() * 1e6)  # one zero for the steps and all else
         writer.state("running")
-        run = _Run(config, problems, writer, RunControl(stop), on_warmed_up, zero_ns, path, turns)
+        gaps = watch_for_gaps(writer, zero_ns)
+        run = _Run(config, problems, writer, RunControl(stop), on_warmed_up, zero_ns, path, gaps, turns)
         if own_process:
             stack.enter_context(Deadline(stop, writer, lambda: run.outcome().status))
         stack.enter_context(LogCapture(writer.log, streams=own_process))
-        mail = MailReader(path, run.control, writer)
+        mail = MailReader(path, run.control, writer, gaps)
         mail.start()
         stack.callback(mail.stop)
         outcome = run.to_its_end()
@@ -125,9 +127,9 @@ class _Run:
 
     def __init__(
         self, config: Config, problems: tuple[Problem, ...], writer: RunWriter, control: RunControl,
-        on_warmed_up: Callable[[str], None], zero_ns: int, path: Path, turns: Turns | None = None,
+        on_warmed_up: Callable[[str], None], zero_ns: int, path: Path, gaps: Gaps, turns: Turns | None = None,
     ) -> None:
-        self._path = path
+        self._path, self._gaps = path, gaps
         self.control = control
         self._config, self._problems, self._writer, self._zero_ns = config, problems, writer, zero_ns
         self._on_warmed_up, self._turns = on_warmed_up, turns
@@ -179,7 +181,7 @@ class _Run:
         # Those whose turn it was before look like a disturbance, and pairing takes care of real ones.
         is_watched = self._config.run.probes and self._turns is None
         disturbance = Disturbance(self._device, lambda: sampler.newest) if is_watched else None
-        self._loop = Loop(self._setup, clock, self._meter, recorder, self.control, disturbance, self._turns)
+        self._loop = Loop(self._setup, clock, self._meter, recorder, self.control, disturbance, self._turns, self._gaps)
         if self._config.run.probes:
             sampler.start()
         try:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tfx_engine.protocol.taint import OWN
+from tfx_engine.protocol.taint import NEVER
 from tfx_workbench.analysis.hierarchy import Paired, Tree, paired
 from tfx_workbench.runs.interval import Floats
 from tfx_workbench.runs.rundata import RunData
@@ -37,14 +37,14 @@ def are_interleaved(one: RunData, other: RunData) -> bool:
 def blocks_of(run: RunData) -> dict[Place, dict[str, Floats]]:
     """The logarithms of `step_ms` and `tokens_per_s` of the steps of each block.
 
-    Left out is what the program did itself (`taint.OWN`), and the first turn of every process, which is block 0.
+    Left out is what never counts (`taint.NEVER`), and the first turn of every process, which is block 0.
     Disturbances from outside stay: they are why runs are interleaved.
     """
     return _blocks(run.turns())
 
 
 def _blocks(rows: Mapping[str, Any]) -> dict[Place, dict[str, Floats]]:
-    kept = np.array([taint not in OWN for taint in rows["taint"]], dtype=np.bool_)
+    kept = np.array([taint not in NEVER for taint in rows["taint"]], dtype=np.bool_)
     kept &= (rows["step_ms"] > 0) & (rows["block"] > 0)
     if not kept.any():
         return {}

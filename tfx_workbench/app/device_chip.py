@@ -50,7 +50,11 @@ class DeviceChip(QObject):
         going = [str(row.path) for row in self._session.going()]
         run = next((r for key in going if (r := self._session.runs.run(key)) is not None), None)
         engine = self._session.engine.state
-        if going:
+        if engine is State.SILENT:
+            self._window.top.show_device(self._words, GONE, self.tr(
+                "The engine has not answered for some seconds: its process is stopped, or this computer very busy. "
+                "Runs under way do not need it; what is asked of it is done when it answers again."))
+        elif going:
             text = " · ".join(filter(None, [self._name_in(run) or self._device, *(readings(run) if run else [])]))
             self._window.top.show_device(text or self.tr("running"), BUSY, self._tip())
         elif engine is State.READY:

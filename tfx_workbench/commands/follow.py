@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tfx_engine.protocol.status import ENDED
+from tfx_engine.runfile.pulse import Pulse
 from tfx_workbench.commands.progressbar import ProgressBar
 from tfx_workbench.runs.rundata import RunData
 
@@ -50,7 +51,7 @@ class Follower:
 
     def _watch(self, run: RunData, deadline: float | None) -> bool:
         """Wait for the end of one run; False where the service went and there is no deadline yet."""
-        number = self._count - len(self._waiting) + 1
+        number, pulse = self._count - len(self._waiting) + 1, Pulse(run.path)
         while True:
             run.refresh()
             # An abandoned run reads as interrupted at once; its recorded state comes with the reason in words.
@@ -58,5 +59,6 @@ class Follower:
                 return True
             if deadline is None and self._gone.is_set():
                 return False
-            self._bar.show(number, run)
+            responds = pulse.look() or run.info.status != "running"
+            self._bar.show(number, run, responds)
             time.sleep(POLL_S)

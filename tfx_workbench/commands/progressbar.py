@@ -54,11 +54,11 @@ class ProgressBar(StatusLine):
         super().__init__()
         self.runs = runs
 
-    def show(self, number: int, run: RunData) -> None:
-        """Show run `number` (from 1), unless the last look is too recent."""
-        self.draw(lambda: self._text(number, run))
+    def show(self, number: int, run: RunData, responds: bool = True) -> None:
+        """Show run `number` (from 1), unless the last look is too recent. `responds`: see `runfile.pulse`."""
+        self.draw(lambda: self._text(number, run, responds))
 
-    def _text(self, number: int, run: RunData) -> str:
+    def _text(self, number: int, run: RunData, responds: bool) -> str:
         progress = run.progress()
         filled = round(progress.fraction * BAR_WIDTH)
         parts = [f"{number}/{self.runs}", f"[{'#' * filled}{'.' * (BAR_WIDTH - filled)}]", words.title(run.info.name)]
@@ -72,4 +72,6 @@ class ProgressBar(StatusLine):
             ]
         else:
             parts.append(tr_mark("starting") if run.info.status == "running" else tr_mark("waiting"))
+        if not responds:
+            parts.append(tr_mark("not responding"))
         return "  ".join(parts)

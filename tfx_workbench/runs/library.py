@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from tfx_engine.protocol.status import ENDED
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.header import is_sealed
 from tfx_engine.runfile.lock import is_locked
+from tfx_engine.runfile.pulse import Pulse
 from tfx_engine.runfile.seal import seal
 from tfx_engine.runfile.store import run_files, side_files
 from tfx_workbench.runs.listing import Mark, load_listing, save_listing
@@ -25,6 +27,7 @@ class Library:
         self.store = Path(store)
         self.problems: tuple[Problem, ...] = ()  # files that the last scan could not read
         self._seen: dict[Path, tuple[Mark, RunRow | Problem]] | None = None
+        self._pulses: dict[Path, Pulse] = {}  # of running runs
         self._fresh = 0  # rows of ended runs that the kept listing has not
 
     def scan(self) -> list[RunRow]:
@@ -37,7 +40,7 @@ class Library:
                                       if isinstance(row, RunRow) and row.status in ENDED})
             self._fresh = 0
         self.problems = tuple(found for _, found in seen.values() if isinstance(found, Problem))
-        rows = [found for _, found in seen.values() if isinstance(found, RunRow)]
+        rows = self._with_pulse([found for _, found in seen.values() if isinstance(found, RunRow)])
         return sorted(rows, key=lambda row: (row.created_at, row.path.name))
 
     def _look(self, path: Path, before: tuple[Mark, RunRow | Problem] | None) -> tuple[Mark, RunRow | Problem]:
@@ -52,6 +55,12 @@ class Library:
             return mark, error.problem
         self._fresh += row.status in ENDED and (before is None or before[0] != mark)
         return mark, row
+
+    def _with_pulse(self, rows: list[RunRow]) -> list[RunRow]:
+        running = {row.path for row in rows if row.status == "running"}
+        self._pulses = {path: self._pulses.get(path) or Pulse(path) for path in running}
+        silent = {path for path, pulse in self._pulses.items() if not pulse.look()}
+        return [dataclasses.replace(row, responds=False) if row.path in silent else row for row in rows]
 
     def delete(self, path: str | Path) -> None:
         """Remove a run file and what belongs to it. Raises `RunFileError` while a worker writes it."""

@@ -31,10 +31,12 @@ class RunRow:
     tags: tuple[str, ...] = ()
     techniques: tuple[str, ...] = ()  # what fills its slots, in the order of the slots
     device: str = ""
+    responds: bool = True  # False: it is running, and its worker has given no sign of life for some seconds
 
     def as_dict(self) -> dict[str, Any]:
         """The row for JSON."""
         row = dataclasses.asdict(self)
+        del row["responds"]  # somebody who looks only once cannot know
         return {"run": str(row.pop("path")), **row}
 
 

@@ -31,6 +31,8 @@ _log = logging.getLogger(__name__)
 _RESTARTS = 5  # within the time below; then it waits until it is asked for something
 _RESTART_WINDOW_S = 60.0
 _FIRST_DELAY_MS = 200
+LOOK_MS = 1000  # it is asked for a sign of life so often, unless an answer is still owed
+SILENT_LOOKS = 5  # without one it does not respond. Looks, not seconds: a window that slept itself has missed nothing
 
 OnReply = Callable[[Reply], None]
 
@@ -41,6 +43,7 @@ class State(enum.Enum):
     OFF = "off"
     STARTING = "starting"
     READY = "ready"
+    SILENT = "silent"
     GONE = "gone"
 
 
@@ -64,8 +67,13 @@ class Engine(QObject):
         self._store, self._on_disconnect, self._argv = store, on_disconnect, argv
         self._client: Any = None
         self._closing = False
-        self._state = State.OFF
+        self._state, self._words = State.OFF, ""
         self._deaths: list[float] = []
+        self._unanswered = 0  # looks since a sign of life was asked for
+        self._before_silence = (State.OFF, "")
+        self._looks = QTimer(self)
+        self._looks.setInterval(LOOK_MS)
+        self._looks.timeout.connect(self._look)
         self._came.connect(self._on_notice)
         self._replied.connect(lambda callback, reply: callback(reply))
 
@@ -93,10 +101,13 @@ class Engine(QObject):
             self._died(None, str(error))
             return
         self._client = client
+        self._unanswered = 0
+        self._looks.start()
 
     def close(self) -> None:
         """Disconnect; runs do what `on_disconnect` says."""
         self._closing = True
+        self._looks.stop()
         client, self._client = self._client, None
         if client is not None:
             client.close()
@@ -168,6 +179,30 @@ class Engine(QObject):
         except ServiceGone as error:
             on_reply(_refusal(str(error)))
 
+    # ------------------------------------------------------------------ whether it responds
+
+    def _look(self) -> None:
+        from tfx_engine.client import ServiceGone
+
+        if self._client is None:
+            return
+        if self._unanswered:
+            self._unanswered += 1
+            if self._unanswered > SILENT_LOOKS and self._state is not State.SILENT:
+                self._before_silence = (self._state, self._words)
+                self._set_state(State.SILENT, self.tr("the engine does not respond"))
+            return
+        try:
+            self._client.ping(lambda reply: self._emit_reply(self._on_sign, reply))
+        except ServiceGone:
+            return  # which is said elsewhere
+        self._unanswered = 1
+
+    def _on_sign(self, _reply: Reply) -> None:
+        self._unanswered = 0
+        if self._state is State.SILENT and self._client is not None:
+            self._set_state(*self._before_silence)
+
     # ------------------------------------------------------------------ from the client's thread
 
     def _emit_notice(self, notice: Notice) -> None:
@@ -185,11 +220,13 @@ class Engine(QObject):
             return
         if notice.kind == "gone":
             self._client = None
+            self._looks.stop()
             self._died(notice.detail.get("exit_code"), "\n".join(notice.detail.get("last_lines", [])))
             return
         if notice.kind == "warm":
             words = {"starting": self.tr("importing torch"), "ready": self.tr("ready"), "died": self.tr("worker died"),
                      "given-up": self.tr("no worker")}
+            self._unanswered = min(self._unanswered, 1)  # it lives
             state = {"ready": State.READY, "given-up": State.GONE}.get(notice.detail.get("state", ""), State.STARTING)
             self._set_state(state, words.get(notice.detail.get("state", ""), ""))
         self.noticed.emit(notice)
@@ -205,7 +242,7 @@ class Engine(QObject):
         self.restarted.emit(exit_code if exit_code is not None else -1)
 
     def _set_state(self, state: State, words: str) -> None:
-        self._state = state
+        self._state, self._words = state, words
         self.state_changed.emit(state, words)
 
 

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import QObject, QThread, QTimer, Signal, Slot
 
@@ -122,7 +123,15 @@ class Reader(QObject):
         self._say_unread(self._library.problems)
         rows += [row for key in self._extra if (row := self._look_at_extra(key)) is not None]
         self._rows = {str(row.path): row for row in rows}
+        self._forget_gone()
         self.listed.emit(rows)
+
+    def _forget_gone(self) -> None:
+        of_runs: tuple[dict[str, Any], ...] = (
+            self._figures, self._figured_at, self._figures_mark, self._effects, self._marks)
+        for known in of_runs:
+            for key in [k for k in known if k not in self._rows and k not in self._wanted]:
+                del known[key]
 
     def _say_unread(self, problems: Iterable[Problem]) -> None:
         for problem in self._unread.news(problems):

@@ -23,6 +23,7 @@ class Line:
     status: str
     reason: str
     created_at: str
+    responds: bool = True
     paused: bool = False
     progress: float | None = None
     eta_s: float | None = None
@@ -58,6 +59,7 @@ def line_of(
         key=str(row.path), name=row.name, colour=colour, ticked=ticked, is_baseline=is_baseline, status=row.status,
         reason=row.reason, created_at=row.created_at, note=row.note, tags=row.tags, techniques=row.techniques,
         device=row.device, comparison=row.comparison, steps=row.steps, size_bytes=row.size_bytes,
+        responds=row.responds,
     )
     if figures is None:
         return line

@@ -218,6 +218,8 @@ class RunList(QObject):
             self.ticked = [k for k in self.ticked if k not in gone]
             self.baseline = "" if self.baseline in gone else self.baseline
             self._selection_changed()
+        for key in [k for k in self._figures if k not in fresh and k not in awaited and k not in self._runs]:
+            del self._figures[key]
         if not self._was_listed:
             self._was_listed = True
             self.listed_first.emit(rows)

@@ -97,9 +97,12 @@ class RunWords(QObject):
     def status(self, line: RunRow) -> str:
         """The status in words, with progress and the time that is left while it runs."""
         words = {**self._statuses(), "running": self.tr("starting")}
+        is_silent = line.status == "running" and not line.responds
         if line.status != "running" or line.progress is None:
-            return words.get(line.status, line.status)
+            return self.tr("not responding") if is_silent else words.get(line.status, line.status)
         percent = f"{line.progress * 100:.0f} %"
+        if is_silent:
+            return self.tr("{percent} · not responding").format(percent=percent)
         if line.paused:
             return self.tr("{percent} · paused").format(percent=percent)
         if line.eta_s is None:
@@ -135,7 +138,10 @@ class RunWords(QObject):
                 tags = self.tr("tags: {tags}").format(tags=", ".join(line.tags)) if line.tags else ""
                 return plain_tip(line.name, tags, line.note, line.created_at, line.key)
             case Column.STATUS:
-                return plain_tip(self.status(line), line.reason, self.audit(line), *line.claims_broken)
+                silence = "" if line.responds or line.status != "running" else self.tr(
+                    "Its worker has given no sign of life for some seconds: the process is stopped, or this computer "
+                    "very busy. Nothing is lost; it goes on when it can.")
+                return plain_tip(self.status(line), silence, line.reason, self.audit(line), *line.claims_broken)
             case Column.TRAINABLE if line.trainable is not None and line.total:
                 return plain_tip(self.tr("{trained:,} of {total:,} parameters are trained: {share:.3g} %").format(
                     trained=line.trainable, total=line.total, share=100 * line.trainable / line.total))
