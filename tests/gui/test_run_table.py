@@ -42,6 +42,9 @@ FASTER = Effect(21.4, 20.7, 22.0, True)
     (line(status="running"), Column.STATUS, "starting"),
     (line(status="running", progress=0.62, eta_s=48.2), Column.STATUS, "62 % · 48 s left"),
     (line(status="running", progress=0.62, paused=True), Column.STATUS, "62 % · paused"),
+    (line(status="running", progress=0.62, eta_s=48.2, responds=False), Column.STATUS, "not responding"),
+    (line(status="running", responds=False), Column.STATUS, "not responding"),
+    (line(status="interrupted", progress=0.62, responds=False), Column.STATUS, "interrupted"),
     (line(tokens_per_s=Interval(38612.0, 38460.0, 38770.0)), Column.SPEED, "38,612 ± 0.4 %"),
     (line(tokens_per_s=Interval(38612.0, math.nan, math.nan)), Column.SPEED, "38,612"),
     (line(speed_effect=FASTER), Column.SPEED_EFFECT, "+21.4 % [+20.7, +22.0]"),
@@ -58,7 +61,7 @@ def test_every_figure_has_its_words_and_nothing_is_made_up(made: Line, column: C
     assert words(made, column) == text
 
 
-@pytest.mark.parametrize("text", ["7 % · 9 s left", "62 % · 48 s left", "62 % · paused"])
+@pytest.mark.parametrize("text", ["7 % · 9 s left", "62 % · 48 s left", "62 % · paused", "not responding"])
 def test_the_progress_bar_gives_way_before_the_words_do(table: RunTable, text: str) -> None:
     metrics = table.view.fontMetrics()
     for width in (metrics.horizontalAdvance(text) + 40, 400):

@@ -203,8 +203,11 @@ def write_five(store: str | Path, *, steps: int = 120, seed: int = 0, **sizes: A
     return paths
 
 
-def live(path: Path, config: Config, rate: float, seed: int = 0) -> None:
-    """Write at `rate` steps a second in real time, obeying the mailbox, until the run ends or is stopped."""
+def live(path: Path, config: Config, rate: float, seed: int = 0) -> int:
+    """Write at `rate` steps a second in real time, obeying the mailbox, until the run ends or is stopped.
+
+    How many steps that were.
+    """
     create(path, config, dumps(config.as_dict()))
     with RunWriter(path) as writer:
         run = SyntheticRun(writer, config, seed, is_real_time=True)
@@ -215,7 +218,7 @@ def live(path: Path, config: Config, rate: float, seed: int = 0) -> None:
                 writer.event("control", control.action, "Request: {action}.", action=control.action, id=control.id)
                 if control.action == "stop":
                     run.end("stopped")
-                    return
+                    return run.step
                 if control.action == "probe":
                     run.capture(control.head, control.layer)
                 is_paused = {"pause": True, "resume": False}.get(control.action, is_paused)
@@ -225,6 +228,7 @@ def live(path: Path, config: Config, rate: float, seed: int = 0) -> None:
                 run.advance(min(max(due, 0), run.total_steps - run.step))
             time.sleep(min(0.05, 1 / rate))
         run.end("finished")
+        return run.step
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import tracemalloc
 
-_FRAMES = 8
+_FRAMES = 1
 _before: list[tracemalloc.Snapshot] = []
 
 

@@ -194,13 +194,24 @@ class Reader(QObject):
             run = SharedRun(key)
             run.load()
         except RunFileError as error:
-            self._refused.add(key)
-            self.refused.emit(key, error.problem)
+            self._refuse(key, error.problem)
             return
         self._watched[key] = run
         self._figure(key, run)
         self._fresh_runs.append(key)
         self._tell_if_due()
+
+    def _refuse(self, key: str, problem: Problem) -> None:
+        """Leave a run alone that cannot be read, and say why.
+
+        One that was listed and is not there any more somebody threw away, from another window perhaps: that is no news
+        to anybody but the list.
+        """
+        self._refused.add(key)
+        if problem.code == "no-such-file" and key in self._rows:
+            self.scan()
+        else:
+            self.refused.emit(key, problem)
 
     def _refresh(self) -> None:
         changed: dict[str, frozenset[str]] = {}
@@ -209,8 +220,7 @@ class Reader(QObject):
                 what = run.refresh()
             except RunFileError as error:
                 self._retire(key)
-                self._refused.add(key)
-                self.refused.emit(key, error.problem)
+                self._refuse(key, error.problem)
                 continue
             if what:
                 changed[key] = what

@@ -97,12 +97,11 @@ class RunWords(QObject):
     def status(self, line: RunRow) -> str:
         """The status in words, with progress and the time that is left while it runs."""
         words = {**self._statuses(), "running": self.tr("starting")}
-        is_silent = line.status == "running" and not line.responds
+        if line.status == "running" and not line.responds:
+            return self.tr("not responding")
         if line.status != "running" or line.progress is None:
-            return self.tr("not responding") if is_silent else words.get(line.status, line.status)
+            return words.get(line.status, line.status)
         percent = f"{line.progress * 100:.0f} %"
-        if is_silent:
-            return self.tr("{percent} · not responding").format(percent=percent)
         if line.paused:
             return self.tr("{percent} · paused").format(percent=percent)
         if line.eta_s is None:

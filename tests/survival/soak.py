@@ -1,0 +1,188 @@
+"""A run at 1,000 rows a second in a window with twelve panels, for as long as one likes.
+
+    python -m tests.survival.soak --minutes 60              offscreen
+    python -m tests.survival.soak --minutes 10 --xvfb       on a real X server
+    python -m tests.survival.soak --minutes 5 --trace       and which lines hold more memory at the end
+
+Every ten seconds: the memory of the window (RSS), the longest time that its event loop made an event wait, and how long
+its thread could have gone on but other processes had the processor. Memory: a straight line through what was measured
+after the warm-up, with the 95 % interval of its slope from blocks of neighbours, since RSS goes in steps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tests.bench.windows import x_server
+from tests.survival.table import Row, mib, show
+from tests.survival.windows import ROOT, RemoteWindow, cpu_s, rss_bytes
+from tfx_engine.client import control
+from tfx_engine.runfile.reader import RunReader
+from tfx_engine.runfile.store import make_store
+
+RATE, PANELS = 1000, 12
+LOOK_S = 10.0
+WARM_UP = 0.25  # of the time, two minutes at the most: rings fill, plots get their size
+MOST_SLOPE_MB = 2.0  # an hour
+MOST_STALL_MS = 100.0
+BLOCKS, RESAMPLES = 8, 2000
+
+
+class Look(NamedTuple):
+    """One look at the window."""
+
+    at_s: float
+    rss_bytes: int
+    longest_ms: float
+    waited_ms: float  # for a processor, meanwhile
+    shown: int
+    writer_rss_bytes: int
+    cpu_s: float
+
+
+@contextlib.contextmanager
+def writing(path: Path, rate: float, rows: int | None = None) -> Iterator[subprocess.Popen[str]]:
+    """A process that writes the run; stopped and waited for at the end."""
+    words = [str(path), str(rate), *([str(rows)] if rows else [])]
+    process = subprocess.Popen([sys.executable, "-m", "tests.survival.soak_writer", *words], cwd=ROOT, text=True,
+                               stdout=subprocess.PIPE)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def produced(process: subprocess.Popen[str], path: Path) -> int:
+    """Stop the writer; how many rows it says that it wrote."""
+    if process.poll() is None:
+        control(path, "stop")
+    return int(json.loads(process.communicate(timeout=60)[0])["produced"])
+
+
+def waited_ms(pid: int) -> float:
+    """How long the main thread of a process could have gone on but others had the processor."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[1]) / 1e6
+
+
+def look(window: RemoteWindow, writer: subprocess.Popen[str], seconds: float, begun_s: float) -> Look:
+    """One stretch of that length."""
+    before_ms = waited_ms(window.pid)
+    window.ask("watch")
+    time.sleep(seconds)
+    longest_ms = window.ask("waits")["max_ms"]
+    with contextlib.suppress(OSError):
+        before_ms = waited_ms(window.pid) - before_ms
+    return Look(time.monotonic() - begun_s, rss_bytes(window.pid), longest_ms, before_ms,
+                int(window.ask("shown_steps")), rss_bytes(writer.pid), cpu_s(window.pid))
+
+
+def slope(looks: Sequence[Look], column: str) -> tuple[float, float, float]:
+    """MB an hour: of a straight line, and its 95 % interval from resampled residuals of blocks of neighbours."""
+    hours = np.array([one.at_s for one in looks]) / 3600
+    size = np.array([float(getattr(one, column)) for one in looks]) / 1e6
+    fit = np.polyfit(hours, size, 1)
+    rest, draw = size - np.polyval(fit, hours), np.random.default_rng(6)
+    blocks = np.array_split(np.arange(len(rest)), min(BLOCKS, len(rest)))
+    found = []
+    for _ in range(RESAMPLES):
+        order = np.concatenate([blocks[i] for i in draw.integers(0, len(blocks), len(blocks))])
+        found.append(np.polyfit(hours, np.polyval(fit, hours) + np.resize(rest[order], len(rest)), 1)[0])
+    low, high = np.quantile(found, [0.025, 0.975])
+    return float(fit[0]), float(low), float(high)
+
+
+def soak(
+    home: Path, minutes: float, rate: float = RATE, panels: int = PANELS, display: str = "", trace: bool = False
+) -> list[Row]:
+    """See the module's docstring."""
+    path = make_store(home / "runs") / "soak.tfx"
+    with writing(path, rate) as writer, RemoteWindow(home, display=display) as window:
+        names = window.ask("all_panels", count=panels)
+        window.until(lambda s: s["shown_steps"] > 0)
+        begun_s, looks, traced = time.monotonic(), [], False
+        warm_s = min(120.0, WARM_UP * minutes * 60)
+        while (passed_s := time.monotonic() - begun_s) < minutes * 60:
+            if trace and not traced and passed_s > warm_s:
+                traced = True
+                window.ask("traced", on=True)
+            looks.append(look(window, writer, min(LOOK_S, minutes * 6), begun_s))
+            last = looks[-1]
+            print(f"{last.at_s:7.0f} s  {mib(last.rss_bytes):>11}  longest {last.longest_ms:6.1f} ms  "
+                  f"waited {last.waited_ms:6.0f} ms  {last.shown:>9} rows", flush=True)
+        lines = window.ask("traced", on=False) if traced else []
+        count = produced(writer, path)
+        window.until(lambda s: s["runs"][path.name]["status"] == "stopped" and s["shown_steps"] >= count)
+        shown = int(window.ask("shown_steps"))
+    print(*lines, sep="\n")
+    return _rows(path, looks, warm_s, count, shown, names)
+
+
+def _rows(path: Path, looks: list[Look], warm_s: float, count: int, shown: int, names: list[str]) -> list[Row]:
+    warm = [one for one in looks if one.at_s > warm_s]
+    with closing(RunReader(path)) as reader:
+        kept = reader.count_steps()
+        seqs = _numbers(reader)
+    used = 100 * (warm[-1].cpu_s - warm[0].cpu_s) / (warm[-1].at_s - warm[0].at_s) if len(warm) > 1 else float("nan")
+    rows = [
+        Row("panels in sight", str(len(names))),
+        Row("rows produced, in the file, taken in by the window", f"{count:,}, {kept:,}, {shown:,}", "equal",
+            count == kept == shown),
+        Row("their numbers are 1, 2, 3, ...", "yes" if seqs else "no", "yes", seqs),
+        Row("processor of the window", f"{used:.0f} %"),
+        Row("memory of the window at the end", mib(warm[-1].rss_bytes)),
+    ]
+    for what, column, promised in (("window", "rss_bytes", MOST_SLOPE_MB), ("writer", "writer_rss_bytes", None)):
+        mean, low, high = slope(warm, column)
+        rows.append(Row(f"memory slope of the {what}", f"{mean:+.2f} MB/h [{low:+.2f}, {high:+.2f}]",
+                        f"< {promised:g} MB/h" if promised else "", mean < promised if promised else None))
+    longest = max(one.longest_ms for one in warm)
+    stalls = sum(one.longest_ms > MOST_STALL_MS for one in warm)
+    own = sum(one.longest_ms > MOST_STALL_MS and one.waited_ms < one.longest_ms - MOST_STALL_MS for one in warm)
+    return [
+        *rows,
+        Row("longest wait of an event", f"{longest:.0f} ms", f"< {MOST_STALL_MS:g} ms", longest < MOST_STALL_MS),
+        Row("stretches with a longer one", f"{stalls} of {len(warm)}, {own} without others at the processor"),
+    ]
+
+
+def _numbers(reader: Any) -> bool:
+    after = 0
+    while len(steps := reader.steps(after, columns=["step"])["step"]):
+        if list(steps) != list(range(after + 1, after + len(steps) + 1)):
+            return False
+        after += len(steps)
+    return after > 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """See the module's docstring."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--rate", type=float, default=RATE)
+    parser.add_argument("--panels", type=int, default=PANELS)
+    parser.add_argument("--xvfb", action="store_true")
+    parser.add_argument("--trace", action="store_true")
+    asked = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        display = stack.enter_context(x_server()) if asked.xvfb else ""
+        where = "on an X server" if asked.xvfb else "offscreen"
+        rows = soak(Path(folder) / "home", asked.minutes, asked.rate, asked.panels, display, asked.trace)
+        good = show(f"{asked.minutes:g} minutes at {asked.rate:g} rows/s, {asked.panels} panels, {where}", rows)
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
