@@ -127,8 +127,7 @@ class Reader(QObject):
         self.listed.emit(rows)
 
     def _forget_gone(self) -> None:
-        of_runs: tuple[dict[str, Any], ...] = (
-            self._figures, self._figured_at, self._figures_mark, self._effects, self._marks)
+        of_runs: tuple[dict[str, Any], ...] = (self._figures, self._figured_at, self._figures_mark)
         for known in of_runs:
             for key in [k for k in known if k not in self._rows and k not in self._wanted]:
                 del known[key]
