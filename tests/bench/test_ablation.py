@@ -1,6 +1,6 @@
 """How often the intervals of an ablation hold what was planted, all at once, and how wide they are.
 
-    python -m pytest tests/bench/test_ablation.py -s
+    python -m pytest tests/bench/test_ablation.py
 
 Two factors of two levels, with planted effects on the time of a step and on each other; 60 steps a run that scatter by
 3 %. "correlated": a step passes half of its deviation on to the next. "processes differ": each run is faster or slower

@@ -1,6 +1,6 @@
 """The same model and batch, measured, against Hugging Face's GPT-2 of equal size in a bare loop.
 
-    python -m pytest tests/bench/test_against_gpt2.py -s
+    python -m pytest tests/bench/test_against_gpt2.py
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A Llama of equal size, ours measured, against Hugging Face's and against x-transformers' in a bare loop.
 
-    python -m pytest tests/bench/test_against_llama.py -s
+    python -m pytest tests/bench/test_against_llama.py
 
 The same batches, optimizer and number of parameters, step by step in turn.
 """

@@ -1,6 +1,6 @@
 """How long it takes to build a model with its weights: every published one of up to 200 million parameters.
 
-    python -m pytest tests/bench/test_build_time.py -s
+    python -m pytest tests/bench/test_build_time.py
 
 `structure` is the same on the meta device, without numbers; the rest is drawing them. `GPT-2 of theirs`: what Hugging
 Face takes for its own model of that size, built in turn with ours.

@@ -1,6 +1,6 @@
 """Published shapes on a CUDA device: ours, measured, against Hugging Face's and x-transformers' in a bare loop.
 
-    python -m pytest tests/bench/test_cuda.py -s
+    python -m pytest tests/bench/test_cuda.py
 
 bfloat16 autocast, the same batches, optimizer and number of parameters, step by step in turn, eager and compiled. MFU
 is model FLOPs / (step time x peak); the peak is the best of matrix products that run here just before.

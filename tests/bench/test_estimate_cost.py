@@ -1,6 +1,6 @@
 """What predictions cost, from a tiny model to one of ten trillion parameters: processor time and memory.
 
-    python -m pytest tests/bench/test_estimate_cost.py -s
+    python -m pytest tests/bench/test_estimate_cost.py
 
 Each size is predicted in a process of its own, which is warm as the worker is that answers while one toggles: torch is
 imported, and one small configuration was predicted. Processor time, so that other programs do not count: of the closed

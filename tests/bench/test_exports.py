@@ -1,6 +1,6 @@
 """What exports take of this process, and how large they are; a program is written by a process of its own.
 
-    python -m pytest tests/bench/test_exports.py -s
+    python -m pytest tests/bench/test_exports.py
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """FLOPs of a step in closed form against what torch counts while the step runs.
 
-    python -m pytest tests/bench/test_flops.py -s
+    python -m pytest tests/bench/test_flops.py
 
 Torch's counter counts nothing in the CPU's fused attention and in fused recurrent layers, so attention runs on the
 math kernel here; what the optimizer multiplies (Muon) is no work of the model and left out. Published models run under

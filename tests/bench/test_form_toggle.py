@@ -1,6 +1,6 @@
 """What a choice in the form makes anybody wait, from the click until the window is drawn again: the whole catalogue.
 
-    python -m pytest tests/bench/test_form_toggle.py -s
+    python -m pytest tests/bench/test_form_toggle.py
 
 Processor time of the process: what other programs do at the moment is not counted. The first time that a technique is
 chosen, the fields of its options are made.

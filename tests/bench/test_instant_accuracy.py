@@ -1,6 +1,6 @@
 """The closed form of memory against what torch's allocator really did, over random configurations of small sizes.
 
-    python -m pytest tests/bench/test_instant_accuracy.py -s
+    python -m pytest tests/bench/test_instant_accuracy.py
 
 Any technique in any slot, with options drawn at random; two steps on the CPU, of which the second is measured. What a
 compiler keeps nobody knows beforehand: the slot `compile` stays at its default here. Every time other configurations

@@ -1,6 +1,6 @@
 """A library of many runs and of long ones: listing a thousand, laying two hundred over each other, ten million steps.
 
-    python -m pytest tests/bench/test_library.py -s
+    python -m pytest tests/bench/test_library.py
 
 The files are made first, in two to four minutes; those of the thousand runs are copies of five. The long run is written
 by statements of its own, as the writer would take ten minutes. `TFX_BENCH_STEPS` makes it another length.

@@ -1,6 +1,6 @@
 """What measuring costs: a run with everything on against the same model in a bare hand-written loop.
 
-    python -m pytest tests/bench/test_overhead.py -s
+    python -m pytest tests/bench/test_overhead.py
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What probes cost: gradient norms by layer within a step, and what is captured between steps, shared out over them.
 
-    python -m pytest tests/bench/test_probes.py -s
+    python -m pytest tests/bench/test_probes.py
 
 Real runs, each as any other is done, and what they say of themselves: the fact `overhead`. On a CUDA device too where
 there is one.

@@ -1,6 +1,6 @@
 """Where time goes: how well the parts of a step add up, how evenly shares come out again, and what looking costs.
 
-    python -m pytest tests/bench/test_profile.py -s
+    python -m pytest tests/bench/test_profile.py
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """From F5 to the first measured step in the throughput panel, in a real window with a real engine.
 
-    python -m pytest tests/bench/test_run_to_first_step.py -s
+    python -m pytest tests/bench/test_run_to_first_step.py
 
 The stages are the times since F5 at which the window knew of them. `its work` is what the worker itself needed for
 that step and all that comes before it (building, two held-out batches, attention maps, three steps of warm-up);

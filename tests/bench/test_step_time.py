@@ -1,6 +1,6 @@
 """The predicted time of a step against the measured one, for sets of toggles that were never run before.
 
-    python -m pytest tests/bench/test_step_time.py -s
+    python -m pytest tests/bench/test_step_time.py
 
 The device is measured first, as a first run does it. Then all configurations are trained in one process, a step of each
 in turn, so that a machine which is slow for a while is slow for all. The first sets stand for the user's own runs, from

@@ -1,6 +1,6 @@
 """The strip before a run, in the real window over a real service: from a change of the draft to the painted strip.
 
-    python -m pytest tests/bench/test_strip.py -s
+    python -m pytest tests/bench/test_strip.py
 
 What is measured is from the change until the bar of the strip is painted with figures of the draft as it is: the form
 drawn anew, validation and estimate by the warm worker, painting. "alone": one toggle after the other. "beside": each

@@ -1,6 +1,6 @@
 """What the warm worker takes to answer one toggle: every problem of a configuration, its parameters and FLOPs.
 
-    python -m pytest tests/bench/test_validation.py -s
+    python -m pytest tests/bench/test_validation.py
 
 Processor time, so that other programs do not count; the median over answers of a worker that is warm, as it is when
 the second toggle is made. Every published model is tried with what is dearest to judge: an adapter of linear layers,

@@ -1,6 +1,6 @@
 """What the window makes anybody wait: its event loop and its memory under four live runs in eight panels.
 
-    python -m pytest tests/bench/test_window_event_loop.py -s
+    python -m pytest tests/bench/test_window_event_loop.py
 
 A thread posts an event every ten milliseconds and notes when the loop took it. Each run is written at 250 steps a
 second by a process of its own; all four are ticked, and all eight panels are in sight. `waiting`: the share of the time

@@ -1,6 +1,6 @@
 """Opening a finished run of a million steps: how long until every panel shows it, and what the window makes one wait.
 
-    python -m pytest tests/bench/test_window_long_run.py -s
+    python -m pytest tests/bench/test_window_long_run.py
 
 Writing the file takes about a minute; it is made by the real writer, from the made-up numbers of a thousand steps.
 """

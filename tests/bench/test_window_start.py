@@ -1,6 +1,6 @@
 """How long until the window is up and usable: from the start of the process until its event loop has nothing to do.
 
-    python -m pytest tests/bench/test_window_start.py -s
+    python -m pytest tests/bench/test_window_start.py
 
 On a busy machine most of that is waiting for a processor that other programs have. The kernel counts it; the limit is
 for what remains, which is what a machine with nothing else to do shows.

@@ -27,7 +27,8 @@ from tfx_engine.worker.audit.stand import Stand
 
 UNTRIED = frozenset({"compile"})  # each would take a minute of a compiler's time
 PIECES = 8  # of the drawing, so that a failure says roughly where
-EXPECTED = {"too-few", "nobody", "small", "no-future", "nothing", "unknown", "no-rate", "short", "absent", "cannot"}
+EXPECTED = {"too-few", "nobody", "small", "no-future", "nothing", "unknown", "no-rate", "short", "absent", "cannot",
+            "own"}
 OPTIONS: dict[tuple[str, str], list[dict[str, Any]]] = {  # beside the defaults, where they bring other claims
     ("adapter", "lora"): [{"dropout": 0.3}], ("embedding", "token"): [{"dropout": 0.3}],
     ("embedding", "frames"): [{"dropout": 0.3}], ("residual", "stochastic_depth"): [{"rate": 0.5}],

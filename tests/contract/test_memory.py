@@ -56,8 +56,12 @@ def test_the_closed_form_knows_number_formats_and_what_is_cut_in_pieces(techniqu
     assert predicted.peak / measured.peak_bytes == pytest.approx(1.0, abs=TOLERANCE)
 
 
-def test_deep_models_are_worked_out_from_shallow_ones(monkeypatch):
-    techniques = {"recompute": {"use": "every_block", "every": 3}, "window": {"use": "sliding", "full_every": 2}}
+@pytest.mark.parametrize("techniques", [
+    {"recompute": {"use": "every_block", "every": 3}, "window": {"use": "sliding", "full_every": 2}},
+    {"adapter": {"use": "freeze", "blocks": "last", "count": 17}},
+    {"adapter": {"use": "freeze", "blocks": "first", "count": 3}, "recompute": "every_block"},
+], ids=str)
+def test_deep_models_are_worked_out_from_shallow_ones(techniques, monkeypatch):
     config = tiny_config(techniques, model={**SIZES, "layers": 40})
     quick = memory_of_step(config)
     monkeypatch.setattr("tfx_engine.estimate.memory._SHALLOW", 40)

@@ -10,6 +10,7 @@ from tfx_engine.protocol.messages import Estimate, Reply
 from tfx_engine.service.events import Events
 from tfx_engine.service.questions import Questions
 
+TRACED = Estimate(id=0, config={}, level="traced")
 TIME = Estimate(id=0, config={}, level="time")
 INSTANT = Estimate(id=0, config={}, level="instant")
 
@@ -64,6 +65,23 @@ def test_a_question_for_the_time_holds_up_neither_others_nor_a_run(questions, sa
     questions.answered(worker, Reply(id=2, ok=True))
     questions.ask(worker)
     assert worker.ids == [1, 2, 3] and set(said) == {"time", "b"}
+    questions.give_up("enough")
+
+
+def test_a_trace_holds_up_a_run_and_other_traces_and_nothing_else(questions, said):
+    worker: Any = Heard()
+    for name, level in (("a", TRACED), ("b", TRACED), ("c", INSTANT), ("d", TIME)):
+        put(questions, said, name, level)
+    questions.ask(worker)
+    assert worker.ids == [1, 3] and questions, "one trace, and beside it what is answered at once"
+    questions.answered(worker, Reply(id=3, ok=True))
+    questions.ask(worker)
+    assert worker.ids == [1, 3, 4], "the time gives way by itself"
+    questions.answered(worker, Reply(id=1, ok=True))
+    questions.ask(worker)
+    assert worker.ids == [1, 3, 4, 2] and set(said) == {"a", "c"}
+    questions.answered(worker, Reply(id=2, ok=True))
+    assert not questions
     questions.give_up("enough")
 
 

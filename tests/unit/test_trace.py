@@ -72,6 +72,7 @@ def test_techniques_are_predicted_to_half_a_percent(techniques):
 
 
 DEEP = {"model": {"layers": 5, "width": 32}}
+PIECES = {"use": "chunked_cross_entropy", "rows": 7, "label_smoothing": 0.1, "z_loss": 0.1}
 EXPERTS = {"use": "mixture_of_experts", "experts": 5, "top_k": 2, "width": 512}
 
 
@@ -82,13 +83,25 @@ EXPERTS = {"use": "mixture_of_experts", "experts": 5, "top_k": 2, "width": 512}
     ({"feedforward": EXPERTS}, {"model": {"layers": 4, "width": 32}}, 2),
     ({"mixer": "gru"}, {"model": {"layers": 1, "width": 32, "context": 10}}, 1),
     ({"accumulation": {"use": "micro_batches", "pieces": 4}}, {"run": {"batch": 9}}, 0),
+    ({"loss": PIECES}, {"model": {"layers": 4, "width": 32, "context": 16}}, 2),
+    ({"loss": PIECES, "accumulation": {"use": "micro_batches", "pieces": 2}},
+     {"model": {"layers": 1, "context": 16}, "run": {"batch": 5}}, 1),
 ], ids=lambda value: " ".join(value) if isinstance(value, dict) else str(value))
 def test_a_long_step_follows_from_short_ones(techniques, sections, axes):
     config = sized(techniques, **sections)
-    assert len(axes_of(config, "cpu", evenly(config))) == axes
+    assert sum(map(len, axes_of(config, "cpu", evenly(config)))) == axes
     told, whole = look(config, "cpu"), fake_step(config, "cpu", all_pieces=True)
     assert _extremes(told.course) == _extremes(course_of(whole, {}))
     assert _done(told.operators) == pytest.approx(_done(whole.operators), rel=1e-4)
+
+
+@pytest.mark.parametrize("rows", [None, 100, 7], ids=str)
+@pytest.mark.parametrize("implementation", ["torch", "recompute"])
+def test_a_loss_in_pieces_is_predicted_to_some_bytes(rows, implementation):
+    loss = {"use": "chunked_cross_entropy", "implementation": implementation, "rows": rows}
+    config = sized({"loss": {name: value for name, value in loss.items() if value is not None}}, model={"vocab": 3000})
+    measured = split_of_step(set_up(config, CPU), step=2)
+    assert traced(config).peak_bytes == pytest.approx(measured.peak_bytes, abs=16 if rows != 7 else 8 * 37)
 
 
 def test_all_tokens_may_go_to_the_same_experts():

@@ -99,9 +99,9 @@ def test_a_small_stand_says_so_and_steps_with_the_weights_of_the_run(
     began: list[bool] = []
     take_steps = stand.take_steps
 
-    def watched(training, batch):
+    def watched(training, batch, draws):
         began.extend(bool((p == 0.25).all()) for p in training.model.parameters())
-        return take_steps(training, batch)
+        return take_steps(training, batch, draws)
 
     monkeypatch.setattr(stand, "take_steps", watched)
     assert made.steps().moved and began and all(began)

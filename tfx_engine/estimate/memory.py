@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from tfx_engine.estimate.parameters import count_parameters
 from tfx_engine.estimate.pass_through import write_pass
 from tfx_engine.estimate.replay import KEPT, Account, Highest, Replay
+from tfx_engine.estimate.stretches import stretches_of, with_blocks
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_engine.techniques.counts import chosen, parameters_of
@@ -37,16 +39,19 @@ class Memory:
 def memory_of_step(config: Config, device: str = "cpu") -> Memory:
     """The closed form for a configuration, on a device of that kind.
 
-    Blocks are alike, so that each part of a step is affine in their number: of deep models two shallower ones are
-    worked out.
+    Blocks of a stretch are alike, so that each part of a step is affine in their number: of long stretches two shorter
+    ones are worked out.
     """
-    layers, period = config.model.layers, _period(config)
-    shallow = _SHALLOW + (layers - _SHALLOW) % period
-    if layers <= shallow + period or (layers <= _MANY and not _is_alike(config)):
+    period, stretches = _period(config), stretches_of(config)
+    short = {name: min(number, _SHALLOW + (number - _SHALLOW) % period) for name, number in stretches.items()}
+    long = [name for name, number in stretches.items() if number > short[name] + period]
+    if not long or (config.model.layers <= _MANY and not _is_known(config)):
         return _memory(_parts(config, device))
-    one, two = (_parts(_with_layers(config, n), device) for n in (shallow, shallow + period))
-    times = (layers - shallow) / period
-    return _memory({part: _further(one[part], two[part], times) for part in two})
+    short |= {name: number for name, number in stretches.items() if name not in long}
+    few = _parts(with_blocks(config, short), device)
+    longer = {name: _parts(with_blocks(config, {**short, name: short[name] + period}), device) for name in long}
+    times = {name: (stretches[name] - short[name]) / period for name in long}
+    return _memory({part: _further(few[part], [(times[name], longer[name][part]) for name in long]) for part in few})
 
 
 def kept_for_backward(config: Config, device: str = "cpu") -> int:
@@ -67,21 +72,21 @@ def _period(config: Config) -> int:
     return math.lcm(2, *every)
 
 
-def _is_alike(config: Config) -> bool:
-    """Whether an adapter treats all blocks alike."""
+def _is_known(config: Config) -> bool:
+    """Whether an adapter treats all blocks of a stretch alike."""
     adapter, options = next((t, o) for t, o in chosen(config) if t.slot == "adapter")
-    return len(adapter.alike(options, config)) == 1
+    return len(adapter.alike(options, config)) == len(stretches_of(config))
 
 
-def _with_layers(config: Config, layers: int) -> Config:
-    return dataclasses.replace(config, model=dataclasses.replace(config.model, layers=layers))
+def _further(few: Highest, longer: Sequence[tuple[float, Highest]]) -> Highest:
+    def on(a: float, *others: float) -> float:
+        return a + sum(times * (b - a) for (times, _), b in zip(longer, others, strict=True))
 
-
-def _further(one: Highest, two: Highest, times: float) -> Highest:
-    def on(a: float, b: float) -> float:
-        return a + times * (b - a)
-
-    return Highest(on(one.total, two.total), list(map(on, one.at_peak, two.at_peak)), list(map(on, one.own, two.own)))
+    more = [one for _, one in longer]
+    return Highest(
+        on(few.total, *(one.total for one in more)), list(map(on, few.at_peak, *(one.at_peak for one in more))),
+        list(map(on, few.own, *(one.own for one in more))),
+    )
 
 
 def _memory(parts: dict[str, Highest]) -> Memory:
@@ -119,7 +124,7 @@ def _parts_of_piece(
     offload, where = techniques["offload"]
     replay = Replay(account, move, is_later, offload.memory(where, device) if offload.memory else None)
     replay.forward(tape.ops, frozenset({loss.root}), blocks)
-    replay.backward(tape.ops, loss, blocks)
+    replay.backward(tape.ops, loss, blocks, list(stretches_of(config).values()))
     account.begin("optimizer")
     if move is None:
         account.take(scratch, CATEGORIES.index("temporary"))

@@ -142,15 +142,22 @@ class Replay:
 
     # ------------------------------------------------------------------------------------------ backwards
 
-    def backward(self, ops: Sequence[Op], first: Value, blocks: Sequence[int]) -> None:
-        """Everything in reverse, from the gradient of `first` on."""
+    def backward(self, ops: Sequence[Op], first: Value, blocks: Sequence[int], stretches: Sequence[int]) -> None:
+        """Everything in reverse, from the gradient of `first` on.
+
+        `stretches`: how many blocks in a row are alike. Along half of a stretch the memory goes up or down evenly.
+        """
         self._gradients[first] = _Gradient(first.bytes)
         self.account.take(first.bytes, PASSING)
-        middle = blocks[len(blocks) // 2]
-        for part, begin, end in (("loss", blocks[-1], len(ops)), ("upper half", middle, blocks[-1]),
-                                 ("lower half", blocks[0], middle), ("embedding", 0, blocks[0])):
+        parts, at = [("embedding", 0)], 0
+        for i, number in enumerate(stretches):
+            parts += [(f"lower half {i}", blocks[at]), (f"upper half {i}", blocks[at + (number + 1) // 2])]
+            at += number
+        end = len(ops)
+        for part, begin in reversed([*parts, ("loss", blocks[-1])]):
             self.account.begin(part)
             self._reverse(ops[begin:end])
+            end = begin
 
     def _reverse(self, ops: Sequence[Op]) -> None:
         for op in reversed(ops):

@@ -1,8 +1,8 @@
 """What only a worker can answer (deep checks, estimates, devices), put to the warm worker one question at a time.
 
-One at a time, so that the pipe to a worker never fills up and a crash is known to belong to one question. Only a
-question for a step's time, which takes a second, does not hold up others: the worker answers it beside them. A worker
-that takes too long for one, since somebody's technique does, is given up.
+One at a time, so that the pipe to a worker never fills up and a crash is known to belong to one question. Only a trace
+of the step, which takes a second, does not hold up others: the worker answers it beside them, also one at a time. A
+worker that takes too long for one, since somebody's technique does, is given up.
 """
 
 from __future__ import annotations
@@ -33,8 +33,13 @@ class Question:
     answer: Answer
 
     @property
-    def gives_way(self) -> bool:
+    def is_beside(self) -> bool:
         """Whether the worker answers it beside others, after them."""
+        return isinstance(self.message, Predict) and self.message.level != "instant"
+
+    @property
+    def gives_way(self) -> bool:
+        """Whether a run does not wait for it, and only the newest of its kind counts."""
         return isinstance(self.message, Predict) and self.message.level == "time"
 
 
@@ -86,13 +91,21 @@ class Questions:
 
     def ask(self, worker: WorkerProcess) -> None:
         """Put the next question to a worker that is ready, unless one is still being thought about."""
-        while self._waiting and all(asked.question.gives_way for asked in self._asked):
-            question = self._waiting.popleft()
+        while (question := self._next()) is not None:
+            self._waiting.remove(question)
             timer = threading.Timer(PATIENCE_S, self._events.put, (Unanswered(question.message.id),))
             timer.daemon = True
             timer.start()
             self._asked.append(_Asked(question, worker, timer))
             worker.send(question.message)
+
+    def _next(self) -> Question | None:
+        """The first for which nothing that is asked already must be answered before."""
+        asked = [asked.question for asked in self._asked]
+        if not all(question.is_beside for question in asked):
+            return None
+        is_tracing = any(not question.gives_way for question in asked)
+        return next((q for q in self._waiting if not (is_tracing and q.is_beside and not q.gives_way)), None)
 
     def unanswered(self, number: int) -> WorkerProcess | None:
         """The time for a question is over: where it is still asked it has no answer, and its worker is returned."""

@@ -3,19 +3,21 @@
 `tfx_engine.trace` says so, for its own thread: on others models may be trained meanwhile. What may be asked for on
 further threads, those of a device's backward pass, is noted by a module when it is made.
 
-B batch, T tokens, D width, C choices of experts.
+B batch, T tokens, D width, C choices of experts, N rows of a batch.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from torch import Tensor, nn
 
 Recurrence = Callable[[Any, Tensor], tuple[Tensor, object]]  # a layer of torch's, x_BTD -> y_BTD, state
+# x_ND, targets of these rows, rows at once -> pieces of both, in order
+Pieces = Callable[[Tensor, Tensor, int], Iterable[tuple[Tensor, Tensor]]]
 
 
 class Experts(Protocol):
@@ -34,6 +36,7 @@ class Assumptions(threading.local):
     experts: Experts | None = None
     lstm: Recurrence | None = None  # runs in the place of torch's, which takes its fused form for real tensors only
     gru: Recurrence | None = None
+    pieces: Pieces | None = None  # cuts what a loss takes a piece at a time
     kernel: Callable[..., int] | None = None  # which kernel SDPA takes, where torch's own function cannot tell
     recomputing: Callable[[], AbstractContextManager[Any]] | None = None  # is put around every recomputation
 

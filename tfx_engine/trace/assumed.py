@@ -20,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from tfx_engine.techniques.assumptions import assumed
 from tfx_engine.trace.axes import Point
 from tfx_engine.trace.routing import Routing
-from tfx_engine.trace.shown import FewExperts, FewSteps
+from tfx_engine.trace.shown import FewExperts, FewPieces, FewSteps
 
 ASKS_FOR_DEVICE = torch.ops.prim.device.default  # by far the most frequent of all: to be answered at once
 _ASKS_A_NUMBER = torch.ops.aten._local_scalar_dense.default
@@ -105,7 +105,7 @@ def assuming(routing: Routing, kind: str, point: Point, pause: Callable[[], None
     """
     if kind == "cpu":
         assumed.lstm, assumed.gru = _lstm, FewSteps(point)
-    assumed.kernel, assumed.experts = _choose, FewExperts(routing, point)
+    assumed.kernel, assumed.experts, assumed.pieces = _choose, FewExperts(routing, point), FewPieces(point)
     try:
         yield _Answers(pause)
     finally:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from tfx_engine.measure.memory_replay import FOREVER, NUMBER, Block
 from tfx_engine.protocol.metrics import CATEGORIES
+from tfx_engine.trace.axes import Axis, NotAlike
 from tfx_engine.trace.fake import Step
 
 _WHILE = 8  # events
@@ -137,41 +139,62 @@ def _parts(step: Step) -> list[tuple[str, int, int]]:
 # ------------------------------------------------------------------------------------------------------ repeating
 
 
-def repeated(few: Course, many: Course, times: int) -> Course | None:
-    """`few`, and `times` times what `many` has more. None where the two do not differ in that way.
+def repeated(few: Course, longer: Sequence[tuple[Axis, Course]]) -> Course:
+    """`few`, and of each axis, as many times as it says, what its longer course has more.
 
-    Raises `TooLarge` where what is repeated already is too much to be repeated again.
+    Raises `NotAlike` where one does not differ in that way, `TooLarge` where what is repeated already is too much to be
+    repeated again.
     """
-    if [part.name for part in few.parts] != [part.name for part in many.parts]:
-        return None
+    names = [part.name for part in few.parts]
+    for axis, many in longer:
+        if [part.name for part in many.parts] != names:
+            raise NotAlike(axis.name)
     parts = []
-    for one, two in zip(few.parts, many.parts, strict=True):
-        stretches = _stretches(one.written_out(), two.written_out(), times)
-        if stretches is None:
-            return None
-        parts.append(Part(one.name, tuple(stretches)))
-    begin = {like: few.begin.get(like, 0) + times * (many.begin.get(like, 0) - few.begin.get(like, 0))
-             for like in {**few.begin, **many.begin}}
+    for i, part in enumerate(few.parts):
+        own = part.written_out()
+        added = [_added(own, many.parts[i].written_out(), axis) for axis, many in longer]
+        parts.append(Part(part.name, tuple(_put_in(own, added))))
+    begin = {like: few.begin.get(like, 0) for like in set(few.begin).union(*(many.begin for _, many in longer))}
+    for axis, many in longer:
+        for like in begin:
+            begin[like] += axis.times * (many.begin.get(like, 0) - few.begin.get(like, 0))
     return Course(begin, tuple(parts))
 
 
-def _stretches(few: Stretch, many: Stretch, times: int) -> list[Stretch] | None:
-    """The events of the longer step, with what only it has set apart, `times` times."""
+class _Added(NamedTuple):
+    """What a longer course has more: stretches, each before which event of the shorter one it comes, and what the
+    bytes of the events of both change, [N]."""
+
+    stretches: list[tuple[int, Stretch]]
+    changes_N: np.ndarray
+
+
+def _added(few: Stretch, many: Stretch, axis: Axis) -> _Added:
+    """The events of the longer stretch that only it has. Raises `NotAlike`."""
     left = len(many) - len(few)
-    found: list[Stretch] = []
+    found = _Added([], np.zeros(len(few), np.int64))
     i = j = 0
     while True:
         run = _common(few.kinds_N[i:], many.kinds_N[j:])
-        a_N, b_N = few.bytes_N[i : i + run], many.bytes_N[j : j + run]
-        found.append(dataclasses.replace(many.between(j, j + run), bytes_N=a_N + times * (b_N - a_N)))
+        found.changes_N[i : i + run] = axis.times * (many.bytes_N[j : j + run] - few.bytes_N[i : i + run])
         i, j = i + run, j + run
         if i == len(few) and j == len(many):
             return found
         size = _inserted(few.kinds_N[i:], many.kinds_N[j:], left)
         if size is None:
-            return None
-        found.append(many.between(j, j + size, times))
+            raise NotAlike(axis.name)
+        found.stretches.append((i, many.between(j, j + size, axis.times)))
         j, left = j + size, left - size
+
+
+def _put_in(few: Stretch, added: Sequence[_Added]) -> list[Stretch]:
+    """A stretch with everything that was added to it at its place."""
+    whole = dataclasses.replace(few, bytes_N=sum((one.changes_N for one in added), few.bytes_N))
+    found, i = [], 0
+    for at, stretch in sorted((pair for one in added for pair in one.stretches), key=lambda pair: pair[0]):
+        found += [whole.between(i, at), stretch]
+        i = at
+    return [*found, whole.between(i, len(few))]
 
 
 def _common(a_N: np.ndarray, b_N: np.ndarray) -> int:

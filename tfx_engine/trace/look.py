@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import torch
 
+from tfx_engine.estimate.stretches import with_blocks
 from tfx_engine.protocol.config import Config
+from tfx_engine.techniques.counts import in_slot
 from tfx_engine.trace import course as course_
 from tfx_engine.trace import operators as operators_
-from tfx_engine.trace.axes import STEPS, Axis, NotAlike, Point, axis, extended
+from tfx_engine.trace.axes import STEPS, Axis, NotAlike, Point, axis, extended, pieces_axis
 from tfx_engine.trace.course import Course, Kinds, course_of
-from tfx_engine.trace.depth import depth_axes, with_blocks
+from tfx_engine.trace.depth import depth_axes
 from tfx_engine.trace.fake import EVERYTHING, fake_step, kind_here
 from tfx_engine.trace.manners import PATIENT, Manners, Patience
 from tfx_engine.trace.operators import Operators
-from tfx_engine.trace.routing import Routing, Rule, evenly
+from tfx_engine.trace.routing import Routing, Rule, evenly, samples_at_once
 
 _FEW_STEPS = 4  # those at the ends are like no other, and the first gradients are added up in another way
 _FEW_EXPERTS = 1  # of a group
+_FEW_PIECES = 4  # as with steps
+
+Groups = tuple[tuple[Axis, ...], ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,12 +48,12 @@ def look(config: Config, kind: str, rule: Rule = evenly, patience: Patience | No
         step = fake_step(with_blocks(config, point), kind, routing, point, patience)
         return Look(course_of(step, known), step.operators)
 
-    axes = axes_of(config, kind, routing)
+    groups = axes_of(config, kind, routing)
     while True:
         try:
-            return extended(axes, run, _repeated, EVERYTHING)
+            return extended(groups, run, _repeated, EVERYTHING)
         except NotAlike as error:
-            axes = tuple(a for a in axes if a.name != error.axis)
+            groups = _in_groups([[a for a in group if a.name != error.axis] for group in groups])
 
 
 def operators_of(config: Config, device: torch.device, manners: Manners = PATIENT) -> Operators:
@@ -55,21 +61,36 @@ def operators_of(config: Config, device: torch.device, manners: Manners = PATIEN
     return look(config, device.type, evenly, manners.begun()).operators
 
 
-def axes_of(config: Config, kind: str, routing: Routing) -> tuple[Axis, ...]:
-    """The axes of a configuration, the longest first.
+def axes_of(config: Config, kind: str, routing: Routing) -> Groups:
+    """The axes of a configuration: what blocks and the loss are many of, and what a block is many of.
 
-    The longest is the outermost: what is within is written out in full, what is outermost is only counted.
+    The group with the longest of them is the outermost: what is within is written out in full, what is outermost is
+    only counted.
     """
     is_stepwise = config.use("mixer") == "gru" and kind_here(kind) == "cpu"
-    found = [*depth_axes(config), axis(STEPS, _FEW_STEPS, 1, config.model.context) if is_stepwise else None]
+    inside = [axis(STEPS, _FEW_STEPS, 1, config.model.context) if is_stepwise else None]
     if config.use("feedforward") == "mixture_of_experts":
-        found += [axis(name, _FEW_EXPERTS, 1, number) for name, number in routing.groups.items()]
-    return tuple(sorted((a for a in found if a is not None), key=lambda a: -a.times))
+        inside += [axis(name, _FEW_EXPERTS, 1, number) for name, number in routing.groups.items()]
+    return _in_groups([[*depth_axes(config), *_of_the_loss(config)], inside])
 
 
-def _repeated(few: Look, many: Look, times: int) -> Look | None:
-    longer = course_.repeated(few.course, many.course, times)
-    if longer is None:
-        return None
-    return Look(longer, operators_.repeated(few.operators, many.operators, times))
+def _of_the_loss(config: Config) -> list[Axis | None]:
+    """One for each number of pieces that the loss takes a batch, or a part of it, in."""
+    technique, options = in_slot(config, "loss")
+    rows = getattr(technique.build(options, config), "rows", None)
+    if rows is None:
+        return []
+    wholes = {samples * config.model.context // rows for samples in samples_at_once(config)}
+    return [axis(pieces_axis(whole), _FEW_PIECES, 1, whole) for whole in sorted(wholes)]
 
+
+def _in_groups(found: Sequence[Sequence[Axis | None]]) -> Groups:
+    groups = [tuple(a for a in group if a is not None) for group in found]
+    return tuple(sorted((g for g in groups if g), key=lambda group: -max(a.times for a in group)))
+
+
+def _repeated(few: Look, longer: Sequence[tuple[Axis, Look]]) -> Look:
+    return Look(
+        course_.repeated(few.course, [(a, many.course) for a, many in longer]),
+        operators_.repeated(few.operators, [(a, many.operators) for a, many in longer]),
+    )

@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any
 
@@ -20,6 +20,8 @@ from torch import Tensor
 
 from tfx_engine.estimate.time import Operator
 from tfx_engine.measure.operators import is_working
+from tfx_engine.trace.axes import Axis
+from tfx_engine.trace.inside import calls_within
 
 _FORMATS = {torch.float32: "float32", torch.bfloat16: "bfloat16", torch.float16: "float16",
             torch.float8_e4m3fn: "float8", torch.float8_e5m2: "float8"}
@@ -49,6 +51,8 @@ class OperatorLog:
 
     def note(self, operator: Any, args: Any, kwargs: Any, result: Any, caller: FrameType) -> None:
         """One operator that ran, and the frame of who called it."""
+        for name, shapes, moved, times in calls_within(operator, args):
+            self.seen[_operator(name, self._float32, shapes, moved, self._part)] += times * self.weight
         if operator.namespace not in ("aten", "torchao", "quantized_decomposed"):
             return
         self._note(operator, args, kwargs, result)
@@ -70,20 +74,26 @@ class OperatorLog:
         self.seen[_operator(name, format, [tuple(t.shape) for t in given], moved, self._part)] += self.weight
 
 
-def repeated(few: Operators, many: Operators, times: int) -> Operators:
-    """Those of `few`, and `times` times what `many` has more.
+def repeated(few: Operators, longer: Sequence[tuple[Axis, Operators]]) -> Operators:
+    """Those of `few`, and of each axis, as many times as it says, what its longer step has more.
 
     Operators that do more for a longer model, such as one that moves all weights, have only their bytes extended.
     """
-    both: dict[Operator, float] = {o: min(few[o], many[o]) for o in few.keys() & many.keys()}
-    gone, new = _by_kind(few, both), _by_kind(many, both)
+    both: dict[Operator, float] = {}
+    for o, calls in few.items():
+        if least := min(calls, *(many.get(o, 0) for _, many in longer)):
+            both[o] = least
+    gone, new = _by_kind(few, both), [(axis.times, _by_kind(many, both)) for axis, many in longer]
     found = dict(both)
-    for kind, added in new.items():
+    for kind in dict.fromkeys([*gone, *(kind for _, kinds in new for kind in kinds)]):
+        added = [(times, kinds.get(kind, {})) for times, kinds in new]
         if kind in gone:
-            operator, calls = _longer(gone[kind], added, times)
+            operator, calls = _longer(gone[kind], added)
             found[operator] = found.get(operator, 0) + calls
-        else:
-            found |= {o: found.get(o, 0) + times * calls for o, calls in added.items()}
+            continue
+        for times, operators in added:
+            for o, calls in operators.items():
+                found[o] = found.get(o, 0) + times * calls
     return found
 
 
@@ -96,19 +106,17 @@ def _by_kind(operators: Operators, without: Operators) -> dict[tuple[str, str, s
     return kinds
 
 
-def _longer(few: Operators, many: Operators, times: int) -> tuple[Operator, float]:
-    """The operators of one kind that only one of two models has, as one operator of the model that is longer still."""
+def _longer(few: Operators, longer: Sequence[tuple[int, Operators]]) -> tuple[Operator, float]:
+    """The operators of one kind that not all of some models have, as one operator of the model that is longer still."""
 
     def extended(what: Callable[[Operator], int]) -> float:
-        a, b = (sum(calls * what(o) for o, calls in side.items()) for side in (few, many))
-        return a + times * (b - a)
+        a, *others = (sum(calls * what(o) for o, calls in side.items()) for side in (few, *(o for _, o in longer)))
+        return a + sum(times * (b - a) for (times, _), b in zip(longer, others, strict=True))
 
     calls = extended(lambda o: 1)
-    each = dataclasses.replace(
-        max(many, key=lambda o: o.bytes), flops=round(extended(lambda o: o.flops) / calls),
-        bytes=round(extended(lambda o: o.bytes) / calls),
-    )
-    return each, calls
+    most = max((o for side in (few, *(o for _, o in longer)) for o in side), key=lambda o: o.bytes)
+    flops, moved = (round(extended(what) / calls) for what in (lambda o: o.flops, lambda o: o.bytes))
+    return dataclasses.replace(most, flops=flops, bytes=moved), calls
 
 
 def _is_watched(frame: FrameType) -> bool:
@@ -122,7 +130,7 @@ def _operator(name: str, format: str, shapes: list[tuple[int, ...]], moved: int,
     match name:
         case "mm" | "bmm" | "_scaled_mm" | "_int_mm":
             return _product(name, format, *shapes[:2])
-        case "addmm" | "baddbmm" | "_addmm_activation":
+        case "addmm" | "addmm_" | "baddbmm" | "_addmm_activation":
             return _product(name, format, *shapes[1:3])
     if any(word in name for word in _SCALED):
         backward = "backward" in name

@@ -25,6 +25,7 @@ from tfx_engine.measure.parts import PREFIX
 from tfx_engine.techniques.aside import is_made_once
 from tfx_engine.techniques.assumptions import assumed
 from tfx_engine.techniques.recompute import RECOMPUTE_MARK
+from tfx_engine.trace.accumulating import ADD, ADD_IN_PLACE, is_a_sum_of_gradients, nobody_else
 from tfx_engine.trace.assumed import ASKS_FOR_DEVICE
 from tfx_engine.trace.operators import OperatorLog
 from tfx_engine.trace.scratch import scratch_bytes
@@ -49,6 +50,7 @@ class Recorder(TorchDispatchMode):
         go_on: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__()
+        nobody_else()  # learnt before anything is recorded
         self._go_on = go_on
         self.kind, self.kernels_of, self.threads = kind, kernels_of or kind, threads
         self._log = log
@@ -81,6 +83,8 @@ class Recorder(TorchDispatchMode):
         """The operation itself, and what it allocated."""
         if operator is ASKS_FOR_DEVICE and isinstance(args[0], FakeTensor):
             return args[0].fake_device
+        if operator is ADD and is_a_sum_of_gradients(args):
+            operator = ADD_IN_PLACE
         kwargs = kwargs or {}
         result = operator(*args, **kwargs)
         self._operator = operator

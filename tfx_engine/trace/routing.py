@@ -51,6 +51,11 @@ def _numbers(config: Config) -> tuple[int, int]:
 
 def _choices(config: Config, top_k: int) -> set[int]:
     """How many choices there are in a piece of the batch."""
+    return {samples * config.model.context * top_k for samples in samples_at_once(config)}
+
+
+def samples_at_once(config: Config) -> set[int]:
+    """How many samples there are in a piece of the batch."""
     batch = config.run.batch
     pieces = min(config.techniques["accumulation"].options.get("pieces") or 1, batch)
-    return {samples * config.model.context * top_k for samples in (batch // pieces, -(-batch // pieces))}
+    return {batch // pieces, -(-batch // pieces)}

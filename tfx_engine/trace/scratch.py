@@ -7,20 +7,29 @@ blocks are those of a CPU with AVX-512; on another one they differ by some hundr
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from tfx_engine.trace.inside import NATS_BY_CHUNKS, name_of
+
 # Arguments, result, threads -> bytes that exist beside the results at the fullest moment within the operator.
 Rule = Callable[[Sequence[Any], Any, int], int]
 
 
 def scratch_bytes(operator: Any, args: Sequence[Any], result: Any, kind: str, threads: int) -> int:
-    """Of an operator on a device of a kind; only those of the CPU are known."""
-    rule = _ON_CPU.get(operator.overloadpacket) if kind == "cpu" else None
+    """Of an operator on a device of a kind; of kernels only those of the CPU are known."""
+    rule = _rule_of(operator, kind == "cpu")
     return 0 if rule is None else rule(args, result, threads)
+
+
+@functools.cache
+def _rule_of(operator: Any, is_cpu: bool) -> Rule | None:
+    """By name where torch makes the operator only when it is first asked for."""
+    return (_ON_CPU.get(operator.overloadpacket) if is_cpu else None) or _ANYWHERE.get(name_of(operator))
 
 
 def _sum(args: Sequence[Any], result: Any, threads: int) -> int:
@@ -73,9 +82,16 @@ def _product(args: Sequence[Any], result: Any, threads: int) -> int:
 
 
 def _nats_by_chunks(args: Sequence[Any], result: Any, threads: int) -> int:
-    """The logits of a chunk of rows, and those of its rows that count."""
-    x_ND, weight_VD, chunk = args[0], args[1], args[8]
-    return min(len(x_ND), chunk or len(x_ND)) * (len(weight_VD) + x_ND.shape[1]) * x_ND.element_size()
+    """The logits of a chunk of rows, two numbers of each of them and the rows of the table that are their targets; of
+    all rows whether they count (in a byte, and as a number) and where. Of the chunk before a row of inputs for each,
+    where there are fewer logits than that.
+    """
+    x_ND, weight_VD, chunk, policy = args[0], args[1], args[8], args[9]
+    (rows, width), outputs = x_ND.shape, len(weight_VD)
+    chunk = min(rows, chunk or rows)
+    widths = outputs + width + 2 + (width if outputs < width and chunk < rows else 0)
+    apart = 0 if policy == "compact" else outputs * width
+    return (chunk * widths + apart) * x_ND.element_size() + rows * (1 + 8 + x_ND.element_size())
 
 
 def _recurrence(args: Sequence[Any], result: Any, threads: int) -> int:
@@ -93,5 +109,5 @@ _ON_CPU: dict[Any, Rule] = {
     _aten.addmm: lambda args, result, threads: _product(args[:3], result, threads),
     _aten.mkldnn_rnn_layer: _recurrence, _aten.mkldnn_rnn_layer_backward: _recurrence,
 }
-if hasattr(torch.ops.torch_nn, "_linear_cross_entropy_batch_chunked"):
-    _ON_CPU[torch.ops.torch_nn._linear_cross_entropy_batch_chunked] = _nats_by_chunks
+# Written in Python, out of operators that allocate alike everywhere.
+_ANYWHERE: dict[str, Rule] = {NATS_BY_CHUNKS: _nats_by_chunks}

@@ -1,19 +1,19 @@
 """A part of what is alike is run, and what it comes from and goes to is as large as if all were.
 
-C choices of experts, D width, B batch, T tokens, H width of a state.
+C choices of experts, D width, B batch, T tokens, H width of a state, N rows of a batch.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tfx_engine.trace.axes import STEPS, Point
+from tfx_engine.trace.axes import STEPS, Point, pieces_axis
 from tfx_engine.trace.routing import Routing
 
 
@@ -75,6 +75,19 @@ class FewExperts:
         sizes = [loads[name] for name, shown in self._shown.items() for _ in range(shown)]
         pieces = _Taken.apply(chosen_CD, True, tuple(sizes))
         return _Joined.apply(True, len(chosen_CD), *(e(piece) for e, piece in zip(experts, pieces, strict=True)))
+
+
+@dataclasses.dataclass(frozen=True)
+class FewPieces:
+    """Some of the pieces of full size that a loss takes, and the shorter one that may be left."""
+
+    point: Point
+
+    def __call__(self, x_ND: Tensor, targets: Tensor, rows: int) -> Iterable[tuple[Tensor, Tensor]]:
+        """As `split` gives them."""
+        whole, rest = divmod(len(x_ND), rows)
+        sizes = (rows,) * self.point.get(pieces_axis(whole), whole) + ((rest,) if rest else ())
+        return zip(_Taken.apply(x_ND, True, sizes), targets[: sum(sizes)].split(list(sizes)), strict=True)
 
 
 @dataclasses.dataclass(frozen=True)

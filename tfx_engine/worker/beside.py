@@ -1,7 +1,7 @@
-"""The one question that takes a second, what a trace of the step says, answered by a thread of its own beside others.
+"""The questions that take a second, what a trace of the step says, answered by a thread of its own beside others.
 
-It waits while another is being answered, so that figures of every toggle come at once, and it is broken off when it is
-asked again, or when the worker is given its run.
+They wait while another is being answered, so that figures of every toggle come at once. That for the time of a step is
+broken off when it is asked again, and all are when the worker is given its run.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ import queue
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from tfx_engine.model.validate import validate
 from tfx_engine.protocol.codec import problem_to_data, superseded
-from tfx_engine.protocol.config import parse_config
+from tfx_engine.protocol.config import Config, parse_config
 from tfx_engine.protocol.messages import Reply
 from tfx_engine.protocol.problems import ConfigError, Problem, errors_among
 from tfx_engine.protocol.worker_messages import Predict
 from tfx_engine.trace.manners import BrokenOff, Manners
 from tfx_engine.worker.failure import in_a_sentence
-from tfx_engine.worker.predicting import figures
+from tfx_engine.worker.predicting import figures, predict
 
 _LONGEST_S = 1.0  # that it waits for one answer: some take as long as itself
-_NOBODY = -1
 
 
 class Beside:
@@ -33,19 +33,20 @@ class Beside:
     def __init__(self, send: Callable[[Reply], None]) -> None:
         self._send = send
         self._questions: queue.SimpleQueue[Predict] = queue.SimpleQueue()
-        self._newest = _NOBODY
+        self._wanted: dict[int, str] = {}  # the level by number; replaced as a whole: two threads look
         self._free = threading.Event()
         self._free.set()
-        threading.Thread(target=self._work, name="step time", daemon=True).start()
+        threading.Thread(target=self._work, name="traces", daemon=True).start()
 
     def ask(self, question: Predict) -> None:
-        """Answer this one, and none before it."""
-        self._newest = question.id
+        """Answer this one; if it is for the time of a step, none of these before it."""
+        others = {n: level for n, level in self._wanted.items() if question.level != "time" or level != "time"}
+        self._wanted = {**others, question.id: question.level}
         self._questions.put(question)
 
     def drop(self) -> None:
         """Nobody waits any more."""
-        self._newest = _NOBODY
+        self._wanted = {}
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -64,24 +65,32 @@ class Beside:
         while True:
             question = self._questions.get()
             self._pause()
-            self._send(_timed(question, Manners(self._pause, functools.partial(self._is_over, question.id))))
+            self._send(_answered(question, Manners(self._pause, functools.partial(self._is_over, question.id))))
 
     def _is_over(self, number: int) -> bool:
-        return number != self._newest
+        return number not in self._wanted
 
 
-def _timed(question: Predict, manners: Manners) -> Reply:
+def _answered(question: Predict, manners: Manners) -> Reply:
     try:
         manners.go_on()
         config, problems = parse_config(question.config)
-        if found := [*problems, *errors_among([] if problems else validate(config))]:
-            raise ConfigError(found)
-        result = figures(config, "traced", question.device_memory, manners=manners)
+        if problems:
+            raise ConfigError(problems)
+        answer = _timed if question.level == "time" else predict
+        result = answer(config, "traced", question.device_memory, manners)
     except BrokenOff:
         return superseded(question.id)
     except Exception as error:
         return Reply(id=question.id, ok=False, problems=[problem_to_data(problem) for problem in problems_in(error)])
     return Reply(id=question.id, ok=True, result=result)
+
+
+def _timed(config: Config, level: str, device_memory: int | None, manners: Manners) -> dict[str, Any]:
+    """Of what can be run here."""
+    if problems := errors_among(validate(config)):
+        raise ConfigError(problems)
+    return figures(config, level, device_memory, manners=manners)
 
 
 def problems_in(error: Exception) -> Sequence[Problem]:

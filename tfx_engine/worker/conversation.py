@@ -13,7 +13,7 @@ import torch
 from tfx_engine.client.own import keep_up
 from tfx_engine.estimate import count_parameters, flops_per_token
 from tfx_engine.model.validate import validate
-from tfx_engine.protocol.codec import decode_line, problem_to_data, superseded
+from tfx_engine.protocol.codec import decode_line, problem_to_data
 from tfx_engine.protocol.config import Config, parse_config
 from tfx_engine.protocol.messages import Reply
 from tfx_engine.protocol.problems import ConfigError, Problem, errors_among
@@ -34,7 +34,6 @@ from tfx_engine.protocol.worker_messages import (
 )
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.techniques.own import look_again
-from tfx_engine.trace.manners import BrokenOff, Manners
 from tfx_engine.train.control import ON_REQUEST, StopFlag
 from tfx_engine.train.turns import Turns
 from tfx_engine.worker.again import execute_again
@@ -113,10 +112,10 @@ def _take(message: Any, lines: Lines, beside: Beside, runs: Jobs, turns: Granted
     match message:
         case Check():
             lines.send(_checked(message))
-        case Predict(level="time"):
-            beside.ask(message)
+        case Predict(level="instant"):
+            lines.send(_predicted(message))
         case Predict():
-            lines.send(_predicted(message, stop))
+            _trace(message, lines, beside)
         case Examine():
             lines.send(Reply(id=message.id, ok=True, result=examine(message.measure)))
         case Prove():
@@ -167,19 +166,28 @@ def _checked(check: Check) -> Reply:
     return Reply(id=check.id, ok=not wrong, problems=data, result={} if wrong else counts)
 
 
-def _predicted(question: Predict, stop: StopFlag) -> Reply:
+def _predicted(question: Predict) -> Reply:
     try:
         _look_again()
         config, problems = parse_config(question.config)
         if problems:
             raise ConfigError(problems)
-        manners = Manners(is_over=stop.is_set)
-        figures = predict(config, question.level, question.device_memory, manners)
-    except BrokenOff:
-        return superseded(question.id)
+        figures = predict(config, question.level, question.device_memory)
     except Exception as error:
         return Reply(id=question.id, ok=False, problems=[problem_to_data(problem) for problem in problems_in(error)])
     return Reply(id=question.id, ok=True, result=figures)
+
+
+def _trace(question: Predict, lines: Lines, beside: Beside) -> None:
+    """Notice of changed techniques is taken here, so that none changes while another thread traces."""
+    try:
+        if question.level != "time":  # which is asked after an instant answer
+            _look_again()
+    except Exception as error:
+        data = [problem_to_data(problem) for problem in problems_in(error)]
+        lines.send(Reply(id=question.id, ok=False, problems=data))
+    else:
+        beside.ask(question)
 
 
 def _proved(question: Prove, stop: StopFlag) -> Reply:

@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +40,7 @@ from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.options import option
 from tfx_engine.protocol.problems import Problem
+from tfx_engine.techniques.assumptions import assumed
 from tfx_engine.techniques.claims import Same
 from tfx_engine.techniques.costs import Run
 from tfx_engine.techniques.head import Project
@@ -106,8 +107,8 @@ class _ByRecompute:
     implementation = "chunked by recompute"
     is_one_graph = False
 
-    def __init__(self, options: Options) -> None:
-        self._options = options
+    def __init__(self, options: Options, rows: int) -> None:
+        self._options, self.rows = options, rows
 
     def __call__(self, head: nn.Module, x_BTD: Tensor, targets_BT: Tensor, counted: Tensor) -> Tensor:
         """Nats, in float32 or better."""
@@ -116,8 +117,7 @@ class _ByRecompute:
             rows_ND = prediction.x_BTD.flatten(0, -2)
             targets = shifted(targets_BT, prediction.shift).reshape(len(rows_ND), -1)
             piece = functools.partial(self._piece, prediction.head or head)
-            rows = self._options.rows or rows_for(len((prediction.head or head).weight))
-            for some_ND, wanted in zip(rows_ND.split(rows), targets.split(rows), strict=True):
+            for some_ND, wanted in _pieces(rows_ND, targets, self.rows):
                 nats = checkpoint(piece, some_ND, wanted, use_reentrant=False, preserve_rng_state=False,
                                   context_fn=marked)
                 total = total + prediction.weight * nats
@@ -127,6 +127,12 @@ class _ByRecompute:
         with doing("head"):
             logits = head.project(x_ND)
         return sum_of_nats(logits, targets, self._options)
+
+
+def _pieces(x_ND: Tensor, targets: Tensor, rows: int) -> Iterable[tuple[Tensor, Tensor]]:
+    if assumed.pieces is not None:
+        return assumed.pieces(x_ND, targets, rows)
+    return zip(x_ND.split(rows), targets.split(rows), strict=True)
 
 
 def rows_for(outputs: int) -> int:
@@ -179,7 +185,9 @@ def check(options: Options, config: Config) -> Iterator[Problem]:
 
 def build(options: Options, config: Config) -> Loss:
     """The loss, by whichever way knows all that is asked for."""
-    return _ByTorch(options) if _by_torch(options, config) else _ByRecompute(options)
+    if _by_torch(options, config):
+        return _ByTorch(options)
+    return _ByRecompute(options, options.rows or rows_for(config.task.answers * config.vocab))
 
 
 reference = reference_of

@@ -12,7 +12,6 @@ from tfx_engine.train.step import train_step
 from tfx_engine.worker.audit.case import Case
 from tfx_engine.worker.audit.finding import Evidence, Untried, broken, held, judged
 from tfx_engine.worker.audit.stand import with_choice
-from tfx_engine.worker.audit.steps import STEPS
 from tfx_engine.worker.audit.trained import some
 
 ROUNDING = 1e-4  # of outputs in float32 that are computed in another way
@@ -68,8 +67,8 @@ def moves_all(case: Case, claim: MovesAll) -> Evidence:
         raise Untried("no-rate", _NO_RATE)
     found = case.stand.steps()
     if stood := found.had_gradient - found.moved - found.too_small:
-        return broken("stood-still", _STOOD, count=len(stood), names=some(stood), steps=STEPS)
-    return held("moved", _ALL_MOVED, count=len(found.had_gradient), steps=STEPS)
+        return broken("stood-still", _STOOD, count=len(stood), names=some(stood), steps=found.taken)
+    return held("moved", _ALL_MOVED, count=len(found.had_gradient), steps=found.taken)
 
 
 def same_steps(case: Case, claim: SameSteps) -> Evidence:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import torch
@@ -29,6 +30,8 @@ _NEAR = tr_mark(
     "Beside float32: loss off by {loss} (at most {most_loss} is stated), cosine of the gradients {cosine} (at least "
     "{least_cosine}), their length off by {size} (at most {most_size})."
 )
+_OVERFLOWN = tr_mark("The loss is {loss} in float32 and no finite number in this format: its range is left.")
+_NO_NUMBERS = tr_mark("The loss is no finite number in float32 either, so there is nothing to compare.")
 _NORM = tr_mark("Gradients of length {before} were cut to {after}; the bound is {bound}.")
 _VALUE = tr_mark("The largest number of the gradients was cut from {before} to {after}; the bound is {bound}.")
 _TURNED = tr_mark("The gradients were turned: the cosine with what they were is {cosine}.")
@@ -47,9 +50,13 @@ def near(case: Case, claim: Near) -> Evidence:
     stand = case.stand
     ours = stand.passed(draws=False)
     shadow = stand.passed(with_choice(stand.config, "precision", "float32", {}), draws=False)
+    if not math.isfinite(shadow.loss):
+        raise Untried("not-finite", _NO_NUMBERS)
+    if not math.isfinite(ours.loss):
+        return broken("overflown", _OVERFLOWN, loss=f"{shadow.loss:.4g}")
     loss = abs(ours.loss - shadow.loss) / (abs(shadow.loss) + 1e-30)
     angle, size = cosine(ours, shadow), abs(size_of(ours) / (size_of(shadow) + 1e-30) - 1)
-    ok = loss <= claim.loss and angle >= claim.cosine and size <= claim.size and ours.loss == ours.loss
+    ok = loss <= claim.loss and angle >= claim.cosine and size <= claim.size
     return judged(
         ok, "near" if ok else "far", _NEAR, loss=f"{loss:.1e}", cosine=f"{angle:.4f}", size=f"{size:.1e}",
         most_loss=claim.loss, least_cosine=claim.cosine, most_size=claim.size,

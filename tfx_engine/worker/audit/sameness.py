@@ -8,13 +8,12 @@ import torch
 
 from tfx_engine.model.assemble import make_precision
 from tfx_engine.protocol.marker import tr_mark
-from tfx_engine.techniques.claims import Quiet, Same, SameCompiled
-from tfx_engine.techniques.counts import chosen
+from tfx_engine.techniques.claims import Same, SameCompiled
 from tfx_engine.techniques.update import watchers_of
 from tfx_engine.worker.audit.case import Case
 from tfx_engine.worker.audit.comparing import Difference, difference
 from tfx_engine.worker.audit.finding import Evidence, Untried, broken, held, judged
-from tfx_engine.worker.audit.stand import observe, with_choice
+from tfx_engine.worker.audit.stand import draws_at_random, observe, with_choice
 
 TOLERANCE = 2e-4  # of float32 numbers that are added up in another order
 _FUSED = 1e-3  # the same, where a compiler puts operations together
@@ -48,7 +47,7 @@ def same(case: Case, claim: Same) -> Evidence:
 def same_compiled(case: Case, claim: SameCompiled) -> Evidence:
     """One model, whose functions are called compiled and as they are; neither moves a weight."""
     stand, config = case.stand, case.stand.full
-    if any(isinstance(c, Quiet) and getattr(options, c.when, 0) for t, options in chosen(config) for c in t.claims):
+    if draws_at_random(config):
         raise Untried("draws", _DRAWS)
     training, batch = (stand.run, stand.run_batch) if stand.run is not None else (None, stand.batch)
     if training is None:

@@ -21,7 +21,8 @@ from tfx_engine.model.transformer import Transformer
 from tfx_engine.protocol.config import Choice, Config
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.techniques.catalogue import technique_for
-from tfx_engine.techniques.counts import window_of
+from tfx_engine.techniques.claims import Quiet
+from tfx_engine.techniques.counts import chosen, window_of
 from tfx_engine.techniques.initial import generator_for
 from tfx_engine.techniques.slots import SLOTS
 from tfx_engine.train.setup import make_training
@@ -114,6 +115,12 @@ class Stand:
         other.config, other._passes, other._steps, other.kept = config, {}, None, {}
         return other
 
+    def untrained(self) -> Stand:
+        """The same stand with first weights."""
+        other = self.of(self.config)
+        other._weights, other._shared = {}, {}
+        return other
+
     # ------------------------------------------------------------------------------------ copies
 
     def model(self, config: Config | None = None) -> Transformer:
@@ -181,7 +188,7 @@ class Stand:
 
     def first_steps(self) -> Steps:
         """The same with first weights."""
-        return take_steps(self.fresh(self._stepping()), self.batch)
+        return take_steps(self.fresh(self._stepping()), self.batch, draws_at_random(self.config))
 
     def steps(self) -> Steps:
         """What some steps do to the run's weights as they are (the first ones, without any), with its own optimiser."""
@@ -190,7 +197,7 @@ class Stand:
             model = self._assembled(config)
             if self._weights:
                 self._adopt(model, noise=0.0)
-            self._steps = take_steps(make_training(config, model, self.device), self.batch)
+            self._steps = take_steps(make_training(config, model, self.device), self.batch, draws_at_random(config))
         return self._steps
 
     def _stepping(self) -> Config:
@@ -208,6 +215,11 @@ class Stand:
         free = free_bytes(self.device)
         if free is not None and needed > free:
             self._room = Untried("no-room", _NO_ROOM, needed=needed >> 20, free=free >> 20)
+
+
+def draws_at_random(config: Config) -> bool:
+    """Whether a technique draws something at random in training, as dropout does."""
+    return any(isinstance(c, Quiet) and getattr(options, c.when, 0) for t, options in chosen(config) for c in t.claims)
 
 
 def observe(training: Training, batch: Batch, draws: bool = True) -> Pass:

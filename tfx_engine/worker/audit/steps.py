@@ -18,7 +18,7 @@ ROUNDED = 1e-6  # share of a weight by which a step must change it, to be sure t
 class Steps(NamedTuple):
     """What some real steps did: parameters by name that are trained, that moved, and that had a gradient.
 
-    `too_small`: those whose gradients a step of ordinary size would round away.
+    `too_small`: those whose gradients a step of ordinary size would round away. `taken`: how many steps.
     """
 
     trained: set[str]
@@ -27,10 +27,15 @@ class Steps(NamedTuple):
     too_small: set[str]
     is_tied: bool  # head and embedding are one tensor after them
     numbers: dict[str, int]
+    taken: int
 
 
-def take_steps(training: Training, batch: Batch) -> Steps:
-    """Some steps on one batch."""
+def take_steps(training: Training, batch: Batch, draws: bool = False) -> Steps:
+    """Some steps on one batch.
+
+    `draws`: something is drawn at random, which may leave a part out in all of them: where one had no gradient, as many
+    steps follow in which nothing is drawn.
+    """
     model, had_gradient, large = training.model, set(), set()
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     names = {p: name for name, p in model.named_parameters()}
@@ -50,13 +55,19 @@ def take_steps(training: Training, batch: Batch) -> Steps:
     if watchers is not None:
         watchers.append(look)
     torch.manual_seed(0)
-    for step in range(STEPS):
-        train_step(training, batch, step, on_gradients=look_at_all)
+    trained, taken = {name for name, p in model.named_parameters() if p.requires_grad}, 0
+    for is_training in (True, False) if draws else (True,):
+        if is_training or trained - had_gradient:
+            model.train(is_training)
+            for step in range(taken, taken + STEPS):
+                train_step(training, batch, step, on_gradients=look_at_all)
+            taken += STEPS
+    model.train()
     return Steps(
-        trained={name for name, p in model.named_parameters() if p.requires_grad},
+        trained=trained,
         moved={name for name, p in model.named_parameters() if not torch.equal(p, before[name])},
         had_gradient=had_gradient, too_small=had_gradient - large, is_tied=is_tied(model),
-        numbers={name: p.numel() for name, p in model.named_parameters()},
+        numbers={name: p.numel() for name, p in model.named_parameters()}, taken=taken,
     )
 
 

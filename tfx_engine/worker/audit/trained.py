@@ -8,7 +8,7 @@ from tfx_engine.techniques.claims import EveryGradient, Rests, TrainsOnly
 from tfx_engine.techniques.counts import chosen
 from tfx_engine.worker.audit.case import Case
 from tfx_engine.worker.audit.finding import Evidence, Untried, broken, held
-from tfx_engine.worker.audit.steps import STEPS, Steps
+from tfx_engine.worker.audit.steps import Steps
 
 _EXACTLY = tr_mark("After {steps} steps exactly the {count} expected tensors are trained; all others are as they were.")
 _MOVED = tr_mark("{count} tensor(s) moved that should stay as they are: {names}.")
@@ -36,7 +36,7 @@ def trains_only(case: Case, claim: TrainsOnly) -> Evidence:
         return broken("not-frozen", _OPEN, count=len(more), names=some(more))
     if fewer := wanted - found.trained:
         return broken("not-trained", _SHUT, count=len(fewer), names=some(fewer))
-    return held("exactly", _EXACTLY, steps=STEPS, count=len(wanted))
+    return held("exactly", _EXACTLY, steps=found.taken, count=len(wanted))
 
 
 def _counted(case: Case, found: Steps) -> Evidence:
@@ -44,7 +44,7 @@ def _counted(case: Case, found: Steps) -> Evidence:
     numbers = sum(found.numbers[name] for name in found.trained)
     if numbers != declared:
         return broken("count", _COUNT, found=numbers, declared=declared)
-    return held("exactly", _EXACTLY, steps=STEPS, count=len(found.trained))
+    return held("exactly", _EXACTLY, steps=found.taken, count=len(found.trained))
 
 
 def every_gradient(case: Case, claim: EveryGradient) -> Evidence:
@@ -53,10 +53,10 @@ def every_gradient(case: Case, claim: EveryGradient) -> Evidence:
     excused = [c.part for t, _ in chosen(case.stand.config) for c in t.claims if isinstance(c, Rests)]
     idle = {n for n in found.trained - found.had_gradient if not any(part in n.split(".") for part in excused)}
     if idle and case.stand.has_weights and not idle - case.stand.first_steps().had_gradient:
-        raise Untried("saturated", _FLAT, count=len(idle), names=some(idle), steps=STEPS)
+        raise Untried("saturated", _FLAT, count=len(idle), names=some(idle), steps=found.taken)
     if idle:
-        return broken("zero-gradient", _ZERO, count=len(idle), names=some(idle), steps=STEPS)
-    return held("all", _ALL, count=len(found.trained), steps=STEPS)
+        return broken("zero-gradient", _ZERO, count=len(idle), names=some(idle), steps=found.taken)
+    return held("all", _ALL, count=len(found.trained), steps=found.taken)
 
 
 def some(names: set[str]) -> str:

@@ -29,6 +29,12 @@ _HIDDEN = tr_mark("In {layers} layer(s) no token reads what it should not: {trie
 _SEEN = tr_mark("In layer {layer} token {query} reads token {key}, which it should not see.")
 _READ = tr_mark("In {layers} layer(s) every one of {tries} changed tokens is read by those that should see it.")
 _UNREAD = tr_mark("In layer {layer} token {query} does not read token {key}, which it should see.")
+_SATURATED = tr_mark(
+    "With the run's weights token {query} of layer {layer} gives token {key} a weight that is rounded to nothing; with "
+    "first weights it reads what it should."
+)
+_OWN = tr_mark("The attention has no scores that a mask could act on: which tokens it reads is its own affair.")
+_NOT_FINITE = tr_mark("With the run's weights layer {layer} gives numbers that are not finite, so nothing can be told.")
 _NONE_SEES = tr_mark("There is no other token that should be seen.")
 _CLEAN = tr_mark("With everything from token {place} on changed, the {place} tokens before it stay equal to the bit.")
 _CLEAN_ROUNDED = tr_mark("With everything from token {place} on changed, those before it move by {off} (rounding).")
@@ -64,7 +70,17 @@ def shows(case: Case, claim: Shows) -> Evidence:
     """Somebody on each side reads each key; where nothing fades with distance, some of the farthest that may do too."""
     exact = with_choice(case.stand.config, "precision", "float32", {})  # where little is not rounded away
     is_exact = exact.techniques["precision"] == case.stand.config.techniques["precision"]
-    readings, tries = readings_of(case.stand if is_exact else case.stand.of(exact)), 0
+    stand = case.stand if is_exact else case.stand.of(exact)
+    found = _shown(stand)
+    if found.ok is False and not _has_scores(stand) and stand.config.use("mixer") == "attention":
+        raise Untried("own", _OWN)
+    if found.ok is False and stand.has_weights and _shown(stand.untrained()).ok:
+        raise Untried("saturated", _SATURATED, **found.args)
+    return found
+
+
+def _shown(stand: Stand) -> Evidence:
+    readings, tries = readings_of(stand), 0
     edges: list[tuple[bool, int, int, int]] = []  # whether it was read, layer, query, key
     for reading in readings:
         allowed_TT = reading.mask_TT & reading.window_TT
@@ -82,7 +98,7 @@ def shows(case: Case, claim: Shows) -> Evidence:
         raise Untried("nobody", _NONE_SEES)
     farthest = max(abs(query - key) for *_, query, key in edges)
     edges = [edge for edge in edges if abs(edge[2] - edge[3]) == farthest]
-    if not _fades(case.stand) and not any(read for read, *_ in edges):
+    if not _fades(stand) and not any(read for read, *_ in edges):
         _, layer, query, key = edges[0]
         return broken("unread", _UNREAD, layer=layer + 1, query=query, key=key)
     return held("read", _READ, layers=len(readings), tries=tries)
@@ -94,9 +110,11 @@ def _own(case: Case, reading: Reading) -> Tensor:
 
 def _fades(stand: Stand) -> bool:
     """Whether what is far may be too light to be seen: by what positions add to the scores, or without attention."""
-    model = stand.shared()
-    has_scores = any(isinstance(m, Scores) for m in model.modules())
-    return not has_scores or model.position.bias(2, stand.device, torch.float32) is not None
+    return not _has_scores(stand) or stand.shared().position.bias(2, stand.device, torch.float32) is not None
+
+
+def _has_scores(stand: Stand) -> bool:
+    return any(isinstance(m, Scores) for m in stand.shared().modules())
 
 
 def readings_of(stand: Stand) -> list[Reading]:
@@ -127,6 +145,8 @@ def _reading(stand: Stand, model: Transformer, layer: int, x_BTD: Tensor) -> Rea
     mixer = model.blocks[layer].attention
     keys = sorted({0, 1, tokens // 3, tokens // 2, tokens - 2, tokens - 1} & set(range(tokens)))
     before_TD = mixer(x_BTD, AttentionContext(model.mask, model.position, x_BTD))[0]
+    if not before_TD.isfinite().all():
+        raise Untried("not-finite", _NOT_FINITE, layer=layer + 1)
     rows = []
     for key in keys:
         other_BTD = x_BTD.clone()
@@ -160,6 +180,8 @@ def no_leak(case: Case, claim: NoLeak) -> Evidence:
         if place is None:
             raise Untried("no-future", _NO_FUTURE if tokens > 1 else _SHORT)
         after_TD = model.hidden(changed(inputs, place - (tokens - inputs.shape[1]), stand.config.vocab))[0]
+    if not before_TD.isfinite().all():
+        raise Untried("not-finite", _NOT_FINITE, layer=len(model.blocks))
     off_T = (after_TD - before_TD).float().abs().amax(dim=-1)[:place]
     off, token = float(off_T.max()), int(off_T.argmax())
     if off == 0.0:
