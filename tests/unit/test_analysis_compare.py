@@ -110,9 +110,9 @@ def test_several_runs_are_corrected_and_say_so(opened, pair):
 
 
 def test_what_lies_within_the_noise_of_two_equal_runs_is_not_distinguishable(opened):
-    base = opened("base", made_up(0), "baseline")
-    control = opened("control", made_up(1, factor=1.08), "control")
-    other = opened("other", made_up(2, factor=1.08))
+    base = opened("base", made_up(0, rounds=8), "baseline")
+    control = opened("control", made_up(1, factor=1.08, rounds=8), "control")
+    other = opened("other", made_up(2, factor=1.08, rounds=8))
     of_control, of_other = compare_runs(base, [control, other])
     assert of_control.is_control and not of_other.is_control
     band = of_other.effects["step_ms"].noise_band

@@ -7,15 +7,19 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from tests.helpers.interleaved import made_up, write_interleaved
+from tfx_workbench.analysis import fair
 from tfx_workbench.analysis.compare import compare_runs, known_band
-from tfx_workbench.analysis.fair import noise_of, outlook, standing
-from tfx_workbench.analysis.hierarchy import half_width, paired
+from tfx_workbench.analysis.fair import Looks, noise_of, outlook, standing
+from tfx_workbench.analysis.hierarchy import Paired, half_width, paired
 from tfx_workbench.analysis.precision import (
     ELSEWHERE,
+    SURE,
     Pace,
     Scatter,
+    f_quantile,
     half_width_percent,
     pace_before,
     rounds_needed,
@@ -49,8 +53,31 @@ def test_the_scatter_of_blocks_and_of_processes_is_told_apart():
 @pytest.mark.parametrize(("precision", "family"), [(2.0, 1), (1.0, 1), (2.0, 4)])
 def test_the_rounds_that_are_foretold_reach_the_precision(precision, family):
     rounds = rounds_needed(ELSEWHERE, precision, 8, family)
-    assert half_width_percent(ELSEWHERE, rounds, 8, family) <= precision
-    assert half_width_percent(ELSEWHERE, rounds - 1, 8, family) > precision
+    assert half_width_percent(ELSEWHERE, rounds, 8, family, SURE) <= precision
+    assert half_width_percent(ELSEWHERE, rounds - 1, 8, family, SURE) > precision
+    assert rounds > rounds_needed(ELSEWHERE, precision, 8, family, sure=0.0), "not every other comparison, nine of ten"
+
+
+@pytest.mark.parametrize("freedom", [(19, None), (9, 4), (30, 13), (4, 2), (60, 30)])
+def test_the_quantiles_of_fishers_f_are_about_those_of_scipy(freedom):
+    one, other = freedom
+    wanted = stats.chi2.ppf(0.9, one) / one if other is None else stats.f.ppf(0.9, one, other)
+    assert f_quantile(0.9, one, other) == pytest.approx(wanted, rel=0.1)
+
+
+@pytest.mark.parametrize("measured", [5, 12, None])
+def test_nine_of_ten_comparisons_reach_the_precision_within_what_is_asked_for(measured):
+    """From the scatter of so many processes, of which the comparison has others; None: it is known."""
+    rng, reached, of = np.random.default_rng(0), 0, 200
+    for _ in range(of):
+        scatter = Scatter(0.0, 0.03)
+        if measured:
+            scatter = Scatter(0.0, float(rng.normal(0, 0.03, measured).std(ddof=1)), freedom=measured - 1)
+        rounds = rounds_needed(scatter, 2.0, 8)
+        half = half_width(Paired(0.0, float(rng.normal(0, 0.03, rounds).std(ddof=1)) / math.sqrt(rounds), rounds - 1,
+                                 np.empty(0), rounds, 8 * rounds))
+        reached += 100 * math.expm1(half) <= 2.0
+    assert 0.84 * of <= reached <= 0.97 * of
 
 
 def test_what_is_foretold_comes_about():
@@ -83,9 +110,23 @@ def test_a_comparison_is_enough_once_every_interval_is_narrow(opened):
     found = standing(base, runs)
     assert len(found.effects) == 2 and found.control is not None and found.rounds == 8
     assert found.half_percent == pytest.approx(
-        max((1 + e.high / 100) / (1 + e.percent / 100) - 1 for e in found.effects) * 100)
+        max((1 + e.high / 100) / (1 + e.percent / 100) - 1 for e in (*found.effects, found.control)) * 100)
     assert found.is_enough(found.half_percent + 0.1)
     assert not found.is_enough(found.half_percent - 0.1)
+
+
+def test_it_is_looked_at_once_after_every_whole_round_from_the_fifth_on(opened, monkeypatch):
+    runs = [opened("base", made_up(0, rounds=8), "baseline"), opened("other", made_up(1, rounds=8))]
+    looked_at = []
+    monkeypatch.setattr(fair, "standing", lambda base, others, whole: looked_at.append(whole) or standing(
+        base, others, whole))
+    looks = Looks(0.001)
+    for number in range(1, 9):
+        for block in range(1, 9):
+            assert looks.enough(runs, {"round": number, "block": block, "blocks": 8 if number > 1 else None}) is None
+    assert looked_at == [5, 6, 7, 8]
+    enough = Looks(50.0).enough(runs, {"round": 6, "block": 3, "blocks": 8})
+    assert enough is not None and enough.rounds == 5, "the round under way is left out"
 
 
 def test_two_rounds_are_never_enough_and_nothing_measured_is_no_standing(opened):

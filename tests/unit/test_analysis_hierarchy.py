@@ -42,6 +42,7 @@ def test_on_one_level_the_interval_is_that_of_students_t():
     values = np.random.default_rng(4).normal(size=12)
     found = paired(single(np.zeros(12)), single(values))
     low, high = stats.t.interval(0.95, 11, loc=values.mean(), scale=stats.sem(values))
+    assert found.processes == 1, "nobody looks whether one process is enough"
     assert (found.mean - half_width(found), found.mean + half_width(found)) == pytest.approx((low, high), rel=1e-4)
 
 

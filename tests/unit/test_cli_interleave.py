@@ -47,7 +47,7 @@ def test_it_says_what_it_will_take_ends_when_it_is_enough_and_remembers_the_nois
     assert control["interleaved"]["effects"]["step_ms"]["distinguishable"] is False
     assert "narrow enough" in slow["reason"]
     rounds = int(slow["reason"].split("round")[0].split()[-1])
-    assert 3 <= rounds < 8
+    assert 5 <= rounds < 8
 
 
 def test_at_the_end_stand_the_runs_and_how_they_differ(fair) -> None:

@@ -152,7 +152,8 @@ def test_a_text_that_looks_like_a_formula_is_marked_as_text(entry, cell):
 
 def test_a_report_knows_the_noise_of_the_machine_as_compare_does(tmp_path, monkeypatch):
     monkeypatch.setenv("TFX_HOME", str(tmp_path / "home"))
-    runs = opened(*(write_run(tmp_path / f"{name}.tfx", make_config(name, steps=20)) for name in ("one", "two")))
+    runs = opened(*(write_run(tmp_path / f"{name}.tfx", make_config(name, steps=steps))
+                    for name, steps in (("one", 20), ("two", 24))))
     save_noise(Noise(device=device_of(runs[0].facts), at="2026-11-26T06:00:00+00:00", percent=1.0, low=-10.0,
                      high=77.7, rounds=3, between_blocks=0.1, between_processes=0.1))
     subject = Subject.of(runs)
@@ -183,7 +184,7 @@ def test_runs_that_cannot_be_compared_say_so_and_are_shown_all_the_same(tmp_path
     queued = write_run(tmp_path / "queued.tfx", make_config("queued"), status="queued")
     runs = opened(base, other, failed, none, queued)
     text = "".join(Page(page(build(Subject.of(runs), Wanted()))).text)
-    assert "was trained on another task (copy): losses are not compared" in text
+    assert "was trained on another task or other data (copy): losses and times are not compared" in text
     assert "no interval can be given" in text and "Out of memory on the device" in text
     assert "It is queued: it has no figures yet" in text
     assert "runs of one model" not in text and "differ in more than techniques" in text

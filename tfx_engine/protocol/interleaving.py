@@ -17,7 +17,7 @@ import msgspec
 INTERLEAVED = "interleaved"
 FACT = "comparison"  # of the run file: `Part` as data
 BASELINE, CONTROL, MEMBER = "baseline", "control", "member"  # roles
-LEAST_ROUNDS = 3  # before an interval between processes means anything
+LEAST_ROUNDS = 5  # before it is looked whether the intervals are narrow enough to end
 
 _Count = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 

@@ -141,12 +141,14 @@ def _effects(singles: Sequence[_Single]) -> list[Effect]:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Single:
-    """One contrast. With `freedom` its interval is `error` by Student's t; else that of its draws, or `ends`."""
+    """One contrast. Its interval is that of a `pair`; with `freedom`, `error` by Student's t; that of its draws, or
+    `ends`."""
 
     mean: float
     draws: Floats | None = None
     error: float = math.nan
     freedom: int = 0
+    pair: Paired | None = None
     ends: tuple[float, float] | None = None
     is_exact: bool = False
     method: Callable[[int], Method] | None = None  # of the size of the family
@@ -154,7 +156,7 @@ class _Single:
     @property
     def is_judged(self) -> bool:
         """Whether its interval is one of the family."""
-        return bool(self.freedom) or self.draws is not None or self.ends is not None
+        return bool(self.freedom) or any(part is not None for part in (self.pair, self.draws, self.ends))
 
 
 # ---------------------------------------------------------------------------------------------- in turns
@@ -185,7 +187,7 @@ def _of_pair(pair: Paired) -> _Single:
     draws = pair.draws if pair.draws.size else None
     if not math.isfinite(half_width(pair)):
         return _Single(pair.mean, method=method)
-    return _Single(pair.mean, draws, pair.error, pair.freedom, method=method)
+    return _Single(pair.mean, draws, pair=pair, method=method)
 
 
 # ---------------------------------------------------------------------------------------------- by seed
@@ -273,8 +275,8 @@ def _effect(single: _Single, z: float, family: int) -> Effect:
     method = None if single.method is None else single.method(family)
     if single.ends is not None:
         low, high = single.ends
-    elif single.freedom:
-        half = student(z, single.freedom) * single.error
+    elif single.pair is not None or single.freedom:
+        half = student(z, single.freedom) * single.error if single.pair is None else half_width(single.pair, z)
         low, high = single.mean - half, single.mean + half
     elif single.draws is not None:
         low, high = (single.mean + z / NORMAL * (bound - single.mean) for bound in bounds(single.draws))

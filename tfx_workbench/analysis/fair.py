@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from tfx_engine.protocol.interleaving import LEAST_ROUNDS
 from tfx_workbench.analysis.contrasts import effects_of_pairs
 from tfx_workbench.analysis.hierarchy import Paired, critical, half_width
 from tfx_workbench.analysis.precision import (
     ELSEWHERE,
+    SURE,
     Pace,
     Scatter,
     half_width_percent,
@@ -26,6 +28,7 @@ from tfx_workbench.runs.noise import Noise, device_of, now
 from tfx_workbench.runs.rundata import RunData
 
 METRIC = "step_ms"
+FEWEST_PROCESSES = 3  # of which a scatter is worth remembering
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,20 +49,48 @@ class Standing:
         return self.rounds >= LEAST_ROUNDS and self.half_percent <= precision_percent
 
 
-def standing(baseline: RunData, others: Sequence[RunData]) -> Standing:
-    """How an interleaved comparison stands now. Runs without any block in common with the baseline are left out."""
-    base = blocks_of(baseline)
-    found = [(run, blocks_of(run)) for run in others]
+@dataclasses.dataclass
+class Looks:
+    """When a comparison is looked at to see whether it may end: once after each whole round, from `LEAST_ROUNDS` on.
+
+    Every further look would be a further chance to end where the scatter happens to look small (`hierarchy.looked`).
+    """
+
+    precision_percent: float
+    last: int = LEAST_ROUNDS - 1
+
+    def enough(self, runs: Sequence[RunData], told: Mapping[str, Any]) -> Standing | None:
+        """How it stands where that is enough, else None; `told`: the service's newest word on turns."""
+        whole = int(told["round"]) if told["block"] == told.get("blocks") else int(told["round"]) - 1
+        if whole <= self.last:
+            return None
+        self.last = whole
+        found = standing(runs[0], runs[1:], whole)
+        return found if found.is_enough(self.precision_percent) else None
+
+
+def standing(baseline: RunData, others: Sequence[RunData], whole: int | None = None) -> Standing:
+    """How an interleaved comparison stands now, or after so many `whole` rounds.
+
+    Runs without any block in common with the baseline are left out.
+    """
+    base = _until(blocks_of(baseline), whole)
+    found = [(run, _until(blocks_of(run), whole)) for run in others]
     found = [(run, blocks) for run, blocks in found if base.keys() & blocks.keys()]
     controls = [blocks for run, blocks in found if role(run) == "control"]
     rest = [blocks for run, blocks in found if role(run) != "control"]
     pairs = _pairs(base, rest, resamples=300 if len(rest) > 1 else 0)
     of_control = _pairs(base, controls[:1], resamples=0)
-    judged = pairs or of_control
+    # The control's, too: an effect is told apart where it lies beyond the far end of that.
+    widest = max((_widest(judged) for judged in (pairs, of_control) if judged), default=math.inf)
     return Standing(
-        tuple(effects_of_pairs(pairs)), effects_of_pairs(of_control)[0] if of_control else None, _widest(judged),
-        min((pair.processes for pair in judged), default=0), _scatter(base, controls or rest),
+        tuple(effects_of_pairs(pairs)), effects_of_pairs(of_control)[0] if of_control else None, widest,
+        min((pair.processes for pair in (*pairs, *of_control)), default=0), _scatter(base, controls or rest),
     )
+
+
+def _until(blocks: Blocks, whole: int | None) -> Blocks:
+    return blocks if whole is None else {place: found for place, found in blocks.items() if place[0] <= whole}
 
 
 def _pairs(base: Blocks, others: Sequence[Blocks], resamples: int) -> list[Paired]:
@@ -80,12 +111,13 @@ def _scatter(base: Blocks, others: Sequence[Blocks]) -> Scatter | None:
     found = [scatter for blocks in others if (scatter := scatter_of(*common(base, blocks, METRIC))) is not None]
     if not found:
         return None
-    return Scatter(max(s.between_blocks for s in found), max(s.between_processes for s in found))
+    return Scatter(max(s.between_blocks for s in found), max(s.between_processes for s in found),
+                   freedom=min((s.freedom for s in found if s.freedom is not None), default=None))
 
 
 @dataclasses.dataclass(frozen=True)
 class Outlook:
-    """What a comparison will take. `reached_percent`: the half-width that is to be expected at its end.
+    """What a comparison will take at most, in nine of ten cases. `reached_percent`: the half-width reached by then.
 
     `is_cut`: rounds or minutes are used up before it is as narrow as wanted.
     """
@@ -99,14 +131,14 @@ class Outlook:
 
 def outlook(
     precision_percent: float, pace: Pace, scatter: Scatter | None, blocks: int, family: int, *,
-    most_rounds: int, minutes: float | None,
+    most_rounds: int, minutes: float | None, sure: float = SURE,
 ) -> Outlook:
     """How long it will take, from the scatter that is known, and what it will have reached by then."""
     known = scatter or ELSEWHERE
-    needed = rounds_needed(known, precision_percent, blocks, family)
+    needed = rounds_needed(known, precision_percent, blocks, family, sure)
     most = most_rounds if minutes is None else min(most_rounds, pace.rounds_within(60 * minutes, blocks))
     rounds = min(needed, most)
-    return Outlook(rounds, pace.seconds(rounds, blocks), half_width_percent(known, rounds, blocks, family),
+    return Outlook(rounds, pace.seconds(rounds, blocks), half_width_percent(known, rounds, blocks, family, sure),
                    needed > most, known)
 
 
@@ -117,7 +149,7 @@ def noise_of(baseline: RunData, control: RunData, start_s: float | None = None) 
     trees = common(base, again, METRIC)
     scatter = scatter_of(*trees) if pair is not None else None
     device = device_of(baseline.facts)
-    if pair is None or scatter is None or pair.processes < LEAST_ROUNDS or not device:
+    if pair is None or scatter is None or pair.processes < FEWEST_PROCESSES or not device:
         return None
     found = effects_of_pairs([pair])[0]
     return Noise(

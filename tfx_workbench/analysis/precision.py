@@ -3,7 +3,9 @@
 The scatter of a difference has two parts: between the blocks of one process, and between processes. After P rounds of
 B blocks its standard error is sqrt((between_processes^2 + between_blocks^2 / B) / P); how few processes there are
 widens the interval once more, by Student's t. (Components of variance: Kalibera & Jones, "Rigorous benchmarking in
-reasonable time", 2013.)
+reasonable time", 2013.) What an interval will be is itself a matter of chance, the more so the fewer processes it and
+the scatter that was measured before come from: the ratio of two such variances is Fisher's F. Asked for is the time
+after which nine of ten comparisons are as narrow as wanted; they end as soon as they are.
 """
 
 from __future__ import annotations
@@ -16,23 +18,28 @@ from statistics import NormalDist
 import numpy as np
 
 from tfx_engine.protocol.interleaving import LEAST_ROUNDS
-from tfx_workbench.analysis.hierarchy import Tree, student
+from tfx_workbench.analysis.hierarchy import Tree, looked, student
 from tfx_workbench.runs.interval import LEVEL
 
 MOST_ROUNDS = 1000
+SURE = 0.9  # of the comparisons are as narrow as wanted within what is asked for
 
 
 @dataclasses.dataclass(frozen=True)
 class Scatter:
-    """Standard deviations of the logarithm of a ratio; `is_measured` on this machine, or seen on another."""
+    """Standard deviations of the logarithm of a ratio; `is_measured` on this machine, or seen on another.
+
+    `freedom`: of how many processes they come, less one; None where they are known.
+    """
 
     between_blocks: float
     between_processes: float
     is_measured: bool = True
+    freedom: int | None = None
 
 
 # Two cores, two identical models, blocks of three steps of 91 ms; five fresh pairs of processes.
-ELSEWHERE = Scatter(between_blocks=0.055, between_processes=0.02, is_measured=False)
+ELSEWHERE = Scatter(between_blocks=0.055, between_processes=0.02, is_measured=False, freedom=4)
 
 
 def scatter_of(baseline: Tree, other: Tree) -> Scatter | None:
@@ -45,24 +52,39 @@ def scatter_of(baseline: Tree, other: Tree) -> Scatter | None:
     within = sum(float(((row - row.mean()) ** 2).sum()) for row in rows) / sum(row.size - 1 for row in rows)
     means = np.array([row.mean() for row in rows])
     per_mean = within * float(np.mean([1 / row.size for row in rows]))
-    return Scatter(math.sqrt(within), math.sqrt(max(0.0, float(means.var(ddof=1)) - per_mean)))
+    return Scatter(math.sqrt(within), math.sqrt(max(0.0, float(means.var(ddof=1)) - per_mean)), freedom=len(rows) - 1)
 
 
-def half_width_percent(scatter: Scatter, rounds: int, blocks: int, family: int = 1) -> float:
-    """The half-width that is to be expected after so many rounds, of `family` comparisons at once."""
+def half_width_percent(scatter: Scatter, rounds: int, blocks: int, family: int = 1, sure: float = 0.0) -> float:
+    """The half-width that is to be expected after so many rounds, of `family` comparisons at once.
+
+    `sure`: how many of all comparisons are to be at least that narrow (0.9, say); 0: the one to be expected.
+    """
     if rounds < 2:
         return math.inf
-    z = NormalDist().inv_cdf(1 - (1 - LEVEL) / (2 * max(1, family)))
+    z = looked(NormalDist().inv_cdf(1 - (1 - LEVEL) / (2 * max(1, family))), rounds)
     error = math.sqrt((scatter.between_processes**2 + scatter.between_blocks**2 / blocks) / rounds)
-    return math.expm1(min(student(z, rounds - 1) * error, 50.0)) * 100
+    chance = math.sqrt(f_quantile(sure, rounds - 1, scatter.freedom)) if sure else 1.0
+    return math.expm1(min(student(z, rounds - 1) * error * chance, 50.0)) * 100
 
 
-def rounds_needed(scatter: Scatter, precision_percent: float, blocks: int, family: int = 1) -> int:
-    """The fewest rounds after which the interval is to be expected that narrow; at most `MOST_ROUNDS`."""
+def f_quantile(level: float, freedom: int, other: int | None) -> float:
+    """The quantile of Fisher's F, `other` None being infinitely many (Paulson, "An approximate normalization of the
+    analysis of variance distribution", 1942)."""
+    z, a, b = NormalDist().inv_cdf(level), 0.0 if other is None else 2 / (9 * other), 2 / (9 * freedom)
+    one, two = 1 - a, 1 - b
+    below = one**2 - z**2 * a
+    return float(((one * two + z * math.sqrt(max(0.0, one**2 * b + two**2 * a - z**2 * a * b))) / below) ** 3)
+
+
+def rounds_needed(
+    scatter: Scatter, precision_percent: float, blocks: int, family: int = 1, sure: float = SURE
+) -> int:
+    """The fewest rounds after which that many of all intervals (`sure`) are that narrow; at most `MOST_ROUNDS`."""
     low, high = LEAST_ROUNDS, MOST_ROUNDS
     while low < high:
         middle = (low + high) // 2
-        if half_width_percent(scatter, middle, blocks, family) <= precision_percent:
+        if half_width_percent(scatter, middle, blocks, family, sure) <= precision_percent:
             high = middle
         else:
             low = middle + 1

@@ -115,10 +115,11 @@ class FairDialog(QDialog):
     def _in_words(self, found: Outlook) -> str:
         time = duration(1000 * found.seconds)
         if found.is_cut:
-            text = self.tr("In {time} ±{reached} % are to be expected: for ±{wanted} % give it more minutes.").format(
+            text = self.tr(
+                "In {time} 9 of 10 comparisons reach ±{reached} %: for ±{wanted} % give it more minutes.").format(
                 time=time, reached=f"{found.reached_percent:.1f}", wanted=f"{self.precision.value():g}")
         else:
-            text = self.tr("±{wanted} % take about {time}, in {rounds} rounds.").format(
+            text = self.tr("±{wanted} % take about {time} in {rounds} rounds, or less: in 9 of 10 comparisons.").format(
                 wanted=f"{self.precision.value():g}", time=time, rounds=found.rounds)
         if not found.scatter.is_measured:
             text += " " + self.tr("Nothing is known of this machine's noise yet, so that is a guess from another one.")

@@ -20,8 +20,8 @@ from tfx_engine.protocol.messages import Notice
 from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_engine.protocol.status import ENDED
 from tfx_workbench.analysis.compare import Compared, compare_runs
-from tfx_workbench.analysis.fair import Outlook, Standing, noise_of, outlook, standing
-from tfx_workbench.analysis.precision import Pace, Scatter, pace_before
+from tfx_workbench.analysis.fair import Looks, Outlook, Standing, noise_of, outlook, standing
+from tfx_workbench.analysis.precision import SURE, Pace, Scatter, pace_before
 from tfx_workbench.commands import words
 from tfx_workbench.commands.compare import as_dict, print_against
 from tfx_workbench.commands.configs import Given, named
@@ -112,6 +112,7 @@ class _Course:
         self._told: dict[str, Any] = {}  # the newest word of the service on turns
         self._told_at = time.monotonic()
         self._standing: Standing | None = None
+        self._looks = Looks(precision)
         self._is_concluded = False
 
     def hear(self, notice: Notice) -> None:
@@ -156,11 +157,11 @@ class _Course:
             raise ConfigError(named(error.problems, given.file, len(self._given))) from None
         return None if found.get("step_ms") is None else float(found["step_ms"])
 
-    def _outlook(self, pace: Pace, scatter: Scatter | None) -> Outlook:
+    def _outlook(self, pace: Pace, scatter: Scatter | None, sure: float = SURE) -> Outlook:
         asked = self._asked
         family = max(1, len(self._given) - 1)
         return outlook(self._precision, pace, scatter, asked.blocks, family, most_rounds=asked.rounds,
-                       minutes=asked.minutes)
+                       minutes=asked.minutes, sure=sure)
 
     def _limits(self) -> str:
         minutes = self._asked.minutes
@@ -208,11 +209,12 @@ class _Course:
             say(tr_mark("The engine ended before the comparison did. What was measured is in the run files."))
 
     def _look(self, client: Client, runs: Sequence[RunData]) -> None:
-        self._standing = found = standing(runs[0], runs[1:])
-        if found.is_enough(self._precision) and not self._is_concluded:
+        self._standing = standing(runs[0], runs[1:])
+        enough = None if self._is_concluded else self._looks.enough(runs, self._told)
+        if enough is not None:
             self._is_concluded = True
             with contextlib.suppress(ServiceGone, ConfigError):  # it ends by itself
-                client.conclude(self._comparison, _ENOUGH.format(half=found.half_percent))
+                client.conclude(self._comparison, _ENOUGH.format(half=enough.half_percent))
 
     def _text(self, runs: Sequence[RunData]) -> str:
         told, found = self._told, self._standing
@@ -232,7 +234,7 @@ class _Course:
         told, found = self._told, self._standing
         scatter = (found.scatter if found else None) or _scatter_of(self._remembered)
         start_s, block_s, blocks = told["start_s"], told["block_s"], self._asked.blocks
-        rounds = self._outlook(Pace(start_s, block_s), scatter).rounds
+        rounds = self._outlook(Pace(start_s, block_s), scatter, sure=0.0).rounds
         rest = blocks - told["block"] if told["blocks"] else 0
         left_s = max(0, rounds - told["round"]) * (start_s + blocks * block_s) + rest * block_s
         return max(0.0, min(left_s, told["most_left_s"]) - (time.monotonic() - self._told_at))
@@ -266,7 +268,7 @@ class _Course:
 
 
 def _scatter_of(noise: Noise | None) -> Scatter | None:
-    return None if noise is None else Scatter(noise.between_blocks, noise.between_processes)
+    return None if noise is None else Scatter(noise.between_blocks, noise.between_processes, freedom=noise.rounds - 1)
 
 
 def _rounds(count: int) -> str:
@@ -279,8 +281,8 @@ def _foretold(found: Outlook, precision: float) -> str:
         tr_mark("blocks scattered by {blocks:.1f} % and processes by {processes:.1f} % elsewhere; nothing is known of "
                 "this machine yet")
     because = scatter.format(blocks=100 * found.scatter.between_blocks, processes=100 * found.scatter.between_processes)
-    enough = tr_mark("±{wanted:g} % take about {time} in {rounds} ({because}).")
-    cut = tr_mark("About {time} in {rounds}, in which ±{reached:.1f} % are to be expected, not ±{wanted:g} % "
+    enough = tr_mark("±{wanted:g} % take about {time} in {rounds}, or less: in 9 of 10 comparisons ({because}).")
+    cut = tr_mark("About {time} in {rounds}, in which 9 of 10 comparisons reach ±{reached:.1f} %, not ±{wanted:g} % "
                   "({because}).")
     template = cut if found.is_cut else enough
     return template.format(wanted=precision, time=words.seconds(found.seconds), rounds=_rounds(found.rounds),

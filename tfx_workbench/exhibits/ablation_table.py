@@ -11,6 +11,7 @@ from tfx_workbench.analysis.ablation_results import Configuration, Results, resu
 from tfx_workbench.analysis.compare import known_band
 from tfx_workbench.analysis.statistics import Effect
 from tfx_workbench.exhibits.by_step import NO_RUN, about, define
+from tfx_workbench.exhibits.effects import ENDING_EARLY
 from tfx_workbench.exhibits.exhibit import Column, Definition, Exhibit, Table
 from tfx_workbench.exhibits.format import UNKNOWN, count, interval, number, percent, signed_percent, size
 from tfx_workbench.exhibits.kind import Choice, Choices, ExhibitType
@@ -34,6 +35,7 @@ _DEFINITIONS = (
         "by one correction, however each was measured. Of runs that took turns it is the scatter between their "
         "processes and blocks; of one run each that of its steps; of several seeds that between seeds, paired. "
         "Of several runs with one seed the newest counts."))),
+    ENDING_EARLY,
     Definition(say(tr_mark("≈")), say(tr_mark("Not distinguishable: the interval holds no difference, too."))),
     *define("tokens_per_s", "allocated_bytes", "loss"),
 )

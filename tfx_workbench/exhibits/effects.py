@@ -37,12 +37,19 @@ _SPEED, _MEMORY = tr_mark("throughput"), tr_mark("peak memory")
 _LEAST = 1.0  # per cent that an axis shows at least: else noise would fill it
 _ROOM = 0.55  # of what the bars take, for the words behind them
 _ONE_RUN = say(tr_mark("Tick a second run: effects are differences to the baseline."))
+ENDING_EARLY = Definition(say(tr_mark("ending early")), say(tr_mark(
+    "A fair comparison ends once its intervals are as narrow as was asked for, and that happens rather while they "
+    "are so by chance: made for 95 %, they held the truth in as few as 90 of 100 simulated comparisons. So they are "
+    "looked at after whole rounds only, from the fifth on, and are from then on made for 97 %; then at least 95 of "
+    "100 hold it.")))
 _DEFINITIONS = (
     Definition(say(tr_mark("effect")), say(tr_mark(
         "Difference to the baseline in per cent. The bar is the 95 % interval, the point the difference itself. Of "
         "runs that took turns it comes from pairs of blocks, so that drift of the machine cancels; their later "
         "processes begin from the seed again and measure time alone: losses and memory are those of the first. Of runs "
-        "one after the other it covers the scatter of their steps alone."))),
+        "one after the other it covers the scatter of their steps alone. All intervals hold at once, by one correction "
+        "for as many comparisons as are said below."))),
+    ENDING_EARLY,
     Definition(say(tr_mark("noise")), say(tr_mark(
         "By how much two equal runs may differ on this machine: from a second copy of the baseline that took its turns "
         "like the others, or from the last comparison here that had one. Less is not distinguishable."))),

@@ -13,6 +13,7 @@ from tfx_workbench.analysis.ablation_results import Pair, interactions, results_
 from tfx_workbench.analysis.compare import known_band
 from tfx_workbench.exhibits.ablation_table import WAITING, effect_words, method_notes
 from tfx_workbench.exhibits.by_step import NO_RUN, about, define
+from tfx_workbench.exhibits.effects import ENDING_EARLY
 from tfx_workbench.exhibits.exhibit import Axis, Column, Definition, Exhibit, HeatMap, Plot, Table
 from tfx_workbench.exhibits.format import percent
 from tfx_workbench.exhibits.kind import Choice, Choices, ExhibitType
@@ -32,6 +33,7 @@ _DEFINITIONS = (
         "(both / one) / (other / neither) - 1: by how much the pair differs from the product of what each does by "
         "itself; 0 % where they do not care about each other. Averaged over the levels of all other factors. Where all "
         "of these runs took turns it comes from blocks that belong together, so that drift of the machine cancels."))),
+    ENDING_EARLY,
     *define("tokens_per_s", "allocated_bytes", "loss"),
 )
 

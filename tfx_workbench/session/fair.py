@@ -23,7 +23,7 @@ from tfx_workbench.session.engine import problems_of
 from tfx_workbench.session.lean import lean_config
 
 if TYPE_CHECKING:
-    from tfx_workbench.analysis.fair import Outlook, Standing
+    from tfx_workbench.analysis.fair import Looks, Outlook, Standing
     from tfx_workbench.session.session import Session
 
 START_S = 4.0  # of one process, where nothing is remembered of this machine
@@ -68,7 +68,8 @@ def outlook_of(candidates: Sequence[Candidate], baseline: int, wish: Wish) -> Ou
         known, own = [known[baseline], *known], [own[baseline], *own]
     noise, asked = newest_noise(), Interleave()
     start_s = len(known) * (START_S if noise is None or noise.start_s is None else noise.start_s)
-    scatter = None if noise is None else Scatter(noise.between_blocks, noise.between_processes)
+    scatter = None if noise is None else Scatter(noise.between_blocks, noise.between_processes,
+                                                 freedom=noise.rounds - 1)
     return outlook(wish.precision, pace_before(known, own, start_s, asked.turn_steps, asked.turn_ms), scatter,
                    asked.blocks, max(1, len(steps) - 1), most_rounds=ROUNDS, minutes=wish.minutes)
 
@@ -79,7 +80,7 @@ class _Running:
 
     comparison: str
     paths: list[str]  # the baseline first
-    precision: float
+    looks: Looks
     is_looking: bool = False
     is_concluded: bool = False
 
@@ -90,9 +91,11 @@ class Fair(QObject):
     changed = Signal()
     told = Signal(object, object)  # the service's word on turns, Standing
     refused = Signal(object)  # Problem
+    _enough = Signal(str, float)  # comparison, half-width in per cent
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
+        self._enough.connect(self._on_enough)
         self._session = session
         self.candidates: list[Candidate] = []
         self._running: _Running | None = None
@@ -152,6 +155,8 @@ class Fair(QObject):
 
         `on_queued` hears the paths of their run files, without that of the second baseline.
         """
+        from tfx_workbench.analysis.fair import Looks
+
         def answer(reply: Reply) -> None:
             problems = problems_of(reply)
             if problems:
@@ -159,7 +164,7 @@ class Fair(QObject):
                 return
             runs, second = [str(path) for path in reply.result["runs"]], str(reply.result["control"])
             keys = [runs[0], *([second] if second else []), *runs[1:]]
-            self._running = _Running(comparison, keys, wish.precision)
+            self._running = _Running(comparison, keys, Looks(wish.precision))
             if on_queued is not None:
                 on_queued(runs)
             self._session.take_on(keys)
@@ -180,13 +185,16 @@ class Fair(QObject):
         from tfx_workbench.analysis.fair import standing
         from tfx_workbench.runs.rundata import RunData
 
-        found: Standing | None = None
+        found = enough = None
         with contextlib.suppress(RunFileError), contextlib.ExitStack() as stack:
             runs = [stack.enter_context(contextlib.closing(RunData(path))) for path in running.paths]
             for run in runs:
                 run.refresh()
             found = standing(runs[0], runs[1:])
+            enough = None if running.is_concluded else running.looks.enough(runs, detail)
         with contextlib.suppress(RuntimeError):  # the window was closed meanwhile
+            if enough is not None:
+                self._enough.emit(running.comparison, enough.half_percent)
             self.told.emit(detail, found)
 
     def _on_told(self, detail: dict[str, Any], found: Standing | None) -> None:
@@ -194,6 +202,9 @@ class Fair(QObject):
         if running is None or detail.get("comparison") != running.comparison:
             return
         running.is_looking = False
-        if found is not None and not running.is_concluded and found.is_enough(running.precision):
+
+    def _on_enough(self, comparison: str, half_percent: float) -> None:
+        running = self._running
+        if running is not None and running.comparison == comparison and not running.is_concluded:
             running.is_concluded = True
-            self._session.engine.conclude(running.comparison, _ENOUGH.format(half=found.half_percent))
+            self._session.engine.conclude(comparison, _ENOUGH.format(half=half_percent))
