@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tfx_engine.runfile.store import store_refusal
+from tfx_engine.techniques.devices import automatic_kind
 from tfx_engine.worker import unused_gpu as module
 from tfx_engine.worker.doctor import examine
 from tfx_engine.worker.unused_gpu import unused_gpu
@@ -85,6 +86,23 @@ def test_a_driver_that_waits_for_a_restart_is_told_in_its_own_words(monkeypatch:
     Driver(refuses=pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH).put_in(monkeypatch)
     words = said(unused_gpu())
     assert "version mismatch" in words and "start the machine again" in words
+
+
+@pytest.mark.parametrize(("capability", "built", "runs"), [
+    ((8, 9), ["sm_80", "sm_86", "sm_90"], True), ((8, 0), ["sm_86"], False), ((12, 0), ["sm_80", "sm_90"], False),
+    ((12, 0), ["sm_90", "compute_90"], True), ((5, 2), ["sm_75", "compute_75"], False), ((9, 0), ["sm_90a"], True),
+    ((9, 1), ["sm_90a"], False), ((12, 1), ["sm_120"], True), ((6, 1), [], True)])
+def test_a_gpu_that_torch_has_no_code_for_is_not_taken_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], built: list[str], runs: bool
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: built)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _index: capability)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _index: "A GPU")
+    assert automatic_kind() == ("cuda" if runs else "cpu")
+    words = said(unused_gpu())
+    assert words == "" if runs else f"generation {capability[0]}.{capability[1]}" in words and built[0] in words
 
 
 def test_a_hidden_gpu_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from tfx_engine.model.assemble import assemble, without_adapter
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.problems import ConfigError, Problem, errors_among, nearest
 from tfx_engine.techniques.catalogue import discover, technique_for
-from tfx_engine.techniques.devices import KINDS, count_devices
+from tfx_engine.techniques.devices import KINDS, automatic_kind, count_devices
 from tfx_engine.techniques.own import load_own
 
 _NO_PART_OF_IT: dict[str, Any] = {"name": "", "seed": 0}  # of a model's structure
@@ -94,7 +94,7 @@ def pick_device(name: str) -> torch.device:
     if problems:
         raise ConfigError(problems)
     if name == "auto":
-        return torch.device(next(kind for kind in KINDS if count_devices(kind)))
+        return torch.device(automatic_kind())
     return torch.device(name)
 
 

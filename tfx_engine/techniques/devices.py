@@ -27,4 +27,31 @@ def count_devices(kind: str) -> int:
 def device_kind(config: Config) -> str:
     """"cuda", "xpu", "mps" or "cpu": what the configuration names, or what `auto` will take."""
     name = config.run.device.partition(":")[0]
-    return next(kind for kind in KINDS if count_devices(kind)) if name == "auto" else name
+    return automatic_kind() if name == "auto" else name
+
+
+def automatic_kind() -> str:
+    """What `auto` takes: the first kind with a device, where this torch has code for it."""
+    return next(kind for kind in KINDS if count_devices(kind) and (kind != "cuda" or has_kernels()))
+
+
+def has_kernels(index: int = 0) -> bool:
+    """Whether this build of torch brings code for an NVIDIA GPU; True where torch does not say what it brings.
+
+    A GPU runs what was compiled for its own major version and at most its minor one (`sm_86` on 8.9), and what its
+    driver compiles from an older or equal intermediate form (`compute_90` on 12.0). Source: NVIDIA, CUDA C++
+    Programming Guide, "Application Compatibility".
+    """
+    if torch.version.hip is not None or not (built := torch.cuda.get_arch_list()):
+        return True
+    major, minor = torch.cuda.get_device_capability(index)
+    for form, version in (name.split("_", 1) for name in built):
+        own = version.isdigit()  # `sm_90a` is for 9.0 and nothing else
+        number = int(version if own else version[:-1])
+        if not own and number == 10 * major + minor:
+            return True
+        if own and form == "compute" and number <= 10 * major + minor:
+            return True
+        if own and form == "sm" and number // 10 == major and number % 10 <= minor:
+            return True
+    return False

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from tfx_engine.techniques.devices import count_devices
+from tfx_engine.techniques.devices import count_devices, has_kernels
 
 # The oldest driver that a CUDA of that major version runs on, on Linux. Source: NVIDIA, "CUDA Compatibility", table 1.
 OLDEST_DRIVER = {11: "450.80", 12: "525.60", 13: "580.65"}
@@ -22,11 +22,12 @@ def unused_gpu() -> dict[str, Any] | None:
 
     `cpu-build`     this torch has nothing for GPUs
     `old-driver`    the driver is older than this torch's CUDA needs, which is `needs_driver`
+    `no-kernels`    this torch was not built for its generation, which is `capability`, but for `built_for`
     `hidden`        the environment variable CUDA_VISIBLE_DEVICES leaves it out
     `driver`        something else, which `said` tells in the words of the driver or of torch
     """
     if count_devices("cuda"):
-        return None
+        return None if has_kernels() else _without_kernels()
     import pynvml
 
     try:
@@ -44,6 +45,13 @@ def unused_gpu() -> dict[str, Any] | None:
     if not names:
         return None
     return {"names": names, "driver": driver, "cuda": f"{cuda // 1000}.{cuda % 1000 // 10}", **_why(cuda // 1000)}
+
+
+def _without_kernels() -> dict[str, Any]:
+    """Of the first GPU, which torch sees and cannot run anything on."""
+    return {"names": [torch.cuda.get_device_name(0)], "driver": None, "cuda": None, "why": "no-kernels",
+            "capability": ".".join(map(str, torch.cuda.get_device_capability(0))),
+            "built_for": ", ".join(torch.cuda.get_arch_list())}
 
 
 def _why(major: int) -> dict[str, Any]:

@@ -48,6 +48,10 @@ def unused_gpu(found: Mapping[str, Any]) -> Iterator[Check]:
             tr_mark("{names} is not used: its driver {driver} is for CUDA {cuda}, this torch for CUDA {torch_cuda}."),
             tr_mark("Install driver {needs_driver} or newer, or a torch for CUDA {cuda}."),
         ),
+        "no-kernels": (
+            tr_mark("{names} is not used: it is of generation {capability}, this torch ({torch}) for {built_for}."),
+            tr_mark("Install a torch that is built for it: a newer one for a newer GPU, else one for an older CUDA."),
+        ),
         "hidden": (tr_mark("{names} is not used: CUDA_VISIBLE_DEVICES hides it."),
                    tr_mark("Unset that variable to use it.")),
     }.get(str(gpu.get("why")), (
