@@ -106,7 +106,7 @@ def _keep(data: bytes, folder: Path) -> None:
     newest_noise()
     load_listing(store)
     ResultStore(store).load(experiment)
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, RecursionError):  # of Python's own JSON: runs are read by another
         _plan(json.loads(data))
 
 

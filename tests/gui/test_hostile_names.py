@@ -23,7 +23,7 @@ from PySide6.QtWidgets import (
 
 from tests.helpers.hostile import PIECES
 from tests.helpers.synthetic_run import make_config, write_run
-from tests.helpers.windows import spend, wait, window
+from tests.helpers.windows import wait, window
 from tfx_engine.runfile.edit import annotate, rename
 from tfx_workbench.app.errors import ErrorHook
 from tfx_workbench.app.window import MainWindow
@@ -131,8 +131,7 @@ def test_names_are_text_in_every_corner_of_the_window(tmp_path: Path, library: l
             dock.show()
             dock.raise_()
             QApplication.processEvents()
-        spend(0.3)
-        assert look_through(made) > 3, "some of the names are seen"
+        wait(lambda: look_through(made) > 3, "some of the names")
         assert_tables_are_plain(made)
         for opened in dialogs_of(made, keys):
             QApplication.processEvents()

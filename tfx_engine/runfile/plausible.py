@@ -6,18 +6,63 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import msgspec
+
 from tfx_engine.protocol.status import STATUSES
 
 _SECTIONS = ("model", "techniques", "data", "run")
 _COUNTS = ("warmup_steps", "measure_steps")  # of the section `run`
-_NUMBER = (int, float, type(None))
-_FACTS: dict[str, tuple[type, ...]] = {
-    "device": (dict,), "params": (dict,), "flops_per_token": (dict,), "corpus": (dict,), "layer_names": (list,),
-    "token_text": (list,), "audit": (list,), "planned_steps": _NUMBER, "capacity_bytes": _NUMBER,
-    "process_base_rss_bytes": _NUMBER, "mfu": _NUMBER, "overhead_percent": _NUMBER, "overhead": (dict,),
-    "energy_j": (dict,), "audit_stand": (dict,), "peak_flops_per_s": (dict,), "ceilings": (dict,),
-    "params_by_component": (dict,), "flops_by_component": (dict,),
-}
+_Number = float | int | None
+_Numbers = dict[str, float | int | None]
+
+
+class _Overhead(msgspec.Struct, frozen=True):
+    percent: _Number = None
+    low: _Number = None
+    high: _Number = None
+    comparisons: _Number = None
+    step_percent: _Number = None
+    turns_percent: _Number = None
+    probed_percent: _Number = None
+    budget_percent: _Number = None
+    captures_percent: dict[str, float] | None = None
+    once_ms: dict[str, float] = {}
+    why_over: str = ""
+
+
+class _Peak(msgspec.Struct, frozen=True):
+    measured: _Number = None
+    vendor: _Number = None
+    spread_percent: _Number = None
+    format: str | None = None
+
+
+class _Facts(msgspec.Struct, frozen=True):
+    """What is worked with by name; facts of later versions, and those that are only shown, may be anything."""
+
+    device: dict[str, Any] = {}
+    corpus: dict[str, Any] = {}
+    ceilings: dict[str, Any] = {}
+    comparison: dict[str, Any] = {}
+    params: _Numbers = {}
+    flops_per_token: _Numbers = {}
+    params_by_component: dict[str, Any] = {}
+    flops_by_component: dict[str, Any] = {}
+    energy_j: _Numbers = {}
+    profile: _Numbers = {}
+    audit_stand: dict[str, float | int | str | None] = {}
+    layer_names: list[str] = []
+    token_text: list[str] = []
+    audit: list[Any] = []
+    overhead: _Overhead = _Overhead()
+    peak_flops_per_s: _Peak = _Peak()
+    planned_steps: _Number = None
+    capacity_bytes: _Number = None
+    process_base_rss_bytes: _Number = None
+    tokens_per_step: _Number = None
+    mfu: _Number = None
+    overhead_percent: _Number = None
+    others_percent: _Number = None
 
 
 def check_config(config: Mapping[str, Any]) -> None:
@@ -37,10 +82,11 @@ def check_state(status: str, position: float) -> None:
 
 
 def check_facts(facts: Mapping[str, Any]) -> None:
-    """Raise ValueError where a fact is not of its kind; facts of later versions may be anything."""
-    for name, kinds in _FACTS.items():
-        if name in facts and not isinstance(facts[name], kinds):
-            raise ValueError(f"its fact {name!r} is of another kind than it should be")
+    """Raise ValueError where a fact is not of its kind."""
+    try:
+        msgspec.convert(facts, _Facts)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"its facts are of another kind than they should be: {error}") from None
 
 
 def check_keys(keys: Iterable[str]) -> None:

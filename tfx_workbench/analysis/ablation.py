@@ -20,7 +20,15 @@ from tfx_engine.protocol.cards import Catalogue, load_catalogue
 from tfx_engine.protocol.config import Config, parse_config
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem
-from tfx_workbench.analysis.factors import Factor, Levels, base_level, level_name, off_level, set_level
+from tfx_workbench.analysis.factors import (
+    Factor,
+    Levels,
+    base_level,
+    is_known,
+    level_name,
+    off_level,
+    set_level,
+)
 
 DESIGNS = ("one-at-a-time", "leave-one-out", "factorial", "sweep")
 MOST_RUNS = 1000
@@ -49,7 +57,7 @@ def request_from(data: Mapping[str, Any]) -> Request:
     try:
         factors = tuple(Factor(str(f["path"]), tuple(f["levels"])) for f in data["factors"])
         return Request(dict(data["base"]), str(data["design"]), factors, int(data["seeds"]))
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, OverflowError) as error:
         raise ValueError(f"this is no ablation: {error}") from None
 
 
@@ -182,6 +190,10 @@ def _wrong(request: Request, base: Config, catalogue: Catalogue) -> Iterator[Pro
     if not request.factors:
         yield Problem(code="empty-design", path="--over", template="says nothing that is to be varied.",
                       hint_template="Example: --over position=rotary,alibi")
+    if strange := [factor.path for factor in request.factors if not is_known(factor.path, catalogue)]:
+        yield Problem(code="unknown-key", path="--over", template="{key!r} is neither a slot nor an option.",
+                      hint_template="`tfx-workbench techniques` lists the slots.", args={"key": strange[0]})
+        return
     paths = [factor.path for factor in request.factors]
     for path in dict.fromkeys(p for p in paths if paths.count(p) > 1):
         yield Problem(code="twice", path="--over", template="names {path} twice.",

@@ -81,6 +81,11 @@ def _option(key: str, catalogue: Catalogue) -> tuple[str, OptionCard | None]:
     )])
 
 
+def is_known(path: str, catalogue: Catalogue) -> bool:
+    """Whether there is such a slot or option: the path may come from a file."""
+    return bool(catalogue.slot(path.partition(".")[2])) if is_slot(path) else path in option_paths(catalogue)
+
+
 def option_paths(catalogue: Catalogue) -> dict[str, OptionCard]:
     """Every option by its path. Of techniques in one slot the first that has an option of that name stands for it."""
     found = {f"{name}.{card.name}": card for name, kind in SECTIONS.items() for card in option_cards(kind)}
@@ -100,7 +105,7 @@ def _values(word: str, card: OptionCard | None, key: str) -> list[Any]:
     try:
         low, high, count = float(found["low"]), float(found["high"]), int(found["count"])
         return spread(low, high, count, is_log=found["kind"] == "log", is_whole=card is None or card.kind == "int")
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter: an end of it is infinite
         raise ConfigError([_bad_range(word, key)]) from None
 
 

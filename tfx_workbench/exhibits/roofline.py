@@ -137,14 +137,14 @@ def roofline(runs: Sequence[RunView], choices: Choices) -> Exhibit:
 
 def _roof_of(run: RunView) -> _Roof | None:
     peak, facts = run.data.facts.get("peak_flops_per_s"), run.data.facts.get("ceilings")
-    if not peak or not facts:
+    if not peak or not facts or not peak.get("measured"):
         return None
     try:
         ceilings = msgspec.convert(facts, Ceilings)
     except msgspec.ValidationError:  # of a later version
         return None
     start_us = ceilings.dispatch_us or ceilings.launch_us
-    return _Roof(str(peak["format"]), float(peak["measured"]), ceilings.bandwidth.per_s, start_us)
+    return _Roof(str(peak.get("format")), float(peak["measured"]), ceilings.bandwidth.per_s, start_us)
 
 
 def _points_of(run: RunView) -> list[_Point]:

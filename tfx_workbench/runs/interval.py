@@ -48,6 +48,7 @@ def _known(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a file may hold readings of 1e308; their interval is then unknown
 def median_interval(values: ArrayLike, seed: int = 0) -> Interval:
     """The median of `values` (in the order in which they were measured) with its 95 % interval; NaN are left out.
 
