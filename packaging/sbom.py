@@ -12,6 +12,7 @@ own schema before it is written; exit code 1 where it does not fit.
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.metadata
 import re
 import shutil
@@ -23,7 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from freeze.licences import TOOLS
+from freeze.licences import TOOLS, licence_of
 from freeze.locks import LOCKS, TARGETS
 from metadata import identity
 from product import BUILD, DIST, Product, product
@@ -59,6 +60,7 @@ def main(argv: list[str]) -> int:
 
 def have_library() -> None:
     """Have CycloneDX's library, by the hashes of its lock, where it is not installed already."""
+    LIBRARY.mkdir(parents=True, exist_ok=True)
     sys.path.append(str(LIBRARY))
     try:
         import cyclonedx.validation.json  # noqa: F401  asked for by nothing but being there
@@ -67,6 +69,7 @@ def have_library() -> None:
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--upgrade",
                    "--target", str(LIBRARY), "-r", str(LOCKS / "sbom.txt")]
         subprocess.run(command, check=True)
+        importlib.invalidate_caches()
 
 
 def pins(lock: str) -> dict[str, str]:
@@ -140,13 +143,8 @@ def _known_licences() -> dict[str, str]:
     """Package -> what its metadata calls its licence, where the environment of the build is there."""
     from freeze.environment import SITE_PACKAGES
 
-    found = {}
-    for distribution in importlib.metadata.distributions(path=[str(SITE_PACKAGES)]):
-        fields = distribution.metadata
-        stated = fields.get("License-Expression", "")  # type: ignore[attr-defined]  # it has, whatever its stubs say
-        named = [c.rpartition(" :: ")[2] for c in fields.get_all("Classifier") or [] if c.startswith("License ::")]
-        found[distribution.name.lower().replace("_", "-")] = str(stated or " AND ".join(named))
-    return found
+    there = importlib.metadata.distributions(path=[str(SITE_PACKAGES)])
+    return {distribution.name.lower().replace("_", "-"): licence_of(distribution) for distribution in there}
 
 
 def _licences(words: str) -> list[Any]:

@@ -66,10 +66,11 @@ def _distributions() -> Iterator[Part]:
     for distribution in sorted(found, key=lambda d: d.name.lower()):
         if _plain(distribution.name) not in TOOLS:
             title = f"{distribution.name} {distribution.version}"
-            yield Part(title, _licence_of(distribution), _texts_of(distribution))
+            yield Part(title, licence_of(distribution), _texts_of(distribution))
 
 
-def _licence_of(distribution: importlib.metadata.Distribution) -> str:
+def licence_of(distribution: importlib.metadata.Distribution) -> str:
+    """What its metadata calls its licence."""
     fields = distribution.metadata
     if "License-Expression" in fields:
         return str(fields["License-Expression"])
