@@ -9,7 +9,7 @@ from pathlib import Path
 from freeze.environment import PYTHON, make_environment
 from freeze.licences import write_licences
 from freeze.slimming import slim
-from product import BUILD
+from product import BUILD, product
 from set_up.progress import Steps
 
 APP = BUILD / "app"
@@ -22,7 +22,8 @@ def freeze(steps: Steps) -> Path:
     steps.begin("freezing the program")
     fresh = BUILD / "frozen"
     command = [str(PYTHON), "-m", "PyInstaller", "--noconfirm", "--log-level", "WARN"]
-    steps.run([*command, "--distpath", str(fresh), "--workpath", str(BUILD / "work"), str(SPEC)])
+    steps.run([*command, "--distpath", str(fresh), "--workpath", str(BUILD / "work"), str(SPEC)],
+              PYTHONHASHSEED="0", SOURCE_DATE_EPOCH=str(product().seconds))  # the same sources, the same bytes
     steps.end()
     steps.begin("leaving out what is never used")
     slim(fresh / "app", strip=sys.platform.startswith("linux"))

@@ -1,0 +1,139 @@
+"""The Debian package's parts that can be tried without freezing: texts, dependencies, locks, how executables begin."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import build
+from formats import NAMES, deb, deb_depends, deb_texts, format_of
+from freeze import contents, licences
+from freeze.environment import LOCKS, SYSTEMS
+from freeze.slimming import CONTENTS
+from set_up.progress import Refusal, Steps
+
+PACKAGING = Path(build.__file__).parent
+on_debian = pytest.mark.skipif(not shutil.which("dpkg-query"), reason="needs Debian's tools")
+
+
+# ------------------------------------------------------------------------------------------------- what it says
+
+
+def test_the_control_file_has_its_fields_and_no_empty_line() -> None:
+    text = deb_texts.control("1.2.3", "amd64", 700_000, "libc6 (>= 2.34)")
+    fields = dict(line.split(": ", 1) for line in text.splitlines() if not line.startswith(" "))
+    assert fields["Version"] == "1.2.3" and fields["Installed-Size"] == "700000"
+    assert fields["Depends"] == "libc6 (>= 2.34)" and fields["Architecture"] == "amd64"
+    assert "\n\n" not in text and text.endswith("\n")
+    assert all(len(line) <= 80 for line in text.splitlines())
+
+
+@on_debian
+@pytest.mark.skipif(not shutil.which("dpkg-parsechangelog"), reason="needs dpkg-dev")
+def test_the_changelog_is_one_that_dpkg_reads(tmp_path: Path) -> None:
+    file = tmp_path / "changelog"
+    file.write_text(deb_texts.changelog("1.2.3", "Thu, 26 Nov 2026 00:00:00 -0000"))
+    done = subprocess.run(["dpkg-parsechangelog", "-l", str(file)], capture_output=True, text=True)
+    assert done.returncode == 0 and "Version: 1.2.3" in done.stdout and done.stderr == ""
+
+
+# ------------------------------------------------------------------------------------------------- what it needs
+
+
+@on_debian
+def test_what_came_from_the_system_is_left_to_it_and_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / CONTENTS
+    folder.mkdir()
+    original = deb_depends._libraries_of_the_system()["libz.so.1"]
+    shutil.copy(original, folder / "libz.so.1")
+    (folder / "libc.so.6").write_bytes(b"\x7fELF another build")
+    shutil.copy(original, folder / "libnobodyhasit.so.1")
+    assert deb_depends.leave_to_the_system(tmp_path) == ["libz.so.1"]
+    assert sorted(p.name for p in folder.iterdir()) == ["libc.so.6", "libnobodyhasit.so.1"]
+
+
+@on_debian
+@pytest.mark.skipif(not shutil.which("dpkg-shlibdeps"), reason="needs dpkg-dev")
+def test_a_library_brings_the_package_it_is_linked_with(tmp_path: Path) -> None:
+    (tmp_path / "program").mkdir()
+    shutil.copy(deb_depends._libraries_of_the_system()["libz.so.1"], tmp_path / "program" / "libmine.so")
+    (tmp_path / "program" / "notes.txt").write_text("no program")
+    assert re.match(r"libc6 \(>= [\d.]+\)$", deb_depends.depends(tmp_path / "program", tmp_path))
+
+
+def test_missing_tools_are_named_with_the_line_to_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("set_up.system_libraries.apt_install", lambda packages, steps: False)
+    with pytest.raises(Refusal, match=r"apt-get install .* no-such-package"):
+        build.find_tools({"no-such-command": "no-such-package", "sh": "dash"}, Steps(tmp_path / "log"))
+
+
+def test_sums_name_every_file_but_links(tmp_path: Path) -> None:
+    (tmp_path / "usr").mkdir()
+    (tmp_path / "usr" / "a").write_bytes(b"")
+    (tmp_path / "usr" / "b").symlink_to("a")
+    assert deb._md5sums(tmp_path) == "d41d8cd98f00b204e9800998ecf8427e  usr/a\n"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_format_offers_what_the_build_and_the_smoke_test_call(name: str) -> None:
+    module = format_of(name)
+    assert isinstance(module.SYSTEM, str) and all(isinstance(k, str) for k in module.TOOLS)
+    assert callable(module.build) and callable(module.install) and callable(module.uninstall)
+
+
+# ------------------------------------------------------------------------------------------------- what is in it
+
+
+def test_the_frozen_engine_has_every_module_its_sources_and_the_resources() -> None:
+    assert {"tfx_engine.worker.__main__", "tfx_engine.techniques.position.rotary"} <= {*contents.ENGINE_MODULES}
+    assert {"pydoc_data.topics", "wave"} <= {*contents.ENGINE_MODULES}
+    placed = {f"{place}/{Path(file).name}" for file, place in contents.data_files()}
+    for root in ("tfx_engine", "engine/tfx_engine"):  # for the script export, and for a Python of one's own
+        assert {f"{root}/resources/catalogue.json", f"{root}/runfile/schema.sql", f"{root}/api.py"} <= placed
+    assert "tfx_workbench/report/templates/page.html.j2" in placed
+    assert not [p for p in placed if "__pycache__" in p]
+
+
+def test_the_window_is_frozen_without_torch_and_the_engine_without_qt() -> None:
+    assert "torch" in contents.NOT_IN_THE_WORKBENCH and "PySide6" in contents.NOT_IN_THE_ENGINE
+    engine = [name for name in contents.WORKBENCH_MODULES if name.startswith("tfx_engine.")]
+    assert {name.split(".")[1] for name in engine} == {"protocol", "runfile", "pretrained", "client"}
+
+
+def test_what_is_carried_has_the_text_of_its_licence() -> None:
+    parts = {part.title.partition(" ")[0]: part for part in licences._distributions()} if licences.SITE_PACKAGES.exists(
+        ) else {}
+    assert [title for title, part in parts.items() if not part.texts] == []
+    assert licences._python().texts
+
+
+@pytest.mark.parametrize("system", SYSTEMS.values())
+def test_a_lock_pins_everything_that_is_declared_with_hashes_and_no_address(system: str) -> None:
+    text = (LOCKS / f"{system}.txt").read_text(encoding="utf-8")
+    project = tomllib.loads((PACKAGING.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["app"], "pyinstaller", "pytest"]
+    pinned = {m[1]: m[2] for m in re.finditer(r"^([a-z0-9-]+)==(\S+) \\\n((?: +--hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)",
+                                              text, re.M)}
+    assert {re.split(r"[><=]", line)[0].strip().lower() for line in wanted} <= pinned.keys()
+    assert "://" not in text and "--index" not in text
+    assert len(pinned) == text.count("==")
+    assert system != "linux" or pinned["torch"].endswith("+cpu")
+
+
+@pytest.mark.parametrize(("arguments", "said"), [
+    (["-m", "freeze.said", "a", "-m"], "__main__ ['a', '-m']"), (["--version"], "own ['--version']"),
+])
+def test_an_executable_understands_what_python_does(arguments: list[str], said: str, tmp_path: Path) -> None:
+    for name, words in (("other", "__main__"), ("own", "own")):
+        (tmp_path / f"{name}.py").write_text(f"import sys; print({words!r}, sys.argv[1:])")
+    arguments = ["other" if word == "freeze.said" else word for word in arguments]
+    program = "import sys; from freeze.entry import enter; enter('own')"
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, cwd=tmp_path,
+                          env={"PYTHONPATH": f"{PACKAGING}:{tmp_path}", "PYTHONIOENCODING": "utf-8"})
+    assert done.stdout.strip() == said, done.stderr
