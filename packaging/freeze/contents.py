@@ -19,13 +19,19 @@ _NOT_OF_THE_LIBRARY = {
 
 _TESTING = ["pytest", "_pytest", "hypothesis", "scipy", "IPython", "matplotlib", "pip", "setuptools", "pkg_resources"]
 _QT = ["PySide6", "shiboken6", "pyqtgraph", "tfx_workbench"]
-_NEVER_USED_OF_TORCH = [
-    "torch.testing._internal", "torch.utils.tensorboard", "torch.onnx._internal.exporter._torchlib", "torchvision",
-    "tensorboard", "triton", "onnx", "onnxscript",
-]  # fmt: skip
+# Code that only torch's own tests run, or that makes kernels for GPUs. Everything else of torch is taken: much of it is
+# imported by names that are put together at run time, and all of its Python is smaller than one of its libraries.
+_NEVER_USED_OF_TORCH = ["torch.testing._internal", "torch.utils.tensorboard", "torch.utils.hipify", "torch._vendor.quack",
+                        "torch._inductor.kernel.vendored_templates"]  # fmt: skip
+_NOT_INSTALLED = ["torchvision", "tensorboard", "triton", "onnx", "onnxscript", "cutlass", "tvm"]
 
 NOT_IN_THE_WORKBENCH = [*_TESTING, "torch", "sympy", "networkx", "fsspec", "mpmath", "OpenGL", "PyQt5", "PyQt6"]
-NOT_IN_THE_ENGINE = [*_TESTING, *_QT, *_NEVER_USED_OF_TORCH]
+NOT_IN_THE_ENGINE = [*_TESTING, *_QT, *_NEVER_USED_OF_TORCH, *_NOT_INSTALLED]
+
+
+def is_used_of_torch(module: str) -> bool:
+    """Whether a module of torch, by its full name, goes into the frozen engine."""
+    return not any(module == name or module.startswith(f"{name}.") for name in _NEVER_USED_OF_TORCH)
 
 
 def _modules_of(package: str) -> list[str]:
