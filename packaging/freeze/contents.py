@@ -21,8 +21,8 @@ _TESTING = ["pytest", "_pytest", "hypothesis", "scipy", "IPython", "matplotlib",
 _QT = ["PySide6", "shiboken6", "pyqtgraph", "tfx_workbench"]
 # Code that only torch's own tests run, or that makes kernels for GPUs. Everything else of torch is taken: much of it is
 # imported by names that are put together at run time, and all of its Python is smaller than one of its libraries.
-_NEVER_USED_OF_TORCH = ["torch.testing._internal", "torch.utils.tensorboard", "torch.utils.hipify", "torch._vendor.quack",
-                        "torch._inductor.kernel.vendored_templates"]  # fmt: skip
+_NEVER_USED_OF_TORCH = ["torch.testing._internal", "torch.utils.tensorboard", "torch.utils.hipify",
+                        "torch._vendor.quack", "torch._inductor.kernel.vendored_templates"]  # fmt: skip
 _NOT_INSTALLED = ["torchvision", "tensorboard", "triton", "onnx", "onnxscript", "cutlass", "tvm"]
 
 NOT_IN_THE_WORKBENCH = [*_TESTING, "torch", "sympy", "networkx", "fsspec", "mpmath", "OpenGL", "PyQt5", "PyQt6"]
