@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+import importlib.util
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,10 +19,10 @@ _NOT_OF_THE_LIBRARY = {
 
 _TESTING = ["pytest", "_pytest", "hypothesis", "scipy", "IPython", "matplotlib", "pip", "setuptools", "pkg_resources"]
 _QT = ["PySide6", "shiboken6", "pyqtgraph", "tfx_workbench"]
-# Code that only torch's own tests run, or that makes kernels for GPUs. Everything else of torch is taken: much of it is
-# imported by names that are put together at run time, and all of its Python is smaller than one of its libraries.
-_NEVER_USED_OF_TORCH = ["torch.testing._internal", "torch.utils.tensorboard", "torch.utils.hipify",
-                        "torch._vendor.quack", "torch._inductor.kernel.vendored_templates"]  # fmt: skip
+# Nearly all of torch is taken: much of it is imported by names that are put together at run time, its own tests among
+# that, and all of its Python is smaller than one of its libraries. These make kernels for GPUs, or write other formats.
+_NEVER_USED_OF_TORCH = ["torch.utils.tensorboard", "torch.utils.hipify", "torch._vendor.quack",
+                        "torch._inductor.kernel.vendored_templates"]  # fmt: skip
 _NOT_INSTALLED = ["torchvision", "tensorboard", "triton", "onnx", "onnxscript", "cutlass", "tvm"]
 
 NOT_IN_THE_WORKBENCH = [*_TESTING, "torch", "sympy", "networkx", "fsspec", "mpmath", "OpenGL", "PyQt5", "PyQt6"]
@@ -45,7 +45,7 @@ def _modules_of(package: str) -> list[str]:
 
 def _standard_library() -> list[str]:
     names = sorted(sys.stdlib_module_names - _NOT_OF_THE_LIBRARY)
-    return [name for name in names if not name.startswith("_")]
+    return [name for name in names if not name.startswith("_") and importlib.util.find_spec(name)]
 
 
 WORKBENCH_MODULES = [*_modules_of("tfx_workbench"), *_modules_of("tfx_engine/protocol"),
@@ -80,5 +80,4 @@ def metadata_of() -> list[tuple[str, str]]:
     """The metadata of the packages whose versions the program tells, as PyInstaller takes it."""
     from PyInstaller.utils.hooks import copy_metadata
 
-    names = {distribution.name for distribution in importlib.metadata.distributions()}
-    return [entry for name in DISTRIBUTIONS if name in names for entry in copy_metadata(name)]
+    return [entry for name in DISTRIBUTIONS for entry in copy_metadata(name)]

@@ -105,15 +105,15 @@ def _system_libraries(app: Path) -> Iterator[Part]:
     if not shutil.which("dpkg-query"):
         return
     names = sorted(p.name for p in (app / CONTENTS).glob("*.so*") if not p.is_symlink())
-    packages: dict[str, list[str]] = {}
-    for name in names:
-        found = subprocess.run(["dpkg-query", "-S", f"*/{name}"], capture_output=True, text=True, check=False).stdout
-        for package in {line.partition(":")[0] for line in found.splitlines() if not line.startswith("diversion")}:
-            packages.setdefault(package, []).append(name)
+    command = ["dpkg-query", "-S", *(f"*/{name}" for name in names)]
+    found = subprocess.run(command, capture_output=True, text=True).stdout
+    packages: dict[str, set[str]] = {}
+    for package, file in re.findall(r"^([a-z0-9.+-]+)(?::[a-z0-9]+)?: (/.*/lib\S+)$", found, re.M):
+        packages.setdefault(package, set()).add(Path(file).name)
     for package, libraries in sorted(packages.items()):
         file = Path("/usr/share/doc") / package / "copyright"
         if file.exists():
-            yield Part(f"{package} ({', '.join(libraries)})", "see the text", [_text(file)])
+            yield Part(f"{package} ({', '.join(sorted(libraries))})", "see the text", [_text(file)])
 
 
 def _text(file: Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
 
 from freeze.environment import PYTHON, make_environment
@@ -26,7 +25,7 @@ def freeze(steps: Steps) -> Path:
               PYTHONHASHSEED="0", SOURCE_DATE_EPOCH=str(product().seconds))  # the same sources, the same bytes
     steps.end()
     steps.begin("leaving out what is never used")
-    slim(fresh / "app", strip=sys.platform.startswith("linux"))
+    slim(fresh / "app")
     write_licences(fresh / "app")
     shutil.rmtree(APP, ignore_errors=True)
     (fresh / "app").rename(APP)

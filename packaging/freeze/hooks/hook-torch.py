@@ -1,5 +1,6 @@
 # Instead of the hook that PyInstaller brings, which carries all of torch's files, and each module twice. Libraries are
 # found by what links them; these are what torch opens by name.
+import re
 from pathlib import Path
 
 from PyInstaller.utils.hooks import get_package_paths
@@ -12,6 +13,10 @@ binaries = [(str(_folder / name), str((Path("torch") / name).parent)) for name i
 binaries += [(str(file), "torch/lib") for file in (_folder / "lib").glob("*.dll")]
 datas = [(str(_folder / "_dynamo" / "graph_break_registry.json"), "torch/_dynamo")]
 datas = [(file, place) for file, place in datas if Path(file).exists()]
+_READ = re.compile(r"install_config_module\(|^ *@.*\b_overload(_method)?\b|import .*\b_overload\b", re.M)
+for _file in sorted(_folder.rglob("*.py")):  # torch reads its own source when these are imported
+    if _READ.search(_file.read_text(encoding="utf-8")):
+        datas.append((str(_file), str(_file.parent.relative_to(_folder.parent))))
 
 
 def _name(file):
