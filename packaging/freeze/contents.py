@@ -12,9 +12,11 @@ from product import ROOT
 # Where metadata is asked for at run time, by `doctor`, and by what names the versions of a run.
 DISTRIBUTIONS = ("PySide6-Essentials", "shiboken6", "pyqtgraph", "torch", "numpy", "msgspec")
 
-# Imported by nobody here, but a technique of the user's own may want any of the standard library.
+# Imported by nobody here, but a technique of one's own may want any of the standard library. Not these: they are for
+# development, need a terminal, or bring libraries of the system for what nobody does in here.
 _NOT_OF_THE_LIBRARY = {
-    "antigravity", "ensurepip", "idlelib", "lib2to3", "test", "this", "tkinter", "turtle", "turtledemo",
+    "antigravity", "ensurepip", "idlelib", "lib2to3", "test", "this", "tkinter", "turtle", "turtledemo", "venv",
+    "curses", "nis", "ossaudiodev", "readline", "rlcompleter", "spwd",
 }  # fmt: skip
 
 _TESTING = ["pytest", "_pytest", "hypothesis", "scipy", "IPython", "matplotlib", "pip", "setuptools", "pkg_resources"]
@@ -25,8 +27,9 @@ _NEVER_USED_OF_TORCH = ["torch.utils.tensorboard", "torch.utils.hipify", "torch.
                         "torch._inductor.kernel.vendored_templates"]  # fmt: skip
 _NOT_INSTALLED = ["torchvision", "tensorboard", "triton", "onnx", "onnxscript", "cutlass", "tvm"]
 
-NOT_IN_THE_WORKBENCH = [*_TESTING, "torch", "sympy", "networkx", "fsspec", "mpmath", "OpenGL", "PyQt5", "PyQt6"]
-NOT_IN_THE_ENGINE = [*_TESTING, *_QT, *_NEVER_USED_OF_TORCH, *_NOT_INSTALLED]
+_UNWANTED = [*_TESTING, *sorted(_NOT_OF_THE_LIBRARY), "_curses", "_curses_panel"]
+NOT_IN_THE_WORKBENCH = [*_UNWANTED, "torch", "sympy", "networkx", "fsspec", "mpmath", "OpenGL", "PyQt5", "PyQt6"]
+NOT_IN_THE_ENGINE = [*_UNWANTED, *_QT, *_NEVER_USED_OF_TORCH, *_NOT_INSTALLED]
 
 
 def is_used_of_torch(module: str) -> bool:
