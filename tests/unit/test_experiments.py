@@ -22,6 +22,7 @@ from tfx_engine.protocol.problems import ConfigError, errors_among
 from tfx_workbench.analysis.findings import expected, sentence_arguments, what_is_measured
 from tfx_workbench.analysis.verdict import Finding
 from tfx_workbench.cli import main
+from tfx_workbench.commands.experiment_table import BEGINS, ENDS
 from tfx_workbench.runs.experiments import Measured, ResultStore
 
 GOOD = """
@@ -218,6 +219,18 @@ def test_lists_tables_and_the_guide_name_every_experiment(tmp_path, capsys):
     topics = json.loads(capsys.readouterr().out)["topics"]
     assert sorted(one["number"] for t in topics for one in t["evidence"]) == sorted(e.number for e in ALL)
     assert not list(tmp_path.iterdir()), "to look leaves nothing behind"
+
+
+def test_the_table_is_put_between_the_marks_of_a_document_and_nowhere_else(tmp_path, capsys):
+    file = tmp_path / "doc.md"
+    command = ["experiment", "6", "--into", str(file), "--store", str(tmp_path / "runs")]
+    file.write_text("before\n", encoding="utf-8")
+    assert main(command) == 2 and "no place for the table" in capsys.readouterr().err
+    file.write_text(f"before\n{BEGINS}old\n{ENDS}after\n", encoding="utf-8")
+    assert main(command) == 0
+    once = file.read_text(encoding="utf-8")
+    assert once.startswith("before\n") and once.endswith("after\n") and "old" not in once and "| 6 |" in once
+    assert main(command) == 0 and file.read_text(encoding="utf-8") == once
 
 
 @pytest.mark.parametrize("wrong", [["--list", "--again"], ["--markdown", "--again"], ["--json", "--markdown"],
