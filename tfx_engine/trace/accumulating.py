@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode
+
+from tfx_engine.trace.mode import TraceMode
 
 ADD, ADD_IN_PLACE = torch.ops.aten.add.Tensor, torch.ops.aten.add_.Tensor
 
@@ -40,7 +41,7 @@ def is_a_sum_of_gradients(args: Any) -> bool:
     return args[0].shape == args[1].shape and args[0].dtype == args[1].dtype and holders_of(args) == nobody_else()
 
 
-class _Looks(TorchDispatchMode):
+class _Looks(TraceMode):
     """Keeps the holders of the last gradient to which another was added."""
 
     def __init__(self) -> None:

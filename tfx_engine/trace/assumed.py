@@ -7,6 +7,7 @@ is found out by letting it choose.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,6 +20,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tfx_engine.techniques.assumptions import assumed
 from tfx_engine.trace.axes import Point
+from tfx_engine.trace.mode import TraceMode
+from tfx_engine.trace.results import Results
 from tfx_engine.trace.routing import Routing
 from tfx_engine.trace.shown import FewExperts, FewPieces, FewSteps
 
@@ -33,11 +36,12 @@ _BACKENDS = {  # by how the names of torch's operators go on after "_scaled_dot_
 }
 
 
-class _Answers(TorchDispatchMode):
-    """Answers whoever asks for a number: it is one, but nothing is infinite."""
+class Answers(TraceMode):
+    """Answers whoever asks for a number: it is one, but nothing is infinite. `results`: what is known of operators."""
 
     def __init__(self, pause: Callable[[], None]) -> None:
         super().__init__()
+        self.results: Results | None = None
         self._pause = pause
         self._infinite: set[int] = set()  # storages that say whether a gradient is
 
@@ -49,7 +53,9 @@ class _Answers(TorchDispatchMode):
             return self._answer(args[0])
         if operator is _LOOKS_FOR_INFINITY:
             self._infinite.add(args[1].untyped_storage()._cdata)
-        result = operator(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        run = functools.partial(operator, *args, **kwargs)
+        result = run() if self.results is None else self.results.of(operator, args, kwargs, run)
         if operator is _FUSED_LSTM:  # whose workspace is unknown to fake tensors
             return *result[:3], torch.empty(_WORKSPACE * args[0].numel(), dtype=torch.uint8, device=args[0].device)
         return result
@@ -98,7 +104,7 @@ def _lstm(cell: nn.LSTM, x_BTD: Tensor) -> tuple[Tensor, object]:
 
 
 @contextlib.contextmanager
-def assuming(routing: Routing, kind: str, point: Point, pause: Callable[[], None]) -> Iterator[TorchDispatchMode]:
+def assuming(routing: Routing, kind: str, point: Point, pause: Callable[[], None]) -> Iterator[Answers]:
     """Within, models are made of as much as a point says; within what it gives, nothing is asked in vain.
 
     `pause` is called before every operator.
@@ -107,6 +113,6 @@ def assuming(routing: Routing, kind: str, point: Point, pause: Callable[[], None
         assumed.lstm, assumed.gru = _lstm, FewSteps(point)
     assumed.kernel, assumed.experts, assumed.pieces = _choose, FewExperts(routing, point), FewPieces(point)
     try:
-        yield _Answers(pause)
+        yield Answers(pause)
     finally:
         assumed.nothing()

@@ -21,12 +21,14 @@ from tfx_engine.model.transformer import Transformer
 from tfx_engine.protocol.config import Config
 from tfx_engine.techniques.optimizer import Together
 from tfx_engine.techniques.update import watchers_of
+from tfx_engine.trace.accumulating import nobody_else
 from tfx_engine.trace.assumed import assuming
 from tfx_engine.trace.axes import Point
 from tfx_engine.trace.caching import rounded
 from tfx_engine.trace.manners import PATIENT, Patience
 from tfx_engine.trace.operators import OperatorLog, Operators
 from tfx_engine.trace.recorder import Recorder
+from tfx_engine.trace.results import Results
 from tfx_engine.trace.routing import Routing, evenly
 from tfx_engine.train.setup import make_training
 from tfx_engine.train.step import Batch, Training, train_step
@@ -58,13 +60,15 @@ def fake_training(
 
     What runs within is fake too, and has as much of each axis as `point` says. Raises `GivenUp` where `patience` ends.
     """
+    nobody_else()  # which is learnt outside of all modes
     device = torch.device(kind_here(kind))
     patience = patience or PATIENT.begun()
     with assuming(routing or evenly(config), device.type, point, patience.pause) as answers:
         patience.go_on()
         model = assemble(config, "meta")
         patience.go_on()
-        with FakeTensorMode(), answers:
+        with FakeTensorMode() as mode, answers:
+            answers.results = Results(mode)
             _settle(model, device, make_precision(config).dtype)
             training = make_training(config, model, device)
             batch = blank_batch(config, device)

@@ -17,7 +17,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from tfx_engine.measure.memory_events import Change, Range
 from tfx_engine.measure.memory_modules import Shape
@@ -25,8 +24,9 @@ from tfx_engine.measure.parts import PREFIX
 from tfx_engine.techniques.aside import is_made_once
 from tfx_engine.techniques.assumptions import assumed
 from tfx_engine.techniques.recompute import RECOMPUTE_MARK
-from tfx_engine.trace.accumulating import ADD, ADD_IN_PLACE, is_a_sum_of_gradients, nobody_else
+from tfx_engine.trace.accumulating import ADD, ADD_IN_PLACE, is_a_sum_of_gradients
 from tfx_engine.trace.assumed import ASKS_FOR_DEVICE
+from tfx_engine.trace.mode import TraceMode
 from tfx_engine.trace.operators import OperatorLog
 from tfx_engine.trace.scratch import scratch_bytes
 
@@ -39,7 +39,7 @@ class _Watched(weakref.ref):  # type: ignore[type-arg]
     size: int
 
 
-class Recorder(TorchDispatchMode):
+class Recorder(TraceMode):
     """A `Recording` of what happens on devices of one kind. Time is the number of events so far.
 
     `log`: who notes the operators, too. `go_on`: called between the parts of the step, may end it.
@@ -50,7 +50,6 @@ class Recorder(TorchDispatchMode):
         go_on: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__()
-        nobody_else()  # learnt before anything is recorded
         self._go_on = go_on
         self.kind, self.kernels_of, self.threads = kind, kernels_of or kind, threads
         self._log = log
@@ -73,11 +72,6 @@ class Recorder(TorchDispatchMode):
         assumed.recomputing = None
         super().__exit__(*error)
         self._live.clear()  # what is freed from now on is no part of the recording
-
-    @classmethod
-    def ignore_compile_internals(cls) -> bool:
-        """What a compiler does within is not looked at."""
-        return True
 
     def __torch_dispatch__(self, operator: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """The operation itself, and what it allocated."""
