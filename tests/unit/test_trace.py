@@ -17,7 +17,7 @@ from tfx_engine.model.assemble import assemble
 from tfx_engine.protocol.config import Config
 from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_engine.techniques.assumptions import assumed
-from tfx_engine.trace import Traced, traced
+from tfx_engine.trace import Traced, results, traced
 from tfx_engine.trace.course import course_of, extremes, fullest
 from tfx_engine.trace.fake import fake_step, fake_training
 from tfx_engine.trace.look import axes_of, look
@@ -102,6 +102,16 @@ def test_a_loss_in_pieces_is_predicted_to_some_bytes(rows, implementation):
     config = sized({"loss": {name: value for name, value in loss.items() if value is not None}}, model={"vocab": 3000})
     measured = split_of_step(set_up(config, CPU), step=2)
     assert traced(config).peak_bytes == pytest.approx(measured.peak_bytes, abs=16 if rows != 7 else 8 * 37)
+
+
+def test_what_is_remembered_of_operators_is_what_they_give(monkeypatch):
+    config = sized({"position": "rotary", "recompute": "every_block", "clip": "norm"}, model={"layers": 1, "width": 32})
+    monkeypatch.setattr(results, "_known", {})
+    steps = [fake_step(config, "cpu"), fake_step(config, "cpu")]
+    monkeypatch.setattr(results.Results, "of", lambda self, operator, args, kwargs, run: run())
+    steps.append(fake_step(config, "cpu"))
+    learnt, known, asked = ([(b.size, b.born_ns, b.died_ns, b.category) for b in step.blocks] for step in steps)
+    assert learnt == known == asked and steps[0].operators == steps[1].operators == steps[2].operators
 
 
 def test_all_tokens_may_go_to_the_same_experts():
