@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tfx_engine.client import Client, ServiceGone
+from tfx_engine.protocol.engine_python import is_frozen
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.runfile.store import default_store, is_network_filesystem, store_refusal
 from tfx_workbench import __version__
@@ -21,6 +22,7 @@ from tfx_workbench.commands.remarks import free_space, unused_gpu
 from tfx_workbench.commands.speeds import Check, speeds
 from tfx_workbench.commands.window_libraries import install_line, missing_libraries, version_of
 
+_AGAIN = tr_mark("Install TFX Workbench again.")
 OLDEST_SQLITE = (3, 31, 0)  # generated columns
 
 
@@ -63,8 +65,13 @@ def _store(store: Path) -> Iterator[Check]:
     yield Check("store", True, f"{store}{network}")
 
 
+def _install(requirement: str) -> str:
+    """How a missing package comes: into the installed program nothing can be put."""
+    return _AGAIN if is_frozen() else f'{Path(sys.executable).name} -m pip install "{requirement}"'
+
+
 def _window() -> Iterator[Check]:
-    install = f'{Path(sys.executable).name} -m pip install "tfx-workbench[app]"'
+    install = _install("tfx-workbench[app]")
     for distribution, name in (("PySide6-Essentials", "window"), ("pyqtgraph", "plots")):
         version = version_of(distribution)
         detail = f"{distribution} {version or tr_mark('is not installed')}"
@@ -86,13 +93,13 @@ def _engine(store: Path, measure: bool) -> Iterator[Check]:
         with Client(store, on_disconnect="stop", warm=False) as client:
             found = client.doctor(measure)
     except ServiceGone as error:
-        yield Check("engine", False, str(error), tr_mark("Install TFX Workbench again."))
+        yield Check("engine", False, str(error), _AGAIN)
         return
     yield Check("engine", True, f"{found.get('engine', '')}, {found.get('executable', '')}")
     yield free_space(found.get("store_free_bytes"))
     reason = found.get("missing", {}).get("torch")
     if reason is not None:
-        yield Check("torch", False, reason, f'{Path(sys.executable).name} -m pip install "torch>=2.7,<2.14"')
+        yield Check("torch", False, reason, _install("torch>=2.7,<2.14"))
         return
     yield _torch(found)
     yield Check("cpu", True, tr_mark("{name}, {cores} cores, torch uses {threads} threads").format(
