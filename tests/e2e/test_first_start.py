@@ -38,8 +38,6 @@ def test_on_a_home_that_is_mounted_for_reading(tmp_path: Path, repo: Path) -> No
     assert checks["engine"]["ok"] and checks["torch"]["ok"]
     refused = call(machine, home, repo, "run", write_config(tmp_path, "quick"))
     assert refused.returncode == 2 and "--store" in refused.stderr and "TFX_HOME" in refused.stderr
-    done = call(machine, home, repo, "run", write_config(tmp_path, "quick"), "--store", tmp_path / "other", "--json")
-    assert done.returncode == 0 and json.loads(done.stdout)["status"] == "finished"
     window = call(machine, home, repo, "--headless", "--screenshot", tmp_path / "window.png")
     assert window.returncode == 0 and (tmp_path / "window.png").is_file()
     assert list(home.iterdir()) == []
