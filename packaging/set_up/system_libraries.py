@@ -16,7 +16,9 @@ QT_PACKAGES = [
     *["libglib2.0-0", "libx11-xcb1", "libxcb-cursor0", "libxcb-icccm4", "libxcb-image0"],
     *["libxcb-keysyms1", "libxcb-randr0", "libxcb-render-util0", "libxcb-shape0", "libxcb-xkb1"],
 ]
-TEST_PACKAGES = ["xvfb", "xdotool", *QT_PACKAGES, "fonts-inter"]
+# What judges the installers' parts, and what two of them are made with.
+PACKAGING = ["desktop-file-utils", "appstream", "shared-mime-info", "mandoc", "man-db", "squashfs-tools", "nsis"]
+TEST_PACKAGES = ["xvfb", "xdotool", *QT_PACKAGES, "fonts-inter", *PACKAGING]
 SAME_PACKAGE = {"libglib2.0-0": "libglib2.0-0t64", "fonts-inter": "fonts-dejavu-core"}
 ODD_PACKAGES = {  # the libraries whose package does not follow the naming rule
     "libglib-2.0.so.0": "libglib2.0-0",
