@@ -55,9 +55,10 @@ def main(argv: list[str]) -> int:
 def make(what: str, frozen: Path | None, check: bool, steps: Steps) -> int:
     """Freeze, put the installer together, and try it where that was asked for."""
     from freeze.program import freeze
+    from freeze.slimming import TOOLS
 
-    if what != "freeze":
-        find_tools(dict(format_of(what).TOOLS), steps)
+    tools = dict(format_of(what).TOOLS) if what != "freeze" else {}
+    find_tools(tools | (TOOLS if frozen is None and sys.platform.startswith("linux") else {}), steps)
     app = frozen or freeze(steps)
     say(f"      {app}: {megabytes(size_of(app))} MB")
     if what == "freeze":

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
-_RUN = {"warmup_steps": 0, "measure_steps": 1, "profile": False, "audit": False, "probes": False, "threads": 1}
+_STEPS = {"schedule": 6}  # by slot: those of schedules must be longer than what they warm up; of all others, one
+_RUN = {"warmup_steps": 0, "profile": False, "audit": False, "probes": False, "threads": 1}
 _REFUSED = 2  # exit code
 
 
@@ -39,7 +40,8 @@ def write_configs(folder: Path) -> list[Path]:
     files = []
     for name, config in each_alone().items():
         data = config.as_dict()
-        data |= {"name": name, "run": {**data["run"], **_RUN}}
+        steps = _STEPS.get(name.partition(".")[0], 1)
+        data |= {"name": name, "run": {**data["run"], **_RUN, "measure_steps": steps}}
         file = folder / f"{name}.toml"
         file.write_text(dumps(data), encoding="utf-8")
         files.append(file)

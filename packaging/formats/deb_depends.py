@@ -7,7 +7,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from freeze.slimming import CONTENTS
+from freeze.slimming import CONTENTS, is_elf
 from metadata.identity import PROGRAM
 from set_up.progress import Refusal
 
@@ -56,9 +56,3 @@ def depends(folder: Path, work: Path) -> str:
     if done.returncode or found is None:
         raise Refusal(f"dpkg-shlibdeps does not know what the program depends on.\n{done.stderr}")
     return found[1]
-
-
-def is_elf(path: Path) -> bool:
-    """Whether a file is a program or library of Linux."""
-    with path.open("rb") as file:
-        return file.read(4) == b"\x7fELF"

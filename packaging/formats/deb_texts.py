@@ -52,4 +52,15 @@ License: Apache-2.0
 
 def overrides(prefix: Path) -> str:
     """What lintian objects to and is meant, each with its reason."""
-    return ""
+    return "".join(f"# {reason}\n{PROGRAM}: {tag} [{prefix}/{files}]\n" for reason, tag, files in _MEANT)
+
+
+_MEANT = (
+    ("Its wheel was patched after linking; stripping would move what was patched.", "unstripped-binary-or-object",
+     "_internal/numpy*"),
+    ("Python's own copy, which its module of the standard library is tested with.", "embedded-library expat",
+     "_internal/python3.*/lib-dynload/pyexpat.*"),
+    ("These call the interpreter and nothing of the C library.", "library-not-linked-against-libc",
+     "_internal/python3.*/lib-dynload/*"),
+    ("It only gathers torch's other libraries.", "library-not-linked-against-libc", "_internal/torch/lib/libtorch.so"),
+)

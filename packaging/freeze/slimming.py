@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+TOOLS = {"strip": "binutils", "readelf": "binutils", "chrpath": "chrpath"}  # on Linux; command -> Debian package
 CONTENTS = "_internal"  # PyInstaller's folder beside the executables
 
 # Below Qt's folder, as glob patterns. Qt finds plugins by looking through folders: what is not there is not missed.
@@ -17,7 +18,7 @@ UNUSED = (
     *(f"plugins/platforms/*q{name}.*" for name in ("eglfs", "linuxfb", "minimal", "minimalegl", "vkkhrdisplay", "vnc",
                                                    "direct2d")),
     "plugins/platformthemes/*qgtk3.*",  # it would bring all of GTK; the desktop's dialogs come through its portal
-    *(f"plugins/imageformats/*q{name}.*" for name in ("gif", "icns", "tga", "tiff", "wbmp", "webp", "pdf")),
+    *(f"plugins/imageformats/*q{name}.*" for name in ("gif", "icns", "jpeg", "tga", "tiff", "wbmp", "webp", "pdf")),
     *(f"plugins/wayland-shell-integration/lib{name}.*" for name in ("fullscreen-shell-v1", "ivi-shell", "qt-shell",
                                                                     "wl-shell-plugin")),
 )  # fmt: skip
@@ -38,8 +39,27 @@ def slim(app: Path) -> None:
         while unneeded := _unneeded(contents):
             for path in unneeded:
                 path.unlink()
-        large = [*contents.glob("libpython*.so*"), *(contents / "torch" / "lib").glob("*.so")]
-        subprocess.run(["strip", "--strip-unneeded", *map(str, large)], check=True)
+        _strip(app)
+
+
+def _strip(app: Path) -> None:
+    """Take the symbols out of what is linked, and the folders of the machine on which a Python was built.
+
+    What lies in numpy's folders is left as it is: its wheel was patched after it was linked, and stripping moves that.
+    """
+    files = [p for p in sorted(app.rglob("*")) if p.is_file() and not p.is_symlink() and is_elf(p)]
+    linked = [p for p in files if p.parent != app and not any(part.startswith("numpy") for part in p.parts)]
+    subprocess.run(["strip", "--strip-unneeded", *map(str, linked)], check=True)
+    for path in files:
+        listing = subprocess.run(["readelf", "-d", str(path)], capture_output=True, text=True).stdout
+        if re.search(r"\((?:RPATH|RUNPATH)\).*\[/", listing):
+            subprocess.run(["chrpath", "-d", str(path)], check=True, stdout=subprocess.DEVNULL)
+
+
+def is_elf(path: Path) -> bool:
+    """Whether a file is a program or library of Linux."""
+    with path.open("rb") as file:
+        return file.read(4) == b"\x7fELF"
 
 
 def _unneeded(contents: Path) -> list[Path]:
