@@ -142,7 +142,7 @@ def test_the_window_opens_within_its_time(program: Product, display: Display) ->
 def test_the_demonstration_runs_and_writes_its_report(program: Product) -> None:
     began = time.monotonic()
     store = program.home / "demonstration"
-    said = program.call("--demo", "--headless", "--store", str(store), timeout=600)
+    said = program.call("--demo", "--headless", "--store", str(store), timeout=1800)
     print(f"\n{said}\ndemonstration: {time.monotonic() - began:.0f} s")
     program.runs = sorted(store.glob("*.tfx"))
     assert len(program.runs) == 6

@@ -113,8 +113,12 @@ def examine(installer: Path) -> list[str]:
 
 def install(installer: Path) -> Installed:
     """Install it with apt, which fetches what it depends on."""
-    command = ["apt-get", "install", "-y", "--no-install-recommends", str(installer.resolve())]
-    _apt(command)
+    command = ["apt-get", "install", "-y", "--no-install-recommends", "--reinstall", "--allow-downgrades"]
+    try:
+        _apt([*command, str(installer.resolve())])
+    except Refusal:  # a machine that knows no package's place yet
+        _apt(["apt-get", "update"])
+        _apt([*command, str(installer.resolve())])
     return Installed(Path("/") / PREFIX, *(Path("/usr/bin") / name for name in PROGRAMS))
 
 

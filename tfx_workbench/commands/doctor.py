@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tfx_engine.client import Client, ServiceGone
-from tfx_engine.protocol.engine_python import is_frozen
+from tfx_engine.protocol.engine_python import chosen_python, is_frozen
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.runfile.store import default_store, is_network_filesystem, store_refusal
 from tfx_workbench import __version__
@@ -65,9 +65,17 @@ def _store(store: Path) -> Iterator[Check]:
     yield Check("store", True, f"{store}{network}")
 
 
+def _repair() -> str:
+    """What to do about an engine that does not start."""
+    python = chosen_python()
+    if python is None:
+        return _AGAIN
+    return tr_mark("`tfx-workbench engine {python}` says what it lacks; `--built-in` goes back.").format(python=python)
+
+
 def _install(requirement: str) -> str:
     """How a missing package comes: into the installed program nothing can be put."""
-    return _AGAIN if is_frozen() else f'{Path(sys.executable).name} -m pip install "{requirement}"'
+    return _repair() if is_frozen() or chosen_python() else f'{Path(sys.executable).name} -m pip install "{requirement}"'
 
 
 def _window() -> Iterator[Check]:
@@ -93,7 +101,7 @@ def _engine(store: Path, measure: bool) -> Iterator[Check]:
         with Client(store, on_disconnect="stop", warm=False) as client:
             found = client.doctor(measure)
     except ServiceGone as error:
-        yield Check("engine", False, str(error), _AGAIN)
+        yield Check("engine", False, str(error), _repair())
         return
     yield Check("engine", True, f"{found.get('engine', '')}, {found.get('executable', '')}")
     yield free_space(found.get("store_free_bytes"))
