@@ -29,7 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """How much of what is drawn at random is tried."""
     parser.addoption("--configurations", type=int, default=300, help="random configurations that are trained (300)")
     parser.addoption("--audits", type=int, default=120, help="random configurations that are audited where legal (120)")
-    parser.addoption("--recorded", nargs="*", default=[], help="run files of an interleaved comparison to draw from")
+    parser.addoption("--recorded", nargs="*", default=[], help="runs of one configuration, to draw steps from")
     parser.addoption("--scripts", choices=("together", "each"), default="together",
                      help="exported scripts: several techniques in one (together), or one for every variant (each)")
 

@@ -28,7 +28,7 @@ from tfx_workbench.analysis.compare import noise_of
 from tfx_workbench.analysis.contrasts import effects_of_pairs
 from tfx_workbench.analysis.fair import Outlook, outlook
 from tfx_workbench.analysis.hierarchy import half_width, paired
-from tfx_workbench.analysis.precision import Pace, Scatter, scatter_of
+from tfx_workbench.analysis.precision import MARGIN, Pace, Scatter, scatter_of
 from tfx_workbench.analysis.rounds import blocks_of
 from tfx_workbench.analysis.statistics import Effect
 from tfx_workbench.runs.rundata import RunData
@@ -102,7 +102,7 @@ def ended(rounds: list[dict[str, list[np.ndarray]]]) -> tuple[Effect, Effect, in
     """A comparison that ends after the round with which it is narrow enough, else with the last; after how many."""
     for count in range(LEAST_ROUNDS, len(rounds)):
         same, slower, half = judged(rounds[:count])
-        if half <= PRECISION:
+        if half <= MARGIN * PRECISION:
             return same, slower, count
     return *judged(rounds)[:2], len(rounds)
 

@@ -16,6 +16,7 @@ from tfx_workbench.analysis.fair import Looks, noise_of, outlook, standing
 from tfx_workbench.analysis.hierarchy import Paired, half_width, paired
 from tfx_workbench.analysis.precision import (
     ELSEWHERE,
+    MARGIN,
     SURE,
     Pace,
     Scatter,
@@ -53,8 +54,8 @@ def test_the_scatter_of_blocks_and_of_processes_is_told_apart():
 @pytest.mark.parametrize(("precision", "family"), [(2.0, 1), (1.0, 1), (2.0, 4)])
 def test_the_rounds_that_are_foretold_reach_the_precision(precision, family):
     rounds = rounds_needed(ELSEWHERE, precision, 8, family)
-    assert half_width_percent(ELSEWHERE, rounds, 8, family, SURE) <= precision
-    assert half_width_percent(ELSEWHERE, rounds - 1, 8, family, SURE) > precision
+    assert half_width_percent(ELSEWHERE, rounds, 8, family, SURE) <= MARGIN * precision
+    assert half_width_percent(ELSEWHERE, rounds - 1, 8, family, SURE) > MARGIN * precision
     assert rounds > rounds_needed(ELSEWHERE, precision, 8, family, sure=0.0), "not every other comparison, nine of ten"
 
 
@@ -76,7 +77,7 @@ def test_nine_of_ten_comparisons_reach_the_precision_within_what_is_asked_for(me
         rounds = rounds_needed(scatter, 2.0, 8)
         half = half_width(Paired(0.0, float(rng.normal(0, 0.03, rounds).std(ddof=1)) / math.sqrt(rounds), rounds - 1,
                                  np.empty(0), rounds, 8 * rounds))
-        reached += 100 * math.expm1(half) <= 2.0
+        reached += 100 * math.expm1(half) <= MARGIN * 2.0
     assert 0.84 * of <= reached <= 0.97 * of
 
 
@@ -111,8 +112,8 @@ def test_a_comparison_is_enough_once_every_interval_is_narrow(opened):
     assert len(found.effects) == 2 and found.control is not None and found.rounds == 8
     assert found.half_percent == pytest.approx(
         max((1 + e.high / 100) / (1 + e.percent / 100) - 1 for e in (*found.effects, found.control)) * 100)
-    assert found.is_enough(found.half_percent + 0.1)
-    assert not found.is_enough(found.half_percent - 0.1)
+    assert found.is_enough(found.half_percent / MARGIN + 0.1)
+    assert not found.is_enough(found.half_percent / MARGIN - 0.1)
 
 
 def test_it_is_looked_at_once_after_every_whole_round_from_the_fifth_on(opened, monkeypatch):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
+from tests.helpers.ablation import plan_of
 from tests.helpers.commandline import write_config
 from tests.helpers.synthetic_run import make_config, write_run
 from tfx_engine.protocol.codec import problem_to_data
@@ -16,7 +18,7 @@ from tfx_engine.protocol.messages import Notice
 from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_workbench.cli import FUNCTIONS, main
-from tfx_workbench.commands import words
+from tfx_workbench.commands import ablate, words
 from tfx_workbench.commands.configs import read_configs
 from tfx_workbench.commands.parser import COMMANDS
 from tfx_workbench.commands.run import trouble_in
@@ -380,3 +382,13 @@ def test_a_table_of_runs_has_one_line_for_each_whatever_they_are_called(run, tmp
     _, out, _ = run("list", "--store", tmp_path)
     _, row = out.splitlines()
     assert "\x1b" not in row and len(row) < 200
+
+
+def test_one_of_a_thing_is_said_in_the_singular(capsys):
+    assert [words.counted(n, "1 run", "{count} runs") for n in (0, 1, 2, 1234)] == [
+        "0 runs", "1 run", "2 runs", "1,234 runs"]
+    plan = plan_of("norm=rms_norm", design="one-at-a-time")
+    for one in (plan.without({1: ()}), plan):
+        ablate._say_plan(Namespace(json=False), ablate._Course(one, [{} for _ in one.cells], {}), len(one.cells))
+    said = capsys.readouterr().out
+    assert ": 1 run, 1 to do, 1 skipped;" in said and ": 2 runs, 2 to do, 0 skipped;" in said and "1 runs" not in said

@@ -15,6 +15,7 @@ from tfx_workbench.analysis.contrasts import effects_of_pairs
 from tfx_workbench.analysis.hierarchy import Paired, critical, half_width
 from tfx_workbench.analysis.precision import (
     ELSEWHERE,
+    MARGIN,
     SURE,
     Pace,
     Scatter,
@@ -46,7 +47,7 @@ class Standing:
 
     def is_enough(self, precision_percent: float) -> bool:
         """Whether every interval is as narrow as wanted, over as many processes as it takes to say so."""
-        return self.rounds >= LEAST_ROUNDS and self.half_percent <= precision_percent
+        return self.rounds >= LEAST_ROUNDS and self.half_percent <= MARGIN * precision_percent
 
 
 @dataclasses.dataclass

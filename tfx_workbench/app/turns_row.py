@@ -26,7 +26,8 @@ class TurnsRow(QWidget):
             "machine looks like an effect.")))
         self.precision = NumberField(0.1, 50.0, Wish().precision, self.tr("Precision in per cent"))
         self.precision.setToolTip(plain_tip(self.tr(
-            "It ends as soon as every 95 % interval reaches no further than this from its difference.")))
+            "It ends as soon as every 95 % interval reaches no further than this from its difference. A difference of "
+            "twice as much is then told apart from this machine's noise in nine of ten comparisons.")))
         self.minutes = NumberField(0.5, 1440.0, Wish().minutes, self.tr("At most so many minutes"))
         self.control = QCheckBox(self.tr("run the baseline a second time"))
         self.control.setChecked(Wish().control)
@@ -37,6 +38,8 @@ class TurnsRow(QWidget):
         row.addWidget(self.turns)
         row.addSpacing(12)
         for field in self._fields:
+            if field is self.control:
+                row.addSpacing(12)
             row.addWidget(field)
         row.addStretch(1)
         for box in (self.turns, self.control):
