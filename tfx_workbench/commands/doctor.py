@@ -75,7 +75,9 @@ def _repair() -> str:
 
 def _install(requirement: str) -> str:
     """How a missing package comes: into the installed program nothing can be put."""
-    return _repair() if is_frozen() or chosen_python() else f'{Path(sys.executable).name} -m pip install "{requirement}"'
+    if is_frozen() or chosen_python():
+        return _repair()
+    return f'{Path(sys.executable).name} -m pip install "{requirement}"'
 
 
 def _window() -> Iterator[Check]:
