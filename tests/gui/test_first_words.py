@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+from PySide6.QtCore import QProcess
+from PySide6.QtWidgets import QFileDialog
+
 from tests.helpers.windows import spend, wait, window
 from tfx_engine.protocol.messages import Reply
 from tfx_workbench.app.device_chip import DeviceChip
@@ -32,6 +36,23 @@ def test_a_folder_that_cannot_be_written_is_a_warning_that_stays(tmp_path: Path)
         text = told(made, store_refusal="/ro/runs: cannot be written: Read-only file system. Choose a folder")
         assert "Runs cannot be kept" in text and "/ro/runs" in text
         assert made.messages.property("level") == "warning"
+
+
+def test_another_folder_is_chosen_in_the_window_which_opens_again_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(QProcess, "startDetached", lambda _program, more: (started.append(more), (True, 1))[1])
+    with window(tmp_path) as made:
+        told(made, store_refusal="/ro/runs: cannot be written: Read-only file system.")
+        made.messages._action.click()
+        (dialog,) = made.findChildren(QFileDialog)
+        (tmp_path / "file").write_text("")
+        dialog.fileSelected.emit(str(tmp_path / "file"))  # one that cannot be written either
+        assert "cannot be written" in made.messages.text and started == [] and made.isVisible()
+        dialog.fileSelected.emit(str(tmp_path / "other"))
+        assert started == [["-m", "tfx_workbench", "--store", str(tmp_path / "other")]]
+        assert not made.isVisible()
 
 
 def test_a_gpu_that_is_not_used_is_told_and_stands_at_the_device(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Qt
+from PySide6.QtCore import QObject, QProcess, Qt
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
     QDialog,
@@ -19,7 +19,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from tfx_engine.protocol.launch import module_argv
 from tfx_engine.protocol.toml import dumps
+from tfx_engine.runfile.store import store_refusal
 from tfx_workbench.app.importing import ModelImport
 from tfx_workbench.widgets.message_bar import INFO, WARNING
 
@@ -75,6 +77,26 @@ class Dialogs(QObject):
                 self.tr("{file} cannot be written: {error}.").format(file=file, error=error.strerror or error), WARNING)
             return
         self._window.messages.say(self.tr("Saved as {file}.").format(file=file), INFO)
+
+    def ask_store(self) -> None:
+        """Choose another folder for runs, where they cannot be kept in the usual one."""
+        dialog = QFileDialog(self._window, self.tr("Keep runs in"), str(Path.home()))
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
+        dialog.fileSelected.connect(self.go_on_in)
+        self.show("store", dialog)
+
+    def go_on_in(self, folder: str) -> None:
+        """Open the window again, with its runs in that folder, in place of this one."""
+        if refusal := store_refusal(folder):
+            self._window.messages.say(refusal, WARNING, self.tr("Choose another folder…"), self.ask_store)
+            return
+        program, *arguments = module_argv("tfx_workbench", "--store", folder)
+        started, _pid = QProcess.startDetached(program, arguments)
+        if started:
+            self._window.close()
+        else:
+            self._window.messages.say(self.tr("The program cannot be started again."), WARNING)
 
     # ------------------------------------------------------------------ words
 

@@ -30,5 +30,10 @@ def first_words(window: MainWindow, doctor: dict[str, Any]) -> str:
     if unused:
         window.messages.say(unused, INFO)
     if hindering:
-        window.messages.say(" ".join(hindering), WARNING)
+        text = " ".join(hindering)
+        if doctor.get("store_refusal"):
+            other = QCoreApplication.translate("FirstWords", "Choose another folder…")
+            window.messages.say(text, WARNING, other, window.commands.ask_store)
+        else:
+            window.messages.say(text, WARNING)
     return unused

@@ -40,7 +40,7 @@ class RunCommands(QObject):
         self._chip = DeviceChip(window)
         self._annotating = Annotating(window)
         self.ask_open, self.ask_save = self._dialogs.ask_open, self._dialogs.ask_save
-        self.ask_import = self._dialogs.ask_import
+        self.ask_import, self.ask_store = self._dialogs.ask_import, self._dialogs.ask_store
         self.show_help, self.show_settings = self._dialogs.show_help, self._dialogs.show_settings
         self.show_messages, self.show_dialog = self._dialogs.show_messages, self._dialogs.show
         self.show_ablation, self.show_fair = self._dialogs.show_ablation, self._dialogs.show_fair
