@@ -14,6 +14,7 @@ from tests.helpers.ablation import plan_of
 from tests.helpers.commandline import write_config
 from tests.helpers.synthetic_run import make_config, write_run
 from tfx_engine.protocol.codec import problem_to_data
+from tfx_engine.protocol.interleaving import Interleave
 from tfx_engine.protocol.messages import Notice
 from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_engine.protocol.problems import ConfigError, Problem
@@ -391,4 +392,9 @@ def test_one_of_a_thing_is_said_in_the_singular(capsys):
     for one in (plan.without({1: ()}), plan):
         ablate._say_plan(Namespace(json=False), ablate._Course(one, [{} for _ in one.cells], {}), len(one.cells))
     said = capsys.readouterr().out
+    course = ablate._Course(plan, [{"step_ms": 100.0, "memory_bytes": {"peak": 1}}, {}], {})
+    turns = course.in_turns(Interleave(minutes=3.0), 2.0)
+    assert turns is not None and turns.seconds <= 180
+    ablate._say_plan(Namespace(json=False), course, 2, turns)
+    assert f"in turns, to ±{turns.reached_percent:.1f} %" in capsys.readouterr().out
     assert ": 1 run, 1 to do, 1 skipped;" in said and ": 2 runs, 2 to do, 0 skipped;" in said and "1 runs" not in said

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tfx_engine.protocol.interleaving import LEAST_ROUNDS
+from tfx_engine.protocol.interleaving import LEAST_ROUNDS, Interleave
 from tfx_workbench.analysis.contrasts import effects_of_pairs
 from tfx_workbench.analysis.hierarchy import Paired, critical, half_width
 from tfx_workbench.analysis.precision import (
@@ -20,15 +20,17 @@ from tfx_workbench.analysis.precision import (
     Pace,
     Scatter,
     half_width_percent,
+    pace_before,
     rounds_needed,
     scatter_of,
 )
 from tfx_workbench.analysis.rounds import Blocks, blocks_of, common, pair_blocks, role
 from tfx_workbench.analysis.statistics import Effect
-from tfx_workbench.runs.noise import Noise, device_of, now
+from tfx_workbench.runs.noise import Noise, device_of, newest_noise, now
 from tfx_workbench.runs.rundata import RunData
 
 METRIC = "step_ms"
+START_S = 4.0  # of one process, where nothing is remembered of this machine
 FEWEST_PROCESSES = 3  # of which a scatter is worth remembering
 
 
@@ -141,6 +143,33 @@ def outlook(
     rounds = min(needed, most)
     return Outlook(rounds, pace.seconds(rounds, blocks), half_width_percent(known, rounds, blocks, family, sure),
                    needed > most, known)
+
+
+def outlook_before(
+    step_ms: Sequence[float | None], own_steps: Sequence[int], asked: Interleave, precision_percent: float,
+    baseline: int = 0,
+) -> Outlook | None:
+    """What these configurations will take, from predicted steps and what is remembered of this machine.
+
+    `own_steps`: that each does for itself. A step that nobody knows is taken for the mean of the others; None where
+    nobody knows any.
+    """
+    known = [ms for ms in step_ms if ms is not None]
+    if not known:
+        return None
+    times, own = [sum(known) / len(known) if ms is None else ms for ms in step_ms], list(own_steps)
+    if asked.control:
+        times, own = [times[baseline], *times], [own[baseline], *own]
+    noise = newest_noise()
+    start_s = len(times) * (START_S if noise is None or noise.start_s is None else noise.start_s)
+    pace = pace_before(times, own, start_s, asked.turn_steps, asked.turn_ms)
+    return outlook(precision_percent, pace, scatter_in(noise), asked.blocks, max(1, len(step_ms) - 1),
+                   most_rounds=asked.rounds, minutes=asked.minutes)
+
+
+def scatter_in(noise: Noise | None) -> Scatter | None:
+    """The scatter that is remembered of a machine."""
+    return None if noise is None else Scatter(noise.between_blocks, noise.between_processes, freedom=noise.rounds - 1)
 
 
 def noise_of(baseline: RunData, control: RunData, start_s: float | None = None) -> Noise | None:

@@ -11,6 +11,7 @@ from typing import Any
 from tfx_engine.client import Client, ServiceGone
 from tfx_engine.protocol.cards import load_catalogue
 from tfx_engine.protocol.config import parse_config
+from tfx_engine.protocol.interleaving import Interleave
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem, nearest
 from tfx_engine.protocol.toml import dumps
@@ -25,12 +26,14 @@ from tfx_workbench.analysis.ablation_runs import (
 )
 from tfx_workbench.analysis.ablation_turns import is_in_turns, known_turns, next_turns, plan_of, why_no_turns
 from tfx_workbench.analysis.factors import parse_over
+from tfx_workbench.analysis.fair import Outlook, outlook_before
 from tfx_workbench.analysis.forecast import Forecast, forecast, predicted_s
 from tfx_workbench.commands import words
 from tfx_workbench.commands.ablate_table import emit_results, print_results
 from tfx_workbench.commands.configs import Given, read_configs
 from tfx_workbench.commands.engine import engine_gone
 from tfx_workbench.commands.interleave import take_turns
+from tfx_workbench.commands.interleave import wanted as wanted_turns
 from tfx_workbench.commands.output import DONE as EXIT_DONE
 from tfx_workbench.commands.output import FAILED, emit, print_table, refuse_beside, say
 from tfx_workbench.commands.run import refuse_turns, run_all, sentence
@@ -125,7 +128,7 @@ def _take_turns(args: argparse.Namespace, plan: Plan, library: Library) -> int:
     plan = dataclasses.replace(plan, id=next_turns(before, plan))
     course = _Course(plan, predicted, {})
     if not args.json or args.dry_run:
-        _say_plan(args, course, len(plan.cells))
+        _say_plan(args, course, len(plan.cells), course.in_turns(*wanted_turns(args)))
     if args.dry_run:
         return EXIT_DONE
     facts = run_facts(plan, plan.cells, [_figures(p) for p in predicted])
@@ -159,6 +162,12 @@ class _Course:
     def _seconds(self, index: int) -> float | None:
         resolved = parse_config(self.plan.cells[index].config)[0].as_dict()
         return predicted_s(resolved, self.predicted[index].get("step_ms"))
+
+    def in_turns(self, asked: Interleave, precision: float) -> Outlook | None:
+        """The same where all of them take turns."""
+        configs = [parse_config(cell.config)[0] for cell in self.plan.cells]
+        own = [config.run.warmup_steps + config.run.measure_steps for config in configs]
+        return outlook_before([figures.get("step_ms") for figures in self.predicted], own, asked, precision)
 
     def index_of(self, cell: Cell) -> int:
         """Where a cell stands in the plan."""
@@ -204,16 +213,17 @@ def _spread(all_of_them: Sequence[Any]) -> list[Any]:
     return [all_of_them[round(i * (len(all_of_them) - 1) / max(1, count - 1))] for i in range(count)]
 
 
-def _say_plan(args: argparse.Namespace, course: _Course, left: int) -> None:
+def _say_plan(args: argparse.Namespace, course: _Course, left: int, turns: Outlook | None = None) -> None:
     plan, left_of_it = course.plan, course.left()
+    seconds = left_of_it.left_s if turns is None else turns.seconds
     skipped = [{"name": s.name, "levels": dict(s.levels), "reason": s.reason} for s in plan.skipped]
     if args.json:
         cells = [{"name": c.config["name"], "levels": dict(c.levels), "seed": c.seed, "predicted": _figures(p)}
                  for c, p in zip(plan.cells, course.predicted, strict=True)]
         emit({"ablation": plan.id, "design": plan.request.design, "runs": len(plan.cells), "to_run": left,
-              "predicted_minutes": None if left_of_it.left_s is None else left_of_it.left_s / 60, "cells": cells,
-              "skipped": skipped,
-              "missing": {} if left_of_it.left_s is not None else {"predicted_minutes": _NO_TIME}})
+              "predicted_minutes": None if seconds is None else seconds / 60,
+              **({} if turns is None else {"reached_percent": turns.reached_percent}), "cells": cells,
+              "skipped": skipped, "missing": {} if seconds is not None else {"predicted_minutes": _NO_TIME}})
         return
     rows = [
         [words.title(str(c.config["name"])), words.size(f["peak_bytes"]), words.count(f["params"]),
@@ -229,7 +239,9 @@ def _say_plan(args: argparse.Namespace, course: _Course, left: int) -> None:
         print(tr_mark("skipped: {name}: {reason}").format(name=words.title(str(one["name"])), reason=one["reason"]))
     template = tr_mark("{id}: {runs}, {left} to do, {skipped} skipped; {time}.")
     runs = words.counted(len(plan.cells), tr_mark("1 run"), tr_mark("{count} runs"))
-    print(template.format(id=plan.id, time=_time(left_of_it), runs=runs, left=left, skipped=len(plan.skipped)),
+    time_words = _time(left_of_it) if turns is None else tr_mark("about {time} in turns, to ±{reached:.1f} %").format(
+        time=words.seconds(turns.seconds), reached=turns.reached_percent)
+    print(template.format(id=plan.id, time=time_words, runs=runs, left=left, skipped=len(plan.skipped)),
           flush=True)
 
 

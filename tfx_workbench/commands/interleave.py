@@ -20,8 +20,17 @@ from tfx_engine.protocol.messages import Notice
 from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_engine.protocol.status import ENDED
 from tfx_workbench.analysis.compare import Compared, compare_runs
-from tfx_workbench.analysis.fair import Looks, Outlook, Standing, noise_of, outlook, standing
-from tfx_workbench.analysis.precision import SURE, Pace, Scatter, pace_before
+from tfx_workbench.analysis.fair import (
+    Looks,
+    Outlook,
+    Standing,
+    noise_of,
+    outlook,
+    outlook_before,
+    scatter_in,
+    standing,
+)
+from tfx_workbench.analysis.precision import SURE, Pace, Scatter
 from tfx_workbench.commands import words
 from tfx_workbench.commands.compare import as_dict, print_against
 from tfx_workbench.commands.configs import Given, named
@@ -29,11 +38,10 @@ from tfx_workbench.commands.engine import engine_gone
 from tfx_workbench.commands.output import DONE, FAILED, emit, say
 from tfx_workbench.commands.progressbar import StatusLine
 from tfx_workbench.commands.run import about_file, sentence, stop_runs, trouble_in
-from tfx_workbench.runs.noise import Noise, newest_noise, save_noise
+from tfx_workbench.runs.noise import newest_noise, save_noise
 from tfx_workbench.runs.rundata import RunData
 
 PRECISION_PERCENT, ROUNDS, MINUTES = 2.0, 30, 10.0
-START_S = 4.0  # of one process, where nothing is remembered of this machine
 _POLL_S = 0.2
 _SETTLE_S = 6.0
 _ENOUGH = tr_mark("The intervals are narrow enough: ±{half:.1f} % at most.")
@@ -129,8 +137,6 @@ class _Course:
     def before(self, client: Client) -> str:
         """How long the wanted precision will take, as far as anybody knows."""
         steps = [self._step_ms(client, given) for given in self._given]
-        members = len(steps) + self._asked.control
-        start_s = members * (START_S if (noise := self._remembered) is None or noise.start_s is None else noise.start_s)
         runs = words.counted(len(steps), tr_mark("1 configuration"), tr_mark("{count} configurations"))
         what = tr_mark("{runs} and a second copy of the first take turns.") if self._asked.control \
             else tr_mark("{runs} take turns.")
@@ -142,10 +148,9 @@ class _Course:
         else:
             configs = [parse_config(given.data)[0] for given in self._given]
             own = [config.run.warmup_steps + config.run.measure_steps for config in configs]
-            first = self._asked.control
-            pace = pace_before([*known[:first], *known], [*own[:first], *own], start_s, self._asked.turn_steps,
-                               self._asked.turn_ms)
-            sentences.append(_foretold(self._outlook(pace, _scatter_of(self._remembered)), self._precision))
+            found = outlook_before(steps, own, self._asked, self._precision)
+            assert found is not None
+            sentences.append(_foretold(found, self._precision))
         return " ".join([*sentences, self._limits()])
 
     def _step_ms(self, client: Client, given: Given) -> float | None:
@@ -232,7 +237,7 @@ class _Course:
     def _left_s(self) -> float:
         """Until the wanted precision, or until rounds or minutes are used up."""
         told, found = self._told, self._standing
-        scatter = (found.scatter if found else None) or _scatter_of(self._remembered)
+        scatter = (found.scatter if found else None) or scatter_in(self._remembered)
         start_s, block_s, blocks = told["start_s"], told["block_s"], self._asked.blocks
         rounds = self._outlook(Pace(start_s, block_s), scatter, sure=0.0).rounds
         rest = blocks - told["block"] if told["blocks"] else 0
@@ -265,10 +270,6 @@ class _Course:
                 if noise is not None:
                     with contextlib.suppress(OSError):  # a full disk: the next comparison foretells less well
                         save_noise(noise)
-
-
-def _scatter_of(noise: Noise | None) -> Scatter | None:
-    return None if noise is None else Scatter(noise.between_blocks, noise.between_processes, freedom=noise.rounds - 1)
 
 
 def _rounds(count: int) -> str:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from tfx_workbench.analysis.fair import Looks, Outlook, Standing
     from tfx_workbench.session.session import Session
 
-START_S = 4.0  # of one process, where nothing is remembered of this machine
 ROUNDS = 1000  # at most: it is minutes that end it
 _ENOUGH = tr_mark("The intervals are narrow enough: ±{half:.1f} % at most.")
 
@@ -51,27 +50,21 @@ class Wish:
     minutes: float = 10.0
     control: bool = True
 
+    @property
+    def asked(self) -> Interleave:
+        """The same for the service."""
+        return Interleave(rounds=ROUNDS, minutes=self.minutes, control=self.control)
+
 
 def outlook_of(candidates: Sequence[Candidate], baseline: int, wish: Wish) -> Outlook | None:
     """How long it will take; None while the time of a step is not known."""
-    from tfx_workbench.analysis.fair import outlook
-    from tfx_workbench.analysis.precision import Scatter, pace_before
-    from tfx_workbench.runs.noise import newest_noise
+    from tfx_workbench.analysis.fair import outlook_before
 
-    steps = [candidate.step_ms for candidate in candidates]
-    if not steps or any(ms is None for ms in steps):
+    if any(candidate.step_ms is None for candidate in candidates):
         return None
     configs = [parse_config(candidate.config)[0] for candidate in candidates]
     own = [config.run.warmup_steps + config.run.measure_steps for config in configs]
-    known = [float(ms) for ms in steps if ms is not None]
-    if wish.control:
-        known, own = [known[baseline], *known], [own[baseline], *own]
-    noise, asked = newest_noise(), Interleave()
-    start_s = len(known) * (START_S if noise is None or noise.start_s is None else noise.start_s)
-    scatter = None if noise is None else Scatter(noise.between_blocks, noise.between_processes,
-                                                 freedom=noise.rounds - 1)
-    return outlook(wish.precision, pace_before(known, own, start_s, asked.turn_steps, asked.turn_ms), scatter,
-                   asked.blocks, max(1, len(steps) - 1), most_rounds=ROUNDS, minutes=wish.minutes)
+    return outlook_before([candidate.step_ms for candidate in candidates], own, wish.asked, wish.precision, baseline)
 
 
 @dataclasses.dataclass
@@ -169,8 +162,7 @@ class Fair(QObject):
                 on_queued(runs)
             self._session.take_on(keys)
 
-        asked = Interleave(rounds=ROUNDS, minutes=wish.minutes, control=wish.control)
-        self._session.engine.compare(configs, [dumps(c) for c in configs], comparison, asked, answer, facts)
+        self._session.engine.compare(configs, [dumps(c) for c in configs], comparison, wish.asked, answer, facts)
 
     def _on_notice(self, notice: Notice) -> None:
         running = self._running
