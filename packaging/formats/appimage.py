@@ -18,8 +18,9 @@ import tempfile
 from pathlib import Path
 
 from formats import Installed
+from formats.described import describe
 from metadata import identity
-from metadata.share import DESKTOP_FILE, SVG_FILE, png_file, write_share
+from metadata.share import DESKTOP_FILE, SVG_FILE, png_file
 from product import BUILD, Product
 from set_up.progress import CommandFailed, Refusal, say
 
@@ -66,7 +67,7 @@ def make_appdir(app: Path, folder: Path) -> Path:
     """The AppDir, made anew: the program below `usr/lib`, what desktops look for below `usr/share` and at the top."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(app, folder / PLACE, symlinks=True)
-    write_share(folder / "usr" / "share")
+    describe("share", folder / "usr" / "share")
     programs = folder / "usr" / "bin"
     programs.mkdir(parents=True)
     for name in (identity.PROGRAM, identity.ENGINE):

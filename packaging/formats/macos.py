@@ -19,8 +19,8 @@ from typing import Any
 
 from formats import Installed
 from formats.bundle import lay_out, signing_order
+from formats.described import describe
 from metadata import identity
-from metadata.icons import write_icns
 from product import BUILD, Product
 from set_up.progress import CommandFailed, Refusal
 
@@ -62,7 +62,9 @@ def make_bundle(app: Path, product: Product, folder: Path) -> Path:
     contents = folder / f"{identity.NAME}.app" / "Contents"
     lay_out(app, contents)
     (contents / "Info.plist").write_bytes(plistlib.dumps(info(product)))
-    write_icns(contents / "Resources" / "app.icns")
+    with tempfile.TemporaryDirectory() as icons:
+        describe("icons", Path(icons))
+        shutil.copyfile(Path(icons) / "app.icns", contents / "Resources" / "app.icns")
     return contents.parent
 
 

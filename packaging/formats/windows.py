@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from formats import Installed
+from formats.described import describe
 from metadata import identity
-from metadata.icons import write_ico
 from product import BUILD, Product
 from set_up.progress import CommandFailed, Refusal
 
@@ -33,11 +33,12 @@ def build(app: Path, product: Product, dist: Path) -> Path:
         raise Refusal(f"The installer for Windows needs a program frozen on Windows: no {missing[0]} in {app}.")
     work = BUILD / "windows"
     work.mkdir(parents=True, exist_ok=True)
+    describe("icons", work)
     dist.mkdir(parents=True, exist_ok=True)
     installer = dist / f"{identity.PROGRAM}-{product.version}-setup.exe"
     files = work / "files.nsh"
     files.write_text("\n".join([*install_lines(app), *remove_lines(app)]) + "\n", encoding="utf-8")
-    defines = definitions(app, product, installer, files, write_ico(work / "app.ico"))
+    defines = definitions(app, product, installer, files, work / "app.ico")
     command = ["makensis", "-WX", "-V2", "-INPUTCHARSET", "UTF8",
                *(f"-D{name}={value}" for name, value in defines.items()), str(SCRIPT)]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace")
