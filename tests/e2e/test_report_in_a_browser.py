@@ -9,13 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.hostile import PIECES
+from tests.helpers.pages import assert_harmless
 from tests.helpers.synthetic_run import make_config, write_run
+from tfx_engine.runfile.edit import rename
 from tfx_workbench.report.build import Wanted, build
 from tfx_workbench.report.page import page
 from tfx_workbench.report.subject import Subject
 from tfx_workbench.runs.rundata import RunData
 
-NAMES = ("baseline", "<script>document.title='run'</script>", "=1+1", "한국어", "a" * 500)
+SCRIPT = "<script>document.title='run'</script><img src=x onerror=\"document.title='run'\">"
+NAMES = ("baseline", SCRIPT, *("".join(PIECES[i::3]) for i in range(3)))  # every piece, in three names
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 TIMEOUT_S = 120.0
 OWN = re.compile(r"https?://[\w.-]*\b(google|googleapis|gvt1)\.com/")  # what the browser asks for by itself
@@ -32,7 +36,10 @@ def browser() -> str:
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
-    runs = [RunData(write_run(folder / f"{i}.tfx", make_config(name, steps=20))).load() for i, name in enumerate(NAMES)]
+    files = [write_run(folder / f"{i}.tfx", make_config(steps=20)) for i in range(len(NAMES))]
+    for file, name in zip(files, NAMES, strict=True):
+        rename(file, name)
+    runs = [RunData(file).load() for file in files]
     target = folder / "report.html"
     target.write_text(page(build(Subject.of(runs), Wanted())), encoding="utf-8")
     for run in runs:
@@ -53,6 +60,7 @@ def test_the_page_is_shown_without_a_complaint_and_without_a_request(browser, re
                        "--net-log-capture-mode=Everything", "--dump-dom", report.as_uri())
     assert done.returncode == 0, done.stderr
     assert "</html>" in done.stdout and "<title>baseline and 4 others</title>" in done.stdout
+    assert_harmless(done.stdout)  # as the browser understood it, not as it was written
     complaints = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     assert complaints == []
     said = log.read_text(encoding="utf-8", errors="replace")

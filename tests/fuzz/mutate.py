@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 from collections.abc import Sequence
@@ -62,7 +63,7 @@ def odd_value(draw: random.Random, depth: int = 0) -> Any:
         return {draw.choice(("a", "", "name", "\x1b")): odd_value(draw, depth + 1)}
     if depth < 2 and draw.random() < 0.1:
         return [odd_value(draw, depth + 1) for _ in range(draw.randrange(4))]
-    return draw.choice(_VALUES)
+    return copy.deepcopy(draw.choice(_VALUES))  # what is put in it later must not be in the next one
 
 
 def reshaped(data: Any, draw: random.Random) -> Any:

@@ -11,7 +11,9 @@ import zlib
 import pytest
 from PySide6.QtGui import QFontDatabase, QImage
 
+from tests.helpers.hostile import PIECES
 from tests.helpers.synthetic_run import make_config, write_five, write_run
+from tfx_engine.runfile.edit import rename
 from tfx_workbench.exhibits.kind import all_exhibits, exhibit_type
 from tfx_workbench.exhibits.palette import DARK
 from tfx_workbench.report.build import Wanted, build
@@ -158,3 +160,20 @@ def test_printing_loads_no_widgets_and_needs_no_display(five, tmp_path):
 
 def _without_display() -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")}
+
+
+def test_names_bring_no_action_and_no_address_into_a_pdf(qapp, tmp_path):
+    names = ["".join(PIECES[i::2]) for i in range(2)]
+    runs = []
+    for i, name in enumerate(names):
+        path = write_run(tmp_path / f"{i}.tfx", make_config(steps=8, layers=1, heads=1, context=8, width=8))
+        rename(path, name)
+        runs.append(RunData(path).load())
+    made = Pdf(report_pdf(build(Subject.of(runs), Wanted(title=names[0], exhibits=("loss",)))).data)
+    allowed = {b"/GoTo"}  # from the contents to a page
+    for body in made.objects.values():
+        head = body.partition(b"stream")[0]
+        assert not re.search(rb"/(URI|JavaScript|JS|Launch|SubmitForm|ImportData|GoToR|EmbeddedFile|AA)\b", head)
+        assert set(re.findall(rb"/S\s*(/\w+)", head)) <= allowed | {b"/D", b"/Transparency"}, head
+    for run in runs:
+        run.close()
