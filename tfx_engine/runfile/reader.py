@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import msgspec
@@ -104,8 +105,7 @@ class RunReader(ProfileReader):
             rows = self.rows("SELECT key, value, level FROM prediction")
             check_keys(as_words(key) for key, _, _ in rows)
             return {
-                as_words(key): Prediction(as_words(key), None if value is None else float(value), as_words(level))
-                for key, value, level in rows
+                as_words(key): Prediction(as_words(key), _finite(value), as_words(level)) for key, value, level in rows
             }
 
     def newest(self) -> dict[str, int]:
@@ -223,6 +223,11 @@ class RunReader(ProfileReader):
                 "SELECT seq, t_ms, stream, text FROM log WHERE seq > ? ORDER BY seq LIMIT ?", after_seq, limit
             )
             return [LogLine(seq, float(t_ms), as_words(stream), as_words(text)) for seq, t_ms, stream, text in rows]
+
+
+def _finite(value: Any) -> float | None:
+    """A figure; None where it is none, or infinite, which no program of ours writes and JSON does not know."""
+    return None if value is None or not math.isfinite(float(value)) else float(value)
 
 
 def _memory_probe(seq: int, step: int, phase: Any, t_ms: Any, peak_bytes: Any, *rest: Any) -> MemoryProbe:

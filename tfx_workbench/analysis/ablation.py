@@ -294,7 +294,7 @@ def level_title(path: str, level: Any, catalogue: Catalogue) -> str:
     """A level in a word or two: the word on the toggle, or the option and its value."""
     section, _, name = path.partition(".")
     if section == "techniques" and "." not in name:
-        use = level["use"] if isinstance(level, Mapping) else str(level)
+        use = str(level.get("use", "") if isinstance(level, Mapping) else level)
         card = catalogue.find(name, use)
         slot = catalogue.slot(name)
         short = card.short if card else use
