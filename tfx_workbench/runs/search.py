@@ -29,6 +29,7 @@ _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt, "=": operator.eq,
 }
 _NUMBER = re.compile(r"([a-z]+)(<=|>=|<|>|=)(.*)", re.IGNORECASE)
+_LONGEST = 10_000  # letters; what was pasted by mistake would be taken apart for seconds
 _SUFFIX = {"k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9}
 Test = Callable[["Found"], bool]
 
@@ -85,6 +86,8 @@ class Query:
     def __init__(self, text: str) -> None:
         self._tests: list[Test] = []
         self.figures: set[str] = set()  # what has to be known of a run
+        if len(text) > _LONGEST:
+            raise _refused(text[:40], tr_mark("it has more than {most} letters."), most=_LONGEST)
         for word in _split(text):
             is_not = word.startswith("-") and len(word) > 1
             test = self._test(word[1:] if is_not else word)
