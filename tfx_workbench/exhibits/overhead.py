@@ -35,13 +35,17 @@ _DEFINITIONS = (
 Rows = list[tuple[Words, float]]
 
 
+# What a file says of it where anything was measured.
+_NEEDED = ("percent", "step_percent", "probed_percent", "budget_percent", "captures_percent")
+
+
 def overhead(runs: Sequence[RunView], choices: Choices) -> Exhibit:
     """One bar for each thing that measuring spends time on."""
     run = focused(runs)
     if run is None:
         return Exhibit("overhead", say(_TITLE), empty=NO_RUN, definitions=_DEFINITIONS)
     found = run.data.facts.get("overhead")
-    if not found:
+    if not found or any(found.get(name) is None for name in _NEEDED):
         return Exhibit("overhead", say(_TITLE), empty=_why_not(run), definitions=_DEFINITIONS)
     rows: Rows = [(say(_NAMES.get(name, name)), value) for name, value in _parts(found)]
     return Exhibit(
@@ -80,7 +84,7 @@ def _sentence(run: RunView, runs: Sequence[RunView], found: dict[str, Any]) -> T
 
 def _notes(found: dict[str, Any]) -> tuple[Words, ...]:
     notes: list[Words] = []
-    if found["low"] is not None:
+    if None not in (found.get("low"), found.get("high"), found.get("comparisons")):
         notes.append(say(
             tr_mark("steps in turn: {low} to {high} in all, 95 %, from {count} comparisons"),
             low=percent(found["low"], 2), high=percent(found["high"], 2), count=found["comparisons"]))

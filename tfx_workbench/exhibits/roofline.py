@@ -156,7 +156,8 @@ def _points_of(run: RunView) -> list[_Point]:
             row.component, before.ms + row.ms, before.operations + row.flops + row.elements, before.bytes + row.bytes,
             before.calls + row.calls,
         )
-    points = [p for p in found.values() if p.ms > 0 and p.operations > 0 and p.bytes > 0]
+    points = [p for p in found.values() if p.ms > 0 and p.operations > 0 and p.bytes > 0
+              and all(0 < v < math.inf for v in (p.ms, p.intensity, p.per_s))]
     return sorted(points, key=lambda p: -p.ms)
 
 
