@@ -76,17 +76,13 @@ def _fill(folder: Path) -> None:
                 os.fsync(ballast.fileno())
 
 
-def _nothing(_pid: int) -> None:
-    """Such a disk fails by itself."""
-
-
 @contextmanager
 def small_tmpfs(place: Path) -> Iterator[Disk]:
-    """Full after half a second of steps; then made larger."""
+    """Filled, then made larger."""
     _need_root()
-    _do("mount", "-t", "tmpfs", "-o", "size=900k", "tmpfs", str(place))
+    _do("mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place))
     try:
-        yield Disk(place, _nothing, lambda _pid: _do("mount", "-o", "remount,size=64m", str(place)))
+        yield Disk(place, lambda _pid: _fill(place), lambda _pid: _do("mount", "-o", "remount,size=64m", str(place)))
     finally:
         _do("umount", "--lazy", str(place))
 
@@ -151,8 +147,11 @@ def btrfs_quota(place: Path) -> Iterator[Disk]:
         try:
             _do("btrfs", "quota", "enable", str(place))
             _do("btrfs", "subvolume", "create", str(place / "runs"))
-            yield Disk(place / "runs", lambda _pid: _do("btrfs", "qgroup", "limit", "1M", str(place / "runs")),
-                       lambda _pid: _do("btrfs", "qgroup", "limit", "none", str(place / "runs")))
+            _do("btrfs", "qgroup", "limit", "8M", str(place / "runs"))
+            def lift(_pid: int) -> None:
+                _do("btrfs", "qgroup", "limit", "none", str(place / "runs"))
+
+            yield Disk(place / "runs", lambda _pid: _fill(place / "runs"), lift)
         finally:
             _do("umount", "--lazy", str(place))
     finally:
@@ -165,18 +164,18 @@ DISKS = {"tmpfs fills up": small_tmpfs, "ext4 filled by others": full_ext4, "quo
 
 # ---------------------------------------------------------------------------------------------- a synthetic writer
 
-def record(path: Path, tell: Tell, lasts_s: float) -> None:
-    """Record steps for a while, or until a word comes on stdin that it is to end; tells what is said, and when."""
+def record(path: Path, tell: Tell, last_word: str) -> None:
+    """Record steps until SIGUSR1, then end with that state; tells what is said, and when."""
     told_to_end: list[bool] = []
     signal.signal(signal.SIGUSR1, lambda *_: told_to_end.append(True))
     create(path, make_config(), "")
     try:
         with RunWriter(path, on_error=lambda e: tell(["said", time.monotonic(), e.problem.sentence() if e else ""]),
-                       hurried=lambda: bool(told_to_end)) as writer:
+                       hurried=lambda: last_word == "stopped" and bool(told_to_end)) as writer:
             writer.state("running")
             start, step = time.monotonic(), 0
             tell(["running", start])
-            while (now := time.monotonic()) - start < lasts_s and not told_to_end:
+            while (now := time.monotonic()) - start < PATIENCE_S and not told_to_end:
                 while step < (now - start) * RATE_PER_S:
                     step += 1
                     writer.step(step=step, phase="measure", loss=float(step), layer_grad_norm=np.zeros(8, np.float32))
@@ -185,7 +184,7 @@ def record(path: Path, tell: Tell, lasts_s: float) -> None:
                         writer.flush()
                         tell(["acknowledged", step])
                 time.sleep(0.01)
-            writer.state("stopped" if told_to_end else "finished")
+            writer.state(last_word)
     except RunFileError as error:
         tell(["raised", time.monotonic(), error.problem.code])
     tell(["steps", step])
@@ -202,32 +201,47 @@ def one_disk(name: str, place: Path) -> dict[str, Any]:
 
 
 def _watch(disk: Disk, path: Path) -> dict[str, Any]:
-    child = Child(lambda tell: record(path, tell, 4.0 if disk.heal else PATIENCE_S))
+    child = Child(lambda tell: record(path, tell, "finished" if disk.heal else "stopped"), 2 * PATIENCE_S)
     told: list[Any] = [child.next()]
     assert told[0][0] == "running", told
+    while told[-1] is not None and told[-1][0] != "acknowledged":
+        told.append(child.next())
     time.sleep(0.5)
     failed_at = time.monotonic()
     disk.fail(child.pid)
     while told[-1] is not None and told[-1][0] != "said":
         told.append(child.next())
     said = told[-1]
-    assert said is not None, "it ended, and not a word"
+    if said is None:
+        return _watch_killed(path, told, child.end()[1])
     time.sleep(BROKEN_FOR_S)
     if disk.heal:
         disk.heal(child.pid)
-    else:
-        os.kill(child.pid, signal.SIGUSR1)
+        time.sleep(BROKEN_FOR_S)
+    os.kill(child.pid, signal.SIGUSR1)
     rest, code = child.end()
     told += rest
-    if isinstance(told[-1], dict):
-        return {"said": said[2], "said_after_s": 0.0, "acknowledged": 0, "fault": told[-1]["traceback"]}
-    words = {t[0]: t for t in told}
+    wrong = next((t["traceback"] for t in told if isinstance(t, dict)), "it hung" if child.timed_out else "")
+    if wrong:
+        return {"said": said[2], "said_after_s": 0.0, "acknowledged": 0, "fault": wrong}
+    words = {t[0]: t for t in told if t is not None}
     found = {"said": said[2], "said_after_s": max(0.0, said[1] - failed_at), "steps": words["steps"][1],
-             "acknowledged": max(t[1] for t in told if t[0] == "acknowledged")}
+             "acknowledged": max(t[1] for t in told if t is not None and t[0] == "acknowledged")}
     try:
         assert code == 0, f"ended with {code}"
         assert found["said_after_s"] < SAID_WITHIN_S, "said too late"
         return found | _judge(path, found, disk)
+    except Exception as error:
+        return found | {"fault": f"{type(error).__name__}: {error}"}
+
+
+def _watch_killed(path: Path, told: list[Any], code: int) -> dict[str, Any]:
+    """The kernel ends a process (SIGBUS) for whose shared memory with SQLite's readers, a file, there is no room."""
+    found = {"said": f"ended with {code}", "said_after_s": 0.0, "acknowledged": told[-2][1]}
+    try:
+        assert code == -signal.SIGBUS, f"ended with {code}, and not a word"
+        status, rows = check_rows(path, found["acknowledged"])
+        return found | {"status": status, "rows": rows}
     except Exception as error:
         return found | {"fault": f"{type(error).__name__}: {error}"}
 

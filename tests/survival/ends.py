@@ -2,7 +2,8 @@
 
     python -m tests.survival.ends --kills 50
 
-Which of the four, and when, is drawn anew each time: from before anything was made to well into the steps. What must
+Which of the four, and when, is drawn anew each time: a moment after it was started, after the run file was made, after
+a worker took the run, or, half of the time, after some steps. What must
 hold then is the table of DESIGN section 2, "what ends what": a killed worker costs its own run alone; a killed service
 takes its workers with it within 5 s and leaves its queue to the next; a killed window stops nothing; a killed command
 takes everything with it within 5 s. No process is left over, every run file opens, and every step that was ever seen
@@ -22,7 +23,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 
@@ -37,6 +38,7 @@ from tfx_engine.runfile.seal import seal
 
 MARK = "TFX_SURVIVAL"  # in the environment of every process of an attempt
 ENDS_WITHIN_S = 5.0
+PATIENCE_S = 120.0
 TINY = {"model": {"width": 16, "layers": 1, "heads": 2, "context": 16},
         "run": {"batch": 2, "measure_steps": 5, "warmup_steps": 1, "device": "cpu", "threads": 1}}
 
@@ -77,6 +79,31 @@ def seen(run: Path) -> int:
         return 0
 
 
+class Moment(NamedTuple):
+    """How far things are to be, and how long after that somebody is killed."""
+
+    stage: str
+    steps: int
+    after_s: float
+
+    def wait(self, store: Path, run: Path | None = None) -> None:
+        """Until then, as seen in a run file; where it is not known, the first of the store."""
+        def is_there() -> bool:
+            run_ = run or min(store.glob("*.tfx"), default=None)
+            if self.stage == "started" or (self.stage == "queued" and run_ is not None):
+                return True
+            return run_ is not None and seen(run_) >= self.steps and info(run_).status != "queued"
+
+        until(is_there, PATIENCE_S)
+        time.sleep(self.after_s)
+
+
+def drawn(rng: random.Random) -> Moment:
+    """A moment at random."""
+    stage = rng.choice(("started", "queued", "running", "steps", "steps", "steps"))
+    return Moment(stage, rng.randrange(1, 100) if stage == "steps" else 0, rng.uniform(0.0, 0.5))
+
+
 def intact(run: Path, count: int) -> str:
     """The recorded state of a run once it is sealed: sound, at least so many steps without a gap, nothing beside it."""
     seal(run)
@@ -90,12 +117,12 @@ def intact(run: Path, count: int) -> str:
 
 # ---------------------------------------------------------------------------------------------- the four
 
-def kill_worker(store: Path, moment: float) -> dict[str, Any]:
+def kill_worker(store: Path, moment: Moment) -> dict[str, Any]:
     """Its run is interrupted with everything committed; the queue goes on."""
     with Listening(store, on_disconnect="stop", warm=False) as client:
         victim, other = client.submit([tiny("victim", ENDLESS), tiny("other")])
         worker = client.wait_for("started", victim).detail["pid"]
-        time.sleep(moment)
+        moment.wait(store, victim)
         had = seen(victim)
         os.kill(worker, signal.SIGKILL)
         ended = client.wait_for("ended", victim).detail
@@ -105,11 +132,11 @@ def kill_worker(store: Path, moment: float) -> dict[str, Any]:
     return {"steps": had, "states": ["interrupted", "finished"]}
 
 
-def kill_service(store: Path, moment: float) -> dict[str, Any]:
+def kill_service(store: Path, moment: Moment) -> dict[str, Any]:
     """Its worker ends within 5 s; the queue is still there, and done by the next one."""
     client = Listening(store, warm=False)
     victim, *queued = client.submit([tiny("victim", ENDLESS), tiny("second")])
-    time.sleep(moment)
+    moment.wait(store, victim)
     had = seen(victim)
     os.kill(client.pid or 0, signal.SIGKILL)
     gone_s = seconds_until(lambda: not alive(), ENDS_WITHIN_S)
@@ -145,29 +172,29 @@ with window(Path(sys.argv[1]), engine=True) as made:
 """
 
 
-def kill_window(store: Path, moment: float) -> dict[str, Any]:
+def kill_window(store: Path, moment: Moment) -> dict[str, Any]:
     """Runs go on to their end, and the service with the last of them."""
     configs = json.dumps([tiny("first", 150), tiny("second")])
     program = subprocess.Popen([sys.executable, "-c", WINDOW, str(store.parent), configs], env=child_environment(),
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    time.sleep(moment * 3)
+    moment.wait(store)
     program.kill()
     program.wait()
     runs = sorted(store.glob("*.tfx"))
-    gone_s = seconds_until(lambda: not alive(), 60)
+    gone_s = seconds_until(lambda: not alive(), PATIENCE_S)
     runs += sorted(set(store.glob("*.tfx")) - set(runs))  # submitted, and not made yet when it was killed
     states = [intact(run, count) for run, count in zip(runs, (151, 6), strict=False)]
     assert states == ["finished"] * len(runs) and len(runs) in (0, 2), states
     return {"steps": 151 if runs else 0, "gone_s": gone_s, "states": states}
 
 
-def kill_command(store: Path, moment: float) -> dict[str, Any]:
+def kill_command(store: Path, moment: Moment) -> dict[str, Any]:
     """Everything goes with it, and says so."""
     configs = [write_config(store.parent, name, run={"measure_steps": ENDLESS}) for name in ("first", "second")]
     program = subprocess.Popen(
         [sys.executable, "-m", "tfx_workbench", "run", *map(str, configs), "--store", str(store)],
         env=child_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    time.sleep(moment * 2)
+    moment.wait(store)
     had = [seen(run) for run in sorted(store.glob("*.tfx"))]
     program.kill()
     program.wait()
@@ -185,11 +212,11 @@ KILLS = {"worker": kill_worker, "service": kill_service, "window": kill_window, 
 def one_kill(folder: Path, seed: int, number: int) -> dict[str, Any]:
     """Kill one of the four at some moment; a fault is told under "fault"."""
     rng = random.Random(f"{seed} {number}")
-    who, moment = rng.choice(list(KILLS)), rng.uniform(0.0, 2.0)
+    who, moment = rng.choice(list(KILLS)), drawn(rng)
     os.environ[MARK] = f"{os.getpid()}-{number}"
     store = folder / f"{number}" / "runs"
     store.mkdir(parents=True)
-    found = {"who": who, "moment": moment}
+    found: dict[str, Any] = {"who": who, "moment": moment}
     try:
         found |= KILLS[who](store, moment)
     except Exception as error:
@@ -212,7 +239,9 @@ def table(found: list[dict[str, Any]]) -> str:
         words = "; ".join(f"{state} {count}" for state, count in states.most_common())
         lines.append(f"  {who:8} {len(of_it):3}: {words}; {sum(f.get('steps', 0) for f in of_it)} steps seen before, "
                      f"all kept; everything gone after {gone:.1f} s at most")
-    lines += [f"  FAULT {f['who']} after {f['moment']:.2f} s: {f['fault']}" for f in found if "fault" in f]
+    stages = Counter(f["moment"].stage if isinstance(f["moment"], Moment) else f["moment"][0] for f in found)
+    lines.append(f"  killed after: {dict(stages)}")
+    lines += [f"  FAULT {f['who']} at {f['moment']}: {f['fault']}" for f in found if "fault" in f]
     return "\n".join(lines)
 
 

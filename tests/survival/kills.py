@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import shutil
 import time
 from collections import Counter
 from pathlib import Path
@@ -27,7 +28,7 @@ from tfx_engine.runfile.writer import RunWriter
 
 RATE_PER_S = 1000
 SHORTEST_S, LONGEST_S = 0.02, 0.4
-OPENS_WITHIN_S = 0.2  # forking, creating and opening take about 50 ms, on a busy machine longer
+OPENS_WITHIN_S = 0.05  # forking, creating and opening take about 30 ms
 _CONFIG = make_config()
 
 
@@ -82,6 +83,8 @@ def one_kill(folder: Path, seed: int, number: int) -> dict[str, Any]:
         return found | check(path, found["said"], acknowledged, as_found=number % 2 == 0)
     except Exception as error:
         return found | {"fault": f"{type(error).__name__}: {error}"}
+    finally:
+        shutil.rmtree(path.parent)
 
 
 ALLOWED = {  # what the file may say, by the last word of its writer

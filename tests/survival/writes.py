@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import shutil
 import sys
 import time
 from collections import Counter
@@ -57,14 +58,15 @@ KINDS = {
 DEFAULT = ("EIO", "ENOSPC")
 SAID_WITHIN_S = 2.0
 ROUNDS, STEPS_A_ROUND = 99, 3  # about 2,000 calls
-STEPS = ROUNDS * STEPS_A_ROUND
+ROUNDS_AFTER = 3  # the last in which something failed
 _MAPS = np.random.default_rng(0).random((2, 64, 64)).astype(np.float16)  # 16 KB that do not compress well
 _CONFIG = make_config()
 
 
 def live(path: Path, tell: Tell, kind: Kind, nth: int, rounds: int = ROUNDS) -> None:
     """A run's whole life while the nth call fails; tells every acknowledged step and, at last, what was said."""
-    faults, said = Faults(), []  # when, and which code
+    faults, said, step = Faults(), [], 0  # said: when, and which code
+    struck_at: int | None = None  # the round after which something failed
     faults.arm(path.parent, nth, kind.what, kind.error, kind.lasts_ms)
 
     def complain(error: RunFileError | None) -> None:
@@ -76,9 +78,11 @@ def live(path: Path, tell: Tell, kind: Kind, nth: int, rounds: int = ROUNDS) -> 
         with RunWriter(path, on_error=complain, hurried=lambda: kind.is_final and bool(said)) as writer:
             writer.state("running")
             tell("running")
-            step = 0
             for number in range(rounds):
                 if kind.is_final and said:  # whoever reads that ends the run
+                    break
+                struck_at = number if faults.struck().strikes and struck_at is None else struck_at
+                if struck_at is not None and number > struck_at + ROUNDS_AFTER:
                     break
                 for _ in range(STEPS_A_ROUND):
                     step += 1
@@ -86,7 +90,7 @@ def live(path: Path, tell: Tell, kind: Kind, nth: int, rounds: int = ROUNDS) -> 
                 writer.attention(number, step, None, [_MAPS])
                 writer.flush()
                 tell(step)
-            status = "finished" if step == rounds * STEPS_A_ROUND else "stopped"
+            status = "stopped" if kind.is_final and said else "finished"
             writer.state(status)
             tell(status)
         tell("closed")
@@ -94,7 +98,8 @@ def live(path: Path, tell: Tell, kind: Kind, nth: int, rounds: int = ROUNDS) -> 
         said.append((time.monotonic(), error.problem.code))
     struck = faults.struck()
     waits_s = [at - struck.at_s for at, code in said if code]
-    tell({"calls": struck.calls, "strikes": struck.strikes, "at": f"{struck.call} {_role(struck.file, path)}",
+    where = f"{struck.call} {_role(struck.file, path)}"
+    tell({"steps": step, "calls": struck.calls, "strikes": struck.strikes, "at": where,
           "said_after_s": waits_s[0] if waits_s else None, "codes": sorted({code for _, code in said if code})})
 
 
@@ -119,12 +124,14 @@ def one_fault(folder: Path, name: str, nth: int, rounds: int = ROUNDS) -> dict[s
         assert not child.timed_out, "hung"
         assert "traceback" not in last, last.get("traceback")
         assert code == (-9 if kind.is_deadly and not last else 0), f"ended with {code}"
-        return found | _judge(path, kind, found, acknowledged, rounds * STEPS_A_ROUND)
+        return found | _judge(path, kind, found, acknowledged)
     except Exception as error:
         return found | {"fault": f"{type(error).__name__}: {error}"}
+    finally:
+        shutil.rmtree(path.parent)
 
 
-def _judge(path: Path, kind: Kind, found: dict[str, Any], acknowledged: int, steps: int) -> dict[str, Any]:
+def _judge(path: Path, kind: Kind, found: dict[str, Any], acknowledged: int) -> dict[str, Any]:
     """Look at the file; raises where something is not as it must be."""
     said_after_s = found.get("said_after_s")
     if not path.exists():
@@ -132,12 +139,12 @@ def _judge(path: Path, kind: Kind, found: dict[str, Any], acknowledged: int, ste
         status, rows, left = "no file", 0, sorted(f.name[:9] for f in path.parent.iterdir())
     else:
         status, rows, left = check_sealed(path, acknowledged)
-    is_whole = status == "finished" and rows == steps
+    is_whole = status == "finished" and rows == found.get("steps")
     if not kind.is_deadly and found.get("strikes") and not is_whole:
         assert said_after_s is not None, f"{status} with {rows} rows, and not a word"
         assert said_after_s < SAID_WITHIN_S, f"said only after {said_after_s:.1f} s"
     if not kind.is_deadly and not kind.is_final and found["word"] in ("running", "finished", "closed"):
-        assert is_whole, f"{status} with {rows} rows of {steps} once the disk works again"
+        assert is_whole, f"{status} with {rows} rows of {found.get('steps')} once the disk works again"
     if found["word"] in ("finished", "closed", "stopped"):
         assert status in ("finished", "stopped"), f"{status} after {found['word']!r}"
     return {"status": status, "rows": rows, "left": left}

@@ -19,6 +19,12 @@ def test_the_outcome_names_what_happened(exit_code: int, words: list[str]) -> No
     assert all(word in outcome for word in words) and "Its last lines" not in outcome
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGBUS"), reason="there is no such signal here")
+def test_a_page_that_had_no_room_is_said_to_be_one() -> None:
+    outcome = describe_exit(-signal.SIGBUS)
+    assert "SIGBUS" in outcome and "quota" in outcome
+
+
 def test_only_a_kill_is_said_to_be_perhaps_for_want_of_memory() -> None:
     assert "memory" not in describe_exit(-signal.SIGSEGV) and "memory" not in describe_exit(1)
 

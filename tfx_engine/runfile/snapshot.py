@@ -47,7 +47,8 @@ class Opener:
         except sqlite3.OperationalError as error:
             # Its log can only be read with a file beside it, which cannot be made here; or a write that was cut off has
             # to be taken back first, which is not for a reader to do.
-            if primary_code(error) not in _NEEDS_TO_WRITE or is_locked(self.path):
+            # (Where a quota is used up or a disk is full, the same is an I/O error.)
+            if primary_code(error) not in (*_NEEDS_TO_WRITE, sqlite3.SQLITE_IOERR) or is_locked(self.path):
                 raise
         return self._begin(_uri(self._private_copy(), "rw"), header)
 
