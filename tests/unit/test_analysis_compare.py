@@ -72,7 +72,9 @@ def test_runs_that_took_turns_are_compared_block_by_block(opened):
     assert found["step_ms"].low < 10 < found["step_ms"].high
     assert found["step_ms"].distinguishable
     assert found["tokens_per_s"].percent == pytest.approx(100 / 1.1 - 100, abs=3)
-    assert str(found["step_ms"].method) == "interleaved: mean of 5 processes with 40 blocks, Student's t"
+    assert str(found["step_ms"].method) == (
+        "interleaved: mean of 5 processes with 40 blocks, Student's t at 97 %, of which 95 % hold where a comparison "
+        "may end early")
 
 
 def test_the_first_step_after_a_pause_and_the_later_processes_are_no_part_of_the_runs_own_figures(opened):

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from tfx_engine.protocol.interleaving import LEAST_ROUNDS
 from tfx_engine.protocol.marker import tr_mark
 from tfx_workbench.runs.noise import log_factor
 
@@ -33,6 +34,11 @@ _INTERLEAVED = tr_mark("interleaved: mean of {processes} processes with {blocks}
 _INTERLEAVED_SEVERAL = tr_mark(
     "interleaved: mean of {processes} processes with {blocks} blocks, Student's t; corrected for {family} comparisons "
     "by a hierarchical bootstrap")
+_LOOKED = tr_mark("interleaved: mean of {processes} processes with {blocks} blocks, Student's t at 97 %, of which 95 % "
+                  "hold where a comparison may end early")
+_LOOKED_SEVERAL = tr_mark(
+    "interleaved: mean of {processes} processes with {blocks} blocks, Student's t at 97 %, of which 95 % hold where a "
+    "comparison may end early; corrected for {family} comparisons by a hierarchical bootstrap")
 _ONE_PROCESS = tr_mark("interleaved in one process each: mean of {blocks} blocks, Student's t; does not cover what a "
                        "restart changes")
 _ONE_PROCESS_SEVERAL = tr_mark(
@@ -80,7 +86,10 @@ UNKNOWN = Effect(math.nan, math.nan, math.nan, None)
 
 def interleaved(processes: int, blocks: int, family: int) -> Method:
     """The method of an effect of runs that took turns, in so many processes and blocks of each."""
-    one, several = (_INTERLEAVED, _INTERLEAVED_SEVERAL) if processes > 1 else (_ONE_PROCESS, _ONE_PROCESS_SEVERAL)
+    one, several = (
+        (_LOOKED, _LOOKED_SEVERAL) if processes >= LEAST_ROUNDS else
+        (_INTERLEAVED, _INTERLEAVED_SEVERAL) if processes > 1 else (_ONE_PROCESS, _ONE_PROCESS_SEVERAL)
+    )
     return Method(several if family > 1 else one, {"processes": processes, "blocks": blocks, "family": family})
 
 

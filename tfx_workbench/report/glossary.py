@@ -15,8 +15,9 @@ from tfx_workbench.report.subject import Subject
 
 _STEP = tr_mark("One optimiser update. Only the steps of the phase “measure” count in statistics; steps during which "
                 "another process used the device or clocks were throttled are left out and counted.")
-_EFFECT = tr_mark("Difference to the baseline in per cent, with a 95 % interval. “Not distinguishable”: the interval "
-                  "holds 0, or lies within the noise of this machine where that is known.")
+_EFFECT = tr_mark("Difference to the baseline in per cent, with a 95 % interval; those of all runs hold at once, by "
+                  "one correction for as many comparisons as there are. “Not distinguishable”: the interval holds 0, "
+                  "or the difference lies within the noise of this machine where that is known.")
 _FAIR = tr_mark("Initial weights come from (seed, name of the parameter) and data from (seed, step), so that switching "
                 "one technique leaves everything else bit for bit as it was.")
 _PEAK = tr_mark("The largest amount that torch's allocator had handed out at any moment of a step whose memory was "
