@@ -24,7 +24,7 @@ class _Gives(enum.Enum):
     """What an operator does with its tensors."""
 
     TENSORS = enum.auto()  # with storages of their own, or one of its first argument
-    ITSELF = enum.auto()  # its first argument, changed in place; or nothing, if that is a list
+    ITSELF = enum.auto()  # its first argument, changed in place; or nothing, where it changes several
     OTHER = enum.auto()
 
 
@@ -89,6 +89,8 @@ def _gives(operator: Any) -> _Gives:
     returned = [r for r in schema.returns if r.alias_info is not None]
     if not aliased and not returned:
         return _Gives.TENSORS if schema.returns else _Gives.OTHER
+    if not schema.returns and all(a.alias_info.is_write for a in aliased):
+        return _Gives.ITSELF
     if [a.name for a in aliased] != [schema.arguments[0].name]:
         return _Gives.OTHER
     if operator.is_view and len(schema.returns) == 1 and str(schema.returns[0].type) == "Tensor":
