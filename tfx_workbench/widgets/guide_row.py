@@ -22,6 +22,7 @@ from tfx_workbench.analysis.guide import Evidence
 from tfx_workbench.widgets.words import plain_tip, shown
 
 SIGNS = {"holds": "✓", "fails": "✗", "unclear": "~", "unmeasured": "?"}
+_NO_BREAK = "\N{NO-BREAK SPACE}"
 _COLOURS = {"holds": "better", "fails": "worse", "unclear": "warning", "unmeasured": "muted"}
 
 
@@ -131,8 +132,9 @@ class GuideRow(QWidget):
             if s.fits else self.tr("{name} (does not fit)").format(name=names[s.candidate])
             for s in others
         ]
-        return [shown(ranking.goal.title), names[first.candidate], in_unit(first.measured, ranking.cost.unit),
-                ", ".join(rest)]  # fmt: skip
+        figure = in_unit(first.measured, ranking.cost.unit)
+        return [shown(ranking.goal.title), names[first.candidate], figure,
+                ", ".join(each.replace(" ", _NO_BREAK) for each in rest)]  # fmt: skip
 
     def _show_figures(self, on: bool, changed: bool = True) -> None:
         self.more.setText(self.tr("figures ▾") if not on else self.tr("figures ▴"))
@@ -149,7 +151,7 @@ class GuideRow(QWidget):
         rows = [[what_is_measured(e), interval(f, e.unit), shown(seeds_of(e, f)), expected(e), e.published or UNKNOWN,
                  shown(VERDICTS[f.verdict])] for e, f in pairs]
         return _table([self.tr("measured is"), self.tr("here [95 %]"), self.tr("seeds"), self.tr("expected"),
-                       self.tr("paper"), ""], rows, numbers=(1, 2, 3, 4))  # fmt: skip
+                       self.tr("paper"), ""], rows, numbers=(1, 2, 3, 4), last=0)  # fmt: skip
 
 
 def seconds_words(widget: QWidget, seconds: float) -> str:
@@ -170,8 +172,8 @@ def text_label(text: str, name: str = "") -> QLabel:
     return label
 
 
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int]) -> QWidget:
-    """A small table; the columns in `numbers` are right-aligned, the first and last may wrap."""
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int], last: int = 2) -> QWidget:
+    """A small table; the columns in `numbers` are right-aligned, the first and last may wrap; `last`: its share of the width."""
     made = QWidget()
     grid = QGridLayout(made)
     grid.setContentsMargins(0, 2, 0, 4)
@@ -185,7 +187,7 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequ
             label.setAlignment(side | Qt.AlignmentFlag.AlignTop)
             grid.addWidget(label, row, column)
     grid.setColumnStretch(0, 1)
-    grid.setColumnStretch(len(headings) - 1, 1)
+    grid.setColumnStretch(len(headings) - 1, last)
     return made
 
 
