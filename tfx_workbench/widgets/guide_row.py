@@ -173,7 +173,10 @@ def text_label(text: str, name: str = "") -> QLabel:
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int], last: int = 2) -> QWidget:
-    """A small table; the columns in `numbers` are right-aligned, the first and last may wrap; `last`: its share of the width."""
+    """A small table; the columns in `numbers` are right-aligned, the first and last may wrap.
+
+    `last`: the share of the last column in what width is left, where the first has one.
+    """
     made = QWidget()
     grid = QGridLayout(made)
     grid.setContentsMargins(0, 2, 0, 4)
