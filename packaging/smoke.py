@@ -131,12 +131,12 @@ def test_the_window_opens_within_its_time(program: Product, display: Display) ->
         began = time.monotonic()
         with _window(program, display) as window:
             display.wait_for_window(WINDOW_S)
-            times.append(time.monotonic() - began)
+            times.append(f"{time.monotonic() - began:.2f} s{_processor(window.pid)}")
             if start == 2:
                 time.sleep(STAYS_S)
                 assert window.poll() is None
                 display.photograph(PICTURES / "window.png")
-    print(f"\nwindow up after {', '.join(f'{seconds:.2f} s' for seconds in times)}")
+    print(f"\nwindow up after {', '.join(times)}")
 
 
 def test_the_demonstration_runs_and_writes_its_report(program: Product) -> None:
@@ -200,6 +200,15 @@ def test_the_engine_runs_in_a_python_that_the_user_chose(program: Product) -> No
 def test_it_is_removed_without_leftovers(form: Format, program: Product) -> None:
     assert form.uninstall(program.installed) == []
     assert all(run.exists() for run in program.runs)  # what was measured is the user's
+
+
+def _processor(pid: int) -> str:
+    """How much of that time was the process's own, where Linux says: on a busy machine the rest is waiting."""
+    file = Path(f"/proc/{pid}/stat")
+    if not file.exists():
+        return ""
+    user, system = file.read_text().rpartition(") ")[2].split()[11:13]
+    return f" ({(int(user) + int(system)) / os.sysconf('SC_CLK_TCK'):.2f} s of processor time)"
 
 
 def _window(program: Product, display: Display, *arguments: str) -> Any:

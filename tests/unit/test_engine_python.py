@@ -75,7 +75,7 @@ def test_a_chosen_python_finds_the_frozen_programs_engine_and_nothing_else_of_it
     assert not {*given} & launch.child_environment(given).keys()
     engine_python.keep_choice("/opt/gpu/bin/python")
     child = launch.child_environment(given)
-    assert Path(child["PYTHONPATH"]).name == "engine"
+    assert Path(child["PYTHONPATH"]).name == "engine" and child["PYTHONDONTWRITEBYTECODE"] == "1"
     assert not {"PYTHONHOME", "QT_PLUGIN_PATH", "_PYI_ARCHIVE_FILE", "LD_LIBRARY_PATH"} & child.keys()
 
 

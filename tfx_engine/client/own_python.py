@@ -45,7 +45,7 @@ def examine(python: str) -> OwnPython:
     if not path.is_file():
         hint = tr_mark("Name a Python, such as /path/to/venv/bin/python.")
         raise _refused(python, tr_mark("there is no such file."), hint)
-    environment = {**child_environment(), "PYTHONPATH": str(sources())}
+    environment = {**child_environment(), "PYTHONPATH": str(sources()), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         done = subprocess.run([str(path), "-c", _PROBE, *_PACKAGES], capture_output=True, env=environment,
                               stdin=subprocess.DEVNULL, timeout=_PATIENCE_S, text=True, errors="replace")

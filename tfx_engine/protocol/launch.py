@@ -58,6 +58,7 @@ def _leave_the_frozen_program(environment: dict[str, str]) -> None:
         del environment[name]
     if chosen_python():
         environment["PYTHONPATH"] = str(sources())  # the engine alone; what is frozen reads no such variable
+        environment["PYTHONDONTWRITEBYTECODE"] = "1"  # nothing beside files that an installer is to remove again
     for name in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"):
         original = environment.pop(name + "_ORIG", None)  # where the frozen program's start-up saved it
         if original:
