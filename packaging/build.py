@@ -17,16 +17,18 @@ The installer comes to dist/. Everything else goes into build/installers, which 
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 from formats import NAMES, format_of
-from product import BUILD, DIST, product
+from product import BUILD, DIST, ROOT, product
 from set_up import system_libraries
 from set_up.explain import explain
 from set_up.progress import CommandFailed, Refusal, Steps, say
 
+SCREEN = {"Xvfb": "xvfb", "xdotool": "xdotool"}  # of the smoke test, on Linux; command -> Debian package
 LOG = BUILD / "build.log"
 
 
@@ -58,7 +60,9 @@ def make(what: str, frozen: Path | None, check: bool, steps: Steps) -> int:
     from freeze.slimming import TOOLS
 
     tools = dict(format_of(what).TOOLS) if what != "freeze" else {}
-    find_tools(tools | (TOOLS if frozen is None and sys.platform.startswith("linux") else {}), steps)
+    if sys.platform.startswith("linux"):
+        tools |= (TOOLS if frozen is None else {}) | (SCREEN if check else {})
+    find_tools(tools, steps)
     app = frozen or freeze(steps)
     say(f"      {app}: {megabytes(size_of(app))} MB")
     if what == "freeze":
@@ -71,9 +75,9 @@ def make(what: str, frozen: Path | None, check: bool, steps: Steps) -> int:
     if not check:
         return 0
     from freeze.environment import PYTHON
-    from smoke import check_installer
 
-    return check_installer(what, installer, PYTHON if PYTHON.exists() else Path(sys.executable))
+    python = PYTHON if PYTHON.exists() else Path(sys.executable)  # with pytest, which this one may not have
+    return subprocess.call([str(python), str(ROOT / "packaging" / "smoke.py"), what, str(installer)])
 
 
 def find_tools(tools: dict[str, str], steps: Steps) -> None:
