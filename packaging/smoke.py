@@ -29,7 +29,7 @@ from product import BUILD, ROOT, product
 HERE = Path(__file__).resolve().parent
 FORMAT, INSTALLER = "TFX_SMOKE_FORMAT", "TFX_SMOKE_INSTALLER"
 PICTURES = BUILD / "pictures"
-WINDOW_S, STAYS_S = 120, 4
+WINDOW_S, STAYS_S = 120, 8
 
 
 def check_installer(name: str, installer: Path, python: Path) -> int:
@@ -164,7 +164,7 @@ def test_a_double_click_opens_a_run(program: Product, display: Display) -> None:
 @pytest.mark.parametrize("end", ["html", "pdf", "svg", "csv"])
 def test_it_writes_a_report(program: Product, end: str) -> None:
     file = program.home / f"report.{end}"
-    choice = ["--exhibit", "loss"] if end in ("svg", "csv") else []
+    choice = ["--exhibits", "loss"] if end in ("svg", "csv") else []
     program.call("report", *map(str, program.runs[:2]), *choice, "-o", str(file))
     assert file.stat().st_size > 1000
 
