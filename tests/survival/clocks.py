@@ -36,6 +36,7 @@ HOUR_S, DAY_S = 3600.0, 86400.0
 SLEPT_S = 8 * HOUR_S
 UNEVEN_MS = 3000.0  # between two steps of some milliseconds, on a busy machine
 WITHIN_S = 3.0
+PATIENCE_S = 400.0  # far more than anything takes
 TINY: dict[str, Any] = {"model": {"width": 16, "layers": 1, "heads": 2, "context": 16},
                         "run": {"batch": 2, "warmup_steps": 1, "device": "cpu", "threads": 1, "audit": False}}
 
@@ -164,7 +165,7 @@ def _told(client: Listening, kind: str) -> dict[str, str]:
 
 
 def _wait(holds: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 60.0
+    deadline = time.monotonic() + PATIENCE_S
     while not holds():
         assert time.monotonic() < deadline, "not in time"
         time.sleep(0.02)

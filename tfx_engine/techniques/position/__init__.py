@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch._compile import _disable_dynamo
 
 from tfx_engine.techniques.aside import once
 
@@ -67,7 +68,9 @@ class Tables:
             table = self._keep(key, make)
         return table[:tokens]
 
-    @torch.compiler.disable  # a compiled graph may own its tensors, and write over them the next time
+    # A compiled graph may own its tensors, and write over them the next time. This is `torch.compiler.disable`, which
+    # loads the whole compiler, a second's work, already where it is named; torch's own optimizers take the late one.
+    @_disable_dynamo
     def _keep(self, key: tuple[torch.device, torch.dtype, Hashable], make: Callable[[], Tensor]) -> Tensor:
         if len(self._kept) >= self._most:
             self._kept.clear()
