@@ -60,7 +60,6 @@ def jumps(home: Path) -> list[Row]:
     with serving(home) as client:
         (first,) = client.submit([config("endless", 10**8)])
         client.wait_for("started", first)
-        begun_s = time.monotonic()
         _wait(lambda: has_steps(first, 20))
         later = client.submit([config("quick")])
         shift(file, wall_s=-HOUR_S)
@@ -71,20 +70,20 @@ def jumps(home: Path) -> list[Row]:
         later += client.submit([config("quick")])
         control(first, "stop")
         client.wait_for("ended", first)
-        took_s = time.monotonic() - begun_s
         _wait(lambda: len(_told(client, "ended")) > len(later))
         order = [Path(run) for run in _told(client, "started")][1:]
         ended = list(_told(client, "ended").values())[1:]
     said, dates = info(first), [_seconds(run) for run in (first, *later)]
     t_ms, steps_ms = _times(first)
     events = [event.t_ms for event in _events(first)]
+    took_s = events[-1] / 1000  # of the steady clock
     ages = [abs((datetime.datetime.now(datetime.UTC) - _date(info(run).created_at)).total_seconds()) for run in later]
     return [
         Row("longest time between two steps", f"{np.diff(t_ms).max():.0f} ms", f"0 to {UNEVEN_MS:g} ms",
             bool(np.diff(t_ms).min() >= 0 and np.diff(t_ms).max() < UNEVEN_MS)),
         Row("longest step", f"{steps_ms.max():.0f} ms", f"< {UNEVEN_MS:g} ms", bool(steps_ms.max() < UNEVEN_MS)),
         Row("events in order of time", "yes" if events == sorted(events) else "no", "yes", events == sorted(events)),
-        Row("duration by its dates, and really", f"{dates[0]:.1f} s, {took_s:.1f} s", f"+-{WITHIN_S:g} s",
+        Row("duration by its dates, and by the steady clock", f"{dates[0]:.1f} s, {took_s:.1f} s", f"+-{WITHIN_S:g} s",
             abs(dates[0] - took_s) < WITHIN_S),
         Row("no run ended before it began", ", ".join(f"{seconds:.1f} s" for seconds in dates), ">= 0",
             min(dates) >= 0),

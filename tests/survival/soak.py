@@ -37,6 +37,8 @@ LOOK_S = 10.0
 WARM_UP = 0.25  # of the time, two minutes at the most: rings fill, plots get their size
 MOST_SLOPE_MB = 2.0  # an hour
 MOST_STALL_MS = 100.0
+PATIENCE_S = 300.0  # of a stream that is hurried
+MOST_EACH = 150.0  # bytes of memory for a row of a stream that is hurried: a row that was kept takes 300 and more
 BLOCKS, RESAMPLES = 8, 2000
 
 
@@ -128,6 +130,39 @@ def soak(
         shown = int(window.ask("shown_steps"))
     print(*lines, sep="\n")
     return _rows(path, looks, warm_s, count, shown, names)
+
+
+def hurried(home: Path, rows: int, panels: int = PANELS) -> list[Row]:
+    """So many rows as fast as they can be written, in the same window: none is dropped, and it holds no more of them.
+
+    What a row takes in memory is told from the second half of the stream: in the first everything fills that holds the
+    newest ones. Nothing is promised of time.
+    """
+    path = make_store(home / "runs") / "soak.tfx"
+    with RemoteWindow(home) as window:
+        names = window.ask("all_panels", count=panels)
+        looks: list[Look] = []
+        with writing(path, RATE, rows) as writer:
+            window.until(lambda s: path.name in s["runs"])
+            window.ask("show", keys=[str(path)])  # what another program runs is listed, and not shown unasked
+            begun_s = time.monotonic()
+            while not looks or looks[-1].shown < rows:
+                looks.append(look(window, writer, 0.25, begun_s))
+                assert looks[-1].at_s < PATIENCE_S, looks[-1]
+            count = produced(writer, path)
+        shown = int(window.ask("shown_steps"))
+    half = next(one for one in looks if one.shown >= rows / 2)
+    each = (looks[-1].rss_bytes - half.rss_bytes) / max(1, looks[-1].shown - half.shown)
+    with closing(RunReader(path)) as reader:
+        kept = reader.count_steps()
+    return [
+        Row("panels in sight", str(len(names)), str(panels), len(names) == panels),
+        Row("rows produced, in the file, taken in by the window", f"{count:,}, {kept:,}, {shown:,}", "equal",
+            rows == count == kept == shown),
+        Row("memory of the window for each row of the second half", f"{each:.0f} bytes", f"< {MOST_EACH:g}",
+            each < MOST_EACH),
+        Row("longest wait of an event", f"{max(one.longest_ms for one in looks):.0f} ms"),
+    ]
 
 
 def _rows(path: Path, looks: list[Look], warm_s: float, count: int, shown: int, names: list[str]) -> list[Row]:

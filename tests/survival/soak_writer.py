@@ -2,7 +2,9 @@
 
     python -m tests.survival.soak_writer run.tfx ROWS_PER_S [ROWS]
 
-Captures of attention, splits of memory and evaluations come every two seconds, samples of the device every half.
+Captures of attention, splits of memory and evaluations come every two seconds, samples of the device every half. With
+ROWS it writes so many, as fast as it can, as if they had come at that pace: their times are those of 1,000 rows a
+second, and most are the same but for their numbers.
 """
 
 from __future__ import annotations
@@ -11,7 +13,10 @@ import json
 import sys
 from pathlib import Path
 
-from tests.helpers.synthetic_run import live, make_config
+from tests.helpers.synthetic_run import live, make_config, running
+from tfx_engine.protocol.config import Config
+
+VARIED = 500  # rows with all that belongs to a step; then come plain ones
 
 
 def main() -> None:
@@ -23,7 +28,19 @@ def main() -> None:
         "soak", steps=rows, warmup_steps=0, layers=6, heads=4, context=64,
         run={"attention_every": often, "memory_every": often, "validate_every": often},
     )
-    print(json.dumps({"produced": live(path, config, rate)}), flush=True)
+    count = live(path, config, rate) if len(sys.argv) < 4 else hurry(path, config, rate, rows)
+    print(json.dumps({"produced": count}), flush=True)
+
+
+def hurry(path: Path, config: Config, rate: float, rows: int) -> int:
+    """So many rows at once."""
+    with running(path, config) as run:
+        run.advance(VARIED)
+        columns = run.numbers.step(VARIED, "measure")
+        for step in range(VARIED + 1, rows + 1):
+            run.writer.step(**{**columns, "step": step, "t_ms": 1000 * step / rate})
+        run.end("finished")
+    return rows
 
 
 if __name__ == "__main__":

@@ -29,6 +29,27 @@ _NOT_WRITTEN = tr_mark("The snapshot could not be written: {error}.")
 _PHASE = tr_mark("The phase {phase} begins.")
 
 
+class Newest:
+    """The newest of numbers that come one by one, however many they are: 1,000 a second for days take no more."""
+
+    def __init__(self, most: int = 2**16) -> None:
+        self.count, self._most = 0, most
+        self._ring = array("d")
+
+    def append(self, number: float) -> None:
+        """Take it in, in the place of the oldest where there are too many."""
+        if len(self._ring) < self._most:
+            self._ring.append(number)
+        else:
+            self._ring[self.count % self._most] = number
+        self.count += 1
+
+    def values(self) -> array[float]:
+        """Those that are kept, the oldest first."""
+        first = self.count % self._most if self.count > self._most else 0
+        return self._ring[first:] + self._ring[:first]
+
+
 class RunRecorder:
     """Writes to `writer`. `on_measure` is called when the warm-up is over."""
 
@@ -37,7 +58,7 @@ class RunRecorder:
         self.highest_peak_bytes: int | None = None  # of measured steps
         self.energy = Energy()
         self.others = array("d")  # per cent of the processors that others took, at each sample
-        self._clean_ms, self._disturbed_ms = array("d"), array("d")  # of measured steps
+        self._clean_ms, self._disturbed_ms = Newest(), Newest()  # of measured steps
         self.declared_flops: Mapping[tuple[str, str], float] = {}  # of a step, by its part and component
         self._writer, self._on_measure = writer, on_measure
         self._place = {"round": 0, "block": 0}
@@ -74,19 +95,20 @@ class RunRecorder:
 
     @property
     def measured_ms(self) -> array[float]:
-        """The times of the steps that count in statistics."""
-        both = do_disturbed_count(len(self._disturbed_ms), len(self._clean_ms))
-        return self._clean_ms + self._disturbed_ms if both else self._clean_ms
+        """The times of the steps that count in statistics; of a very long run, of the newest."""
+        clean = self._clean_ms.values()
+        return clean + self._disturbed_ms.values() if self.disturbed[1] else clean
 
     @property
     def undisturbed_ms(self) -> Sequence[float]:
         """The times of the measured steps that nothing from outside disturbed."""
-        return self._clean_ms
+        return self._clean_ms.values()
 
     @property
     def disturbed(self) -> tuple[int, bool]:
         """How many measured steps were disturbed, and whether they count all the same."""
-        return len(self._disturbed_ms), do_disturbed_count(len(self._disturbed_ms), len(self._clean_ms))
+        disturbed = self._disturbed_ms.count
+        return disturbed, do_disturbed_count(disturbed, self._clean_ms.count)
 
     def memory(self, split: MemorySplit, step: int, phase: Phase) -> None:
         self.last_split = split
