@@ -9,6 +9,7 @@ It does what `python -m tfx_workbench ARGUMENTS` does. Once the window is up it 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 import time
@@ -60,6 +61,7 @@ class Remote(QObject):
     def _listen(self) -> None:
         for line in sys.stdin:
             self._came.emit(json.loads(line))
+        os._exit(0)  # the parent is gone
 
     def _obey(self, asked: dict[str, Any]) -> None:
         action = asked.pop("do")

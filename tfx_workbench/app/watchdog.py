@@ -13,6 +13,7 @@ import time
 from PySide6.QtCore import QCoreApplication, QEvent, QObject
 
 _EVERY_S = 0.01
+_LOOK_S = 0.2
 _EVENT = QEvent.Type(QEvent.registerEventType())
 
 
@@ -66,7 +67,8 @@ class Watchdog(QObject):
             self._taken.clear()
             self._posted_at = time.perf_counter()
             QCoreApplication.postEvent(self, QEvent(_EVENT))
-            self._taken.wait()
+            while not self._taken.wait(_LOOK_S) and not self._end.is_set():  # `stop` may have come just before `clear`
+                continue
 
     def event(self, event: QEvent) -> bool:
         """Note when the loop came to it."""
