@@ -1,4 +1,4 @@
-"""Rubbish on a worker's stdout: the campaign of `tests/survival/prints.py` with the stand-in worker, without torch."""
+"""Rubbish on a worker's stdout, and run after run: `tests/survival/prints.py` and `many_runs.py`, without torch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.survival import prints
+from tests.survival import many_runs, prints
 
 STANDIN = "tests.helpers.standin_worker"
 
@@ -24,4 +24,12 @@ def test_a_megabyte_of_rubbish_from_c_is_in_the_log_and_nowhere_else(tmp_path: P
 
 def test_printing_never_waits_for_a_stopped_service(tmp_path: Path) -> None:
     rows = prints.beside_a_stopped_service(tmp_path / "runs", STANDIN, {"name": "noisy-endless"}, 2.0)
+    assert not [row for row in rows if row.holds is False]
+
+
+def test_one_run_after_the_other_leaves_nothing_behind_in_the_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(many_runs.MOST_BYTES, "service", 400_000.0)  # so few runs show no more than a leak of theirs
+    rows = many_runs.in_a_service(tmp_path / "runs", runs=12, warm=4)
     assert not [row for row in rows if row.holds is False]

@@ -131,3 +131,25 @@ def test_posting_to_a_dead_watchdog_is_no_error(qapp: QApplication) -> None:
     watchdog.stop()
     assert watchdog.stop().max_ms >= 0
     QCoreApplication.processEvents()
+
+
+class StoppedJustBefore(threading.Event):
+    """Cleared in the very moment in which somebody else stops the measurement."""
+
+    watchdog: Watchdog
+
+    def clear(self) -> None:
+        self.watchdog._end.set()
+        self.set()
+        super().clear()
+
+
+@pytest.mark.usefixtures("qapp")
+def test_the_watchdog_can_be_stopped_at_any_moment() -> None:
+    watchdog = Watchdog()
+    taken = StoppedJustBefore()
+    taken.watchdog, watchdog._taken = watchdog, taken
+    watchdog.start()
+    assert watchdog._thread is not None
+    watchdog._thread.join(30.0)
+    assert not watchdog._thread.is_alive()

@@ -52,8 +52,7 @@ class LogCapture(AbstractContextManager["LogCapture"]):
             _flush()
             for real, stream in zip(self._real, _STREAMS, strict=True):
                 os.dup2(real, stream)  # the last one closes a pipe's writing end: the reader sees its end
-            end(self._printed)
-            self._reader.join(1.0)
+            self._reader.join(end(self._printed))
             self._echo.close(1.0)
             for real in self._real:
                 os.close(real)

@@ -33,10 +33,15 @@ def open_sink() -> tuple[int, io.RawIOBase]:
     return writer, io.FileIO(reader, "r")
 
 
-def end(reader: io.RawIOBase) -> None:
-    """All printers are gone: the reader ends with what there is. (Of a pipe it sees that itself.)"""
-    if isinstance(reader, Tail):
-        reader.end()
+def end(reader: io.RawIOBase) -> float:
+    """The run prints no more: the reader ends with what there is; for how many seconds that is worth waiting for.
+
+    Of a pipe it sees the end itself, or never, where a process that was left behind holds it open.
+    """
+    if not isinstance(reader, Tail):
+        return 1.0
+    reader.end()
+    return 20.0
 
 
 class Tail(io.RawIOBase):
