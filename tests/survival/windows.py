@@ -77,7 +77,7 @@ class RemoteWindow:
             family = psutil.Process(self.pid).children(recursive=True)
         for stream in (self.process.stdin, self.process.stdout):
             assert stream is not None
-        with contextlib.suppress(OSError, AssertionError):
+        with contextlib.suppress(OSError, AssertionError, subprocess.TimeoutExpired):
             self.ask("end")
             self.process.wait(10)
         for process in [*family, psutil.Process(self.pid)] if self.process.poll() is None else family:
