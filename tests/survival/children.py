@@ -91,17 +91,21 @@ def side_by_side(attempt: Callable[[int], Any], numbers: Iterable[int], lanes: i
         return work
 
     open_lanes = [Child(lane(of), limit_s=1e6) for of in range(min(lanes, len(wanted)))]
-    while open_lanes:
-        ready, _, _ = select.select([child._end for child in open_lanes], [], [])
-        for child in [c for c in open_lanes if c._end in ready]:
-            found = child.next()
-            if isinstance(found, list):
-                yield found[0], found[1]
-                continue
-            _, code = child.end()
-            open_lanes.remove(child)
-            if found is not None or code:
-                raise AssertionError(f"a lane ended with {code}: {(found or {}).get('traceback', '')}")
+    try:
+        while open_lanes:
+            ready, _, _ = select.select([child._end for child in open_lanes], [], [])
+            for child in [c for c in open_lanes if c._end in ready]:
+                found = child.next()
+                if isinstance(found, list):
+                    yield found[0], found[1]
+                    continue
+                _, code = child.end()
+                open_lanes.remove(child)
+                if found is not None or code:
+                    raise AssertionError(f"a lane ended with {code}: {(found or {}).get('traceback', '')}")
+    finally:
+        for child in open_lanes:  # where somebody stopped listening
+            child.kill()
 
 
 @contextmanager

@@ -13,6 +13,7 @@ in one is there.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -252,9 +253,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=6)
     parser.add_argument("--lanes", type=int, default=1)
     options = parser.parse_args()
-    with scratch() as folder:
-        found = [f for _, f in side_by_side(lambda n: one_kill(folder, options.seed, n), range(options.kills),
-                                            options.lanes)]
+    found: list[dict[str, Any]] = []
+    with scratch() as folder, contextlib.suppress(KeyboardInterrupt):  # what was found until then is told
+        for _, one in side_by_side(lambda n: one_kill(folder, options.seed, n), range(options.kills), options.lanes):
+            found.append(one)
     print(table(found))
     return int(any("fault" in f for f in found))
 
