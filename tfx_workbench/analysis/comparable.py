@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 OTHER_DEVICE = tr_mark("the two runs were measured on different devices")
 OTHER_TASK = tr_mark("the two runs were trained on different tasks or data")
+OTHER_LENGTH = tr_mark("one of the two runs did not train to its end")
 _TIMES = ("tokens_per_s", "step_ms", "time_ms", "mfu")
 _LOSSES = ("loss", "accuracy")
 FEWEST_STEPS = 2  # without a second one nothing scatters
@@ -42,7 +43,15 @@ def why_not(baseline: RunData, other: RunData, metric: str) -> str:
         return OTHER_DEVICE
     if is_of_a_task(metric) and is_other_data(baseline, other):
         return OTHER_TASK
+    if metric.partition(".")[0] in _LOSSES and is_cut_short(baseline, other):
+        return OTHER_LENGTH
     return ""
+
+
+def is_cut_short(one: RunData, other: RunData) -> bool:
+    """Whether one of two ended before its end, after other steps than the other: its loss is of less training."""
+    early = any(run.info.status in ENDED and run.info.status != "finished" for run in (one, other))
+    return early and len(one.steps) != len(other.steps)
 
 
 def is_of_a_device(metric: str) -> bool:
