@@ -79,3 +79,9 @@ def test_a_child_leads_a_session_of_its_own() -> None:
     child = subprocess.run([sys.executable, "-c", "import os; print(os.getsid(0) == os.getpid())"], capture_output=True,
                            text=True, **launch.own_session())
     assert child.stdout.strip() == "True"
+
+
+def test_threads_of_a_worker_do_not_hold_a_processor_while_they_wait_unless_one_asks_for_that():
+    assert launch.child_environment({})["GOMP_SPINCOUNT"] == "10000"
+    assert launch.child_environment({"GOMP_SPINCOUNT": "7"})["GOMP_SPINCOUNT"] == "7"
+    assert "GOMP_SPINCOUNT" not in launch.child_environment({"OMP_WAIT_POLICY": "ACTIVE"})

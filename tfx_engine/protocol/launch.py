@@ -20,6 +20,10 @@ from tfx_engine.protocol.engine_python import chosen_python, is_frozen, sources
 ENGINE = "tfx_engine"
 PARENT = "TFX_PARENT_PID"  # who started this process, for `end_with_parent`
 _PR_SET_PDEATHSIG = 1
+# Turns that a thread of GNU's OpenMP waits in a loop for the others before it sleeps. Its own 300,000 keep a processor
+# busy while the one they wait for has none, because of another program: steps of small models took ten times as long.
+# Not to wait at all costs a third of the speed of a machine that does nothing else (tests/bench/test_busy.py).
+_TURNS_OF_WAITING = "10000"
 
 
 def module_argv(module: str, *arguments: str) -> list[str]:
@@ -49,6 +53,8 @@ def child_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
     environment["PYTHONSAFEPATH"] = "1"  # a file `random.py` in the folder one works in must not become the engine's
     environment["PYTHONIOENCODING"] = "utf-8"
     environment.setdefault("KINETO_LOG_LEVEL", "99")  # torch's profiler: above all its levels, hence nothing
+    if "OMP_WAIT_POLICY" not in environment:
+        environment.setdefault("GOMP_SPINCOUNT", _TURNS_OF_WAITING)
     environment[PARENT] = str(os.getpid())
     return environment
 
