@@ -8,18 +8,18 @@ import os
 import sqlite3
 import subprocess
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import tfx_engine
 from tfx_engine.protocol.config import Config
-from tfx_engine.runfile.errors import failure, os_failure, write_failure
+from tfx_engine.runfile.errors import failure
 from tfx_engine.runfile.store import make_store
 from tfx_engine.runfile.tables import schema
 from tfx_engine.runfile.texts import json_text, storable
-from tfx_engine.runfile.unfinished import half_of, sweep_halves
+from tfx_engine.runfile.unfinished import new_run_file, sweep_halves
 
 
 def create(
@@ -34,33 +34,16 @@ def create(
     if path.exists():
         raise failure("exists", path)
     make_store(path.parent)
-    with _half_made(path) as half:
-        try:
-            with closing(sqlite3.connect(half)) as connection:
-                connection.executescript(f"PRAGMA synchronous = FULL; BEGIN; {schema()} COMMIT;")
-                _insert_run(connection, config, config_toml, comparison, queue_position)
-                with connection:
-                    connection.executemany(
-                        "INSERT INTO fact (key, value) VALUES (?, ?)",
-                        [(storable(key), json_text(value)) for key, value in (facts or {}).items()],
-                    )
-        except sqlite3.Error as error:
-            raise write_failure(error, path) from None
-        half.replace(path)
-
-
-@contextmanager
-def _half_made(path: Path) -> Iterator[Path]:
-    """A new empty file beside `path`, taken away again where it was not moved."""
-    half = half_of(path)
-    try:
+    with new_run_file(path) as half:
         sweep_halves(path.parent)
-        os.close(os.open(half, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-        yield half
-    except OSError as error:
-        raise os_failure(error, path) from None
-    finally:
-        half.unlink(missing_ok=True)
+        with closing(sqlite3.connect(half)) as connection:
+            connection.executescript(f"PRAGMA synchronous = FULL; BEGIN; {schema()} COMMIT;")
+            _insert_run(connection, config, config_toml, comparison, queue_position)
+            with connection:
+                connection.executemany(
+                    "INSERT INTO fact (key, value) VALUES (?, ?)",
+                    [(storable(key), json_text(value)) for key, value in (facts or {}).items()],
+                )
 
 
 def _insert_run(

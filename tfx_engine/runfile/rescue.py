@@ -21,7 +21,7 @@ from tfx_engine.protocol.status import ENDED
 from tfx_engine.runfile import conversion
 from tfx_engine.runfile.arrays import unpack
 from tfx_engine.runfile.create import utc_now
-from tfx_engine.runfile.errors import RunFileError, failure, os_failure, primary_code, words, write_failure
+from tfx_engine.runfile.errors import RunFileError, failure, primary_code, words
 from tfx_engine.runfile.header import check_file, is_of_a_run
 from tfx_engine.runfile.leftovers import Leftovers, columns_of
 from tfx_engine.runfile.lock import is_locked
@@ -34,7 +34,7 @@ from tfx_engine.runfile.store import beside
 from tfx_engine.runfile.suspicion import check_schema, harden
 from tfx_engine.runfile.tables import COLUMNS, LAYER_COLUMNS, insert, schema
 from tfx_engine.runfile.texts import json_text
-from tfx_engine.runfile.unfinished import half_of
+from tfx_engine.runfile.unfinished import new_run_file
 
 _RESCUED = tr_mark("Rescued from a damaged file: {rows} rows. Not all could be read of: {tables}.")
 _WHOLE = tr_mark("Rescued from a damaged file: {rows} rows; nothing was found to be missing.")
@@ -69,18 +69,8 @@ def rescue(path: str | os.PathLike[str], target: str | os.PathLike[str]) -> Resc
     if target.exists():
         raise failure("exists", target)
     _refuse_what_is_none(path)
-    half = half_of(target)
-    try:
-        os.close(os.open(half, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    with new_run_file(target) as half:
         rescued = _rescue_into(half, path)
-        half.replace(target)
-    except sqlite3.Error as error:
-        raise write_failure(error, target) from None
-    except OSError as error:
-        raise os_failure(error, target) from None
-    finally:
-        for left in (half, beside(half, "-journal")):
-            left.unlink(missing_ok=True)
     return rescued._replace(path=target)
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from tfx_engine.runfile import reserve, spool
 from tfx_engine.runfile.connect import change_journal_mode, connect
-from tfx_engine.runfile.errors import RunFileError, failure, os_failure, write_failure
+from tfx_engine.runfile.errors import RunFileError, failure, write_failure
 from tfx_engine.runfile.header import check_file, is_sealed
 from tfx_engine.runfile.lock import RunLock
 from tfx_engine.runfile.outcome import INTERRUPTED, write_state
 from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.store import beside
-from tfx_engine.runfile.unfinished import sweep_of
+from tfx_engine.runfile.unfinished import new_run_file, sweep_of
 
 _PATIENCE_MS = 1000  # with readers, for each of the two things that want them out of the way
 
@@ -91,16 +91,10 @@ def copy_run(path: str | os.PathLike[str], target: str | os.PathLike[str]) -> No
     target = Path(target)
     if target.exists():
         raise failure("exists", target)
-    half = target.with_name(f".{target.name}.half")
-    try:
-        os.close(os.open(half, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600))
-        with closing(RunReader(path)) as reader, closing(sqlite3.connect(half)) as connection:
-            reader.backup(connection)
-            change_journal_mode(connection, "delete")
-        half.replace(target)
-    except sqlite3.Error as error:
-        raise write_failure(error, target) from None
-    except OSError as error:
-        raise os_failure(error, target) from None
-    finally:
-        half.unlink(missing_ok=True)
+    with (
+        new_run_file(target) as half,
+        closing(RunReader(path)) as reader,
+        closing(sqlite3.connect(half)) as connection,
+    ):
+        reader.backup(connection)
+        change_journal_mode(connection, "delete")

@@ -22,7 +22,7 @@ from tfx_engine.protocol.private import make_private_folder
 from tfx_engine.protocol.whole import write_whole
 from tfx_engine.runfile.errors import os_failure
 from tfx_engine.runfile.store import beside, default_store, is_network_filesystem, side_files
-from tfx_engine.runfile.unfinished import half_of
+from tfx_engine.runfile.unfinished import new_run_file
 
 SPOOLED = tr_mark(
     "The store lies on a network file system: the run is recorded in {folder} and moved to the store at its end."
@@ -88,16 +88,10 @@ def end(local: Path, path: Path) -> None:
     """
     if local == path:
         return
-    half = half_of(path)
-    try:
-        shutil.copy(local, half)
+    with new_run_file(path) as half:
+        shutil.copyfile(local, half)
         with half.open("rb+") as file:
             os.fsync(file.fileno())
-        half.replace(path)
-    except OSError as error:
-        raise os_failure(error, path) from None
-    finally:
-        half.unlink(missing_ok=True)
     beside(path, _SUFFIX).unlink(missing_ok=True)
     for ours in (local, *side_files(local)):
         ours.unlink(missing_ok=True)

@@ -10,13 +10,16 @@ import contextlib
 import os
 import re
 import shutil
+import sqlite3
 import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from tfx_engine.protocol.private import FILE, FOLDER
+from tfx_engine.protocol.private import FILE, FOLDER, new_private_file
+from tfx_engine.runfile.errors import os_failure, write_failure
 from tfx_engine.runfile.lock import is_locked
+from tfx_engine.runfile.store import beside
 from tfx_engine.runfile.tables import SUFFIX
 
 _ENDING = ".unfinished"
@@ -58,6 +61,26 @@ def sweep_of(run: Path) -> None:
 def half_of(path: Path) -> Path:
     """A name beside a run file for what is to be moved there once it is whole."""
     return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+
+
+@contextlib.contextmanager
+def new_run_file(path: Path) -> Iterator[Path]:
+    """A new empty file beside `path`, for its owner alone, to write what becomes `path` unless something is raised.
+
+    Raises `RunFileError`, also for what SQLite or the system raised meanwhile.
+    """
+    half = half_of(path)
+    try:
+        new_private_file(half, b"")
+        yield half
+        half.replace(path)
+    except sqlite3.Error as error:
+        raise write_failure(error, path) from None
+    except OSError as error:
+        raise os_failure(error, path) from None
+    finally:
+        for left in (half, beside(half, "-journal")):
+            left.unlink(missing_ok=True)
 
 
 def sweep_halves(folder: Path) -> None:

@@ -28,6 +28,7 @@ from tfx_workbench.app.ablation_view import PlanView
 from tfx_workbench.app.turns_row import TurnsRow
 from tfx_workbench.session.legality import blocked_choices
 from tfx_workbench.widgets.level_tree import LevelTree
+from tfx_workbench.widgets.muted_label import muted_label
 from tfx_workbench.widgets.segmented import Segment, Segmented
 from tfx_workbench.widgets.words import plain_tip, problem_words
 
@@ -109,7 +110,7 @@ class AblationDialog(QDialog):
             "Runs of each configuration, each with a seed of its own. With two or more the loss has an interval, and "
             "the intervals of time cover what a new process changes.")))
         self.seeds.currentTextChanged.connect(lambda _text: self._ask())
-        label = _muted(self.tr("seeds"))
+        label = muted_label(self.tr("seeds"))
         label.setBuddy(self.seeds)
         row.addWidget(self.designs, 1)
         row.addSpacing(12)
@@ -130,7 +131,7 @@ class AblationDialog(QDialog):
         column.addWidget(self.search)
         column.addWidget(self.tree, 1)
         column.addLayout(self._option_row())
-        self.wrong = _muted("")
+        self.wrong = muted_label("")
         self.wrong.setObjectName("problem")
         self.wrong.setWordWrap(True)
         self.wrong.hide()
@@ -174,9 +175,9 @@ class AblationDialog(QDialog):
         self.summary.setObjectName("cardTitle")
         self.summary.setTextFormat(Qt.TextFormat.PlainText)
         self.summary.setWordWrap(True)
-        self.detail = _muted("")
+        self.detail = muted_label("")
         self.detail.setWordWrap(True)
-        self.empty = _muted("")
+        self.empty = muted_label("")
         self.empty.setObjectName("empty")
         self.empty.setWordWrap(True)
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -191,7 +192,7 @@ class AblationDialog(QDialog):
 
     def _foot(self) -> QHBoxLayout:
         row = QHBoxLayout()
-        self.progress = _muted("")
+        self.progress = muted_label("")
         self.clear = QPushButton(self.tr("Untick all"))
         self.shown = QPushButton(self.tr("Show its runs"))
         self.stop = QPushButton(self.tr("Stop the rest"))
@@ -280,10 +281,3 @@ class AblationDialog(QDialog):
         self.stop.setEnabled(course is not None and course.going > 0)
         self.shown.setEnabled(course is not None)
         self.progress.setText(self.view.progress_words(course))
-
-
-def _muted(text: str) -> QLabel:
-    label = QLabel(text)
-    label.setObjectName("muted")
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    return label

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QLocale, Qt, Signal
-from PySide6.QtGui import QDoubleValidator
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
-    QCheckBox,
     QComboBox,
     QDialog,
     QFormLayout,
@@ -20,9 +18,9 @@ from PySide6.QtWidgets import (
 )
 
 from tfx_engine.protocol.problems import Problem
+from tfx_workbench.app.wish_fields import WishFields
 from tfx_workbench.exhibits.format import duration
-from tfx_workbench.session.fair import Wish
-from tfx_workbench.widgets.words import plain_tip, problem_words
+from tfx_workbench.widgets.words import problem_words
 
 if TYPE_CHECKING:
     from tfx_workbench.analysis.fair import Outlook, Standing
@@ -66,18 +64,9 @@ class FairDialog(QDialog):
         form.setVerticalSpacing(8)
         self.baseline = QComboBox()
         self.baseline.currentIndexChanged.connect(self._show)
-        self.precision = NumberField(0.1, 50.0, 2.0, self.tr("Precision in per cent"))
-        self.precision.setToolTip(plain_tip(self.tr(
-            "It ends as soon as every 95 % interval reaches no further than this from its difference. A difference of "
-            "twice as much is then told apart from this machine's noise in nine of ten comparisons.")))
-        self.minutes = NumberField(0.5, 1440.0, 10.0, self.tr("At most so many minutes"))
-        for field in (self.precision, self.minutes):
-            field.changed.connect(self._show)
-        self.control = QCheckBox(self.tr("run the baseline a second time"))
-        self.control.setChecked(True)
-        self.control.setToolTip(plain_tip(self.tr(
-            "What the two differ by is this machine's noise: a smaller effect is not distinguishable.")))
-        self.control.toggled.connect(self._show)
+        self._wishes = WishFields(self)
+        self._wishes.changed.connect(self._show)
+        self.precision, self.minutes, self.control = self._wishes.fields
         form.addRow(self.tr("Baseline"), self.baseline)
         form.addRow(self.tr("Precision ±"), _beside(self.precision, self.tr("%")))
         form.addRow(self.tr("At most"), _beside(self.minutes, self.tr("minutes")))
@@ -107,11 +96,8 @@ class FairDialog(QDialog):
         if not enough:
             self.foretold.setText(self.tr("Tick two runs or more, or run the baseline a second time."))
             return
-        found = self.fair.outlook(max(0, self.baseline.currentIndex()), self._wish())
+        found = self.fair.outlook(max(0, self.baseline.currentIndex()), self._wishes.wish())
         self.foretold.setText(self.tr("Working out how long a step takes…") if found is None else self._in_words(found))
-
-    def _wish(self) -> Wish:
-        return Wish(self.precision.value(), self.minutes.value(), self.control.isChecked())
 
     def _in_words(self, found: Outlook) -> str:
         time = duration(1000 * found.seconds)
@@ -138,7 +124,7 @@ class FairDialog(QDialog):
 
     def _start(self) -> None:
         self.start.setEnabled(False)
-        self.fair.start(max(0, self.baseline.currentIndex()), self._wish())
+        self.fair.start(max(0, self.baseline.currentIndex()), self._wishes.wish())
         self.foretold.setText(self.tr("Its processes are starting. The panel Effects shows what is found."))
 
 
@@ -156,35 +142,3 @@ def _beside(field: QLineEdit, unit: str) -> QHBoxLayout:
     row.addWidget(QLabel(unit))
     row.addStretch(1)
     return row
-
-
-class NumberField(QLineEdit):
-    """A number within limits, with its unit behind it; what is none of that counts as the nearest that is."""
-
-    changed = Signal()
-
-    def __init__(self, low: float, high: float, value: float, name: str) -> None:
-        super().__init__(f"{value:g}")
-        self._low, self._high, self._value = low, high, value
-        validator = QDoubleValidator(low, high, 2, self)
-        validator.setLocale(QLocale.c())
-        self.setValidator(validator)
-        self.setAccessibleName(name)
-        self.setFixedWidth(72)
-        self.textChanged.connect(self._take)
-
-    def value(self) -> float:
-        """The number that is meant."""
-        return self._value
-
-    def set_value(self, value: float) -> None:
-        """Show another one."""
-        self.setText(f"{value:g}")
-
-    def _take(self, text: str) -> None:
-        try:
-            value = float(text)
-        except ValueError:
-            return
-        self._value = min(max(value, self._low), self._high) if value == value else self._value
-        self.changed.emit()

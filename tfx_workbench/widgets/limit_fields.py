@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QWidget
+from PySide6.QtCore import QTimer, Signal
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QWidget
 
 from tfx_engine.protocol.problems import ConfigError
 from tfx_engine.protocol.sizes import parse_bytes
+from tfx_workbench.widgets.muted_label import muted_label
 from tfx_workbench.widgets.words import plain_tip, problem_words
 
 _AFTER_MS = 250  # of quiet: a size that is half typed is another size
@@ -26,7 +27,7 @@ class LimitFields(QWidget):
             "Only configurations whose peak is within this: 12GB, 24GiB, or a device such as RTX 4090."))
         self.speed = self._field(row, self.tr("at"), "2000", self.tr("Least tokens per second"), self.tr(
             "Only configurations that are at least this fast."))
-        row.addWidget(_label(self.tr("tokens/s or more")))
+        row.addWidget(muted_label(self.tr("tokens/s or more")))
         row.addStretch(1)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -34,7 +35,7 @@ class LimitFields(QWidget):
         self._timer.timeout.connect(self._tell)
 
     def _field(self, row: QHBoxLayout, before: str, example: str, name: str, tip: str) -> QLineEdit:
-        label, field = _label(before), QLineEdit()
+        label, field = muted_label(before), QLineEdit()
         label.setBuddy(field)
         field.setPlaceholderText(example)
         field.setAccessibleName(name)
@@ -72,13 +73,6 @@ class LimitFields(QWidget):
         except ValueError:
             return self.tr("{text} is no number of tokens per second.").format(text=text)
         return ""
-
-
-def _label(text: str) -> QLabel:
-    label = QLabel(text)
-    label.setObjectName("muted")
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    return label
 
 
 def _wrong_size(text: str) -> str:

@@ -12,6 +12,7 @@ from tfx_workbench.exhibits.kind import Choice
 from tfx_workbench.runs.search import Query
 from tfx_workbench.widgets.arranging import GROUPINGS
 from tfx_workbench.widgets.card import ChoiceButton
+from tfx_workbench.widgets.muted_label import muted_label
 from tfx_workbench.widgets.run_table import RunTable
 from tfx_workbench.widgets.words import plain_tip, shown
 
@@ -40,8 +41,8 @@ class RunsCard(QFrame):
         title.setObjectName("cardTitle")
         self.search = self._make_search()
         self.groups = ChoiceButton(GROUPS)
-        self._found = self._quiet()
-        self._sentence = self._quiet()
+        self._found = muted_label()
+        self._sentence = muted_label()
         head = QHBoxLayout()
         head.setContentsMargins(8, 0, 8, 0)
         head.setSpacing(8)
@@ -72,12 +73,6 @@ class RunsCard(QFrame):
         field.left.connect(self.table.take_focus)
         return field
 
-
-    def _quiet(self) -> QLabel:
-        label = QLabel()
-        label.setObjectName("muted")
-        label.setTextFormat(Qt.TextFormat.PlainText)
-        return label
 
     # ------------------------------------------------------------------ showing
 
