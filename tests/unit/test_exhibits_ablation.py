@@ -81,8 +81,7 @@ def test_the_map_is_symmetric_and_its_pairs_are_of_different_factors(whole):
 
 def test_without_a_square_it_says_which_design_has_one(partial):
     exhibit = made("interactions", partial)
-    assert "together" in str(exhibit.empty) and "every combination" in str(exhibit.empty)
-    assert not exhibit.tables and not exhibit.notes
+    assert "together" in str(exhibit.tables[0].rows[0][0]) and "every combination" in str(exhibit.notes[0])
 
 
 # ---------------------------------------------------------------------------------------------- Pareto

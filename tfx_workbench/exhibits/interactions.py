@@ -27,8 +27,7 @@ _METRIC = Choice("metric", tr_mark("what is shown"), (
 _VERDICTS = {True: tr_mark("help each other"), False: tr_mark("hurt each other"),
              None: tr_mark("not distinguishable")}  # fmt: skip
 _MOST_ROWS = 40
-_NO_PAIR = tr_mark("No two choices were run alone, together and not at all. Choose Ablation… and the design “every "
-                   "combination”.")
+_NO_PAIR = tr_mark("No two choices were run alone, together and not at all.")
 _DEFINITIONS = (
     Definition(say(tr_mark("interaction")), say(tr_mark(
         "(both / one) / (other / neither) - 1: by how much the pair differs from the product of what each does by "
@@ -50,8 +49,6 @@ def interaction_map(runs: Sequence[RunView], choices: Choices) -> Exhibit:
     baseline = next((r.data for r in runs if r.baseline), runs[0].data)
     pairs = interactions(results_of([r.data for r in runs], baseline, known_band(baseline)), metric)
     known = [pair for pair in pairs if math.isfinite(pair.effect.percent)]
-    if not known:
-        return Exhibit("interactions", say(_TITLE), empty=say(_NO_PAIR), definitions=_DEFINITIONS)
     table = _table(known, metric)
     sentence = about(run, runs, _sentence(known, metric))
     return Exhibit("interactions", say(_TITLE), sentence=sentence, plots=(_map(known),) if len(known) > 1 else (),
@@ -59,6 +56,8 @@ def interaction_map(runs: Sequence[RunView], choices: Choices) -> Exhibit:
 
 
 def _notes(pairs: Sequence[Pair]) -> tuple[Words, ...]:
+    if not pairs:
+        return (say(tr_mark("for this, choose Ablation… and the design “every combination”")),)
     family = max(pair.effect.family for pair in pairs)
     notes: list[Words] = []
     if family > 1:
@@ -103,10 +102,12 @@ def _table(pairs: Sequence[Pair], metric: str) -> Table:
         (join([level_words(pair.one), level_words(pair.other)], " × "), effect_words(pair.effect),
          say(_VERDICTS[pair.helps(metric)])) for pair in pairs[:_MOST_ROWS]
     ]
-    return Table("pairs", columns, tuple(rows))
+    return Table("pairs", columns, tuple(rows) or ((say(_NO_PAIR), "", ""),))
 
 
 def _sentence(pairs: Sequence[Pair], metric: str) -> Text:
+    if not pairs:
+        return say(tr_mark("no pair to compare"))
     sure = [pair for pair in pairs if pair.helps(metric) is not None]
     if not sure:
         if len(pairs) == 1:
