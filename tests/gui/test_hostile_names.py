@@ -13,6 +13,7 @@ from PySide6.QtGui import QAction, Qt
 from PySide6.QtWidgets import (
     QAbstractButton,
     QApplication,
+    QDialog,
     QGraphicsTextItem,
     QGraphicsView,
     QGroupBox,
@@ -161,7 +162,8 @@ def dialogs_of(made: MainWindow, keys: list[str]) -> Iterator[QWidget]:
     made.commands._annotating.ask_tags(keys[:2])
     made.commands._annotating.ask_note(keys[0])
     made.commands.show_fair(keys[:2])
-    yield from set(QApplication.topLevelWidgets()) - before
+    opened = set(QApplication.topLevelWidgets()) - before
+    yield from (widget for widget in opened if isinstance(widget, QDialog))  # lists of their boxes go with them
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
