@@ -236,6 +236,26 @@ def test_what_is_looked_at_closely_grows_with_a_live_run(tmp_path, opened, monke
             assert series.x[series.x > live.step - 190].tolist() == list(range(live.step - 189, live.step + 1))
 
 
+def test_a_run_that_outgrows_one_level_after_the_other_looks_as_if_opened_late_and_takes_no_more(
+    tmp_path, opened, monkeypatch
+):
+    monkeypatch.setattr(stepcolumns, "CAPACITY", 16)
+    with running(tmp_path / "live.tfx", make_config("live", steps=6000)) as live:
+        grown = opened(tmp_path / "live.tfx")
+        for count in (10, 20, 200, 30, 400, 3800):  # 16, 256 and 4096 steps are passed
+            live.advance(count)
+            live.writer.flush()
+            grown.load()
+            late = opened(tmp_path / "live.tfx").load()
+            for x in ("step", "t_s"):
+                ours, theirs = grown.series("loss", x), late.series("loss", x)
+                assert ours.x[-1] == theirs.x[-1] and len(ours) >= 10
+                assert (ours.low.min(), ours.high.max()) == (theirs.low.min(), theirs.high.max())
+                assert ours.x.tolist() == theirs.x.tolist() and ours.mean.tolist() == theirs.mean.tolist()
+    held = [len(level.bucket) for level in grown.steps._levels]
+    assert live.step == 4460 and held == [16, 16, 1]
+
+
 def test_tainted_and_warm_up_steps_do_not_count(opened, tmp_path):
     create(tmp_path / "a.tfx", make_config(warmup_steps=1), "")
     with RunWriter(tmp_path / "a.tfx") as writer:

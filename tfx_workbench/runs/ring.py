@@ -43,9 +43,9 @@ class Ring:
     def _make_room(self, count: int) -> None:
         if self._stop + count <= len(self._rows):
             return
-        # Twice the capacity at most: rows are moved to the front once per `capacity` rows appended, not every time.
+        # A quarter more than the capacity at most: rows move to the front once in so many appended, not every time.
         needed = len(self) + count
-        size = max(_FIRST, min(2 * needed, 2 * self.capacity), needed)
+        size = max(_FIRST, min(2 * needed, self.capacity + self.capacity // 4), needed)
         fresh = np.empty((size, *self._rows.shape[1:]), self._rows.dtype)
         fresh[: len(self)] = self._rows[self._start : self._stop]
         self._stop -= self._start

@@ -1,14 +1,14 @@
 """The steps of one run in bounded memory: the newest as they were measured, all of them in rollups.
 
-The run file holds rollups of 16, 256, 4096, ... steps beside the steps. Kept here are the newest `CAPACITY` rows of the
-steps and of each level of rollups. Charts take the finest level that still reaches back to the first step, continued
-by finer ones where its newest bucket is not complete.
+The run file holds rollups of 16, 256, 4096, ... steps beside the steps. Kept here are the newest `CAPACITY` steps and,
+of a run that is longer, the finest level of rollups that reaches back to the first step in so many rows. Charts take
+that level, continued by finer ones where its newest bucket is not complete: of those only the end is kept, and of
+coarser ones nothing, since the run file has them when they are needed.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -23,20 +23,21 @@ from tfx_workbench.runs.series import Floats, Rows, Series, chained, joined, sin
 from tfx_workbench.runs.taints import clean_and_disturbed
 
 CAPACITY = 8192  # rows
+TAIL = 512  # buckets of a level that only continues a coarser one: what that has not yet, and before profiled steps
 ROWS_A_CALL = 20_000
 SERIES_KEPT = 16
 X = Literal["step", "t_s"]
 
 
 class Level:
-    """The newest buckets of one level of rollups."""
+    """The newest `capacity` buckets of one level of rollups."""
 
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.bucket = Ring(CAPACITY, dtype=np.int64)
-        self.last_step = Ring(CAPACITY)
-        self.t_ms = Ring(CAPACITY)
-        self.data = Ring(CAPACITY, (len(ROLLUP_COLUMNS), 4))  # minimum, maximum, sum, count
+    def __init__(self, number: int, capacity: int) -> None:
+        self.number, self.capacity = number, capacity
+        self.bucket = Ring(capacity, dtype=np.int64)
+        self.last_step = Ring(capacity)
+        self.t_ms = Ring(capacity)
+        self.data = Ring(capacity, (len(ROLLUP_COLUMNS), 4))  # minimum, maximum, sum, count
 
     @property
     def steps_per_bucket(self) -> int:
@@ -58,8 +59,10 @@ class Level:
         """Whether the first bucket of the run is still held."""
         return len(self.bucket) > 0 and int(self.bucket.values[0]) == 0
 
-    def extend(self, rows: Mapping[str, Any]) -> None:
-        """Append complete buckets as `RunReader.rollup` gives them."""
+    def refresh(self, reader: RunReader, seq: int) -> None:
+        """Read the buckets that are new as of the step row `seq`, or those that fit."""
+        skip = self.newest if len(self.bucket) else seq // self.steps_per_bucket - self.capacity - 1
+        rows = reader.rollup(self.number, after_bucket=max(-1, skip), layers=False)
         self.bucket.extend(rows["bucket"])
         self.last_step.extend(rows["last_step"])
         self.t_ms.extend(rows["t_ms"])
@@ -132,15 +135,17 @@ class StepColumns:
         return True
 
     def _refresh_levels(self, reader: RunReader) -> None:
-        number = 1
-        while self.seq > CAPACITY and self.seq >= FACTOR**number:
-            if number > len(self._levels):
-                self._levels.append(Level(number))
-            level = self._levels[number - 1]
-            # As with the steps: of a level that is too long to be held from its start, only the end is wanted.
-            skip = level.newest if len(level.bucket) else self.seq // FACTOR**number - CAPACITY - 1
-            level.extend(reader.rollup(number, after_bucket=max(-1, skip), layers=False))
-            number += 1
+        if self.seq <= CAPACITY:
+            return
+        whole = 1
+        while self.seq // FACTOR**whole > CAPACITY:
+            whole += 1
+        wanted = [min(TAIL, CAPACITY)] * (whole - 1) + [CAPACITY]
+        held = [level.capacity for level in self._levels]
+        self._levels = [self._levels[i] if held[i : i + 1] == [capacity] else Level(i + 1, capacity)
+                        for i, capacity in enumerate(wanted)]
+        for level in self._levels:
+            level.refresh(reader, self.seq)
 
     def raw(self, column: str) -> NDArray[Any]:
         """The newest steps of one column [n <= CAPACITY]."""
