@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import shutil
 import sqlite3
 
@@ -14,7 +15,7 @@ from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_engine.runfile.create import create
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.writer import RunWriter
-from tfx_workbench.runs import detail, stepcolumns
+from tfx_workbench.runs import detail, rollupcolumns, stepcolumns
 from tfx_workbench.runs.rundata import MOST_PROBES, RunData, thinned_probes
 from tfx_workbench.runs.stepcolumns import CAPACITY, read_measured
 
@@ -215,7 +216,8 @@ def test_a_stretch_of_a_long_run_is_shown_in_detail(opened, long_run, x, scale, 
 
 
 def test_single_steps_are_reached_where_what_is_held_of_the_whole_is_far_too_coarse(opened, long_run, monkeypatch):
-    monkeypatch.setattr(stepcolumns, "CAPACITY", 32)  # as with ten million steps: buckets of 4096 reach back
+    monkeypatch.setattr(stepcolumns, "CAPACITY", 32)
+    monkeypatch.setattr(rollupcolumns, "MOST_GROUPS", 4)  # as with ten million steps: groups of 4096
     monkeypatch.setattr(detail, "MOST_ROWS", 150)  # a stretch of three such buckets is 12,288 steps
     run = opened(long_run).load()
     series = run.series("step_ms", window=(727, 827))
@@ -236,24 +238,26 @@ def test_what_is_looked_at_closely_grows_with_a_live_run(tmp_path, opened, monke
             assert series.x[series.x > live.step - 190].tolist() == list(range(live.step - 189, live.step + 1))
 
 
-def test_a_run_that_outgrows_one_level_after_the_other_looks_as_if_opened_late_and_takes_no_more(
-    tmp_path, opened, monkeypatch
-):
+def test_a_run_that_grows_looks_as_one_that_is_opened_late_and_takes_no_more_memory(tmp_path, opened, monkeypatch):
     monkeypatch.setattr(stepcolumns, "CAPACITY", 16)
+    monkeypatch.setattr(rollupcolumns, "MOST_GROUPS", 8)
     with running(tmp_path / "live.tfx", make_config("live", steps=6000)) as live:
         grown = opened(tmp_path / "live.tfx")
-        for count in (10, 20, 200, 30, 400, 3800):  # 16, 256 and 4096 steps are passed
+        for count in (10, 20, 200, 30, 400, 3800, 16):
             live.advance(count)
             live.writer.flush()
             grown.load()
             late = opened(tmp_path / "live.tfx").load()
-            for x in ("step", "t_s"):
-                ours, theirs = grown.series("loss", x), late.series("loss", x)
-                assert ours.x[-1] == theirs.x[-1] and len(ours) >= 10
-                assert (ours.low.min(), ours.high.max()) == (theirs.low.min(), theirs.high.max())
-                assert ours.x.tolist() == theirs.x.tolist() and ours.mean.tolist() == theirs.mean.tolist()
-    held = [len(level.bucket) for level in grown.steps._levels]
-    assert live.step == 4460 and held == [16, 16, 1]
+            every = late._reader.steps(after_seq=0, limit=10_000)
+            for run, x in itertools.product((grown, late), ("step", "t_s")):
+                series = run.series("loss", x)
+                assert min(live.step, 10) <= len(series) <= 8 + 15 * 3 + 16 and (np.diff(series.x) > 0).all()
+                assert (series.low.min(), series.high.max()) == (every["loss"].min(), every["loss"].max())
+                size = series.steps_per_point
+                assert series.x[[0, -1]].tolist() == ([size, live.step] if x == "step" else
+                                                      [every["t_ms"][i] / 1000 for i in (size - 1, -1)])
+                assert series.mean[0] == pytest.approx(every["loss"][:size].mean())
+    assert live.step == 4476 and size == 512
 
 
 def test_tainted_and_warm_up_steps_do_not_count(opened, tmp_path):

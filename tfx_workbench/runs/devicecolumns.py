@@ -10,7 +10,7 @@ import numpy as np
 from tfx_engine.runfile.tables import DEVICE_READINGS
 from tfx_workbench.runs.series import Rows, Series, halved, joined, single_steps, thinned
 
-CAPACITY = 4096  # rows
+CAPACITY = 2048  # rows
 
 
 class DeviceColumns:

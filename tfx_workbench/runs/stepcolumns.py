@@ -1,15 +1,13 @@
 """The steps of one run in bounded memory: the newest as they were measured, all of them in rollups.
 
-The run file holds rollups of 16, 256, 4096, ... steps beside the steps. Kept here are the newest `CAPACITY` steps and,
-of a run that is longer, the finest level of rollups that reaches back to the first step in so many rows. Charts take
-that level, continued by finer ones where its newest bucket is not complete: of those only the end is kept, and of
-coarser ones nothing, since the run file has them when they are needed.
+Kept are the newest `CAPACITY` steps and, of a run that is longer, groups of steps from its first on (`Whole`). Charts
+take the groups, continued by ever finer buckets (`Tail`) where none is complete yet, and at last by single steps.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,63 +17,13 @@ from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.tables import ROLLUP_COLUMNS
 from tfx_workbench.runs.detail import FACTOR, Detail
 from tfx_workbench.runs.ring import Ring
+from tfx_workbench.runs.rollupcolumns import Tail, Whole, X
 from tfx_workbench.runs.series import Floats, Rows, Series, chained, joined, single_steps, thinned
 from tfx_workbench.runs.taints import clean_and_disturbed
 
 CAPACITY = 8192  # rows
-TAIL = 512  # buckets of a level that only continues a coarser one: what that has not yet, and before profiled steps
 ROWS_A_CALL = 20_000
 SERIES_KEPT = 16
-X = Literal["step", "t_s"]
-
-
-class Level:
-    """The newest `capacity` buckets of one level of rollups."""
-
-    def __init__(self, number: int, capacity: int) -> None:
-        self.number, self.capacity = number, capacity
-        self.bucket = Ring(capacity, dtype=np.int64)
-        self.last_step = Ring(capacity)
-        self.t_ms = Ring(capacity)
-        self.data = Ring(capacity, (len(ROLLUP_COLUMNS), 4))  # minimum, maximum, sum, count
-
-    @property
-    def steps_per_bucket(self) -> int:
-        """How many steps a complete bucket stands for."""
-        return int(FACTOR**self.number)
-
-    @property
-    def newest(self) -> int:
-        """Number of the newest bucket; -1 where there is none."""
-        return int(self.bucket.values[-1]) if len(self.bucket) else -1
-
-    def newest_before(self, step: float) -> int:
-        """Number of the newest bucket that ends before a step; -1 where there is none."""
-        count = int(np.searchsorted(self.last_step.values, step))
-        return int(self.bucket.values[count - 1]) if count else -1
-
-    @property
-    def reaches_back(self) -> bool:
-        """Whether the first bucket of the run is still held."""
-        return len(self.bucket) > 0 and int(self.bucket.values[0]) == 0
-
-    def refresh(self, reader: RunReader, seq: int) -> None:
-        """Read the buckets that are new as of the step row `seq`, or those that fit."""
-        skip = self.newest if len(self.bucket) else seq // self.steps_per_bucket - self.capacity - 1
-        rows = reader.rollup(self.number, after_bucket=max(-1, skip), layers=False)
-        self.bucket.extend(rows["bucket"])
-        self.last_step.extend(rows["last_step"])
-        self.t_ms.extend(rows["t_ms"])
-        self.data.extend(rows["data"])
-
-    def rows(self, column: str, x: X, first_bucket: int, warmup_steps: int, until_step: float) -> Rows:
-        """The buckets from `first_bucket` on as rows of a series, as far as they end before `until_step`."""
-        chosen = slice(int(np.searchsorted(self.bucket.values, first_bucket)),
-                       int(np.searchsorted(self.last_step.values, until_step)))
-        last_step = self.last_step.values[chosen]
-        low, high, total, count = self.data.values[chosen, ROLLUP_COLUMNS.index(column)].T
-        where = last_step if x == "step" else self.t_ms.values[chosen] / 1000
-        return Rows(where, total, low, high, count, last_step - self.steps_per_bucket >= warmup_steps)
 
 
 class StepColumns:
@@ -88,7 +36,8 @@ class StepColumns:
         self._raw_seq = Ring(CAPACITY, dtype=np.int64)
         self._clean = Ring(CAPACITY, dtype=np.bool_)  # measured, and nothing disturbed them
         self._disturbed = Ring(CAPACITY, dtype=np.bool_)  # measured, and something from outside did
-        self._levels: list[Level] = []
+        self._whole = Whole()  # empty until the run is longer
+        self._tails: list[Tail] = []  # of level 1, 2, ...
         self._made: dict[tuple[Any, ...], Series] = {}  # what was asked for as of the newest step
         self._clean_count = self._measured_count = 0  # of all that were read
         self.disturbed = 0  # measured steps read that something from outside disturbed
@@ -131,21 +80,17 @@ class StepColumns:
             self.profiled_from = min(self.profiled_from, float(rows["step"][begins]))
         self.last_loss = float(trained[-1]) if len(trained) else self.last_loss
         self.seq = int(rows["seq"][-1])
-        self._refresh_levels(reader)
+        self._refresh_rollups(reader)
         return True
 
-    def _refresh_levels(self, reader: RunReader) -> None:
+    def _refresh_rollups(self, reader: RunReader) -> None:
         if self.seq <= CAPACITY:
             return
-        whole = 1
-        while self.seq // FACTOR**whole > CAPACITY:
-            whole += 1
-        wanted = [min(TAIL, CAPACITY)] * (whole - 1) + [CAPACITY]
-        held = [level.capacity for level in self._levels]
-        self._levels = [self._levels[i] if held[i : i + 1] == [capacity] else Level(i + 1, capacity)
-                        for i, capacity in enumerate(wanted)]
-        for level in self._levels:
-            level.refresh(reader, self.seq)
+        self._whole.refresh(reader, self.seq)
+        while FACTOR ** (len(self._tails) + 1) <= self._whole.group:
+            self._tails.append(Tail(len(self._tails) + 1))
+        for tail in self._tails:
+            tail.refresh(reader, self.seq)
 
     def raw(self, column: str) -> NDArray[Any]:
         """The newest steps of one column [n <= CAPACITY]."""
@@ -210,27 +155,25 @@ class StepColumns:
 
     def _stretch(self, x: X, window: tuple[float, float]) -> tuple[int, int]:
         """The rows of the run file, from 0, in which a window lies."""
-        level = next(level for level in self._levels if level.reaches_back)
-        where = level.last_step.values if x == "step" else level.t_ms.values / 1000
-        first, last = np.searchsorted(where, window)
-        size = level.steps_per_bucket
+        first, last = np.searchsorted(self._whole.where(x), window)
+        size = self._whole.group
         return max(0, int(first) - 1) * size, min(self.seq, (int(last) + 2) * size)
 
     def _rows(self, column: str, x: X) -> tuple[Rows, int]:
         """The whole run, and how many steps its coarsest rows stand for."""
-        start = 0
+        begin = 0
         parts: list[Rows] = []
-        coarsest = next((level for level in self._levels if level.reaches_back), None)
-        if not self.is_whole and coarsest is not None:
-            for level in reversed(self._levels[: coarsest.number]):
-                first_bucket = -(-start // level.steps_per_bucket)
-                parts.append(level.rows(column, x, first_bucket, self.warmup_steps, self.profiled_from))
-                start = max(start, (level.newest_before(self.profiled_from) + 1) * level.steps_per_bucket)
-        newest = slice(int(np.searchsorted(self._raw_seq.values, start, side="right")),
+        if not self.is_whole and len(self._whole):
+            parts.append(self._whole.rows(column, x, self.warmup_steps, self.profiled_from))
+            begin = self._whole.ended_before(self.profiled_from)
+            for tail in reversed(self._tails):
+                parts.append(tail.rows(column, x, begin, self.warmup_steps, self.profiled_from))
+                begin = max(begin, tail.ended_before(self.profiled_from))
+        newest = slice(int(np.searchsorted(self._raw_seq.values, begin, side="right")),
                        int(np.searchsorted(self.raw("step"), self.profiled_from)))
         where = self.raw("step")[newest] if x == "step" else self.raw("t_ms")[newest] / 1000
         parts.append(single_steps(where, self.raw(column)[newest], self._counting()[newest]))
-        return joined(parts), coarsest.steps_per_bucket if len(parts) > 1 and coarsest else 1
+        return joined(parts), self._whole.group if len(parts) > 1 else 1
 
 
 def read_measured(reader: RunReader, column: str) -> Floats:
