@@ -49,6 +49,8 @@ def main(argv: list[str]) -> int:
         return make(args.what, args.frozen, args.check, steps)
     except CommandFailed as failure:
         print(f"\n{explain(str(failure), LOG)}")
+    except subprocess.CalledProcessError as failure:
+        print(f"\n{explain(f'{failure.stderr or failure}', LOG)}")
     except Refusal as refusal:
         print(f"\n{refusal}")
     return 1
@@ -59,6 +61,8 @@ def make(what: str, frozen: Path | None, check: bool, steps: Steps) -> int:
     from freeze.program import freeze
     from freeze.slimming import TOOLS
 
+    if frozen is not None and not frozen.is_dir():
+        raise Refusal(f"There is no frozen program in {frozen}. `python packaging/build.py freeze` makes one.")
     tools = dict(format_of(what).TOOLS) if what != "freeze" else {}
     if sys.platform.startswith("linux"):
         tools |= (TOOLS if frozen is None else {}) | (SCREEN if check else {})

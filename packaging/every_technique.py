@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from alone import environment
+
 ROOT = Path(__file__).resolve().parent.parent
 _STEPS = {"schedule": 6}  # by slot: those of schedules must be longer than what they warm up; of all others, one
 _RUN = {"warmup_steps": 0, "profile": False, "audit": False, "probes": False, "threads": 1}
@@ -73,8 +75,8 @@ def run_all(engine: Sequence[str], configs: Sequence[Path], store: Path) -> Outc
 
 def _run(engine: Sequence[str], configs: Sequence[Path], store: Path) -> subprocess.CompletedProcess[str]:
     command = [*engine, "run", *map(str, configs), "--store", str(store), "--json"]
-    environment = {"HOME": str(store), "TFX_HOME": str(store / "home"), "LANG": "C.UTF-8"}
-    return subprocess.run(command, capture_output=True, text=True, env=environment)
+    alone = environment(store, TFX_HOME=str(store / "home"))
+    return subprocess.run(command, capture_output=True, text=True, env=alone)
 
 
 def main(argv: list[str]) -> int:

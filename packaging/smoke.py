@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 
+from alone import environment
 from display import Display
 from formats import Format, Installed, format_of
 from product import BUILD, ROOT, product
@@ -49,7 +50,7 @@ class Product:
 
     def environment(self, **more: str) -> dict[str, str]:
         """All that the program is told."""
-        return {"HOME": str(self.home), "LANG": "C.UTF-8", **more}
+        return environment(self.home, **more)
 
     def argv(self, *arguments: str, engine: bool = False) -> list[str]:
         """A command line of the program, in a place where it finds nothing but itself."""

@@ -46,9 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m tfx_engine", description="The engine of TFX Workbench, without a window."
-    )
+    prog = "tfx-engine" if getattr(sys, "frozen", False) else "python -m tfx_engine"
+    parser = argparse.ArgumentParser(prog=prog, description="The engine of TFX Workbench, without a window.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     commands.add_parser("serve", help="speak JSON lines over stdin and stdout").set_defaults(command=_serve)
     run = commands.add_parser("run", help="do runs in this process")

@@ -19,9 +19,9 @@ from pathlib import Path
 from formats import Installed
 from formats.deb_depends import depends, leave_to_the_system
 from formats.deb_texts import changelog, control, copyright_text, overrides
-from freeze.environment import PYTHON
+from formats.described import describe
 from metadata.identity import APP_ID, ENGINE, PROGRAM, RUN_MIME
-from product import BUILD, ROOT, Product
+from product import BUILD, Product
 from set_up.progress import Refusal
 
 SYSTEM = "linux"
@@ -39,8 +39,7 @@ def build(app: Path, product: Product, out: Path) -> Path:
     architecture = _output(["dpkg", "--print-architecture"])
     leave_to_the_system(root / PREFIX)
     _links(root)
-    subprocess.run([str(PYTHON), str(ROOT / "packaging" / "metadata"), "share", str(root / "usr/share")],
-                   check=True, stdout=subprocess.DEVNULL)
+    describe("share", root / "usr/share")
     _documents(root, product)
     _modes(root)
     debian = root / "DEBIAN"

@@ -48,13 +48,18 @@ def make_environment(steps: Steps) -> None:
 
 
 def _make_anew(steps: Steps) -> None:
-    if sys.platform != "win32" and not sysconfig.get_config_var("Py_ENABLE_SHARED"):
+    if not _has_shared_library():
         raise Refusal("This Python has no shared library, which a frozen program carries. Use one built with it.")
     shutil.rmtree(ENVIRONMENT, ignore_errors=True)
     if not all(map(importlib.util.find_spec, ["venv", "ensurepip"])):
         system_libraries.get_venv_module(steps)
     steps.run([sys.executable, "-m", "venv", str(ENVIRONMENT)])
     steps.run([str(PYTHON), "-m", "pip", "install", "--retries", "2", "--upgrade", "pip>=24.1"])
+
+
+def _has_shared_library() -> bool:
+    """Whether this Python can be carried: one that is a framework, as those of macOS, has 0 in the first variable."""
+    return os.name == "nt" or any(map(sysconfig.get_config_var, ("Py_ENABLE_SHARED", "PYTHONFRAMEWORK")))
 
 
 def _fill(steps: Steps, lock: Path) -> None:

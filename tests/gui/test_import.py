@@ -21,9 +21,10 @@ def model(folder: Path, weights: bool = True, **changed: object) -> Path:
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps({**GPT2, **changed}), encoding="utf-8")
     if weights:
-        shapes = {"wte": (256, 8), "wpe": (16, 8), "h.0.ln_1": (8,), "h.0.ln_2": (8,), "ln_f": (8,),
-                  "h.0.attn.c_attn": (8, 24), "h.0.attn.c_proj": (8, 8), "h.0.mlp.c_fc": (8, 32),
-                  "h.0.mlp.c_proj": (32, 8)}
+        d = int(str(changed.get("n_embd", 8)))
+        shapes = {"wte": (256, d), "wpe": (16, d), "h.0.ln_1": (d,), "h.0.ln_2": (d,), "ln_f": (d,),
+                  "h.0.attn.c_attn": (d, 3 * d), "h.0.attn.c_proj": (d, d), "h.0.mlp.c_fc": (d, 4 * d),
+                  "h.0.mlp.c_proj": (4 * d, d)}
         tensors = {f"{name}.weight": torch.ones(shape) for name, shape in shapes.items()}
         tensors |= {f"{name}.bias": torch.ones(shape[-1:]) for name, shape in shapes.items() if name[0] != "w"}
         save_file(tensors, folder / "model.safetensors")
@@ -42,6 +43,20 @@ def test_a_model_and_its_weights_arrive_in_the_form_and_what_was_lost_is_said(tm
         assert "resid_pdrop" in made.messages.text
         made.actions_.undo.trigger()
         assert made.session.draft.config.model.width == 256
+
+
+def test_weights_that_runs_began_with_stay_when_another_model_of_that_name_is_imported(tmp_path: Path) -> None:
+    found = []
+    with window(tmp_path) as made:
+        for folder, width in (("a", 8), ("b", 16), ("c", 8)):
+            (tmp_path / folder).mkdir()
+            file = model(tmp_path / folder / "tiny", n_embd=width)
+            made.session.draft.reset()
+            ModelImport(made).start(str(file))
+            wait(lambda width=width: made.session.draft.config.model.width == width, "the model in the form")
+            found.append(Path(str(made.session.draft.config.run.start_from)).name)
+    assert found == ["tiny.safetensors", "tiny-2.safetensors", "tiny.safetensors"]
+    assert len(list((tmp_path / "runs" / "imported").iterdir())) == 2
 
 
 def test_a_model_without_weights_is_a_configuration_alone(tmp_path: Path) -> None:

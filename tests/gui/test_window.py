@@ -259,6 +259,10 @@ def test_a_saved_configuration_can_be_opened_again(tmp_path: Path) -> None:
         assert made.session.draft.config == before
         made.commands._dialogs.save(str(tmp_path / "no" / "such" / "folder.toml"))
         assert "cannot be written" in made.messages.text
+        run = write_run(tmp_path / "run.tfx", steps=2)
+        before_it = run.read_bytes()
+        made.commands._dialogs.save(str(run))
+        assert "nothing is written over a run" in made.messages.text and run.read_bytes() == before_it
 
 
 def test_help_settings_and_messages_open_and_nothing_is_modal(tmp_path: Path) -> None:

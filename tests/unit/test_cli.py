@@ -64,6 +64,11 @@ def only_object(out):
         (["chekc", "x.toml"], "Did you mean 'check'?"),
         (["chekc", "x.toml", "--set", "seed=1"], "Did you mean 'check'?"),
         (["show", "x" * 5000], "is no run in"),
+        (["x" * 5000], "neither a command nor a file"),
+        (["import", "x" * 5000], "cannot be read: "),
+        (["engine", "x" * 5000], "there is no such file"),
+        (["engine", "~no-such-user/python"], "there is no such file"),
+        (["trust", "x" * 5000], "is neither a folder nor an installed package"),
         (["nowhere.toml"], "neither a command nor a file"),
         (["--demmo"], "--demmo"),
         (["show", "nothing"], "is no run in"),
@@ -73,6 +78,10 @@ def only_object(out):
         (["list", "memory<abc"], "memory<abc: "),
         (["ablate", "x.toml", "--resume", "a", "--over", "b=1"], "--over: means nothing beside --resume"),
         (["ablate", "--resume", "a", "--seeds", "1"], "--seeds: means nothing beside --resume"),
+        (["audit", "a-run", "--set", "seed=1"], "--set: means nothing beside a run"),
+        (["report", "a", "--colours", "red", "-o", "a.html"], "--colours"),
+        (["experiment", "1a", "--into", "nowhere/table.md"], "nowhere/table.md: cannot be read or written: No such"),
+        (["trust", "/nowhere", "--forget"], "/nowhere: is not trusted"),
         (["techniques", "lroa"], "Did you mean 'lora'?"),
         (["check", "nowhere.toml"], "no such file"),
         (["estimate", "nowhere.toml", "--instant"], "no such file"),
@@ -329,6 +338,13 @@ def test_a_truncated_run_is_refused_and_a_newer_one_politely(run, store):
     (store / "two.tfx").write_bytes(newer)
     code, _, err = run("show", store / "two.tfx")
     assert (code, "newer" in err) == (2, True)
+
+
+def test_turns_that_cannot_be_are_refused_before_anything_is_predicted(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(ablate, "_predicted", None)
+    code, _, err = run("ablate", write_config(tmp_path), "--over", "adapter=lora", "--interleave", "--rounds", "0",
+                       "--store", tmp_path / "runs")
+    assert (code, err) == (2, "--rounds: must be between 1 and 1000.\n")
 
 
 def test_an_order_to_a_run_that_has_ended_is_refused(run, store):

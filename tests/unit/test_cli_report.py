@@ -59,6 +59,11 @@ def test_a_folder_that_is_not_there_is_said(runs, tmp_path, capsys):
     assert problem["code"] == "no-such-folder" and "-o" in problem["hint"] and "nowhere" in problem["path"]
 
 
+def test_a_name_that_no_system_takes_is_said_without_its_number(runs, tmp_path, capsys):
+    problem = refused(capsys, "report", *runs, "-o", tmp_path / f"{'x' * 300}.html")
+    assert "cannot be written: " in problem["message"] and "Errno" not in problem["message"]
+
+
 def test_a_full_disk_is_said_in_words_and_leaves_nothing(runs, tmp_path, capsys, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -7,16 +7,17 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import types
 from pathlib import Path
 
 import pytest
 
 import build
-from formats import NAMES, deb, deb_depends, deb_texts, format_of
-from freeze import contents, licences
+from formats import NAMES, deb, deb_depends, deb_texts, described, format_of
+from freeze import contents, environment, licences
 from freeze.environment import LOCKS, SYSTEMS
 from freeze.slimming import CONTENTS
-from set_up.progress import Refusal, Steps
+from set_up.progress import CommandFailed, Refusal, Steps
 
 PACKAGING = Path(build.__file__).parent
 on_debian = pytest.mark.skipif(not shutil.which("dpkg-query"), reason="needs Debian's tools")
@@ -73,6 +74,23 @@ def test_missing_tools_are_named_with_the_line_to_type(tmp_path: Path, monkeypat
         build.find_tools({"no-such-command": "no-such-package", "sh": "dash"}, Steps(tmp_path / "log"))
 
 
+def test_without_the_environment_of_the_build_this_python_describes_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+    monkeypatch.setattr(described, "PYTHON", tmp_path / "no-python")
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: asked.append(command) or types.SimpleNamespace(
+        returncode=1, stdout="", stderr="no Qt"))
+    with pytest.raises(CommandFailed, match="no Qt"):
+        deb.describe("share", tmp_path)
+    assert asked[0][0] == sys.executable
+
+
+def test_a_frozen_program_that_is_not_there_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert build.main(["deb", "--frozen", str(tmp_path / "nowhere")]) == 1
+    assert "build.py freeze" in capsys.readouterr().out
+
+
 def test_sums_name_every_file_but_links(tmp_path: Path) -> None:
     (tmp_path / "usr").mkdir()
     (tmp_path / "usr" / "a").write_bytes(b"")
@@ -98,6 +116,18 @@ def test_the_frozen_engine_has_every_module_its_sources_and_the_resources() -> N
         assert {f"{root}/resources/catalogue.json", f"{root}/runfile/schema.sql", f"{root}/api.py"} <= placed
     assert "tfx_workbench/report/templates/page.html.j2" in placed
     assert not [p for p in placed if "__pycache__" in p]
+
+
+@pytest.mark.parametrize(("variables", "carried"), [
+    ({"Py_ENABLE_SHARED": 1}, True), ({"Py_ENABLE_SHARED": 0, "PYTHONFRAMEWORK": "Python"}, True),
+    ({"Py_ENABLE_SHARED": 0, "PYTHONFRAMEWORK": ""}, False),
+])
+@pytest.mark.skipif(sys.platform == "win32", reason="every Python of Windows has a library")
+def test_a_python_is_carried_as_a_library_or_as_a_framework(
+    variables: dict[str, object], carried: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environment.sysconfig, "get_config_var", variables.get)
+    assert environment._has_shared_library() is carried
 
 
 def test_the_window_is_frozen_without_torch_and_the_engine_without_qt() -> None:

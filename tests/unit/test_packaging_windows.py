@@ -1,6 +1,6 @@
 """The installer for Windows, as far as Linux can tell: its script compiles without a warning, and says who it is.
 
-What it does is tried where Wine or Windows is: `python tests/packaging/windows_under_wine.py`.
+What it does is tried where Wine or Windows is: `python -m tests.packaging.windows_under_wine`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import alone
 from formats import windows
 from metadata import identity
 from product import Product
@@ -60,6 +61,17 @@ def test_what_is_installed_is_removed_by_name_and_nothing_else(tmp_path: Path) -
 def test_a_program_that_was_frozen_elsewhere_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="frozen on Windows"):
         windows.build(write_standin(tmp_path / "app"), Product("1.2.3", 0), tmp_path / "dist")
+
+
+def test_the_smoke_test_tells_a_program_what_windows_itself_needs_and_nothing_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYSTEMROOT", r"C:\Windows")
+    assert "SYSTEMROOT" not in alone.environment(tmp_path)
+    monkeypatch.setattr("sys.platform", "win32")
+    told = alone.environment(tmp_path, DISPLAY=":9")
+    assert told["SYSTEMROOT"] == r"C:\Windows" and told["LOCALAPPDATA"] == str(tmp_path) and told["DISPLAY"] == ":9"
+    assert not told.keys() & {"PATH", "PYTHONPATH", "PYTHONHOME"}
 
 
 @pytest.mark.parametrize(("version", "quad"), [

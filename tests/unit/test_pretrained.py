@@ -14,10 +14,13 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from tests.helpers.commandline import command
+from tests.helpers.synthetic_run import write_run
 from tfx_engine.pretrained.families import families
 from tfx_engine.pretrained.importing import import_config, import_weights
 from tfx_engine.pretrained.safetensors import read_header, write
 from tfx_engine.protocol.problems import ConfigError
+from tfx_engine.protocol.toml import read_toml
+from tfx_workbench.cli import main
 
 GPT2 = {"model_type": "gpt2", "n_embd": 8, "n_layer": 1, "n_head": 2, "n_positions": 16, "vocab_size": 256}
 
@@ -241,6 +244,26 @@ def test_import_writes_a_configuration_that_can_be_run_and_its_weights(tmp_path:
     assert [entry["path"] for entry in told["lost"]] == ["resid_pdrop"]
     assert command("check", tmp_path / "tiny.toml").code == 0
     assert load_file(tmp_path / "tiny.safetensors").keys() > {"embedding.weight", "final_norm.bias"}
+
+
+def test_import_replaces_nothing_unasked_and_never_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def refusal(*arguments: object) -> str:
+        assert main(["import", str(folder), "-o", *map(str, arguments), "--json"]) == 2
+        (problem,) = json.loads(capsys.readouterr().out)["problems"]
+        return str(problem["code"])
+
+    folder, target, weights = model(tmp_path / "model"), tmp_path / "tiny.toml", tmp_path / "tiny.safetensors"
+    for mine in (target, weights):
+        mine.write_text("mine", encoding="utf-8")
+        assert refusal(target) == "exists"
+        assert mine.read_text(encoding="utf-8") == "mine" and len(list(tmp_path.iterdir())) == 2
+        mine.unlink()
+    assert refusal(weights) == "same-file"
+    target.write_text("mine", encoding="utf-8")
+    assert main(["import", str(folder), "-o", str(target), "--force"]) == 0
+    assert read_toml(target)["run"] == {"start_from": weights.name} and weights.stat().st_size > 1000
+    capsys.readouterr()
+    assert refusal(write_run(tmp_path / "run.tfx", steps=2), "--no-weights", "--force") == "is-a-run"
 
 
 def test_import_without_a_file_prints_the_configuration(tmp_path: Path) -> None:

@@ -71,6 +71,14 @@ def test_rows_before_and_after_pages_that_are_lost_are_saved_with_rollups_of_the
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
+@pytest.mark.parametrize("name", ["x" * 300 + ".tfx", "file/x.tfx"])
+def test_a_place_where_nothing_can_be_written_is_said(tmp_path: Path, whole: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RunFileError, match="cannot be written"):
+        rescue(whole, tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_a_whole_file_is_saved_whole_and_left_as_it_is(tmp_path: Path, whole: Path) -> None:
     content = whole.read_bytes()
     found = rescue(whole, tmp_path / "saved.tfx")

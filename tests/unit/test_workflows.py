@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-NAMES = ("release", "test")
+NAMES = ("audit", "release", "test")
 
 
 def lines(repo: Path, name: str, key: str) -> list[str]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
-from pathlib import Path
 from typing import NamedTuple
 
 from tfx_engine.protocol.engine_python import sources
 from tfx_engine.protocol.launch import child_environment
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem
+from tfx_engine.runfile.store import absolute
 
 # Module -> the package that brings it: what the engine imports beside torch.
 _PACKAGES = {"numpy": "numpy", "msgspec": "msgspec", "platformdirs": "platformdirs", "psutil": "psutil",
@@ -41,8 +42,8 @@ class OwnPython(NamedTuple):
 
 def examine(python: str) -> OwnPython:
     """Ask a Python. Runs it. Raises `ConfigError` where it cannot run the engine: why, and what to type."""
-    path = Path(python).expanduser().absolute()  # not resolved: a virtual environment is known by its link
-    if not path.is_file():
+    path = absolute(python)  # not resolved: a virtual environment is known by its link
+    if not os.path.isfile(path):  # noqa: PTH113  unlike Path, it says no to what is too long to be a path
         hint = tr_mark("Name a Python, such as /path/to/venv/bin/python.")
         raise _refused(python, tr_mark("there is no such file."), hint)
     environment = {**child_environment(), "PYTHONPATH": str(sources()), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -53,8 +54,8 @@ def examine(python: str) -> OwnPython:
     except (OSError, subprocess.TimeoutExpired, ValueError, IndexError) as error:
         raise _refused(python, tr_mark("cannot be run as a Python: {error}."), "", error=str(error)) from error
     if "version" not in found:
-        last = "".join(done.stderr.strip().splitlines()[-1:])
-        raise _refused(python, tr_mark("cannot be run as a Python: {error}."), "", error=last or str(done.returncode))
+        last = "".join(done.stderr.strip().splitlines()[-1:]) or f"exit code {done.returncode}"
+        raise _refused(python, tr_mark("cannot be run as a Python: {error}."), "", error=last)
     version = ".".join(map(str, found["version"]))
     if tuple(found["version"][:2]) < _OLDEST:
         raise _refused(python, tr_mark("is Python {version}; the engine needs 3.11 or newer."), "", version=version)

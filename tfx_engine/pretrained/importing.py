@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ def import_config(path: Path, name: str = "") -> Imported:
 
     Raises `ConfigError` with every problem where it cannot be read or its family is not known here.
     """
-    file = path / "config.json" if path.is_dir() else path
+    file = path / "config.json" if os.path.isdir(path) else path  # noqa: PTH112  Path fails at long names
     if file.suffix == ".safetensors":
         file = file.with_name("config.json")
     table = Table(read_json(file))

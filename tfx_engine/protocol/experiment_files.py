@@ -87,7 +87,7 @@ def read_experiment(path: Path) -> Experiment:
         raise ConfigError([Problem(
             code="not-an-experiment", path=str(path), template="is no experiment: {error}.",
             hint_template="docs/experiments.md says what a file of experiments holds.",
-            args={"error": str(error).replace("Object", "it")},
+            args={"error": str(error).replace("Object missing", "it lacks the").replace("Object", "it")},
         )]) from None
     problems = list(check_experiment(experiment))
     if problems:

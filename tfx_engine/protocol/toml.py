@@ -85,6 +85,17 @@ def loads(text: str, origin: str = "configuration") -> dict[str, Any]:
     return data
 
 
+def independent_of_folder(data: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The same with data and weights that lie in that folder, where the file of `data` is, under their whole path."""
+    for section, key in (("data", "path"), ("run", "start_from")):
+        table = data.get(section)
+        path = table.get(key) if isinstance(table, dict) else None
+        # os.path, unlike Path, says no to what is too long to be a path.
+        if isinstance(table, dict) and isinstance(path, str) and path and os.path.exists(folder / path):  # noqa: PTH110
+            data = {**data, section: {**table, key: str((folder / path).absolute())}}
+    return data
+
+
 def _refused(path: str | Path, code: str, template: str, hint: str = "", **args: Any) -> ConfigError:
     return ConfigError([Problem(code=code, path=str(path), template=template, hint_template=hint, args=args)])
 

@@ -66,7 +66,7 @@ def rescue(path: str | os.PathLike[str], target: str | os.PathLike[str]) -> Resc
     exists or cannot be written.
     """
     path, target = Path(path), Path(target)
-    if target.exists():
+    if os.path.lexists(target):  # which, unlike Path, says no where it may not look
         raise failure("exists", target)
     _refuse_what_is_none(path)
     with new_run_file(target) as half:

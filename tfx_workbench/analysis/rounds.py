@@ -78,8 +78,3 @@ def tree_of(blocks: Mapping[Place, Floats], places: Sequence[Place]) -> Tree:
     """The steps of the blocks at these places, which are in order, by round."""
     rounds = dict.fromkeys(place[0] for place in places)
     return [[blocks[place] for place in places if place[0] == number] for number in rounds]
-
-
-def rounds_of(blocks: Mapping[Place, Any]) -> int:
-    """How many rounds there are steps of."""
-    return len({place[0] for place in blocks})

@@ -20,9 +20,11 @@ from PySide6.QtWidgets import (
 )
 
 from tfx_engine.protocol.launch import module_argv
+from tfx_engine.protocol.problems import ConfigError
 from tfx_engine.protocol.toml import dumps
 from tfx_engine.runfile.store import store_refusal
 from tfx_workbench.app.importing import ModelImport
+from tfx_workbench.exporting.target import written
 from tfx_workbench.widgets.message_bar import INFO, WARNING
 
 if TYPE_CHECKING:
@@ -71,10 +73,10 @@ class Dialogs(QObject):
         """Write the edited configuration."""
         data = {"format": 1, **self._window.session.draft.data}
         try:
-            Path(file).write_text(dumps(data), encoding="utf-8")
-        except OSError as error:
-            self._window.messages.say(
-                self.tr("{file} cannot be written: {error}.").format(file=file, error=error.strerror or error), WARNING)
+            with written(file, force=True) as whole:  # over another one the dialog has asked
+                whole.write(dumps(data).encode())
+        except ConfigError as refused:
+            self._window.say_problem(refused.problems[0])
             return
         self._window.messages.say(self.tr("Saved as {file}.").format(file=file), INFO)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import filecmp
+import itertools
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,9 +56,12 @@ class ModelImport(QObject):
             imported = import_config(file)
             lost, data = list(imported.lost), dict(imported.data)
             if imported.checkpoint:
-                target = weights_file(store, str(data["name"]))
+                first = weights_file(store, str(data["name"]))
+                # Runs may have begun with the weights of another model that was called so: those stay.
+                target = next(path for path in _numbered(first) if not path.exists())
                 lost += import_weights(imported, target)
                 target.chmod(FILE)  # it lies among the runs, and is not to be handed on
+                target = _kept(first, target)
                 data["run"] = {**data.get("run", {}), "start_from": str(target)}
         except ConfigError as error:
             found: tuple[Any, Any] = (None, list(error.problems))
@@ -90,7 +96,21 @@ class ModelImport(QObject):
 
 
 def weights_file(store: Path, name: str) -> Path:
-    """Where the weights of an imported model of that name go; a file that is there already is replaced."""
+    """Where the weights of the first model of that name go."""
     folder = store / _FOLDER
     make_private_folder(folder)
     return folder / file_name(name, ".safetensors")
+
+
+def _numbered(first: Path) -> Iterator[Path]:
+    yield first
+    yield from (first.with_stem(f"{first.stem}-{number}") for number in itertools.count(2))
+
+
+def _kept(first: Path, newest: Path) -> Path:
+    """The file that has the same weights since an earlier import, and then `newest` is deleted; else `newest`."""
+    for before in itertools.takewhile(lambda path: path != newest, _numbered(first)):
+        if filecmp.cmp(before, newest, shallow=False):
+            newest.unlink()
+            return before
+    return newest

@@ -116,6 +116,7 @@ def _take_turns(args: argparse.Namespace, plan: Plan, library: Library) -> int:
     """All runs at once, each stepping in its turn: one comparison, which cannot be taken up again half done."""
     if problem := why_no_turns(plan):
         raise ConfigError([problem])
+    asked = wanted_turns(args)
     rows = library.scan()
     before = known_turns(rows, plan)
     wanted = {cell.key for cell in plan.cells}
@@ -128,7 +129,7 @@ def _take_turns(args: argparse.Namespace, plan: Plan, library: Library) -> int:
     plan = dataclasses.replace(plan, id=next_turns(before, plan))
     course = _Course(plan, predicted, {})
     if not args.json or args.dry_run:
-        _say_plan(args, course, len(plan.cells), course.in_turns(*wanted_turns(args)))
+        _say_plan(args, course, len(plan.cells), course.in_turns(*asked))
     if args.dry_run:
         return EXIT_DONE
     facts = run_facts(plan, plan.cells, [_figures(p) for p in predicted])

@@ -14,7 +14,7 @@ from tfx_engine.runfile.store import default_store
 from tfx_engine.runfile.tables import SUFFIX
 from tfx_workbench.commands.configs import read_configs
 from tfx_workbench.commands.engine import engine_gone
-from tfx_workbench.commands.output import DONE, FAILED, emit, print_table
+from tfx_workbench.commands.output import DONE, FAILED, emit, print_table, refuse_beside
 from tfx_workbench.runs.auditstand import stand_words
 from tfx_workbench.runs.find import find_run
 from tfx_workbench.runs.library import Library
@@ -47,6 +47,7 @@ def _subject(args: argparse.Namespace) -> tuple[str, dict[str, Any], str]:
     if args.subject.endswith(".toml"):
         (given,) = read_configs([args.subject], args.set)
         return str(given.data.get("name", given.file)), given.data, ""
+    refuse_beside(tr_mark("a run, which has its configuration"), {"--set": args.set})
     path = find_run(args.subject, Library(args.store or default_store()))
     reader = RunReader(path)
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import msgspec
 
 from tfx_engine.protocol.config import parse_config
 from tfx_engine.protocol.problems import ConfigError, Problem
-from tfx_engine.protocol.toml import apply_settings, dumps, loads, read_text
+from tfx_engine.protocol.toml import apply_settings, dumps, independent_of_folder, loads, read_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +46,7 @@ def read_configs(files: Sequence[str], settings: Sequence[str] = (), store: str 
 def _read(file: str, settings: Sequence[str], store: str | None) -> Given:
     text = read_text(file)
     data = loads(text, file)
-    changed = _independent_of_folder(data, Path(file).parent)
+    changed = independent_of_folder(data, Path(file).parent)
     if settings:
         changed = apply_settings(changed, list(settings))
     run = changed.get("run")
@@ -56,16 +55,6 @@ def _read(file: str, settings: Sequence[str], store: str | None) -> Given:
     if "name" not in changed:
         changed = {"name": Path(file).stem.replace("_", " "), **changed}
     return Given(file, changed, dumps(changed) if settings else text)
-
-
-def _independent_of_folder(data: dict[str, Any], folder: Path) -> dict[str, Any]:
-    for section, key in (("data", "path"), ("run", "start_from")):
-        table = data.get(section)
-        path = table.get(key) if isinstance(table, dict) else None
-        # os.path, unlike Path, says no to what is too long to be a path.
-        if isinstance(path, str) and path and os.path.exists(folder / path):  # noqa: PTH110
-            data = {**data, section: {**table, key: str((folder / path).absolute())}}  # type: ignore[dict-item]
-    return data
 
 
 def named(problems: Sequence[Problem], file: str, files: int) -> list[Problem]:

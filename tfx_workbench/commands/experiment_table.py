@@ -9,6 +9,7 @@ from tfx_engine.protocol.experiments import Experiment
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_engine.protocol.whole import write_whole
+from tfx_engine.runfile.errors import words as said_by
 from tfx_workbench.analysis.findings import (
     UNKNOWN,
     VERDICTS,
@@ -76,8 +77,8 @@ def put_into(file: Path, found: Sequence[Found]) -> None:
                 "{ends}."), args={"begins": BEGINS.strip(), "ends": ENDS.strip()})])  # fmt: skip
         write_whole(file, (before + BEGINS + "\n" + markdown(found) + "\n" + ENDS + after).encode())
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([Problem(code="cannot-write", path=str(file), template="{error}.",
-                                   args={"error": str(error)})]) from None
+        raise ConfigError([Problem(code="cannot-write", path=str(file), template=tr_mark(
+            "cannot be read or written: {error}."), args={"error": said_by(error)})]) from None
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -93,6 +93,7 @@ def _import_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="FILE", help=tr_mark("the configuration (.toml); the weights "
                         "of the folder's checkpoint go beside it (.safetensors)"))
     parser.add_argument("--no-weights", action="store_true", help=tr_mark("only the configuration"))
+    parser.add_argument("--force", action="store_true", help=tr_mark("overwrite what is there"))
 
 
 def _trust(parser: argparse.ArgumentParser) -> None:
@@ -137,8 +138,13 @@ def _report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--title", metavar="TEXT", help=tr_mark("what stands at the top"))
     parser.add_argument("--force", action="store_true", help=tr_mark("replace a file that is there"))
     # For the window: the colours that it shows the runs in, and lines of progress on stderr.
-    parser.add_argument("--colours", help=argparse.SUPPRESS)
+    parser.add_argument("--colours", type=_places, help=argparse.SUPPRESS)
     parser.add_argument("--progress", action="store_true", help=argparse.SUPPRESS)
+
+
+def _places(text: str) -> list[int]:
+    """Places in the palette, with commas between them."""
+    return [int(part) for part in text.split(",")]
 
 
 def _export(parser: argparse.ArgumentParser) -> None:

@@ -6,11 +6,12 @@ import argparse
 from collections.abc import Iterable
 from pathlib import Path
 
-from tfx_engine.pretrained.importing import Imported, import_config, import_weights
+from tfx_engine.pretrained.importing import import_config, import_weights
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_engine.protocol.toml import dumps
 from tfx_workbench.commands.output import DONE, emit, say
+from tfx_workbench.exporting.target import refuse_existing, written
 
 
 def import_model(args: argparse.Namespace) -> int:
@@ -20,10 +21,14 @@ def import_model(args: argparse.Namespace) -> int:
     lost, weights = list(imported.lost), None
     if target is not None:
         if imported.checkpoint and not args.no_weights:
-            weights = target.with_suffix(".safetensors")
+            weights = _beside(target)
+            refuse_existing(weights, args.force)
+        refuse_existing(target, args.force)
+        if weights is not None:
             lost += import_weights(imported, weights)
             imported.data["run"] = {"start_from": weights.name}  # counted from the configuration's folder
-        _write(target, imported)
+        with written(target, args.force) as file:
+            file.write(dumps(imported.data).encode())
     if args.json:
         emit({
             "ok": True, "family": imported.family.title, "config": imported.data,
@@ -41,14 +46,15 @@ def import_model(args: argparse.Namespace) -> int:
     return DONE
 
 
-def _write(target: Path, imported: Imported) -> None:
-    try:
-        target.write_text(dumps(imported.data), encoding="utf-8")
-    except OSError as error:
+def _beside(target: Path) -> Path:
+    """Where the weights go. Raises ConfigError where the configuration would lie there itself."""
+    weights = target.with_suffix(".safetensors")
+    if weights == target:
         raise ConfigError([Problem(
-            code="unwritable", path=str(target), template="cannot be written: {error}.",
-            args={"error": error.strerror or str(error)},
-        )]) from None
+            code="same-file", path=str(target), template=tr_mark("is where the weights go: the configuration needs "
+            "another name."), hint_template=tr_mark("Name it so that it ends in .toml."),
+        )])
+    return weights
 
 
 def _say(lost: Iterable[Problem]) -> None:

@@ -36,7 +36,7 @@ def report(args: argparse.Namespace) -> int:
     paths = list(dict.fromkeys(find_run(text, library) for text in args.runs))
     with contextlib.ExitStack() as stack:
         runs = [stack.enter_context(contextlib.closing(RunData(path))).load() for path in paths]
-        subject = Subject.of(runs, [int(c) for c in args.colours.split(",")] if args.colours else None)
+        subject = Subject.of(runs, args.colours)
         data, shown = _single(subject, kind, names) if kind in SINGLE else _whole(subject, kind, names, args)
     with written(target, args.force) as file:
         file.write(data)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import os
 import sys
-from pathlib import Path
 
 import msgspec
 
@@ -21,6 +21,7 @@ from tfx_engine.protocol.trust import (
     settings_folder,
     technique_files,
 )
+from tfx_engine.runfile.store import absolute
 from tfx_workbench.commands.output import DONE, FAILED, emit, say
 
 
@@ -68,8 +69,8 @@ def refresh() -> None:
 def _with(trusted: Trusted, names: list[str]) -> Trusted:
     folders, packages = list(trusted.folders), list(trusted.packages)
     for name in names:
-        place = Path(name).expanduser()
-        if place.is_dir():
+        place = absolute(name)
+        if os.path.isdir(place):  # noqa: PTH112  unlike Path, it says no to what is too long to be a path
             folders.append(str(place.resolve()))
         elif name in _packages():
             packages.append(name)
@@ -84,7 +85,11 @@ def _with(trusted: Trusted, names: list[str]) -> Trusted:
 
 
 def _without(trusted: Trusted, names: list[str]) -> Trusted:
-    gone = {*names, *(str(Path(name).expanduser().resolve()) for name in names)}
+    known = {*trusted.folders, *trusted.packages}
+    gone = {name if name in known else str(absolute(name).resolve()) for name in names}
+    if unknown := sorted(gone - known):
+        raise ConfigError([Problem(code="not-trusted", path=name, template=tr_mark("is not trusted."),
+                                   hint_template=tr_mark("`tfx-workbench trust` lists what is.")) for name in unknown])
     return Trusted(tuple(f for f in trusted.folders if f not in gone),
                    tuple(p for p in trusted.packages if p not in gone))  # fmt: skip
 
@@ -99,7 +104,7 @@ def _confirm(names: list[str]) -> None:
     """Show what would run, and ask. Raises ConfigError where nobody says yes."""
     for name in names:
         say(name + ":")
-        for path in technique_files(Path(name).expanduser()):
+        for path in technique_files(absolute(name)):
             say(f"  {path}")
     say(tr_mark("This is Python code. It will run with your rights in every worker, as any program that you start."))
     if sys.stdin is None or not sys.stdin.isatty():

@@ -115,7 +115,7 @@ def refuse_existing(path: Path, force: bool) -> None:
     try:
         is_folder, is_there = path.is_dir(), os.path.lexists(path)
     except (OSError, ValueError) as error:
-        raise ConfigError([not_written(path, str(error))]) from None
+        raise ConfigError([not_written(path, words(error))]) from None
     if is_folder:
         raise ConfigError([Problem(code="not-a-file", path=str(path), template=_FOLDER,
                                    hint_template=tr_mark("Name a file in it."))])

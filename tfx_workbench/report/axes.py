@@ -83,11 +83,6 @@ class Axes:
         """The places of values along the y axis."""
         return self.box.bottom - (_axis_values(values, self.plot.y.log) - self.y.low) / self.y.span * self.box.height
 
-    def value_x(self, place: float) -> float:
-        """The value at a place along the x axis."""
-        value = self.x.low + (place - self.box.x) / self.box.width * self.x.span
-        return 10.0**value if self.plot.x.log else value
-
     # ------------------------------------------------------------------ ticks and words
 
     def _upright_ticks(self, height: float) -> list[tuple[float, str, str]]:

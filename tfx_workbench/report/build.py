@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from tfx_engine.protocol.marker import tr_mark
 from tfx_workbench import __version__
 from tfx_workbench.analysis.comparable import name_of_device, task_of
-from tfx_workbench.exhibits.exhibit import Exhibit
 from tfx_workbench.exhibits.kind import Choices
 from tfx_workbench.exhibits.runview import RunView
 from tfx_workbench.exhibits.text import Text, Words, say
@@ -97,8 +96,3 @@ def _split(grid: Grid) -> list[Block]:
         rows = tuple((row[0], *row[cut]) for row in grid.rows)
         parts.append(Grid(caption, (grid.heads[0], *grid.heads[cut]), rows, grid.notes if first == 1 else ()))
     return parts
-
-
-def shown_exhibits(report: Report) -> list[Exhibit]:
-    """The exhibits of a report, in order."""
-    return [figure.exhibit for figure in report.figures()]

@@ -139,7 +139,3 @@ class Drawing:
     width: float
     height: float
     shapes: tuple[AnyShape, ...]
-
-    def moved_into(self, height: float) -> Drawing:
-        """The same on a page of another height."""
-        return dataclasses.replace(self, height=height)

@@ -34,7 +34,6 @@ _FROM_NOTHING = tr_mark("from nothing")
 _INDISTINCT = tr_mark("not distinguishable")
 _HARD = "\N{NO-BREAK SPACE}"
 _TENTH, _LEAST = 0.05, 0.01  # per cent: below the first one decimal is 0, below the second nobody cares
-Picked = Callable[[Mapping[str, Any]], Any]
 
 
 def key_figures(subject: Subject) -> Grid:

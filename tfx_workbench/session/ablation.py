@@ -281,11 +281,6 @@ class Ablation(QObject):
         self._seen_rows = tuple((str(row.path), row.status) for row in rows)
         self._known = cell_runs(rows, self._ident(), self._facts)
 
-    def path_of(self, cell: Cell) -> Path | None:
-        """The run file of a cell, None where it has none."""
-        runs = self._known.get(cell.key)
-        return runs[0].path if runs else None
-
     def state_of(self, cell: Cell) -> str:
         """What became of a cell: the status of its run, "" where there is none."""
         runs = self._known.get(cell.key)

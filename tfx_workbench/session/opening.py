@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem
-from tfx_engine.protocol.toml import read_toml
+from tfx_engine.protocol.toml import independent_of_folder, read_toml
+from tfx_engine.runfile.store import absolute
 
 BUNDLE = ".tfxbundle"
-LARGEST_CONFIG = 1_000_000  # bytes; a larger file is no configuration
 
 
 @dataclasses.dataclass
@@ -30,9 +31,9 @@ def open_files(files: Iterable[str | Path]) -> Opened:
     """Sort files by what they are, configurations read. What cannot be opened becomes a `Problem`."""
     found = Opened()
     for file in files:
-        path = Path(file).expanduser().absolute()
+        path = absolute(file)
         if path.suffix == ".tfx":
-            if path.is_file():
+            if os.path.isfile(path):  # noqa: PTH113  unlike Path, it says no to what is too long to be a path
                 found.runs.append(path)
             else:
                 found.problems.append(_problem(path, "no-such-file", tr_mark("there is no such file.")))
@@ -49,17 +50,8 @@ def open_files(files: Iterable[str | Path]) -> Opened:
 
 def read_config(path: Path) -> dict[str, Any]:
     """A configuration that does not depend on the folder it lies in. Raises `ConfigError`."""
-    if path.is_file() and path.stat().st_size > LARGEST_CONFIG:
-        raise ConfigError([_problem(path, "too-large", tr_mark("is too large for a configuration."))])
-    data = read_toml(path)
-    for section, key in (("data", "path"), ("run", "start_from")):
-        table = data.get(section)
-        source = table.get(key) if isinstance(table, dict) else None
-        if isinstance(table, dict) and isinstance(source, str) and (path.parent / source).exists():
-            data[section] = {**table, key: str((path.parent / source).absolute())}
-    if "name" not in data:
-        data = {"name": path.stem.replace("_", " "), **data}
-    return data
+    data = independent_of_folder(read_toml(path), path.parent)
+    return data if "name" in data else {"name": path.stem.replace("_", " "), **data}
 
 
 def _read(path: Path, found: Opened) -> None:

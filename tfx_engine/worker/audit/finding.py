@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from tfx_engine.protocol.problems import Problem
-
 
 @dataclasses.dataclass(frozen=True)
 class Evidence:
@@ -59,8 +57,3 @@ class Untried(Exception):
     def __init__(self, code: str, template: str, **args: Any) -> None:
         self.evidence = untried(code, template, **args)
         super().__init__(self.evidence.message)
-
-
-def from_problem(problem: Problem) -> Evidence:
-    """A configuration that the audit would need is not a legal one."""
-    return untried(problem.code, "{sentence}", sentence=problem.sentence())
