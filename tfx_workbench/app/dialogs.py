@@ -24,7 +24,6 @@ from tfx_engine.protocol.problems import ConfigError
 from tfx_engine.protocol.toml import dumps
 from tfx_engine.runfile.store import store_refusal
 from tfx_workbench.app.importing import ModelImport
-from tfx_workbench.exporting.target import written
 from tfx_workbench.widgets.message_bar import INFO, WARNING
 
 if TYPE_CHECKING:
@@ -71,6 +70,8 @@ class Dialogs(QObject):
 
     def save(self, file: str) -> None:
         """Write the edited configuration."""
+        from tfx_workbench.exporting.target import written  # not before the first paint
+
         data = {"format": 1, **self._window.session.draft.data}
         try:
             with written(file, force=True) as whole:  # over another one the dialog has asked
