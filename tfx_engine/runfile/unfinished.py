@@ -80,7 +80,8 @@ def new_run_file(path: Path) -> Iterator[Path]:
         raise os_failure(error, path) from None
     finally:
         for left in (half, beside(half, "-journal")):
-            left.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # what could not be made there cannot be looked for either
+                left.unlink(missing_ok=True)
 
 
 def sweep_halves(folder: Path) -> None:
