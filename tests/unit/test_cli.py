@@ -371,6 +371,7 @@ def test_sizes_are_binary(value, text):
 def test_differences_are_signed():
     assert words.percent(3.25) in ("+3.2 %", "+3.3 %")
     assert words.percent(-12) == "−12.0 %"
+    assert words.percent(-0.04) == "+0.0 %"
 
 
 def test_times_are_in_words():

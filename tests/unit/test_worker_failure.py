@@ -103,6 +103,8 @@ def test_what_is_predicted_to_fit_comes_before_what_is_not(monkeypatch):
     peaks = sorted(each.peak_bytes for each in advice(config, "cpu"))
     found = advice(config, "cpu", peaks[1])
     assert {each.peak_bytes for each in found[:2]} == set(peaks[:2])
+    assert "None of them" not in sentence(found, peaks[1])
+    assert sentence(advice(config, "cpu", 1024), 1024).endswith("None of them alone is predicted to fit into 1.0 KiB.")
 
 
 def test_advice_says_what_changes_what_is_learnt_and_how_far_off_it_may_be(monkeypatch):

@@ -47,6 +47,7 @@ _SLOWER = {
 }
 _HELPS = tr_mark("Predicted to help, one change at a time: {changes}. {error}")
 _ERROR = tr_mark("Of such predictions of the peak 95 of 100 are within {percent:.2g} %.")
+_NONE_FITS = tr_mark("None of them alone is predicted to fit into {bytes}.")
 _NO_ERROR = tr_mark("How far off such predictions of the peak are on this device is not known.")
 
 
@@ -120,12 +121,14 @@ def _is_too_large(each: Advice, capacity_bytes: int | None) -> bool:
     return capacity_bytes is not None and each.peak_bytes > capacity_bytes
 
 
-def sentence(found: list[Advice]) -> str:
-    """The best three in words; empty where there is nothing to say."""
+def sentence(found: list[Advice], capacity_bytes: int | None = None) -> str:
+    """The best three in words, and where none of all is predicted to fit; empty where there is nothing to say."""
     if not found:
         return ""
     off = found[0].error_95_percent
     error = _NO_ERROR if off is None else _ERROR.format(percent=off)
+    if capacity_bytes is not None and _is_too_large(found[0], capacity_bytes):  # what fits comes first
+        error += " " + _NONE_FITS.format(bytes=in_words(capacity_bytes))
     return _HELPS.format(changes="; ".join(each.words for each in found[:3]), error=error)
 
 

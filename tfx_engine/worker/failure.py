@@ -63,7 +63,7 @@ def in_words(size: int) -> str:
         if amount < 1024:
             return f"{amount:.0f} {unit}" if unit == "bytes" else f"{amount:.1f} {unit}"
         amount /= 1024
-    return f"{amount:.1f} TiB"
+    return f"{amount:,.1f} TiB"
 
 
 def in_a_sentence(error: BaseException) -> str:

@@ -277,7 +277,7 @@ class _Run:
             capacity_bytes=capacity, asked_bytes=failure.asked_bytes(str(error)),
             advice=[dataclasses.asdict(each) for each in found],
         )
-        return f"{reason} {sentence(found)}".rstrip()
+        return f"{reason} {sentence(found, capacity)}".rstrip()
 
     def _advice(self, capacity_bytes: int | None) -> list[Advice]:
         try:

@@ -57,7 +57,7 @@ def percent(value: float | None) -> str:
     """A signed difference: `+12.3 %`."""
     if value is None or not math.isfinite(value):
         return UNKNOWN
-    return f"{value:+.1f} %".replace("-", "−")
+    return f"{round(value, 1) + 0.0:+.1f} %".replace("-", "−")  # without a minus before what is rounded to nothing
 
 
 def per_second(value: float | None, unit: str) -> str:
