@@ -55,6 +55,15 @@ def test_of_many_live_runs_no_more_than_one_interval_is_worked_out_for_a_picture
             (exact.median, exact.low, exact.high), rel=1e-12)
 
 
+def test_a_run_that_has_ended_promises_no_step(tmp_path):
+    with running(tmp_path / "live.tfx", steps=20, **SIZES) as run:
+        run.advance(1)
+        run.writer.flush()
+        said = [str(exhibit_type("throughput").make(views([path]), {}).sentence) for path in (
+            run.writer.path, write_run(tmp_path / "one.tfx", steps=1, warmup_steps=0, **SIZES))]
+    assert said[0].endswith("no measured step yet") and said[1].endswith("no measured step")
+
+
 def test_mfu_stands_beside_the_throughput_with_its_denominators(tmp_path):
     (view,) = views([write_run(tmp_path / "run.tfx", steps=40, **SIZES)])
     facts = view.data.facts

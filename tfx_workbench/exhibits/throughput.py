@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from tfx_engine.protocol.marker import tr_mark
+from tfx_engine.protocol.status import ENDED
 from tfx_workbench.exhibits.by_step import (
     NO_RUN,
     OVER,
@@ -147,7 +148,8 @@ def _sentence(runs: Sequence[RunView]) -> Text | str:
         return ""
     median = _median(run)
     if math.isnan(median.median):
-        return about(run, runs, say(tr_mark("no measured step yet")))
+        has_ended = run.data.info.status in ENDED
+        return about(run, runs, say(tr_mark("no measured step") if has_ended else tr_mark("no measured step yet")))
     said = say(
         tr_mark("median {rate} {spread}"), rate=count_scale(median.median, "tokens/s").text(median.median),
         spread=spread(median.median, median.low, median.high),
