@@ -340,6 +340,12 @@ def test_a_truncated_run_is_refused_and_a_newer_one_politely(run, store):
     assert (code, "newer" in err) == (2, True)
 
 
+def test_paths_of_runs_hold_in_every_folder(run, store, monkeypatch):
+    monkeypatch.chdir(store.parent)
+    listed = only_object(run("list", "--store", store.name, "--json")[1])
+    assert {one["run"] for one in listed["runs"]} == {str(store / "one.tfx"), str(store / "two.tfx")}
+
+
 def test_turns_that_cannot_be_are_refused_before_anything_is_predicted(run, tmp_path, monkeypatch):
     monkeypatch.setattr(ablate, "_predicted", None)
     code, _, err = run("ablate", write_config(tmp_path), "--over", "adapter=lora", "--interleave", "--rounds", "0",

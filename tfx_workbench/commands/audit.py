@@ -10,14 +10,13 @@ from tfx_engine.client import Client, ServiceGone
 from tfx_engine.protocol.claims import words_of
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.runfile.reader import RunReader
-from tfx_engine.runfile.store import default_store
 from tfx_engine.runfile.tables import SUFFIX
 from tfx_workbench.commands.configs import read_configs
 from tfx_workbench.commands.engine import engine_gone
 from tfx_workbench.commands.output import DONE, FAILED, emit, print_table, refuse_beside
+from tfx_workbench.commands.runs import library_of
 from tfx_workbench.runs.auditstand import stand_words
 from tfx_workbench.runs.find import find_run
-from tfx_workbench.runs.library import Library
 
 _WORDS = {True: tr_mark("holds"), False: tr_mark("BROKEN"), None: tr_mark("not tried")}
 
@@ -48,7 +47,7 @@ def _subject(args: argparse.Namespace) -> tuple[str, dict[str, Any], str]:
         (given,) = read_configs([args.subject], args.set)
         return str(given.data.get("name", given.file)), given.data, ""
     refuse_beside(tr_mark("a run, which has its configuration"), {"--set": args.set})
-    path = find_run(args.subject, Library(args.store or default_store()))
+    path = find_run(args.subject, library_of(args.store))
     reader = RunReader(path)
     try:
         info = reader.info()

@@ -12,7 +12,7 @@ from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_engine.runfile.edit import annotate, rename
 from tfx_engine.runfile.errors import RunFileError
-from tfx_engine.runfile.store import default_store
+from tfx_engine.runfile.store import absolute, default_store
 from tfx_workbench.commands import words
 from tfx_workbench.commands.output import DONE, emit, print_table, say
 from tfx_workbench.runs.auditstand import stand_words
@@ -25,7 +25,7 @@ from tfx_workbench.runs.search import FIGURES, NUMBERS, Found, Query, found_of
 
 def library_of(store: str | None) -> Library:
     """The library that a command means."""
-    return Library(store or default_store())
+    return Library(absolute(store) if store else default_store())  # paths that are printed hold anywhere
 
 
 def list_runs(args: argparse.Namespace) -> int:
