@@ -20,6 +20,8 @@ OVER = ("--design", "factorial", "--over", "norm=rms_norm", "--over", "position=
 
 def test_killed_in_the_middle_it_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TFX_WORKER_MODULE", "tests.helpers.standin_worker")
+    monkeypatch.setenv("TFX_STANDIN", "one-ends")  # however late the kill comes
+    monkeypatch.setenv("TFX_STANDIN_MARK", str(tmp_path / "mark"))
     config, store = write_config(tmp_path, data={"task": "copy"}), tmp_path / "runs"
 
     def files(status: str) -> list[Path]:
@@ -33,6 +35,7 @@ def test_killed_in_the_middle_it_goes_on_where_it_stopped(tmp_path: Path, monkey
     done = files("finished")
     assert 1 <= len(done) < 4 and len(files("interrupted")) == 4 - len(done)
 
+    monkeypatch.delenv("TFX_STANDIN")
     again = command("ablate", config, *OVER, "--store", store, "--json")
     assert again.code == 0, again.err
     (answer,) = again.objects

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.commandline import command, write_config
+from tests.helpers.commandline import TIMEOUT_S, command, write_config
 
 TECHNIQUES = {"position": {"use": "rotary"}, "adapter": {"use": "lora", "rank": 2}, "embedding": {"dropout": 0.1},
               "recompute": {"use": "every_block"}}
@@ -29,7 +29,7 @@ def test_the_program_runs_alone_and_has_the_runs_losses_to_the_bit(run: Path, tm
     assert command("export", run, "--format", "script", "-o", script).code == 0
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     argv = [sys.executable, "-I", str(script)]
-    done = subprocess.run(argv, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=100)
+    done = subprocess.run(argv, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=TIMEOUT_S)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert len(lines) == 9 and all(line.endswith("equal to the run's") for line in lines)  # 1 to warm up, and 8

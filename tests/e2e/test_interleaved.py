@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.commandline import start, write_config
+from tests.helpers.commandline import TIMEOUT_S, start, write_config
 from tests.helpers.services import family, gone, info, until
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.reader import RunReader
@@ -31,12 +31,12 @@ def test_where_a_worker_is_killed_in_a_round_the_others_go_on_and_are_compared(t
     process = start("run", *files, "--interleave", "--no-control", "--rounds", "3", "--store", store, "--json")
     runs = until(lambda: (found := sorted(store.glob("*.tfx"))) and len(found) == 3 and found)
     bad = next(run for run in runs if "-bad-" in run.name)
-    until(lambda: newest_round(bad) >= 2, 200)
+    until(lambda: newest_round(bad) >= 2, TIMEOUT_S)
     everyone = family(process.pid)
     pid = info(bad).pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    out, err = process.communicate(timeout=240)
+    out, err = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 1, err
     assert gone(everyone)
     found = {one["name"]: one for one in map(json.loads, out.splitlines())}

@@ -18,6 +18,12 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes canno
 STOP_S = 2.5
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How soon all goes on is told by the command; here that it does, however busy the machine is."""
+    monkeypatch.setattr(stops, "LONG_AFTER_S", 20.0)
+
+
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stops.Running]:
     home = tmp_path_factory.mktemp("stops") / "home"

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from tests.helpers.worker import Worker, queue_run, read, until
+from tests.survival.windows import cpu_s
 from tfx_engine.protocol.messages import Reply
 from tfx_engine.protocol.worker_messages import Check, Ended, Examine, Predict, Ready, RunFile, Stop, WarmedUp
 
@@ -109,7 +110,8 @@ def test_a_step_that_takes_too_long_is_cut_off(tmp_path, how):
     with Worker() as worker:
         worker.begin(run)
         until(lambda: any(e.code == "warmup" for e in read(run, "events")))
-        time.sleep(0.3)
+        computed_s = cpu_s(worker.process.pid)
+        until(lambda: cpu_s(worker.process.pid) > computed_s + 0.5)  # well into the step
         begun = time.monotonic()
         worker.end_of_file() if how == "end of file" else worker.process.send_signal(signal.SIGTERM)
         worker.process.wait(30)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from PySide6 import QtCore, QtWidgets
+from shiboken6 import isValid
 
 
 @pytest.fixture(autouse=True)
@@ -16,7 +17,7 @@ def tidy_application(qapp: QtWidgets.QApplication, request: pytest.FixtureReques
     yield
     dialog = qapp.activeModalWidget()
     for window in set(qapp.topLevelWidgets()) - before:
-        if window.isVisible():
+        if isValid(window) and window.isVisible():  # one may go with another
             window.close()
     qapp.sendPostedEvents(None, QtCore.QEvent.Type.DeferredDelete)
     qapp.processEvents()

@@ -290,11 +290,14 @@ def test_a_click_on_a_hollow_point_runs_it(tmp_path: Path) -> None:
             made.session.runs.tick(key)
         panel: Any = made.area.docks["pareto"].panel
         made.area.docks["pareto"].raise_()
-        wait(lambda: panel.view.canvas is not None and panel.view.canvas.frames)
-        spend(0.2)
+
+        def hollow_points() -> list[Marker]:
+            frames = panel.view.canvas.frames.values() if panel.view.canvas is not None else []
+            return [m for frame in frames for m in frame.plot.layers if isinstance(m, Marker) and m.chooses]
+
+        wait(lambda: len(made.session.runs.views()) == 2, "both runs read")
+        hollow = wait(lambda: len(found := hollow_points()) == 2 and found, "what was not run")
         (frame,) = panel.view.canvas.frames.values()
-        hollow = [m for m in frame.plot.layers if isinstance(m, Marker) and m.chooses]
-        assert len(hollow) == 2
         place = panel.view.canvas.mapFromScene(frame.mapToScene(frame.to_pixels(hollow[0].x, hollow[0].y)))
         panel.view.canvas.click_at(QPointF(place))
         wait(lambda: engine.queued)

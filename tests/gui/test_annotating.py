@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from PySide6.QtWidgets import QLineEdit
 
 from tests.helpers.synthetic_run import write_run
 from tests.helpers.windows import wait, window
 from tfx_workbench.app.window import MainWindow
 from tfx_workbench.runs.row import RunRow, read_row
+from tfx_workbench.widgets import message_bar
 
 
-def test_tags_and_notes_are_kept_in_the_files_and_one_undo_takes_them_back(tmp_path: Path) -> None:
+def test_tags_and_notes_are_kept_in_the_files_and_one_undo_takes_them_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(message_bar, "_SHOWN_MS", 10**6)  # as long as the files take, the offer stands
     paths = [write_run(tmp_path / "runs" / f"{name}.tfx", name=name, steps=4) for name in ("a", "b")]
     with window(tmp_path) as made:
         annotating = made.commands._annotating

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.windows import wait
 from tfx_engine.protocol import engine_python
 from tfx_workbench.app.engine_box import EngineBox
 
@@ -28,16 +29,16 @@ def python(folder: Path, missing: str) -> str:
     return str(file)
 
 
-def test_a_python_that_can_is_kept_and_given_up_again(box: EngineBox, qtbot, tmp_path: Path) -> None:
+def test_a_python_that_can_is_kept_and_given_up_again(box: EngineBox, tmp_path: Path) -> None:
     path = python(tmp_path, "")
     box.ask(path)
-    qtbot.waitUntil(lambda: "A card" in box.status.text(), timeout=20_000)
+    wait(lambda: "A card" in box.status.text())
     assert engine_python.chosen_python() == path
     box.built_in_button.click()
     assert engine_python.chosen_python() is None
 
 
-def test_a_python_that_cannot_is_not_kept_and_the_reason_is_shown(box: EngineBox, qtbot, tmp_path: Path) -> None:
+def test_a_python_that_cannot_is_not_kept_and_the_reason_is_shown(box: EngineBox, tmp_path: Path) -> None:
     box.ask(python(tmp_path, '"msgspec"'))
-    qtbot.waitUntil(lambda: "pip install msgspec" in box.status.text(), timeout=20_000)
+    wait(lambda: "pip install msgspec" in box.status.text())
     assert engine_python.chosen_python() is None and box.choose_button.isEnabled()

@@ -9,6 +9,7 @@ import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QPainter
 
+from tests.helpers.windows import wait
 from tfx_workbench.exhibits.exhibit import (
     Area,
     Axis,
@@ -222,25 +223,29 @@ def test_a_table_stands_where_there_is_one(view):
     assert found.item(1, 1).textAlignment() & Qt.AlignmentFlag.AlignRight
 
 
-def test_the_sentence_takes_a_line_of_its_own_where_there_is_no_room_beside_the_title(view, qtbot):
+def test_the_sentence_takes_a_line_of_its_own_where_there_is_no_room_beside_the_title(view):
     view.show_exhibit(exhibit(curve(), sentence="a sentence that is rather long, for a card of this width at least"))
-    heights = []
-    for width in (900, 300, 900):
-        view.resize(width, 300)
-        qtbot.wait(1)
-        heights.append(view.header.height())
-    assert heights[0] == heights[2] < heights[1]
+    view.resize(900, 300)
+    wait(lambda: view.width() == 900)
+    height = view.header.height()
+    view.resize(300, 300)
+    wait(lambda: view.header.height() > height, "a line of its own")
+    view.resize(900, 300)
+    wait(lambda: view.header.height() == height, "back beside the title")
     assert view.header.sentence().endswith("at least")
 
 
 @pytest.mark.parametrize("width", [120, 200, 320])
-def test_no_part_of_the_head_is_outside_of_it_or_over_another(view, qtbot, width):
+def test_no_part_of_the_head_is_outside_of_it_or_over_another(view, width):
     view.resize(width, 200)
     view.show_exhibit(exhibit(curve(), sentence="one sentence"))
-    qtbot.wait(1)
-    parts = [child.geometry() for child in view.header.children() if child.isWidgetType()]
-    assert all(view.header.rect().contains(part) for part in parts if part.width() > 1)
-    assert not any(a.intersects(b) for i, a in enumerate(parts) for b in parts[:i])
+
+    def are_apart() -> bool:
+        parts = [child.geometry() for child in view.header.children() if child.isWidgetType()]
+        return all(view.header.rect().contains(part) for part in parts if part.width() > 1) and not any(
+            a.intersects(b) for i, a in enumerate(parts) for b in parts[:i])
+
+    wait(are_apart, "each part in its place")
 
 
 def test_a_low_card_says_less_and_draws_on(view):

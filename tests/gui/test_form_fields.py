@@ -8,6 +8,7 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
+from tests.helpers.windows import wait
 from tfx_engine.protocol.options import OptionCard
 from tfx_workbench.widgets.option_editors import NumberEdit
 from tfx_workbench.widgets.option_field import OptionField
@@ -71,7 +72,7 @@ def test_a_number_that_is_being_typed_is_not_rewritten_under_the_cursor(qtbot: Q
     edit = widget.editor
     assert isinstance(edit, NumberEdit)
     edit.setFocus()
-    qtbot.waitUntil(edit.hasFocus)
+    wait(edit.hasFocus)
     edit.setText("2.")
     widget.set_value(2.0)
     assert edit.text() == "2."

@@ -9,7 +9,7 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from tests.helpers.windows import window
+from tests.helpers.windows import wait, window
 from tfx_engine.protocol.cards import load_catalogue
 from tfx_workbench.session.draft import Draft
 from tfx_workbench.widgets.config_pane import ConfigPane
@@ -113,7 +113,7 @@ def test_no_filter_hides_a_problem(pane: ConfigPane, narrowing: str) -> None:
     assert seen(pane) >= COMMON, "going to a field ends every filter"
 
 
-def test_the_number_of_problems_leads_to_the_first_of_them(pane: ConfigPane, qtbot: QtBot) -> None:
+def test_the_number_of_problems_leads_to_the_first_of_them(pane: ConfigPane) -> None:
     assert not pane.before_run.isVisible()
     pane.form.groups["run"].head.click()
     pane.search.setText("rotary")
@@ -122,7 +122,7 @@ def test_the_number_of_problems_leads_to_the_first_of_them(pane: ConfigPane, qtb
     assert pane.before_run.isVisible(), "where nothing is counted as well"
     pane.before_run._verdict.click()
     field = pane.form.forms["run"].fields["run.threads"]
-    qtbot.waitUntil(field.editor.hasFocus)
+    wait(field.editor.hasFocus)
     assert not field.visibleRegion().isEmpty()
     pane.before_run.show_problems(0)
     assert not pane.before_run.isVisible()

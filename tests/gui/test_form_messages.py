@@ -6,6 +6,7 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
+from tests.helpers.windows import wait
 from tfx_workbench.widgets import message_bar
 from tfx_workbench.widgets.message_bar import BAD, INFO, WARNING, MessageBar
 
@@ -31,7 +32,7 @@ def test_information_goes_by_itself_and_a_warning_stays(
 ) -> None:
     monkeypatch.setattr(message_bar, "_SHOWN_MS", 30)
     bar.say("one", INFO)
-    qtbot.waitUntil(lambda: bar.text == "")
+    wait(lambda: bar.text == "")
     bar.say("two", WARNING)
     qtbot.wait(100)
     assert bar.text == "two"

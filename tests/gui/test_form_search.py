@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from tests.gui.test_form_groups import COMMON, seen, state
+from tests.helpers.windows import wait
 from tfx_engine.protocol.cards import load_catalogue
 from tfx_workbench.session.draft import Draft
 from tfx_workbench.widgets.config_pane import ConfigPane
@@ -84,7 +85,7 @@ def test_arrow_keys_go_through_the_hits_and_enter_chooses_one(pane: ConfigPane, 
     toggle = pane.form.rows[second.slot].toggle
     assert toggle is not None and toggle.value == second.technique
     row = pane.form.rows[second.slot]
-    qtbot.waitUntil(lambda: row.isAncestorOf(QApplication.focusWidget()))
+    wait(lambda: row.isAncestorOf(QApplication.focusWidget()))
 
 
 def test_a_hit_behind_the_dots_is_shown_in_their_place(pane: ConfigPane) -> None:
@@ -105,7 +106,7 @@ def test_enter_on_an_option_chooses_its_technique_and_goes_to_the_field(pane: Co
     qtbot.keyClick(pane.search, Qt.Key.Key_Return)
     rank = pane.form.rows["adapter"].field("techniques.adapter.rank")
     assert rank is not None and rank.isVisibleTo(pane)
-    qtbot.waitUntil(rank.editor.hasFocus)
+    wait(rank.editor.hasFocus)
 
 
 def test_a_setting_is_found_alone_and_enter_goes_to_it_even_in_a_folded_group(pane: ConfigPane, qtbot: QtBot) -> None:
@@ -114,7 +115,7 @@ def test_a_setting_is_found_alone_and_enter_goes_to_it_even_in_a_folded_group(pa
     fields = pane.form.forms["run"].fields
     assert fields["run.threads"].isVisibleTo(pane) and not fields["run.batch"].isVisibleTo(pane)
     qtbot.keyClick(pane.search, Qt.Key.Key_Return)
-    qtbot.waitUntil(fields["run.threads"].editor.hasFocus)
+    wait(fields["run.threads"].editor.hasFocus)
     assert fields["run.threads"].isVisibleTo(pane) and fields["run.batch"].isVisibleTo(pane)
     pane.form.groups["Architecture"].head.click()
     pane.search.setText("head width")

@@ -10,7 +10,7 @@ import pytest
 from PySide6.QtCore import QTimer
 
 from tests.helpers.synthetic_run import write_run
-from tests.helpers.windows import spend, wait, window
+from tests.helpers.windows import wait, window
 from tfx_engine.protocol.messages import Reply
 from tfx_workbench.analysis.frontier import Frontier, Row
 from tfx_workbench.analysis.frontier_file import NAME, read_frontiers
@@ -30,6 +30,7 @@ class Planted:
 
     def __init__(self, made: MainWindow, is_slow: bool = False) -> None:
         self.made, self.submitted, self.is_slow = made, list[dict[str, Any]](), is_slow
+        self.owed = 0  # answers that are on their way
         self.run = write_run(made.session.store / "probing.tfx", steps=3, **SMALL)
         self.peak = RunData(self.run).load().summary()["memory_bytes"]["peak"]
         engine: Any = made.session.engine
@@ -39,7 +40,12 @@ class Planted:
         engine.submit = self.submit
 
     def soon(self, answer: OnReply, result: dict[str, Any]) -> None:
-        QTimer.singleShot(20 if self.is_slow else 0, self.made, lambda: answer(Reply(id=1, ok=True, result=result)))
+        def reply() -> None:
+            self.owed -= 1
+            answer(Reply(id=1, ok=True, result=result))
+
+        self.owed += 1
+        QTimer.singleShot(20 if self.is_slow else 0, self.made, reply)
 
     def estimate(self, config: Mapping[str, Any], answer: OnReply, level: str = "instant") -> None:
         recompute = config.get("techniques", {}).get("recompute", {}).get("use")
@@ -94,7 +100,8 @@ def test_it_is_predicted_confirmed_and_there_again(made: MainWindow, tmp_path: P
         panel = panel_of(later)
         wait(lambda: panel.choices().get("found"), "what was found")
         panel.show()
-        assert later.session.frontier.found == search.found and "25 with recompute" in panel.view.header.sentence()
+        wait(lambda: "25 with recompute" in panel.view.header.sentence(), "the panel says it")
+        assert later.session.frontier.found == search.found
 
 
 def test_the_strip_before_a_run_asks_it_too(made: MainWindow) -> None:
@@ -110,7 +117,7 @@ def test_it_can_be_cancelled_and_asked_again(made: MainWindow) -> None:
     wait(lambda: made.session.frontier.asked, "a question")
     panel.strip.predict.click()
     assert not made.session.frontier.is_busy and panel.strip.predict.text() == "Predict"
-    spend(0.1)  # the answer to what is no longer asked
+    wait(lambda: not planted.owed, "the answer to what is no longer asked")
     assert made.session.frontier.asked is None
     planted.is_slow = False
     panel.strip.predict.click()

@@ -9,6 +9,7 @@ from pytestqt.qtbot import QtBot
 
 from tests.helpers.exhibits import views
 from tests.helpers.synthetic_run import make_config, write_run
+from tests.helpers.windows import wait
 from tfx_workbench.exhibits.exhibit import Curve
 from tfx_workbench.exhibits.kind import exhibit_type
 from tfx_workbench.runs import stepcolumns
@@ -42,9 +43,9 @@ def test_zooming_in_shows_single_steps_and_home_shows_all_again(tmp_path, monkey
         x = steps_of(panel)
         return int(np.count_nonzero((x >= left) & (x <= right)))
 
-    qtbot.waitUntil(lambda: count_inside() >= 0.9 * STEPS * (right - left) / (high - low))
+    wait(lambda: count_inside() >= 0.9 * STEPS * (right - left) / (high - low))
     assert len(steps_of(panel)) < len(whole) + 800
     assert "window" not in panel.choices(), "where one looked is not kept"
     qtbot.keyClick(panel.view.canvas, Qt.Key.Key_Home)
-    qtbot.waitUntil(lambda: np.array_equal(steps_of(panel), whole))
+    wait(lambda: np.array_equal(steps_of(panel), whole))
     panel.close_panel()

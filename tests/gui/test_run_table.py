@@ -11,6 +11,7 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QColor
 from pytestqt.qtbot import QtBot
 
+from tests.helpers.windows import wait
 from tfx_workbench.analysis.statistics import Effect
 from tfx_workbench.exhibits.palette import DARK, LIGHT, Palette
 from tfx_workbench.runs.interval import Interval
@@ -173,11 +174,11 @@ def test_the_card_finds_runs_as_one_types_and_says_what_it_does_not_understand(q
     card.start_search()
     for text, names in (("best", ["B"]), ("loss<4", ["A", "B"]), ("nothing of the kind", []), ("", ["A", "B", "C"])):
         card.search.setText(text)
-        qtbot.waitUntil(lambda names=names: shown_names(card.table) == names)
+        wait(lambda names=names: shown_names(card.table) == names)
     card.search.setText("loss<2")
-    qtbot.waitUntil(lambda: shown_names(card.table) == ["A"])
+    wait(lambda: shown_names(card.table) == ["A"])
     card.search.setText("loss<x")
-    qtbot.waitUntil(lambda: "no number" in card._found.text())
+    wait(lambda: "no number" in card._found.text())
     assert shown_names(card.table) == ["A"], "what was found before stays"
     qtbot.keyClick(card.search, Qt.Key.Key_Escape)
     assert card.search.text() == ""

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import QObject, Signal
-from pytestqt.qtbot import QtBot
 
+from tests.helpers.windows import spend, wait
 from tfx_engine.protocol.messages import Notice, Reply
 from tfx_workbench.session.draft import Draft
 from tfx_workbench.session.prediction import Prediction
@@ -65,47 +65,43 @@ def prediction(draft: Draft, engine: StandIn, monkeypatch: pytest.MonkeyPatch) -
     return Prediction(draft, engine)  # type: ignore[arg-type]
 
 
-def test_the_time_is_asked_after_the_figures_and_told_after_them(
-    prediction: Prediction, engine: StandIn, qtbot: QtBot
-) -> None:
+def test_the_time_is_asked_after_the_figures_and_told_after_them(prediction: Prediction, engine: StandIn) -> None:
     told = Told(prediction)
     prediction.look()
-    qtbot.waitUntil(lambda: bool(engine.owed))
+    wait(lambda: bool(engine.owed))
     assert engine.asked == ["validate", "estimate", "time"] and told.all == [("estimated", FIGURES)]
     engine.owed[0](Reply(id=3, ok=True, result=TIME))
     assert told.all[-1] == ("timed", TIME)
 
 
-def test_a_time_of_an_older_draft_is_not_told(
-    prediction: Prediction, draft: Draft, engine: StandIn, qtbot: QtBot
-) -> None:
+def test_a_time_of_an_older_draft_is_not_told(prediction: Prediction, draft: Draft, engine: StandIn) -> None:
     told = Told(prediction)
     prediction.look()
-    qtbot.waitUntil(lambda: bool(engine.owed))
+    wait(lambda: bool(engine.owed))
     draft.set_value("run.batch", 3)
     engine.owed[0](Reply(id=3, ok=True, result=TIME))
     assert all(name == "estimated" for name, _ in told.all)
-    qtbot.waitUntil(lambda: len(engine.owed) == 2)
+    wait(lambda: len(engine.owed) == 2)
 
 
 def test_what_was_superseded_is_asked_again_and_what_is_refused_says_why(
-    prediction: Prediction, engine: StandIn, qtbot: QtBot
+    prediction: Prediction, engine: StandIn
 ) -> None:
     told = Told(prediction)
     prediction.look()
-    qtbot.waitUntil(lambda: bool(engine.owed))
+    wait(lambda: bool(engine.owed))
     problem = {"code": "superseded", "path": "", "template": "Something else."}
     engine.owed[0](Reply(id=3, ok=False, problems=[problem]))
-    qtbot.waitUntil(lambda: len(engine.owed) == 2)
+    wait(lambda: len(engine.owed) == 2)
     engine.owed[1](Reply(id=4, ok=False, problems=[{**problem, "code": "run-under-way", "template": "A run."}]))
     assert told.all[-1] == ("timed", {"missing": {"step_ms": "A run."}})
     engine.noticed.emit(Notice(kind="ended", run="a"))
-    qtbot.waitUntil(lambda: len(engine.owed) == 3)
+    wait(lambda: len(engine.owed) == 3)
 
 
-def test_nothing_is_asked_where_no_figures_are_shown(prediction: Prediction, engine: StandIn, qtbot: QtBot) -> None:
+def test_nothing_is_asked_where_no_figures_are_shown(prediction: Prediction, engine: StandIn) -> None:
     engine.noticed.emit(Notice(kind="ended", run="a"))
-    qtbot.wait(30)
+    spend(0.03)
     assert engine.asked == []
 
 

@@ -11,7 +11,7 @@ import pytest
 from PySide6.QtWidgets import QApplication
 
 from tests.helpers.synthetic_run import make_config, running, write_five, write_run
-from tests.helpers.windows import spend, wait
+from tests.helpers.windows import PATIENCE_S, spend, wait
 from tfx_engine.protocol.problems import Problem
 from tfx_workbench.analysis.comparable import OTHER_TASK
 from tfx_workbench.analysis.compare import compare_runs
@@ -130,9 +130,8 @@ def test_a_live_run_is_followed(session: Session, store: Path) -> None:
         wait(lambda: session.runs.views(), "the view")
         run.advance(40)
         run.writer.flush()
-        wait(lambda: (line := session.runs.lines()[0]).progress and line.loss, "progress")
+        wait(lambda: (line := session.runs.lines()[0]).progress and line.loss and "steps" in changes, "progress")
         assert session.runs.lines()[0].status == "running"
-        assert "steps" in changes
         run.end("finished")
     wait(lambda: session.runs.lines()[0].status == "finished", "the end")
 
@@ -148,7 +147,7 @@ def test_a_live_run_of_an_earlier_window_is_found_ticked_and_announced(qapp: QAp
         try:
             wait(lambda: session.runs.views(), "the live run")
             assert session.runs.ticked == [str(path)]
-            assert any("synthetic" in text for text in heard)
+            wait(lambda: any("synthetic" in text for text in heard), "words about it")
         finally:
             session.close()
 
@@ -275,11 +274,11 @@ def test_whoever_paints_never_waits_for_a_run_that_is_being_read(tmp_path: Path)
     def read() -> None:
         with runs[1].lock:
             held.set()
-            let_go.wait(10)
+            let_go.wait(PATIENCE_S)
 
     reader = threading.Thread(target=read)
     reader.start()
-    held.wait(10)
+    assert held.wait(PATIENCE_S)
     with try_hold(runs) as ok:
         assert not ok
     let_go.set()

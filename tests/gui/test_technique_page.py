@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 from msgspec import structs
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QRect, Qt
 from PySide6.QtGui import QDesktopServices, QTextCursor
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from tests.helpers.windows import wait, window
 from tfx_engine.protocol.cards import load_catalogue
 from tfx_engine.protocol.options import OptionCard
+from tfx_workbench.app.window import MainWindow
 from tfx_workbench.exhibits.palette import DARK, LIGHT
 from tfx_workbench.widgets.technique_page import TechniquePage, sections
 
@@ -174,6 +175,9 @@ def test_a_page_lies_over_the_panels_and_keeps_within_them(tmp_path: Path) -> No
         assert page is not None
         for size in ((1280, 720), (960, 600), (1680, 1010)):
             made.resize(*size)
-            QApplication.processEvents()
-            inside = made.rows.rect().translated(made.rows.mapTo(made.centralWidget(), made.rows.rect().topLeft()))
-            assert inside.contains(page.geometry()), size
+            wait(lambda: place_of(made.rows, made).contains(page.geometry()), f"its place at {size}")
+
+
+def place_of(widget: QWidget, made: MainWindow) -> QRect:
+    """Where a widget lies in the centre of its window."""
+    return widget.rect().translated(widget.mapTo(made.centralWidget(), widget.rect().topLeft()))

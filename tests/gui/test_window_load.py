@@ -13,7 +13,7 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QImage, QPainter
 
 from tests.helpers.synthetic_run import make_config, running
-from tests.helpers.windows import seen_views, wait, window
+from tests.helpers.windows import all_drawn, wait, window
 from tfx_workbench.exhibits.by_step import POINTS
 from tfx_workbench.exhibits.exhibit import Curve, Stack
 from tfx_workbench.widgets.plot_items import _fill_see_through, _tiles, brush
@@ -63,7 +63,7 @@ def test_a_run_of_any_length_is_drawn_from_a_few_thousand_points(long_run: Path)
     with window(long_run.parent.parent) as made:
         made.session.open([long_run])
         wait(lambda: made.session.runs.views(), "the run is read")
-        wait(lambda: not any(view.empty_text for view in seen_views(made).values()), "all panels show it")
+        wait(lambda: all_drawn(made), "all panels show it")
         (view,) = made.session.runs.views()
         assert len(view.data.steps) == STEPS
         canvases = [c for dock in made.area.docks.values() if (c := dock.panel.view.canvas) is not None]

@@ -15,6 +15,7 @@ from tfx_engine.protocol.trust import load_trusted
 from tfx_workbench.app.own_techniques import OwnTechniquesBox
 
 pytestmark = pytest.mark.usefixtures("qapp")
+LONG_S = 240.0  # a process of the engine, beside whatever else this machine does
 DOCUMENT = Path(__file__).parents[2] / "docs" / "own_technique.md"
 
 
@@ -36,7 +37,7 @@ def test_a_trusted_folder_adds_a_toggle_and_forgetting_it_takes_it_away(tmp_path
         draft = made.session.draft
         draft.set_value("model.width", 96)
         made.own.add(folder)
-        wait(lambda: draft.catalogue.find("feedforward", "sine"), "the technique in the catalogue")
+        wait(lambda: draft.catalogue.find("feedforward", "sine"), "the technique in the catalogue", LONG_S)
         assert "feedforward = sine" in box.status.text() and box.places.count() == 1
         assert draft.values()["model.width"] == 96, "what was written stays"
         draft.choose("feedforward", "sine")
@@ -44,12 +45,12 @@ def test_a_trusted_folder_adds_a_toggle_and_forgetting_it_takes_it_away(tmp_path
         assert not draft.problems and made.pane.form.rows["feedforward"].chosen == "sine"
         (folder / "sine.py").write_text("raise ValueError('no luck')", encoding="utf-8")
         made.own.look()
-        wait(lambda: made.own.found.faults, "the fault")
+        wait(lambda: made.own.found.faults, "the fault", LONG_S)
         assert "sine.py" in made.own.found.faults[0] and "no luck" in box.status.text()
         assert draft.problems, "the draft asks for what is not there any more"
         (folder / "sine.py").write_text(text, encoding="utf-8")
         QGuiApplication.instance().applicationStateChanged.emit(Qt.ApplicationState.ApplicationActive)
-        wait(lambda: not draft.problems, "who comes back from the editor finds it mended")
+        wait(lambda: not draft.problems, "who comes back from the editor finds it mended", LONG_S)
         box.places.setCurrentRow(0)
         box.forget_button.click()
         assert not load_trusted() and box.places.count() == 0

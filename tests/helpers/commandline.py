@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-TIMEOUT_S = 120.0  # far more than anything takes; a test that waits that long has failed
+TIMEOUT_S = 240.0  # far more than anything takes; a test that waits that long has failed
 TINY: dict[str, Any] = {
     "model": {"width": 16, "layers": 1, "heads": 2, "context": 16},
     "run": {"batch": 2, "warmup_steps": 1, "measure_steps": 4, "device": "cpu", "threads": 1, "audit": False},

@@ -18,7 +18,8 @@ from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.rows import RunInfo
 
-PATIENCE_S = 60.0  # far more than anything takes; a test that waits that long has failed
+PATIENCE_S = 120.0  # far more than anything takes; a test that waits that long has failed
+GONE_S = 30.0  # likewise, of processes that nobody promised to be gone at once
 
 
 class Listening(Client):
@@ -80,7 +81,7 @@ def family(pid: int) -> list[psutil.Process]:
     return [process, *process.children(recursive=True)]
 
 
-def gone(processes: list[psutil.Process], within_s: float = 5.0) -> bool:
+def gone(processes: list[psutil.Process], within_s: float = GONE_S) -> bool:
     """Whether all of them end in time. A zombie, which only its parent can take away, has ended."""
     deadline = time.monotonic() + within_s
     while any(_alive(p) for p in processes):

@@ -13,7 +13,8 @@ by the run's name:
 In turns with others (`InTurns`) it does one step for each that is asked for, of 10 ms, or of 20 where the name begins
 with "slow"; of its own it has `measure_steps`. A name with "dies in 2" kills the worker in its first turn of round 2,
 with "fails in 2" it fails then as a run does that has no memory. TFX_STANDIN=one-loads: only the first worker loads,
-all others end at once (TFX_STANDIN_MARK: the file by which they know).
+all others end at once; TFX_STANDIN=one-ends: only the first run ends by itself (TFX_STANDIN_MARK: the file by which
+they know).
 
 A configuration of the name "crash-the-check" kills the worker that checks it; "refuse" has a problem; "slow-check"
 takes a while to be checked.
@@ -118,7 +119,7 @@ def main() -> int:
 
 
 def _is_first() -> bool:
-    """Whether this is the first worker of its service; a file in the store remembers."""
+    """Whether this is the first worker of its service; a file remembers."""
     try:
         os.close(os.open(os.environ["TFX_STANDIN_MARK"], os.O_CREAT | os.O_EXCL))
     except FileExistsError:
@@ -176,7 +177,10 @@ def _steps(
 ) -> str:
     if name == "noisy":
         make_noise()
-    steps = 10**9 if name in ("endless", "noisy-endless", "hang", "crash", "exit") else 2
+    is_endless = name in ("endless", "noisy-endless", "hang", "crash", "exit")
+    if os.environ.get(MODE) == "one-ends":
+        is_endless = not _is_first()
+    steps = 10**9 if is_endless else 2
     for step in range(1, steps + 1):
         begun_ms = writer.t_ms()
         if name == "noisy-endless":

@@ -18,7 +18,7 @@ from tfx_workbench.session.draft import Draft
 from tfx_workbench.session.session import Session
 from tfx_workbench.widgets.exhibit_view import ExhibitView
 
-PATIENCE_S = 60.0  # far more than anything takes
+PATIENCE_S = 120.0  # far more than anything takes
 
 
 def wait(condition: Callable[[], Any], what: str = "", timeout_s: float = PATIENCE_S) -> Any:
@@ -78,3 +78,13 @@ def seen_views(made: MainWindow) -> dict[str, ExhibitView]:
     panels = {name: dock.panel for name, dock in made.area.docks.items()}
     return {name: panel.view for name, panel in panels.items()  # type: ignore[attr-defined]
             if panel.isVisible() and not panel.visibleRegion().isEmpty()}
+
+
+def drawn_views(made: MainWindow) -> dict[str, ExhibitView]:
+    """Of those the ones that have something to show, and show it."""
+    return {name: view for name, view in seen_views(made).items() if view.exhibit is not None and not view.empty_text}
+
+
+def all_drawn(made: MainWindow) -> bool:
+    """Whether every panel in front shows something."""
+    return bool(seen_views(made)) and drawn_views(made).keys() == seen_views(made).keys()

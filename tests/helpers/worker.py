@@ -21,7 +21,7 @@ from tfx_engine.runfile.create import create
 from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.store import new_run_path
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 def queue_run(store: Path, **sections: Mapping[str, Any]) -> Path:

@@ -144,7 +144,8 @@ def _gap(home: Path, happen: Callable[[Listening, Path], None], seconds: float) 
         client.hello(10.0)
         control(run, "stop")
         client.wait_for("ended", run)
-    events = [event for event in _events(run) if event.code == "stopped-meanwhile"]
+    events = [event for event in _events(run)
+              if event.code == "stopped-meanwhile" and event.args["seconds"] > seconds / 2]
     with closing(RunReader(run)) as reader:
         taints = list(reader.steps(columns=["taint"])["taint"])
     marked = sum(taint == STOPPED for taint in taints)

@@ -21,6 +21,7 @@ from tests.survival.table import Row, mib, show
 from tests.survival.windows import RemoteWindow
 
 RUNS, WARM = 50, 10  # runs; of these before what is held is noted
+PATIENCE_S = 20.0
 STANDIN = "tests.helpers.standin_worker"
 MOST_BYTES = {"service": 50_000.0, "window": 400_000.0}  # more for each run
 QUICK: dict[str, Any] = {
@@ -35,6 +36,14 @@ def held(pid: int) -> Held:
     """What a process holds."""
     process = psutil.Process(pid)
     return {"rss_bytes": process.memory_info().rss, "threads": process.num_threads(), "files": process.num_fds()}
+
+
+def settled(pid: int, before: Held) -> Held:
+    """The same once threads of the last run have ended, or had time enough to."""
+    deadline = time.monotonic() + PATIENCE_S
+    while (found := held(pid))["threads"] > before["threads"] + 3 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found
 
 
 def compare(what: str, before: Held, after: Held, runs: int) -> list[Row]:
@@ -66,7 +75,7 @@ def _measured(what: str, do: Callable[[int], None], pid: Callable[[], int], runs
     do(warm)
     before = held(pid())
     do(runs - warm)
-    return compare(what, before, held(pid()), runs - warm)
+    return compare(what, before, settled(pid(), before), runs - warm)
 
 
 def in_a_window(home: Path, runs: int, warm: int, worker: str = "") -> list[Row]:

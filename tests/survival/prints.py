@@ -30,6 +30,7 @@ TINY: dict[str, Any] = {
             "profile": False},
 }
 STOP_S = 10.0
+PATIENCE_S = 30.0  # for a step
 LINES = 40  # of 63 bytes that each step prints beside a stopped service
 
 
@@ -86,8 +87,10 @@ def beside_a_stopped_service(store: Path, worker: str, config: dict[str, Any], s
         with stopped(client.pid):
             time.sleep(seconds / 2)  # in which any pipe is full
             half = len(steps(run))
+            begun_s = time.monotonic()
             time.sleep(seconds / 2)
-            meanwhile = len(steps(run)) - half
+            while not (meanwhile := len(steps(run)) - half) and time.monotonic() - begun_s < PATIENCE_S:
+                time.sleep(0.05)  # a machine that is busy
         time.sleep(1.0)
         grown = rss_bytes(client.pid) - rss
         client.shutdown(stop=True)
