@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -60,13 +61,20 @@ def ended(process: subprocess.Popen[str]) -> Done:
 
 @pytest.fixture(scope="module")
 def two_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Done]:
-    """A store with two real runs, and the command that made them."""
+    """A store with two real runs and one between them that failed, and the command that made them."""
     folder = tmp_path_factory.mktemp("two")
+    sizes = {"width": 1_000_000, "heads": 1, "vocab": 8}  # one matrix of it takes 4 TB
     configs = [
         write_config(folder, "plain", model={"width": 32}),
+        write_config(folder, "huge", model=sizes, data={"task": "copy", "symbols": 2}),
         write_config(folder, "lora", model={"width": 32}, techniques={"adapter": {"use": "lora", "rank": 2}}),
     ]
     return folder / "store", command("run", *configs, "--store", folder / "store", "--json")
+
+
+def finished(done: Done) -> list[dict[str, Any]]:
+    """The two runs that ended well."""
+    return [run for run in done.objects if run["name"] != "huge"]
 
 
 # ------------------------------------------------------------------------------------------ what a run gives
@@ -74,9 +82,8 @@ def two_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Done]:
 
 def test_every_run_is_one_object_as_it_ends(two_runs: tuple[Path, Done]) -> None:
     store, done = two_runs
-    assert done.code == 0, done.err
-    assert [run["name"] for run in done.objects] == ["plain", "lora"]
-    for run in done.objects:
+    assert [run["name"] for run in done.objects] == ["plain", "huge", "lora"]
+    for run in finished(done):
         assert (run["schema"], run["status"]) == (1, "finished")
         assert Path(run["run"]).parent == store
         assert run["measured_steps"] + run["left_out_steps"] == 4  # others on this machine may have disturbed one
@@ -85,14 +92,14 @@ def test_every_run_is_one_object_as_it_ends(two_runs: tuple[Path, Done]) -> None
 
 
 def test_the_composition_adds_up_to_the_peak(two_runs: tuple[Path, Done]) -> None:
-    for run in two_runs[1].objects:
+    for run in finished(two_runs[1]):
         memory = run["memory_bytes"]
         assert memory["peak"] == sum(memory[name] for name in CATEGORIES)
         assert memory["parameters"] >= 4 * (run["params"]["total"] - run["params"]["trainable"])
 
 
 def test_lora_trains_a_small_part_with_small_gradients_and_state(two_runs: tuple[Path, Done]) -> None:
-    plain, lora = two_runs[1].objects
+    plain, lora = finished(two_runs[1])
     assert lora["params"]["trainable"] < 0.2 * plain["params"]["trainable"]
     for name in ("gradients", "optimizer"):
         assert lora["category_peak_bytes"][name] < 0.4 * plain["category_peak_bytes"][name]
@@ -109,14 +116,6 @@ def test_compare_sees_what_differs(two_runs: tuple[Path, Done]) -> None:
     (other,) = comparison["runs"]
     assert other["config_diff"]["techniques.adapter.use"] == {"baseline": "none", "run": "lora"}
     assert other["effects"]["trainable_params"]["percent"] < -80
-
-
-def test_a_setting_reaches_the_run(tmp_path: Path) -> None:
-    config = write_config(tmp_path)
-    done = command("run", config, "--set", "model.layers=2", "--set", "name=deeper", "--store", tmp_path / "store")
-    assert done.code == 0, done.err
-    assert done.out.startswith("deeper: finished.")
-    assert info(only_run(tmp_path / "store")).config["model"]["layers"] == 2
 
 
 # ------------------------------------------------------------------------------------------ what is refused
@@ -184,15 +183,13 @@ def test_the_presets_can_be_run_here(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------ how a run ends
 
 
-def test_one_that_fails_does_not_stop_the_next(tmp_path: Path) -> None:
-    sizes = {"width": 1_000_000, "heads": 1, "vocab": 8}  # one matrix of it takes 4 TB
-    huge = write_config(tmp_path, "huge", model=sizes, data={"task": "copy", "symbols": 2})
-    done = command("run", huge, write_config(tmp_path, "good"), "--store", tmp_path / "store", "--json")
+def test_one_that_fails_does_not_stop_the_next(two_runs: tuple[Path, Done]) -> None:
+    done = two_runs[1]
     assert done.code == 1, done.err
-    first, second = done.objects
-    assert (first["status"], second["status"]) == ("failed", "finished")
-    assert "Out of memory" in first["reason"]
-    assert first["loss"]["final"] is None
+    _, huge, after = done.objects
+    assert (huge["status"], after["status"]) == ("failed", "finished")
+    assert "Out of memory" in huge["reason"]
+    assert huge["loss"]["final"] is None
 
 
 def test_ctrl_c_stops_the_run_and_keeps_what_was_measured(store: Path) -> None:
@@ -248,11 +245,12 @@ def test_a_command_whose_service_is_killed_says_so_and_fails(store: Path) -> Non
     assert "engine" in done.err
 
 
-def test_on_a_terminal_a_bar_shows_how_far_the_run_is(store: Path) -> None:
+def test_on_a_terminal_a_bar_shows_how_far_the_run_is_and_a_setting_reaches_it(store: Path) -> None:
     pty = pytest.importorskip("pty")
     ours, theirs = pty.openpty()
     config = write_config(store.parent, run={"measure_steps": 300})
-    process = subprocess.Popen(argv("run", config, "--store", store), stdout=subprocess.PIPE, stderr=theirs)
+    deeper = ("--set", "model.layers=2", "--set", "name=deeper")
+    process = subprocess.Popen(argv("run", config, *deeper, "--store", store), stdout=subprocess.PIPE, stderr=theirs)
     os.close(theirs)
     pieces: list[bytes] = []
 
@@ -271,7 +269,8 @@ def test_on_a_terminal_a_bar_shows_how_far_the_run_is(store: Path) -> None:
     assert "\r" in shown
     assert "1/1  [" in shown
     assert shown.rstrip(" ").endswith("\r"), "the bar is taken away"
-    assert out.startswith(b"tiny: finished.")
+    assert out.startswith(b"deeper: finished.")
+    assert info(only_run(store)).config["model"]["layers"] == 2
 
 
 # ------------------------------------------------------------------------------------------ orders from elsewhere

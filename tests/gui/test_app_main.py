@@ -13,10 +13,13 @@ from PySide6.QtWidgets import QApplication
 
 from tests.helpers.synthetic_run import write_five
 
+STANDIN = "tests.helpers.standin_worker"  # no torch is imported for a picture
+
 
 def program(home: Path, repo: Path, call: str, **variables: str) -> subprocess.CompletedProcess[str]:
     code = f"import sys; from tfx_workbench.app.main import main; sys.exit(main({call}))"
-    environment = {**os.environ, "TFX_HOME": str(home), "PYTHONPATH": str(repo), **variables}
+    environment = {**os.environ, "TFX_HOME": str(home), "PYTHONPATH": str(repo), "TFX_WORKER_MODULE": STANDIN,
+                   **variables}
     command = [sys.executable, "-c", code]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=240)
 
@@ -42,16 +45,14 @@ def test_a_picture_in_both_themes_without_a_display(qapp: QApplication, tmp_path
 
 def test_the_demonstration_runs_by_itself_and_ends(qapp: QApplication, tmp_path: Path, repo: Path) -> None:
     picture = tmp_path / "demo.png"
-    done = program(tmp_path, repo, f"demo=True, headless=True, screenshot={str(picture)!r}",
-                   TFX_WORKER_MODULE="tests.helpers.standin_worker")
+    done = program(tmp_path, repo, f"demo=True, headless=True, screenshot={str(picture)!r}")
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "runs").glob("*.tfx"))) >= 6
     assert picture.is_file()
 
 
 def test_a_demonstration_that_fails_says_so_with_its_exit_code(qapp: QApplication, tmp_path: Path, repo: Path) -> None:
-    done = program(tmp_path, repo, "demo=True, headless=True",
-                   TFX_WORKER_MODULE="tests.helpers.standin_worker", TFX_STANDIN="broken")
+    done = program(tmp_path, repo, "demo=True, headless=True", TFX_STANDIN="broken")
     assert done.returncode == 1, done.stderr
 
 

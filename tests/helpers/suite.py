@@ -1,9 +1,9 @@
 """The whole test suite with one closing line: `python -m tests.helpers.suite`.
 
-Files that drive Qt or whole programs run in a pytest process each, everything else in one: a crash at exit
-then costs one file its verdict and not the suite. Two processes run at a time where there are two processors; what
-each prints is shown when it has ended. The module is also the pytest plugin with which every process tallies what
-happened.
+Files that drive Qt or whole programs run in a pytest process for each subject, the first word of their names, and
+everything else in one: a crash at exit then costs one subject its verdict and not the suite. Two processes run at a
+time where there are two processors, the longest first, so that none is left alone at the end; what each prints is shown
+when it has ended. The module is also the pytest plugin with which every process tallies what happened.
 """
 
 from __future__ import annotations
@@ -25,11 +25,15 @@ from typing import NamedTuple
 import pytest
 
 TESTS = Path(__file__).resolve().parent.parent
-APART = ["gui", "e2e"]  # folders whose files run in a process each
+APART = ["e2e", "gui"]  # folders whose files run in processes of their own
+LONG = [  # subjects that take half a minute or more, which are begun with
+    "e2e/test_kill", "e2e/test_cli", "gui/test_window", "e2e/test_survival", "e2e/test_worker", "e2e/test_experiments",
+    "e2e/test_own", "gui/test_app", "e2e/test_interleaved", "e2e/test_ablate", "gui/test_panels",
+]
 OUTCOMES = ["failed", "passed", "skipped", "deselected", "xfailed", "xpassed", "warnings", "error"]
 TALLY = "TFX_TEST_TALLY"  # names the file into which a process tallies
 _PRINTING = threading.Lock()
-TIME_LIMIT_S = {True: 900, False: 3600}  # of one file apart, and of everything else together
+TIME_LIMIT_S = {True: 900, False: 3600}  # of one subject apart, and of everything else together
 
 
 # ----------------------------------------------------------------------------------- in every pytest process
@@ -101,13 +105,21 @@ def closing_line(counts: Counter[str], seconds: float) -> str:
 
 
 def groups() -> Iterator[tuple[str, list[str]]]:
-    """Name and pytest arguments of each process: everything in one, then the files apart."""
+    """Name and pytest arguments of each process, the longest first: everything in one, then the files apart."""
     apart = [folder for folder in APART if (TESTS / folder).is_dir()]
     yield "tests", ["tests", *(f"--ignore=tests/{folder}" for folder in apart)]
+    found: dict[str, list[str]] = {name: [] for name in LONG}
     for folder in apart:
         for file in sorted((TESTS / folder).rglob("test_*.py")):
-            name = file.relative_to(TESTS.parent).as_posix()
-            yield name, [name]
+            found.setdefault(f"{folder}/{subject(file)}", []).append(file.relative_to(TESTS.parent).as_posix())
+    for name, files in found.items():
+        if files:
+            yield f"tests/{name}*.py" if len(files) > 1 else files[0], files
+
+
+def subject(file: Path) -> str:
+    """`test_window` for `test_window_load.py`."""
+    return "_".join(file.stem.split("_")[:2])
 
 
 def run_group(name: str, arguments: list[str]) -> Verdict:

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from tests.helpers.suite import closing_line, read_tally
+from tests.helpers.suite import APART, LONG, TESTS, closing_line, groups, read_tally
 
 
 def tally(*began: str, bad: list[str] | None = None, **counts: int) -> str:
@@ -15,6 +15,16 @@ def tally(*began: str, bad: list[str] | None = None, **counts: int) -> str:
     if counts:
         records.append({"counts": counts, "bad": bad or []})
     return "\n".join(map(json.dumps, records))
+
+
+def test_every_file_apart_is_in_one_process_with_others_of_its_subject_and_the_longest_come_first():
+    (first, _), *rest = groups()
+    files = [file for _, given in rest for file in given]
+    there = [file for folder in APART for file in (TESTS / folder).rglob("test_*.py")]
+    assert first == "tests" and sorted(files) == sorted(file.relative_to(TESTS.parent).as_posix() for file in there)
+    for name, (_, given) in zip(LONG, rest, strict=False):
+        assert given and all(file.startswith(f"tests/{name}") for file in given)
+    assert ["tests/gui/test_form_fields.py", "tests/gui/test_form_groups.py"] in [given[:2] for _, given in rest]
 
 
 def test_a_process_that_passed_adds_its_counts():

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import pytest
 
-from texts import all_files, read
+from texts import Found, all_files, read
 from tfx_engine.protocol.config import parse_config
 
 HEADER = "from tfx_engine.protocol.problems import Problem\n"
+
+
+@functools.cache
+def everything() -> list[tuple[list[Found], list[Found]]]:
+    """The texts and the faults of every file; read once, which takes seconds."""
+    return [read(file) for file in all_files()]
 
 
 def found(tmp_path: Path, source: str) -> tuple[list[str], list[str]]:
@@ -20,11 +27,11 @@ def found(tmp_path: Path, source: str) -> tuple[list[str], list[str]]:
 
 
 def test_no_text_of_the_program_is_lost_to_translation():
-    assert [fault for file in all_files() for fault in read(file)[1]] == []
+    assert [fault for _, faults in everything() for fault in faults] == []
 
 
 def test_the_words_of_real_refusals_are_among_the_texts():
-    texts = {text.text for file in all_files() for text in read(file)[0]}
+    texts = {text.text for found, _ in everything() for text in found}
     wrong = {"format": 99, "model": 5, "techniques": {"rotary": {}, "norm": {"use": "rotary"}}, "run": {"batch": -1},
              "seed": "x"}
     _, problems = parse_config(wrong)
