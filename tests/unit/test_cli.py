@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from argparse import Namespace
@@ -12,12 +13,14 @@ import pytest
 
 from tests.helpers.ablation import plan_of
 from tests.helpers.commandline import write_config
-from tests.helpers.synthetic_run import make_config, write_run
+from tests.helpers.synthetic_run import make_config, running, write_run
 from tfx_engine.protocol.codec import problem_to_data
 from tfx_engine.protocol.interleaving import Interleave
 from tfx_engine.protocol.messages import Notice
 from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_engine.protocol.problems import ConfigError, Problem
+from tfx_engine.runfile import pulse
+from tfx_engine.runfile.store import beside
 from tfx_workbench.cli import FUNCTIONS, main
 from tfx_workbench.commands import ablate, words
 from tfx_workbench.commands.configs import read_configs
@@ -217,6 +220,21 @@ def test_list_names_every_run(run, store):
     _, text, _ = run("list", "--store", store)
     assert "one" in text
     assert "finished" in text
+
+
+def test_list_and_show_say_who_does_not_respond(run, store, monkeypatch):
+    monkeypatch.setattr(pulse, "SILENT_S", 0.3)
+    with running(store / "three.tfx", make_config("three", steps=20)) as live:
+        live.advance(5)
+        live.writer.note(**{pulse.PROMISE: pulse.BEAT_S})
+        os.utime(beside(store / "three.tfx", ".lock"), (1, 1))
+        said = run("list", "--store", store)[1].splitlines()
+        assert ["not responding" in line for line in said] == ["three" in line for line in said]
+        rows = only_object(run("list", "--store", store, "--json")[1])["runs"]
+        assert {row["name"]: row.get("responds") for row in rows} == {"one": None, "two": None, "three": False}
+        assert "running, not responding" in run("show", "three", "--store", store)[1]
+        assert only_object(run("show", "three", "--store", store, "--json")[1])["responds"] is False
+    assert "not responding" not in run("show", "three", "--store", store)[1], "it is running no longer"
 
 
 def test_list_finds_and_sorts(run, store):

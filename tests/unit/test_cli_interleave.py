@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,13 @@ import pytest
 
 from tests.helpers.commandline import start, write_config
 from tests.helpers.services import family, gone, info, until
+from tests.helpers.synthetic_run import make_config, running
+from tfx_engine.client import Client
+from tfx_engine.protocol.interleaving import Interleave
+from tfx_engine.runfile import pulse
 from tfx_engine.runfile.errors import RunFileError
 from tfx_workbench.cli import main
+from tfx_workbench.commands import interleave
 
 
 @pytest.fixture
@@ -80,6 +86,24 @@ def test_rounds_mean_nothing_without_turns(fair, tmp_path: Path, capsys: pytest.
     assert main(["run", config, "--rounds", "3"]) == 2
     assert "--interleave" in capsys.readouterr().err
     assert fair("base", more=("--no-control",))[0] == 2, "alone there is nothing to compare with"
+
+
+def test_who_does_not_respond_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulse, "SILENT_S", 0.0)
+    monkeypatch.setattr(interleave, "_SETTLE_S", 0.0)
+    course = interleave._Course([], Interleave(), 2.0, "", ())
+    said: list[str] = []
+
+    def draw(text: Callable[[], str]) -> None:
+        said.append(text())
+        course._gone.set()  # enough
+
+    monkeypatch.setattr(course.line, "draw", draw)
+    with running(tmp_path / "a.tfx", make_config("well")), running(tmp_path / "b.tfx", make_config("stopped")) as live:
+        live.writer.note(**{pulse.PROMISE: pulse.BEAT_S})
+        course._paths = [tmp_path / "a.tfx", tmp_path / "b.tfx"]
+        course.follow(Client(tmp_path))  # which nobody asks
+    assert said[0] == "starting 2 processes  stopped: not responding"
 
 
 def test_ctrl_c_keeps_what_was_measured_and_compares_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

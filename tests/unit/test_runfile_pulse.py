@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tfx_engine.runfile.lock import RunLock
-from tfx_engine.runfile.pulse import BEAT_S, PROMISE, SILENT_S, Pulse, beat
+from tfx_engine.runfile.pulse import BEAT_S, PROMISE, SILENT_S, Pulse, beat, silent
 from tfx_engine.runfile.store import beside
 
 
@@ -77,6 +77,29 @@ def test_who_promised_no_signs_is_not_missed(run: Path) -> None:
     assert all(looks(pulse, clock, 20.0))  # there is no lock at all
     with RunLock(run):  # a service that keeps a run for its next turn, or an older version
         assert all(looks(pulse, clock, 20.0))
+
+
+def test_who_looks_only_once_waits_for_the_next_sign_and_only_where_the_last_is_old(tmp_path: Path) -> None:
+    paths = {name: tmp_path / f"{name}.tfx" for name in ("stopped", "slow", "well", "service")}
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if sum(slept) > 2.0:
+            beat(paths["slow"])
+
+    locks = {name: RunLock(path) for name, path in paths.items()}
+    for name, lock in locks.items():
+        lock.note(**({} if name == "service" else {PROMISE: BEAT_S}))
+    for name in ("stopped", "slow", "service"):
+        os.utime(beside(paths[name], ".lock"), (1, 1))
+    assert silent([paths["service"], tmp_path / "no lock.tfx"], sleep) == set() and slept == [], "nobody promised one"
+    assert silent([paths["stopped"], paths["slow"]], sleep) == {paths["stopped"]}
+    assert sum(slept) == pytest.approx(SILENT_S)
+    beat(paths["well"])
+    assert silent([paths["well"]], lambda _: beat(paths["well"])) == set()
+    for lock in locks.values():
+        lock.release()
 
 
 def test_a_sign_that_cannot_be_given_is_no_error(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.messages import Notice
 from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_engine.protocol.status import ENDED
+from tfx_engine.runfile.pulse import Pulse
 from tfx_workbench.analysis.compare import Compared, compare_runs
 from tfx_workbench.analysis.fair import (
     Looks,
@@ -120,6 +121,7 @@ class _Course:
         self._told: dict[str, Any] = {}  # the newest word of the service on turns
         self._told_at = time.monotonic()
         self._standing: Standing | None = None
+        self._silent: list[RunData] = []  # that do not respond
         self._looks = Looks(precision)
         self._is_concluded = False
 
@@ -195,9 +197,12 @@ class _Course:
         deadline: float | None = None
         with contextlib.ExitStack() as stack:
             runs = [stack.enter_context(contextlib.closing(RunData(path))) for path in self._paths]
+            pulses = [Pulse(path) for path in self._paths]
             while True:
                 for run in runs:
                     run.refresh()
+                self._silent = [run for run, pulse in zip(runs, pulses, strict=True)
+                                if not pulse.look() and run.info.status == "running"]
                 if all(run.info.recorded_status in ENDED for run in runs):
                     break
                 if self._gone.is_set():
@@ -222,9 +227,10 @@ class _Course:
                 client.conclude(self._comparison, _ENOUGH.format(half=enough.half_percent))
 
     def _text(self, runs: Sequence[RunData]) -> str:
+        silent = [tr_mark("{name}: not responding").format(name=words.title(run.info.name)) for run in self._silent]
         told, found = self._told, self._standing
         if not told:
-            return tr_mark("starting {count} processes").format(count=len(runs))
+            return "  ".join([tr_mark("starting {count} processes").format(count=len(runs)), *silent])
         parts = [tr_mark("round {round}/{rounds}").format(**told)]
         parts.append(tr_mark("block {block}/{blocks}").format(**told) if told["blocks"] else
                      tr_mark("block {block}").format(**told))
@@ -232,7 +238,7 @@ class _Course:
         if found is not None and len(names) == len(found.effects):
             parts += [f"{name} {_short(effect)}" for name, effect in zip(names, found.effects, strict=True)]
         parts.append(tr_mark("{eta} left").format(eta=words.seconds(self._left_s())))
-        return "  ".join(parts)
+        return "  ".join([*parts, *silent])
 
     def _left_s(self) -> float:
         """Until the wanted precision, or until rounds or minutes are used up."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from contextlib import closing
 from typing import Any
 
@@ -12,6 +13,7 @@ from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_engine.runfile.edit import annotate, rename
 from tfx_engine.runfile.errors import RunFileError
+from tfx_engine.runfile.pulse import silent
 from tfx_engine.runfile.store import absolute, default_store
 from tfx_workbench.commands import words
 from tfx_workbench.commands.output import DONE, emit, print_table, say
@@ -32,7 +34,7 @@ def list_runs(args: argparse.Namespace) -> int:
     """The runs of the store, the oldest first; files that cannot be read are named on stderr."""
     library = library_of(args.store)
     query = Query(" ".join(args.query))
-    rows = _in_order(library.scan(), query, args.sort, args.reverse)
+    rows = _with_silence(_in_order(library.scan(), query, args.sort, args.reverse))
     if args.json:
         problems = [problem.as_dict() for problem in library.problems]
         emit({"store": str(library.store), "runs": [row.as_dict() for row in rows], "problems": problems})
@@ -41,7 +43,7 @@ def list_runs(args: argparse.Namespace) -> int:
         print_table(
             [tr_mark("run"), tr_mark("name"), tr_mark("status"), tr_mark("steps"), tr_mark("created"), tr_mark("size"),
              tr_mark("tags")],
-            [[row.path.stem, words.title(row.name), row.status, words.count(row.steps),
+            [[row.path.stem, words.title(row.name), _status(row.status, row.responds), words.count(row.steps),
               row.created_at[:19].replace("T", " "), words.size(row.size_bytes), words.title(", ".join(row.tags))]
              for row in rows],
             right=[3, 5],
@@ -53,6 +55,16 @@ def list_runs(args: argparse.Namespace) -> int:
     for problem in library.problems:
         say(problem.sentence())
     return DONE
+
+
+def _with_silence(rows: list[RunRow]) -> list[RunRow]:
+    """The same, those marked that are running and do not respond."""
+    found = silent(row.path for row in rows if row.status == "running")
+    return [dataclasses.replace(row, responds=row.path not in found) for row in rows]
+
+
+def _status(status: str, responds: bool) -> str:
+    return status if responds else tr_mark("{status}, not responding").format(status=status)
 
 
 def _in_order(rows: list[RunRow], query: Query, sort: str, reverse: bool) -> list[RunRow]:
@@ -112,6 +124,8 @@ def show(args: argparse.Namespace) -> int:
         summary = run.load().complete_summary()
     finally:
         run.close()
+    if summary["status"] == "running":
+        summary["responds"] = not silent([path])
     if args.json:
         emit(summary)
     else:
@@ -142,7 +156,7 @@ def print_summary(summary: dict[str, Any]) -> None:
     memory, loss, flops = summary["memory_bytes"], summary["loss"], summary["flops_per_token"]
     rows = [
         (tr_mark("run"), summary["run"]), (tr_mark("name"), words.title(summary["name"])),
-        (tr_mark("status"), f"{summary['status']} {summary['reason']}".strip()),
+        (tr_mark("status"), f"{_status(summary['status'], summary.get('responds', True))} {summary['reason']}".strip()),
         (tr_mark("steps"), tr_mark("{steps}, of which {measured} count").format(
             steps=words.count(summary["steps"]), measured=words.count(summary["measured_steps"]))
             + words.disturbed(summary["disturbed_steps"], summary["left_out_steps"])),

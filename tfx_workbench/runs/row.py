@@ -36,7 +36,8 @@ class RunRow:
     def as_dict(self) -> dict[str, Any]:
         """The row for JSON."""
         row = dataclasses.asdict(self)
-        del row["responds"]  # somebody who looks only once cannot know
+        if self.status != "running":
+            del row["responds"]
         return {"run": str(row.pop("path")), **row}
 
 
