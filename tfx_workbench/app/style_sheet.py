@@ -1,4 +1,6 @@
-"""The style sheet, with `@name` where a colour of the palette goes. Spacing 4, 8, 12; radius 8 of cards, 6 else."""
+"""The style sheet, with `@text` where that colour of the palette goes, and its name for `@name`. Spacing 4, 8, 12;
+radius 8 of cards, 6 else. `url(tfx:...)` is a file in `resources/icons`.
+"""
 
 from __future__ import annotations
 
@@ -59,6 +61,27 @@ QComboBox QAbstractItemView, QMenu {
     background: @card; color: @text; border: 1px solid @line;
     selection-background-color: @accent; selection-color: @on_accent;
 }
+QCheckBox, QRadioButton { spacing: 6px; }
+QCheckBox:disabled, QRadioButton:disabled { color: @muted; }
+QCheckBox::indicator, QRadioButton::indicator, QTreeView::indicator, QListView::indicator {
+    width: 11px; height: 11px; border: 1px solid @muted; border-radius: 3px; background: @raised;
+}
+QRadioButton::indicator { border-radius: 6px; }
+QCheckBox::indicator:hover, QRadioButton::indicator:hover { border-color: @text; }
+QCheckBox::indicator:checked, QTreeView::indicator:checked, QListView::indicator:checked {
+    background: @accent; border-color: @accent; image: url(tfx:tick-@name.svg);
+}
+QRadioButton::indicator:checked {
+    border-color: @accent; background: qradialgradient(cx: 0.5, cy: 0.5, radius: 0.5, fx: 0.5, fy: 0.5,
+        stop: 0 @on_accent, stop: 0.45 @on_accent, stop: 0.6 @accent, stop: 1 @accent);
+}
+QCheckBox::indicator:focus, QRadioButton::indicator:focus { border: 1px solid @accent; }
+QCheckBox::indicator:checked:focus, QRadioButton::indicator:checked:focus { border: 1px solid @text; }
+QCheckBox::indicator:disabled, QRadioButton::indicator:disabled, QTreeView::indicator:disabled {
+    border-color: @line; background: @card;
+}
+QCheckBox::indicator:checked:disabled { background: @muted; border-color: @muted; }
+QRadioButton::indicator:checked:disabled { border: 4px solid @muted; background: @card; width: 5px; height: 5px; }
 QMenu { padding: 4px; }
 QMenu::item { padding: 4px 20px 4px 20px; border-radius: 4px; }
 QMenu::item:selected { background: @accent; color: @on_accent; }
@@ -68,11 +91,6 @@ QMenu::separator { height: 1px; background: @line; margin: 4px 8px; }
 
 _VIEWS = """
 QAbstractItemView { background: @card; alternate-background-color: @raised; border: none; outline: none; }
-QTreeView::indicator {
-    width: 11px; height: 11px; border: 1px solid @muted; border-radius: 3px; background: @raised;
-}
-QTreeView::indicator:checked { background: @accent; border-color: @accent; }
-QTreeView::indicator:disabled { border-color: @line; background: @card; }
 QHeaderView { background: @card; }
 QHeaderView::section {
     background: @card; color: @muted; border: none; border-bottom: 1px solid @line; padding: 4px 6px; font-weight: 600;

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import sys
 
-from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtCore import QDir, QObject, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QFontDatabase, QPalette
 from PySide6.QtWidgets import QApplication
 
+from tfx_engine.protocol.cards import resource
 from tfx_workbench.app.style_sheet import STYLE_SHEET
 from tfx_workbench.exhibits.palette import DARK, LIGHT, Palette
 
@@ -29,6 +30,7 @@ class Theme(QObject):
         self._app = app
         self._name = name if name in _SCHEMES else AUTO
         self.palette = LIGHT
+        QDir.setSearchPaths("tfx", [str(resource("icons"))])  # of the style sheet
         app.setStyle("Fusion")
         app.setFont(interface_font(app.font()))
         app.styleHints().colorSchemeChanged.connect(self._follow_system)
