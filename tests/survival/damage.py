@@ -12,7 +12,6 @@ log of a killed one at every 64th (`--step`, `--log-step`).
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 import json
@@ -25,6 +24,7 @@ from typing import Any
 
 from tests.helpers.synthetic_run import running, write_run
 from tests.survival.children import Child, Tell, scratch, side_by_side
+from tests.survival.table import campaign_parser, tell
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.rescue import rescue
@@ -217,15 +217,13 @@ def table(found: list[dict[str, Any]], sizes: dict[str, int]) -> str:
 
 def main() -> int:
     """See the module's docstring."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = campaign_parser(__doc__, lanes=2)
     parser.add_argument("--flips", type=int, default=10_000)
     parser.add_argument("--step", type=int, default=64, help="bytes between two truncations of the file")
     parser.add_argument("--log-step", type=int, default=64, help="and of the log")
-    parser.add_argument("--lanes", type=int, default=2)
     options = parser.parse_args()
     found, sizes = campaign(options.flips, options.step, options.log_step, options.lanes)
-    print(table(found, sizes))
-    return int(any("fault" in f for f in found))
+    return tell(table(found, sizes), found)
 
 
 if __name__ == "__main__":

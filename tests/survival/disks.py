@@ -10,7 +10,6 @@ everything that was acknowledged. A kind of disk that cannot be had here is name
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import resource
@@ -32,6 +31,7 @@ from tests.helpers.services import family, gone, info, steps, until
 from tests.helpers.synthetic_run import make_config
 from tests.survival.checks import check_rows, check_sealed
 from tests.survival.children import Child, Tell
+from tests.survival.table import campaign_parser, tell
 from tfx_engine.runfile.create import create
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.writer import RunWriter
@@ -320,7 +320,7 @@ def table(found: dict[str, dict[str, Any]]) -> str:
 
 def main() -> int:
     """See the module's docstring."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = campaign_parser(__doc__)
     parser.add_argument("--disks", nargs="+", choices=list(DISKS), default=list(DISKS))
     parser.add_argument("--real", action="store_true", help="train for real, by the command line")
     options = parser.parse_args()
@@ -331,8 +331,7 @@ def main() -> int:
         for number, name in enumerate(options.disks):
             place = Path(folder) / f"{number}"
             found[name] = one_real(name, place, Path(folder)) if options.real else one_disk(name, place)
-    print(table(found))
-    return int(any("fault" in f for f in found.values()))
+    return tell(table(found), found.values())
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ in one is there.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import os
@@ -32,6 +31,7 @@ from tests.helpers.commandline import write_config
 from tests.helpers.services import Listening, info, steps, until
 from tests.survival.checks import check_bare
 from tests.survival.children import scratch, side_by_side
+from tests.survival.table import campaign_parser, tell
 from tfx_engine.client import control
 from tfx_engine.protocol.launch import child_environment
 from tfx_engine.runfile.errors import RunFileError
@@ -248,17 +248,15 @@ def table(found: list[dict[str, Any]]) -> str:
 
 def main() -> int:
     """See the module's docstring."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = campaign_parser(__doc__, lanes=1)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=6)
-    parser.add_argument("--lanes", type=int, default=1)
     options = parser.parse_args()
     found: list[dict[str, Any]] = []
     with scratch() as folder, contextlib.suppress(KeyboardInterrupt):  # what was found until then is told
         for _, one in side_by_side(lambda n: one_kill(folder, options.seed, n), range(options.kills), options.lanes):
             found.append(one)
-    print(table(found))
-    return int(any("fault" in f for f in found))
+    return tell(table(found), found)
 
 
 if __name__ == "__main__":

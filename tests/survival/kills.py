@@ -10,7 +10,6 @@ the last state and sealing are. Then the file is read as it was found, sealed, a
 
 from __future__ import annotations
 
-import argparse
 import random
 import shutil
 import time
@@ -23,6 +22,7 @@ import numpy as np
 from tests.helpers.synthetic_run import make_config
 from tests.survival.checks import check_rows, check_sealed
 from tests.survival.children import Child, Tell, scratch, side_by_side
+from tests.survival.table import campaign_parser, tell
 from tfx_engine.runfile.create import create
 from tfx_engine.runfile.writer import RunWriter
 
@@ -126,14 +126,12 @@ def table(found: list[dict[str, Any]]) -> str:
 
 def main() -> int:
     """See the module's docstring."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = campaign_parser(__doc__, lanes=4)
     parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=6)
-    parser.add_argument("--lanes", type=int, default=4, help="writers side by side")
     options = parser.parse_args()
     found = campaign(options.kills, options.seed, options.lanes)
-    print(table(found))
-    return int(any("fault" in f for f in found))
+    return tell(table(found), found)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 import time
@@ -17,7 +16,7 @@ from typing import Any
 import psutil
 
 from tests.helpers.services import Listening
-from tests.survival.table import Row, mib, show
+from tests.survival.table import Row, campaign_parser, mib, show
 from tests.survival.windows import RemoteWindow
 
 RUNS, WARM = 50, 10  # runs; of these before what is held is noted
@@ -107,7 +106,7 @@ def in_a_window(home: Path, runs: int, warm: int, worker: str = "") -> list[Row]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """See the module's docstring."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = campaign_parser(__doc__)
     parser.add_argument("--runs", type=int, default=RUNS)
     parser.add_argument("--standin", action="store_true", help="with the stand-in worker, which needs no torch")
     asked = parser.parse_args(arguments)

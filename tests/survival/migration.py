@@ -12,7 +12,6 @@ by somebody else.
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import signal
@@ -30,6 +29,7 @@ import numpy as np
 from tests.helpers.synthetic_run import make_config
 from tests.survival.children import Child, Tell, scratch, side_by_side
 from tests.survival.preload import KILL, TORN_KILL, Faults, again_with_faults
+from tests.survival.table import campaign_parser, tell
 from tfx_engine.runfile.create import create
 from tfx_engine.runfile.edit import annotate
 from tfx_engine.runfile.reader import RunReader
@@ -239,14 +239,12 @@ def main() -> int:
     code = again_with_faults("tests.survival.migration", sys.argv[1:])
     if code is not None:
         return code
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = campaign_parser(__doc__, lanes=2)
     parser.add_argument("--moments", nargs="+", choices=MOMENTS, default=list(MOMENTS))
     parser.add_argument("--every", type=int, default=1, help="only every so manieth moment")
-    parser.add_argument("--lanes", type=int, default=2)
     options = parser.parse_args()
     found = campaign(options.moments, options.every, options.lanes)
-    print(table(found))
-    return int(any("fault" in f for f in found))
+    return tell(table(found), found)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ after the warm-up, with the 95 % interval of its slope from blocks of neighbours
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import subprocess
@@ -26,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tests.bench.windows import x_server
-from tests.survival.table import Row, mib, show
+from tests.survival.table import Row, campaign_parser, mib, show
 from tests.survival.windows import ROOT, RemoteWindow, cpu_s, rss_bytes
 from tfx_engine.client import control
 from tfx_engine.runfile.reader import RunReader
@@ -204,7 +203,7 @@ def _numbers(reader: Any) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """See the module's docstring."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = campaign_parser(__doc__)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--rate", type=float, default=RATE)
     parser.add_argument("--panels", type=int, default=PANELS)

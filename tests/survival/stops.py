@@ -15,7 +15,6 @@ Other programs on this machine disturb the times; the processor time of a step i
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
 import tempfile
@@ -27,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.survival.table import Row, mib, show
+from tests.survival.table import Row, campaign_parser, mib, show
 from tests.survival.windows import RemoteWindow, cpu_s, rss_bytes, stopped
 from tfx_engine.protocol.taint import STOPPED
 from tfx_engine.runfile.reader import RunReader
@@ -182,7 +181,7 @@ def stop_window(running: Running, seconds: float, pairs: int) -> list[Row]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """See the module's docstring."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = campaign_parser(__doc__)
     parser.add_argument("--seconds", type=float, default=60.0, help="how long each is stopped (60)")
     parser.add_argument("--pairs", type=int, default=4, help="stretches with the window stopped and running (4)")
     asked = parser.parse_args(arguments)

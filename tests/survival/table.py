@@ -1,9 +1,25 @@
-"""Tables on a terminal: what was measured, what must hold, and whether it does."""
+"""What the campaigns have in common as commands: their options, and tables of what was measured and must hold."""
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from typing import Any
+
+
+def campaign_parser(doc: str | None, lanes: int = 0) -> argparse.ArgumentParser:
+    """Of a campaign whose docstring is its help; with `--lanes` where its attempts go on side by side."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    if lanes:
+        parser.add_argument("--lanes", type=int, default=lanes, help=f"attempts side by side ({lanes})")
+    return parser
+
+
+def tell(table: str, found: Iterable[Collection[Any]]) -> int:
+    """Print what came of attempts; the exit code, which is 1 where one of them has a "fault"."""
+    print(table)
+    return int(any("fault" in one for one in found))
 
 
 @dataclasses.dataclass(frozen=True)

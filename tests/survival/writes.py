@@ -9,7 +9,6 @@ of the C library fail that write or sync a file beside the run. N counts these c
 
 from __future__ import annotations
 
-import argparse
 import errno
 import shutil
 import sys
@@ -24,6 +23,7 @@ from tests.helpers.synthetic_run import make_config
 from tests.survival.checks import check_sealed
 from tests.survival.children import Child, Tell, scratch, side_by_side
 from tests.survival.preload import FAIL, FOR_EVER, KILL, SHORT, TORN_KILL, Faults, again_with_faults
+from tests.survival.table import campaign_parser, tell
 from tfx_engine.runfile.create import create
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.writer import RunWriter
@@ -180,16 +180,14 @@ def main() -> int:
     code = again_with_faults("tests.survival.writes", sys.argv[1:])
     if code is not None:
         return code
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = campaign_parser(__doc__, lanes=8)  # most of their time is waiting
     parser.add_argument("--calls", type=int, default=2000, help="N = 1 ... this")
     parser.add_argument("--every", type=int, default=1, help="only every so manieth N")
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(DEFAULT))
-    parser.add_argument("--lanes", type=int, default=8, help="writers side by side; most of their time is waiting")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="of a run: three steps, a map, a commit")
     options = parser.parse_args()
     found = campaign(options.kinds, range(1, options.calls + 1, options.every), options.lanes, options.rounds)
-    print(table(found))
-    return int(any("fault" in f for f in found))
+    return tell(table(found), found)
 
 
 if __name__ == "__main__":
