@@ -114,6 +114,8 @@ def test_differences_are_in_the_words_of_the_catalogue():
     again = make_config("c", techniques={"adapter": {"use": "lora", "rank": 16}}, **SIZES).as_dict()
     (rank,) = [d for d in differences(after, again, load_catalogue()) if d.path == "techniques.adapter"]
     assert (str(rank.before), str(rank.after)) == ("LoRA (rank 4)", "LoRA (rank 16)")
+    found = differences(before, {**before, "run": {**before["run"], "probes": False}}, load_catalogue())
+    assert [(str(d.before), str(d.after)) for d in found] == [("true", "false")], "as in a configuration"
 
 
 def test_what_a_technique_did_is_undone_when_it_goes():

@@ -10,6 +10,7 @@ from tfx_engine.protocol.cards import Catalogue, TechniqueCard
 from tfx_engine.protocol.config import SECTIONS
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.options import OptionCard, option_cards
+from tfx_engine.protocol.written import written
 
 AUTOMATIC = tr_mark("automatic")
 Option = tuple[str, Any]  # label, value
@@ -102,6 +103,8 @@ def _lone(value: Any) -> Chosen:
 def _value(value: Any, card: OptionCard | None) -> Any:
     if value is None:
         return card.automatic if card and card.automatic else AUTOMATIC
+    if isinstance(value, (bool, list, tuple)):
+        return written(value)  # as in a configuration: true, ["query", "value"]
     return f"{value} {card.unit}" if card and card.unit and not isinstance(value, str) else _plain(value)
 
 
