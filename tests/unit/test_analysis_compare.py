@@ -167,7 +167,7 @@ def test_losses_of_different_tasks_are_not_compared_and_those_of_different_lengt
     other.info.config["data"]["task"] = "copy"
     of_longer, of_other = compare_runs(base, [longer, other])
     assert of_longer.effects["loss"].percent < 0 and of_longer.missing["loss"] == OTHER_STEPS
-    assert "after 43 steps, the baseline after 33" in " ".join(map(str, remarks(base, longer)))
+    assert "of step 43, the baseline that of step 33" in " ".join(map(str, remarks(base, longer)))
     assert of_other.missing["loss"] == OTHER_TASK and of_other.effects["loss"].as_dict()["percent"] is None
     assert of_other.missing["step_ms"] == of_other.missing["tokens_per_s"] == OTHER_TASK, "other data are other work"
     assert of_longer.effects["step_ms"].family == 1, "and in no family"

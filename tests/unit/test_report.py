@@ -175,6 +175,20 @@ def test_only_runs_that_differ_in_techniques_alone_are_said_to_be_of_one_model(f
 # ---------------------------------------------------------------------------------------- bad input
 
 
+def test_of_a_baseline_that_measured_nothing_no_figure_is_promised_and_a_reason_is_said_once(tmp_path):
+    reason = "Out of memory on the device. Predicted to help: a smaller batch."
+    runs = opened(write_run(tmp_path / "queued.tfx", make_config("queued", steps=20), status="queued"),
+                  write_run(tmp_path / "failed.tfx", make_config("failed", steps=20), status="failed", reason=reason))
+    assert str(what_was_run(Subject.of(runs))).endswith("is queued, and nothing of it was measured.")
+    assert str(what_was_run(Subject.of(runs[:1]))).startswith("One run on the task ")
+    made = build(Subject.of(runs), Wanted(exhibits=("loss",)))
+    text = page(made)
+    assert text.partition("To be kept in mind")[2].partition("</section>")[0].count("Out of memory on the device") == 1
+    assert "Differences to queued" not in text, "no table without a row"
+    for run in runs:
+        run.close()
+
+
 def test_runs_that_cannot_be_compared_say_so_and_are_shown_all_the_same(tmp_path):
     base = write_run(tmp_path / "base.tfx", make_config("base", steps=20))
     config = {**make_config("another task", steps=20).as_dict(), "data": {"task": "copy"}}

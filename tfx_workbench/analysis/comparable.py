@@ -137,8 +137,8 @@ def _of_both(baseline: RunData, other: RunData) -> Iterator[Remark]:
         yield Remark(tr_mark("was trained on another task or other data ({task}): losses and times are not compared"),
                      {"task": task_of(other)})
     elif (steps := loss_steps(baseline, other)) is not None:
-        yield Remark(tr_mark("has the loss after {count} steps, the baseline after {steps}: what they differ by is not "
-                             "the configuration alone"), {"count": steps[1], "steps": steps[0]})
+        yield Remark(tr_mark("has the loss of step {count}, the baseline that of step {steps}: what they differ by is "
+                             "not the configuration alone"), {"count": steps[1], "steps": steps[0]})
 
 
 @dataclasses.dataclass(frozen=True)

@@ -182,7 +182,7 @@ def print_summary(summary: dict[str, Any]) -> None:
         (tr_mark("energy"), words.energy(summary["energy_j"])),
         (tr_mark("measuring costs"), words.overhead(summary["overhead"])),
         *_audit_rows(summary["audit"], summary["audit_stand"]),
-        *((tr_mark("warning"), warning["message"]) for warning in summary["warnings"]),
+        *((tr_mark("warning"), w["message"]) for w in summary["warnings"] if w["message"] not in summary["reason"]),
     ]
     width = max(len(name) for name, _ in rows)
     for name, value in rows:

@@ -75,7 +75,8 @@ def _made() -> Text:
 def _figures(subject: Subject) -> Section:
     if not subject.others:
         return Section("figures", say(tr_mark("Figures")), (all_figures(subject),))
-    blocks = (effect_table(subject), all_figures(subject))
+    effects = effect_table(subject)
+    blocks = (effects, all_figures(subject)) if effects.rows else (all_figures(subject),)
     return Section("figures", say(tr_mark("Figures and differences")), blocks)
 
 

@@ -51,11 +51,16 @@ def what_was_run(subject: Subject) -> Text:
     figures = subject.summary(subject.baseline)
     total = figures["params"]["total"]
     args = {
-        "count": len(subject.views), "task": task_of(base),
+        "count": len(subject.views), "task": task_of(base), "status": base.info.status,
         "device": name_of_device(base) or say(tr_mark("no device yet")),
         "params": UNKNOWN if total is None else f"{total:,}", "torch": base.facts.get("torch") or UNKNOWN,
         "date": day(base.info.started_at or base.info.created_at),
     }
+    if total is None:
+        return say(tr_mark("One run on the task {task}, {date}: it is {status}, and nothing of it was measured.")
+                   if len(subject.views) == 1 else
+                   tr_mark("{count} runs. The baseline, on the task {task}, {date}, is {status}, and nothing of it was "
+                           "measured."), **args)
     if len(subject.views) == 1:
         return say(tr_mark("One run of a model with {params} parameters on the task {task}, on {device}, with "
                            "torch {torch}, {date}."), **args)
@@ -155,7 +160,8 @@ def _troubles(subject: Subject) -> list[Point]:
             words.append(say(tr_mark("{status}. {reason}"), status=figures["status"], reason=figures["reason"]))
         words += [say(tr_mark("{technique} does not do what it claims: {detail}"), technique=row["technique"],
                       detail=row["detail"]) for row in figures["audit"] if row["ok"] is False]
-        words += [str(warning["message"]) for warning in figures["warnings"]]
+        said = str(figures["reason"])  # why it failed is often its last warning too
+        words += [message for w in figures["warnings"] if (message := str(w["message"])) not in said]
         if words:
             told.append(Point(join(words, " "), heading=view.label, colour=view.colour_name))
     return told
