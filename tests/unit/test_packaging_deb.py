@@ -17,7 +17,11 @@ from formats import NAMES, deb, deb_depends, deb_texts, described, format_of
 from freeze import contents, environment, licences
 from freeze.environment import LOCKS, SYSTEMS
 from freeze.slimming import CONTENTS
+from metadata.identity import PROGRAM
+from metadata.share import DESKTOP_FILE, METAINFO_FILE, MIME_FILE, SVG_FILE
+from product import Product
 from set_up.progress import CommandFailed, Refusal, Steps
+from tests.helpers.frozen_standin import write_standin
 
 PACKAGING = Path(build.__file__).parent
 on_debian = pytest.mark.skipif(not shutil.which("dpkg-query"), reason="needs Debian's tools")
@@ -89,6 +93,30 @@ def test_without_the_environment_of_the_build_this_python_describes_the_package(
 def test_a_frozen_program_that_is_not_there_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert build.main(["deb", "--frozen", str(tmp_path / "nowhere")]) == 1
     assert "build.py freeze" in capsys.readouterr().out
+
+
+@on_debian
+@pytest.mark.skipif(not all(map(shutil.which, ("dpkg-shlibdeps", "dpkg-deb"))), reason="needs dpkg-dev")
+def test_the_package_holds_what_desktops_look_for_and_what_its_programs_need(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deb, "BUILD", tmp_path)
+    app = write_standin(tmp_path / "app")
+    for name in deb.PROGRAMS:
+        shutil.copy(shutil.which("true") or "", app / name)
+    package = deb.build(app, Product("1.2.3", 0), tmp_path / "dist")
+    contents = ["dpkg-deb", "--contents", str(package)]
+    listing = subprocess.run(contents, capture_output=True, text=True, check=True).stdout
+    owners = {line.split()[1] for line in listing.splitlines()}
+    files = {line.split()[5].removeprefix("./"): line for line in listing.splitlines()}
+    assert owners == {"root/root"}
+    for name in deb.PROGRAMS:
+        assert files[f"usr/bin/{name}"].endswith(f"-> ../lib/{PROGRAM}/{name}")
+        assert files[f"usr/lib/{PROGRAM}/{name}"].startswith("-rwxr-xr-x")
+        assert f"usr/share/man/man1/{name}.1.gz" in files
+    assert {f"usr/share/{name}" for name in (DESKTOP_FILE, METAINFO_FILE, MIME_FILE, SVG_FILE)} <= files.keys()
+    said = subprocess.run(["dpkg-deb", "--field", str(package)], capture_output=True, text=True, check=True).stdout
+    assert "Version: 1.2.3\n" in said and re.search(r"^Depends: .*\blibc6 \(>= [\d.]+\)", said, re.M)
 
 
 def test_sums_name_every_file_but_links(tmp_path: Path) -> None:
