@@ -37,7 +37,7 @@ class Settings:
             append_privately(self.folder / _INI, b"")  # Qt would make it as the umask says, and leaves it as it is
         except OSError as error:
             self.fault = error.strerror or str(error)
-            _log.warning("settings cannot be kept in %s: %s", self.folder, error)
+            _log.warning("settings cannot be kept in %s: %s", self.folder, self.fault)
         self._ini = QSettings(str(self.folder / _INI), QSettings.Format.IniFormat)
         self._ini.setFallbacksEnabled(False)
 
