@@ -18,7 +18,8 @@ they know).
 
 A configuration of the name "crash-the-check" kills the worker that checks it; "refuse" has a problem; "slow-check"
 takes a while to be checked.
-TFX_STANDIN=broken in the environment: it never gets ready. TFX_STANDIN=on-cpu: it says that it runs there.
+TFX_STANDIN=broken in the environment: it never gets ready. TFX_STANDIN=importing: nor does it, and it hears nothing.
+TFX_STANDIN=on-cpu: it says that it runs there.
 """
 
 from __future__ import annotations
@@ -81,6 +82,8 @@ def main() -> int:
     if os.environ.get(MODE) == "broken":
         print("ImportError: this stand-in is broken", file=sys.stderr)
         return 1
+    if os.environ.get(MODE) == "importing":
+        time.sleep(600)
     lines.send(Ready(torch="stand-in"))
     input_ended, stop = threading.Event(), threading.Event()
     runs: list[threading.Thread] = []

@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.helpers.services import Listening, family, gone, has_steps, info, steps, until
+from tests.helpers.services import PATIENCE_S, Listening, family, gone, has_steps, info, steps, until
 from tfx_engine.client import ServiceGone, control
 from tfx_engine.protocol.config import parse_config
 from tfx_engine.protocol.messages import Estimate, Reply, Submit
@@ -24,6 +24,8 @@ from tfx_engine.protocol.problems import ConfigError
 from tfx_engine.runfile.create import create
 from tfx_engine.runfile.lock import is_locked
 from tfx_engine.runfile.reader import RunReader
+from tfx_engine.service.events import WorkerGone
+from tfx_engine.service.worker_process import WorkerProcess
 
 Start = Callable[..., Listening]
 
@@ -399,6 +401,14 @@ def test_a_worker_that_does_not_end_is_killed(start: Start) -> None:
     client.close(6)
     assert gone(processes, 0.5)
     assert info(run).status == "interrupted" and "program that had started" in info(run).reason
+
+
+def test_a_worker_that_is_not_ready_yet_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TFX_STANDIN", "importing")
+    events: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    worker = WorkerProcess("tests.helpers.standin_worker", events)
+    worker.end(3600.0)
+    assert isinstance(events.get(timeout=PATIENCE_S), WorkerGone)
 
 
 def test_terminating_a_service_keeps_the_queue_of_a_window(start: Start) -> None:

@@ -70,9 +70,14 @@ class WorkerProcess:
             return
 
     def end(self, grace_s: float) -> None:
-        """Ask it to end (end-of-file on its stdin) and kill it, and all that it started, after `grace_s`."""
+        """Ask it to end (end-of-file on its stdin) and kill it, and all that it started, after `grace_s`.
+
+        One that still imports torch hears nothing for seconds and has nothing to lose: it is killed at once.
+        """
         self._lines.close()
-        if self._kill_timer is None:
+        if self.run is None and self.ready_at is None:
+            self.kill()
+        elif self._kill_timer is None:
             self._kill_timer = threading.Timer(grace_s, self.kill)
             self._kill_timer.daemon = True
             self._kill_timer.start()
