@@ -236,11 +236,12 @@ def test_time_that_is_used_up_ends_it(start: Start) -> None:
 
 def test_runs_queued_behind_a_comparison_come_after_it(start: Start) -> None:
     client = start()
-    runs = begin(client, "base", "slow")
+    runs = begin(client, "base", "slow", asked=many())  # it goes on until it is told that it is enough
     (after,) = client.submit(named("quick"))
     assert client.queue()["queue"] == [str(after)]
     with pytest.raises(ConfigError, match="running"):
         client.queue("remove", until(lambda: client.queue()["running"]))
+    client.conclude("fair")
     assert ended(client, *runs, after)["quick"] == "finished"
     last = [n.run for n in client.notices if n.kind == "ended"][-1]
     assert last == str(after)
