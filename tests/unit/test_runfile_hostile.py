@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -131,6 +132,16 @@ def test_a_statement_that_does_not_end_is_ended(path, monkeypatch):
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
     with RunReader(path) as reader, pytest.raises(RunFileError, match="did not end"), reader.reading():
         reader.rows(endless)
+
+
+def test_time_in_which_the_process_did_not_run_is_no_statements(path, monkeypatch):
+    monkeypatch.setattr("tfx_engine.runfile.snapshot._STATEMENT_S", 0.2)
+    long = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50000) SELECT count(*) FROM n"
+    opener = Opener(path)
+    with closing(opener.open()) as connection:
+        opener.allow_time()
+        time.sleep(0.4)
+        assert connection.execute(long).fetchone() == (50000,)
 
 
 @pytest.mark.parametrize("script", [

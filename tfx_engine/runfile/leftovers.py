@@ -43,7 +43,7 @@ class Leftovers:
         self._connection = connection
         self._deadline = 0.0
         connection.text_factory = lambda data: data.decode("utf-8", "replace")
-        connection.set_progress_handler(lambda: int(time.monotonic() > self._deadline), _CHECK_EVERY)
+        connection.set_progress_handler(lambda: int(time.thread_time() > self._deadline), _CHECK_EVERY)
 
     def rows(self, table: str, columns: Sequence[Column]) -> Iterator[Row]:
         """The rows of a table: values of the columns in their order, None where one is optional and not to be had."""
@@ -65,7 +65,7 @@ class Leftovers:
 
     def _known(self, table: str) -> set[str]:
         """The columns that the file has of a table: an older file has fewer, or not the table."""
-        self._deadline = time.monotonic() + _TABLE_S
+        self._deadline = time.thread_time() + _TABLE_S
         try:
             return {column.name for column in columns_of(self._connection, table)}
         except sqlite3.Error:
@@ -85,7 +85,7 @@ class Leftovers:
 
     def _in_order(self, sql: str, sign: int) -> tuple[list[Row], bool]:
         """The rows of a SELECT as long as their keys go on in one direction, and whether that was all of them."""
-        self._deadline = time.monotonic() + _TABLE_S
+        self._deadline = time.thread_time() + _TABLE_S
         rows: list[Row] = []
         try:
             for row in self._connection.execute(sql):

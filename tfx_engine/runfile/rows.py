@@ -59,7 +59,7 @@ class MemoryProbe:
     phases: tuple[tuple[str, float, float], ...]  # name, start_ms, end_ms within the step
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class AttentionCapture:
     """The attention maps of one sample at one step."""
 
@@ -74,7 +74,7 @@ class AttentionCapture:
     keys: int = 0
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Evaluation:
     """One evaluation on held-out data."""
 

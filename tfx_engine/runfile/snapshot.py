@@ -24,7 +24,7 @@ from tfx_engine.runfile.upgrade import check_version, make_current
 
 _BUSY_MS = 2000
 _PRAGMAS = ("query_only = ON", f"busy_timeout = {_BUSY_MS}")
-_STATEMENT_S = 20.0  # a damaged tree can lead in circles: no statement of ours takes this long
+_STATEMENT_S = 20.0  # of processor: a damaged tree can lead in circles, and no statement of ours takes this long
 _CHECK_EVERY = 100_000  # virtual machine instructions
 _NEEDS_TO_WRITE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)
 
@@ -76,11 +76,11 @@ class Opener:
         return connection
 
     def allow_time(self) -> None:
-        """Start the clock of a statement."""
-        self._deadline = time.monotonic() + _STATEMENT_S
+        """Start the clock of a statement: this thread's own, which stands while the process is stopped or waits."""
+        self._deadline = time.thread_time() + _STATEMENT_S
 
     def _is_overdue(self) -> int:
-        return int(time.monotonic() > self._deadline)
+        return int(time.thread_time() > self._deadline)
 
     def _private_copy(self) -> Path:
         """The file and its log, where SQLite may put beside them what it needs."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
 
+from tfx_workbench.app.allocator import settle
 from tfx_workbench.app.errors import ErrorHook
 from tfx_workbench.app.file_open import FileOpenEvents
 from tfx_workbench.app.settings import Settings
@@ -36,6 +37,7 @@ def main(
     `demo` runs the five-technique comparison by itself. With `headless` or `screenshot` the program ends when that is
     done; the picture is saved as `screenshot`, in both themes where the name contains `{theme}`.
     """
+    settle()
     app = make_application(headless)
     settings = Settings()
     settings.is_kept = not headless  # a picture taken on the side must not change what somebody left in the form
