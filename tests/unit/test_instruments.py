@@ -104,6 +104,9 @@ def test_in_turns_whatever_drifts_meets_both_alike(monkeypatch):
     config = tiny_config({"recompute": "every_block", "precision": "bfloat16_autocast"})
     assert measure("in_turns", config, {"blocks": 3})["times_as_long"] == pytest.approx(2)
     assert steps[2:6] == steps[6:10] == [False, True, True, False]
+    steps.clear()
+    assert measure("in_turns", in_turns.plain_of(config), {"blocks": 3}) == {"times_as_long": 1.0}
+    assert steps == [], "nothing is timed of what is the measure itself"
 
 
 def test_in_turns_real_steps_are_timed_and_the_plain_one_is_in_float32_without_recompute():

@@ -24,7 +24,12 @@ _PLAIN = {"recompute": "none", "precision": "float32"}
 
 
 def measure(config: Config, options: Mapping[str, float], weights: Path | None) -> dict[str, float]:
-    """`times_as_long`: the median over `blocks` of what both steps with it took, divided by both without."""
+    """`times_as_long`: the median over `blocks` of what both steps with it took, divided by both without.
+
+    Of the plain one it is 1: what two of it differ by in turns would be this machine's noise and nothing else.
+    """
+    if plain_of(config) == config:
+        return {"times_as_long": 1.0}
     device = pick_device(config.run.device)
     with_it, without = set_up(config, device), set_up(plain_of(config), device)
     _step_ms(with_it, 0), _step_ms(without, 0)  # what is made once
