@@ -75,21 +75,25 @@ def _run_file(data: bytes, folder: Path) -> None:
 
 def changed_rows(seeds: Seeds, draw: random.Random) -> bytes:
     """A run file whose values are of other kinds, sizes and numbers than they should be; its definitions stay."""
-    connection = sqlite3.connect(":memory:")
-    connection.deserialize(seeds[0])
-    connection.execute("PRAGMA ignore_check_constraints = ON")
-    for _ in range(draw.choice((1, 1, 2, 5))):
-        table = draw.choice(TABLES)
-        column = draw.choice(_columns(connection, table))
-        with contextlib.suppress(sqlite3.Error, OverflowError, UnicodeError):
-            if draw.random() < 0.1:
-                connection.execute(f"DELETE FROM {table} WHERE random() % 2")
-            elif table in ("fact", "prediction", "annotation") and draw.random() < 0.7:
-                _change_json(connection, table, draw)
-            else:
-                connection.execute(f"UPDATE {table} SET {column} = ? WHERE random() % 3 = 0", (_cell(draw),))
-    connection.commit()
-    return bytes(connection.serialize())
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        connection.deserialize(seeds[0])
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        for _ in range(draw.choice((1, 1, 2, 5))):
+            _change(connection, draw)
+        connection.commit()
+        return bytes(connection.serialize())
+
+
+def _change(connection: sqlite3.Connection, draw: random.Random) -> None:
+    table = draw.choice(TABLES)
+    column = draw.choice(_columns(connection, table))
+    with contextlib.suppress(sqlite3.Error, OverflowError, UnicodeError):
+        if draw.random() < 0.1:
+            connection.execute(f"DELETE FROM {table} WHERE random() % 2")
+        elif table in ("fact", "prediction", "annotation") and draw.random() < 0.7:
+            _change_json(connection, table, draw)
+        else:
+            connection.execute(f"UPDATE {table} SET {column} = ? WHERE random() % 3 = 0", (_cell(draw),))
 
 
 def _columns(connection: sqlite3.Connection, table: str) -> list[str]:

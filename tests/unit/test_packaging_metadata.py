@@ -10,6 +10,7 @@ import sqlite3
 import struct
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -81,7 +82,7 @@ def test_the_newest_release_in_the_metainfo_is_this_version(written: Path) -> No
 
 def test_a_run_is_known_by_its_content_and_another_sqlite_file_is_not(written: Path, tmp_path: Path) -> None:
     write_run(tmp_path / "finished.tfx", steps=5).rename(tmp_path / "finished")
-    with sqlite3.connect(tmp_path / "other") as other:
+    with closing(sqlite3.connect(tmp_path / "other")) as other:
         other.execute("CREATE TABLE t (x)")
     (tmp_path / "named.tfx").write_bytes(b"")
     names = ("finished", "other", "named.tfx")

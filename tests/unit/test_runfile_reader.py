@@ -215,7 +215,7 @@ def test_what_was_killed_while_running_is_interrupted_and_complete_also_without_
 
 
 READ_AS_NOBODY = """
-import os, sys
+import os, sys, urllib.parse  # which a path needs for its address; nobody may not read a Python below /root
 import tfx_engine.runfile.reader as reader
 if os.geteuid() == 0:
     os.setuid(65534)
