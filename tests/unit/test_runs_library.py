@@ -63,6 +63,19 @@ def test_a_file_that_is_no_run_is_named_and_does_not_hide_the_others(store):
     assert [problem.path for problem in library.problems] == [str(store / "bad.tfx")]
 
 
+def test_a_run_that_cannot_be_read_for_a_moment_stays_and_one_that_cannot_be_read_again_is_named(store):
+    library = Library(store)
+    path = library.scan()[0].path
+    whole = path.read_bytes()
+    path.write_bytes(b"half a file")
+    assert len(library.scan()) == 3 and library.problems == ()
+    path.write_bytes(whole)
+    assert len(library.scan()) == 3 and library.problems == ()
+    path.write_bytes(b"no database")
+    assert len(library.scan()) == 3 and library.problems == ()
+    assert len(library.scan()) == 2 and [problem.path for problem in library.problems] == [str(path)]
+
+
 def test_an_abandoned_run_is_sealed_as_interrupted(tmp_path):
     pid = os.fork()
     if pid == 0:  # a writer that dies without a word

@@ -27,6 +27,7 @@ class Library:
         self.store = Path(store)
         self.problems: tuple[Problem, ...] = ()  # files that the last scan could not read
         self._seen: dict[Path, tuple[Mark, RunRow | Problem]] | None = None
+        self._doubtful: set[Path] = set()  # read before, and not the last time
         self._pulses: dict[Path, Pulse] = {}  # of running runs
         self._fresh = 0  # rows of ended runs that the kept listing has not
 
@@ -52,7 +53,12 @@ class Library:
             if _is_abandoned(row) and _can_seal(path):
                 row, mark = read_row(path), _mark(path)
         except RunFileError as error:
+            if before and isinstance(before[1], RunRow) and path not in self._doubtful and path.exists():
+                # A busy disk, or a file that is just being replaced: no run is to leave the window for that.
+                self._doubtful.add(path)
+                return before
             return mark, error.problem
+        self._doubtful.discard(path)
         self._fresh += row.status in ENDED and (before is None or before[0] != mark)
         return mark, row
 
