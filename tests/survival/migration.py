@@ -12,6 +12,7 @@ by somebody else.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import signal
@@ -89,8 +90,9 @@ def same(one: Any, other: Any) -> bool:
         return len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, dict):
         return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if hasattr(one, "__dataclass_fields__"):
-        return same(vars(one), vars(other))
+    if dataclasses.is_dataclass(one):
+        return type(one) is type(other) and all(same(getattr(one, field.name), getattr(other, field.name))
+                                                for field in dataclasses.fields(one))
     return bool(one == other or (one != one and other != other))
 
 

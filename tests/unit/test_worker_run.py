@@ -216,7 +216,7 @@ def test_running_out_of_memory_says_what_where_and_what_was_held(tmp_path, monke
     path = queued(tmp_path)
     outcome = execute(path)
     assert outcome.status == "failed"
-    assert "Out of memory in the backward pass of step 5: 4194304.0 TiB more were asked for" in outcome.reason
+    assert "Out of memory in the backward pass of step 5: 4,194,304.0 TiB more were asked for" in outcome.reason
     assert "Peak so far:" in outcome.reason and "parameters" in outcome.reason
     event = next(e for e in read(path, "events") if e.code == "out-of-memory")
     assert event.args["asked_bytes"] == 2**62 and event.args["step"] == 5
