@@ -32,7 +32,8 @@ class Display:
     def __enter__(self) -> Display:
         if sys.platform.startswith("linux"):
             reader, writer = os.pipe()
-            command = ["Xvfb", "-displayfd", str(writer), "-screen", "0", _SIZE, "-nolisten", "tcp"]
+            # Without -noreset it begins anew when xdotool leaves, also under a window that is just coming.
+            command = ["Xvfb", "-displayfd", str(writer), "-screen", "0", _SIZE, "-nolisten", "tcp", "-noreset"]
             self._server = subprocess.Popen(command, pass_fds=(writer,), stderr=subprocess.DEVNULL)
             os.close(writer)
             with os.fdopen(reader) as pipe:
@@ -48,14 +49,15 @@ class Display:
         """What a program must be told to draw here."""
         return {"DISPLAY": f":{self._number}"} if self._number else {}
 
-    def wait_for_window(self, timeout_s: float) -> None:
-        """Until a window can be seen. Raises TimeoutError."""
+    def wait_for_window(self, timeout_s: float, process: subprocess.Popen[bytes]) -> None:
+        """Until a window of the process can be seen. Raises TimeoutError; AssertionError where it ended."""
         if not self._number:
             time.sleep(timeout_s / 3)  # the picture tells
             return
         deadline = time.monotonic() + timeout_s
         command = ["xdotool", "search", "--onlyvisible", "--name", "TFX Workbench"]
         while time.monotonic() < deadline:
+            assert process.poll() is None, f"it ended with {process.poll()} before there was a window"
             if subprocess.run(command, env={**os.environ, **self.variables()}, capture_output=True).stdout.strip():
                 return
             time.sleep(0.03)

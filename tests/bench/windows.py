@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 def x_server() -> Iterator[str]:
     """A real X server without a screen, 1920 x 1200; the name of its display."""
     with subprocess.Popen(
-        ["Xvfb", "-displayfd", "1", "-screen", "0", "1920x1200x24", "-nolisten", "tcp"],
+        ["Xvfb", "-displayfd", "1", "-screen", "0", "1920x1200x24", "-nolisten", "tcp", "-noreset"],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     ) as server:
         assert server.stdout is not None

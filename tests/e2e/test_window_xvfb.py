@@ -44,7 +44,7 @@ def display() -> Iterator[str]:
     """A screen that nobody sees."""
     reader, writer = os.pipe()
     server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(writer), "-screen", "0", "1680x1010x24", "-nolisten", "tcp"],
+        ["Xvfb", "-displayfd", str(writer), "-screen", "0", "1680x1010x24", "-nolisten", "tcp", "-noreset"],
         pass_fds=(writer,), stderr=subprocess.DEVNULL)
     os.close(writer)
     with os.fdopen(reader) as pipe:
