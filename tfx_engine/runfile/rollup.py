@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tfx_engine.runfile.arrays import pack, unpack
 from tfx_engine.runfile.tables import LAYER_COLUMNS, ROLLUP_COLUMNS
 
-FACTOR = 16
+FACTOR = 16  # steps in a bucket of the first level, and buckets of one level in a bucket of the next
 Floats = NDArray[np.float64]
 
 
@@ -72,11 +72,15 @@ def _sum(values: Floats) -> Floats:
         return np.asarray(values.sum(axis=0))
 
 
+def merge(data: Floats) -> Floats:
+    """Buckets [n, ..., 4] as one [..., 4]: minimum, maximum, sum, count. Sums of infinities come as they are."""
+    low, high = np.fmin.reduce(data[..., 0]), np.fmax.reduce(data[..., 1])
+    return np.stack([low, high, _sum(data[..., 2]), _sum(data[..., 3])], axis=-1)
+
+
 def of_buckets(buckets: Sequence[Bucket]) -> Bucket:
     """The bucket over some buckets of the level below."""
-    data = np.stack([b.data for b in buckets])
-    low, high = np.fmin.reduce(data[:, :, 0]), np.fmax.reduce(data[:, :, 1])
-    merged = np.stack([low, high, _sum(data[:, :, 2]), _sum(data[:, :, 3])], axis=1)
+    merged = merge(np.stack([b.data for b in buckets]))
     layers = tuple(_layers_of_buckets([b.layers[i] for b in buckets]) for i in range(len(LAYER_COLUMNS)))
     return Bucket(buckets[0].first_step, buckets[-1].last_step, buckets[-1].t_ms, merged, layers)
 

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfx_engine.runfile.reader import RunReader
+from tfx_engine.runfile.rollup import FACTOR
 from tfx_engine.runfile.tables import ROLLUP_COLUMNS
 from tfx_workbench.runs.series import Rows, single_steps
 from tfx_workbench.runs.taints import clean_and_disturbed
 
-FACTOR = 16  # steps in a bucket of the first level, and buckets of one level in a bucket of the next
 PAGE = 512  # buckets, or steps
 MOST_ROWS = 3200  # of a stretch: a panel shows a quarter of that
 PAGES_KEPT = 64  # 16 KiB of numbers each and what Python needs around them

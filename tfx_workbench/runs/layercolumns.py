@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfx_engine.runfile.reader import RunReader
-from tfx_workbench.runs.stepcolumns import FACTOR, ROWS_A_CALL
+from tfx_engine.runfile.rollup import FACTOR
+from tfx_workbench.runs.stepcolumns import ROWS_A_CALL
 
 CAPACITY = 1200  # groups
 Steps = NDArray[np.int64]

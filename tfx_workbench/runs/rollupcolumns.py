@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfx_engine.runfile.reader import RunReader
+from tfx_engine.runfile.rollup import FACTOR, merge
 from tfx_engine.runfile.tables import ROLLUP_COLUMNS
-from tfx_workbench.runs.detail import FACTOR
 from tfx_workbench.runs.ring import Ring
 from tfx_workbench.runs.series import Floats, Rows
 
@@ -114,13 +114,8 @@ class Tail:
 
 def merged(last_step: Floats, t_ms: Floats, data: Floats, count: int) -> tuple[Floats, Floats, Floats]:
     """Neighbours, `count` at a time, as one: where the last ends, extremes, sums and counts; data [n, columns, 4]."""
-    if count == 1:
-        return last_step, t_ms, data
-    of_each = data.reshape(-1, count, *data.shape[1:])
-    with np.errstate(invalid="ignore", over="ignore"):  # sums of infinities come as they are
-        together = np.stack([np.fmin.reduce(of_each[..., 0], axis=1), np.fmax.reduce(of_each[..., 1], axis=1),
-                             of_each[..., 2].sum(axis=1), of_each[..., 3].sum(axis=1)], axis=-1)
-    return last_step[count - 1 :: count], t_ms[count - 1 :: count], together
+    of_each = data.reshape(-1, count, *data.shape[1:]).swapaxes(0, 1)
+    return last_step[count - 1 :: count], t_ms[count - 1 :: count], merge(of_each)
 
 
 def _rows(where: Floats, data: Floats, last_step: Floats, column: str, size: int, warmup_steps: int) -> Rows:

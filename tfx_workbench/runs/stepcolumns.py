@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from tfx_engine.protocol.taint import do_disturbed_count
 from tfx_engine.runfile.reader import RunReader
+from tfx_engine.runfile.rollup import FACTOR
 from tfx_engine.runfile.tables import ROLLUP_COLUMNS
-from tfx_workbench.runs.detail import FACTOR, Detail
+from tfx_workbench.runs.detail import Detail
 from tfx_workbench.runs.ring import Ring
 from tfx_workbench.runs.rollupcolumns import Tail, Whole, X
 from tfx_workbench.runs.series import Floats, Rows, Series, chained, joined, single_steps, thinned
