@@ -35,6 +35,8 @@ SIZES = {
     "cpu": ({"width": 128, "layers": 4, "heads": 4, "context": 128}, {"batch": 4}),
     "cuda": ({"width": 768, "layers": 8, "heads": 12, "context": 1024, "vocab": 32768}, {"batch": 16}),
 }
+if torch.cuda.is_available() and torch.cuda.get_device_properties(0).total_memory < 100 * 2**30:
+    SIZES["cuda"][1]["batch"] = 8  # all of the trainings are there at the same time
 LIMIT = {"cpu": 10.0, "cuda": 7.0}  # per cent, of the median
 SWIGLU, RMS, LORA = {"feedforward": "swiglu"}, {"norm": "rms_norm"}, {"adapter": {"use": "lora", "rank": 8}}
 ROTARY, EVERY = {"position": "rotary"}, {"recompute": "every_block"}

@@ -8,11 +8,14 @@ hold then is the table of DESIGN section 2, "what ends what": a killed worker co
 takes its workers with it within 5 s and leaves its queue to the next; a killed window stops nothing; a killed command
 takes everything with it within 5 s. No process is left over, every run file opens, and every step that was ever seen
 in one is there.
+
+TFX_DEVICE=cuda trains on a GPU. Where there is no PySide6, windows are left out.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import random
@@ -41,7 +44,8 @@ MARK = "TFX_SURVIVAL"  # in the environment of every process of an attempt
 ENDS_WITHIN_S = 5.0
 PATIENCE_S = 120.0
 TINY = {"model": {"width": 16, "layers": 1, "heads": 2, "context": 16},
-        "run": {"batch": 2, "measure_steps": 5, "warmup_steps": 1, "device": "cpu", "threads": 1}}
+        "run": {"batch": 2, "measure_steps": 5, "warmup_steps": 1, "device": os.environ.get("TFX_DEVICE", "cpu"),
+                "threads": 1}}
 
 
 def tiny(name: str, count: int = 5) -> dict[str, Any]:
@@ -191,7 +195,8 @@ def kill_window(store: Path, moment: Moment) -> dict[str, Any]:
 
 def kill_command(store: Path, moment: Moment) -> dict[str, Any]:
     """Everything goes with it, and says so."""
-    configs = [write_config(store.parent, name, run={"measure_steps": ENDLESS}) for name in ("first", "second")]
+    run = {"measure_steps": ENDLESS, "device": TINY["run"]["device"]}
+    configs = [write_config(store.parent, name, run=run) for name in ("first", "second")]
     program = subprocess.Popen(
         [sys.executable, "-m", "tfx_workbench", "run", *map(str, configs), "--store", str(store)],
         env=child_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -208,6 +213,8 @@ def kill_command(store: Path, moment: Moment) -> dict[str, Any]:
 
 
 KILLS = {"worker": kill_worker, "service": kill_service, "window": kill_window, "command": kill_command}
+if importlib.util.find_spec("PySide6") is None:
+    del KILLS["window"]
 
 
 def one_kill(folder: Path, seed: int, number: int) -> dict[str, Any]:
