@@ -14,6 +14,8 @@ from tests.helpers.synthetic_run import make_config, running, write_run
 from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_engine.runfile.create import create
 from tfx_engine.runfile.errors import RunFileError
+from tfx_engine.runfile.reader import RunReader
+from tfx_engine.runfile.rows import AttentionCapture
 from tfx_engine.runfile.writer import RunWriter
 from tfx_workbench.runs import detail, rollupcolumns, stepcolumns
 from tfx_workbench.runs.rundata import MOST_PROBES, RunData, thinned_probes
@@ -328,6 +330,29 @@ def test_attention_maps_are_read_when_they_are_asked_for(opened, tmp_path):
     tokens = run.attention_tokens(capture)
     assert tokens is not None
     assert tokens.ndim == 1
+
+
+def test_captures_are_read_from_the_newest_known_on(opened, tmp_path, monkeypatch):
+    with running(tmp_path / "a.tfx") as writing:
+        run, maps = opened(writing.writer.path).load(), np.ones((2, 4, 4), np.float16)
+        asked: list[int] = []
+        read = RunReader.attention_captures
+
+        def watched(reader: RunReader, first: int = 0) -> list[AttentionCapture]:
+            asked.append(first)
+            return read(reader, first)
+
+        monkeypatch.setattr(RunReader, "attention_captures", watched)
+        for capture in (1, 2, 3):
+            if capture == 3:  # its second map came after the first was read
+                writing.writer.attention(2, 2, 2.0, [maps], layer_indices=[1])
+            writing.writer.attention(capture, capture, float(capture), [maps])
+            writing.writer.flush()
+            assert "attention" in run.refresh()
+        assert asked == [0, 1, 2]
+        with contextlib.closing(RunReader(run.path)) as reader:
+            assert run.attention_captures == read(reader)
+    assert [capture.layers for capture in run.attention_captures] == [(0,), (0, 1), (0,)]
 
 
 def test_of_many_memory_probes_the_highest_stays(opened, tmp_path):

@@ -109,7 +109,7 @@ class RunReader(ProfileReader):
             }
 
     def newest(self) -> dict[str, int]:
-        """The newest seq of every table that has one (0: empty), and the number of attention captures."""
+        """The newest seq of every table that has one (0: empty), and the number after the newest attention capture."""
         with self.reading():
             newest = {name: self.rows(f"SELECT COALESCE(MAX(seq), 0) FROM {name}")[0][0] for name in _NUMBERED}
             newest["attention"] = self.rows("SELECT COALESCE(MAX(capture) + 1, 0) FROM attention")[0][0]
@@ -126,12 +126,13 @@ class RunReader(ProfileReader):
             refuse_too_much([blob for row in rows for blob in row[-3:-1]])  # the timelines
             return [_memory_probe(*row) for row in rows]
 
-    def attention_captures(self) -> list[AttentionCapture]:
-        """All captures in their order, without their maps."""
+    def attention_captures(self, first: int = 0) -> list[AttentionCapture]:
+        """The captures of that number and after it in their order, without their maps."""
         with self.reading():
             rows = self.rows(
                 "SELECT t_ms, head, capture, step, layer, heads, pool, queries, keys FROM attention"
-                " ORDER BY capture, layer"
+                " WHERE capture >= ? ORDER BY capture, layer",
+                first,
             )
             captures: dict[int, AttentionCapture] = {}
             layers: dict[int, list[int]] = {}

@@ -244,8 +244,10 @@ class RunData:
         return True
 
     def _refresh_attention(self) -> bool:
-        self.attention_captures = self._reader.attention_captures()
-        self._after["attention"] = 1 + max(capture.capture for capture in self.attention_captures)
+        held = self.attention_captures
+        newest = held[-1].capture if held else 0  # read again: it may have got more layers meanwhile
+        self.attention_captures = [*held[:-1], *self._reader.attention_captures(newest)]
+        self._after["attention"] = 1 + self.attention_captures[-1].capture
         return True
 
     def _refresh_profile(self) -> bool:
