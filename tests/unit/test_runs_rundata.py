@@ -15,11 +15,12 @@ from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_engine.runfile.create import create
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.reader import RunReader
-from tfx_engine.runfile.rows import AttentionCapture
+from tfx_engine.runfile.rows import AttentionCapture, Evaluation
 from tfx_engine.runfile.writer import RunWriter
 from tfx_workbench.runs import detail, rollupcolumns, stepcolumns
-from tfx_workbench.runs.rundata import MOST_PROBES, RunData, thinned_probes
+from tfx_workbench.runs.rundata import RunData
 from tfx_workbench.runs.stepcolumns import CAPACITY, read_measured
+from tfx_workbench.runs.thinned import MOST_EVALUATIONS, MOST_PROBES, thinned_evaluations, thinned_probes
 
 
 @pytest.fixture
@@ -361,6 +362,28 @@ def test_of_many_memory_probes_the_highest_stays(opened, tmp_path):
     kept = thinned_probes(many)
     assert len(kept) <= MOST_PROBES
     assert max(p.peak_bytes for p in kept) == max(p.peak_bytes for p in probes)
+
+
+def test_of_many_evaluations_first_last_and_every_extreme_stay():
+    losses = {5: 9.0, 777: float("nan"), 2000: -1.0}
+    many = [Evaluation(seq, 10 * seq, 1.0 * seq, losses.get(seq, 3.0), 64) for seq in range(1, 5001)]
+    kept = thinned_evaluations(many)
+    assert MOST_EVALUATIONS / 4 < len(kept) <= MOST_EVALUATIONS
+    assert {1, 5, 777, 2000, 5000} <= {one.seq for one in kept}
+    assert [one.seq for one in kept] == sorted({one.seq for one in kept})
+    assert thinned_evaluations(many[:MOST_EVALUATIONS]) == many[:MOST_EVALUATIONS]
+
+
+def test_the_evaluations_of_a_long_live_run_reach_from_its_beginning_to_now(opened, tmp_path):
+    with running(tmp_path / "a.tfx") as writing:
+        run = opened(writing.writer.path)
+        for step in range(1, 3 * MOST_EVALUATIONS + 1):
+            writing.writer.evaluation(step=step, held_out_loss=1.0 / step, tokens=8)
+            if step % 500 == 0:
+                writing.writer.flush()
+                assert "evaluations" in run.refresh()
+    assert len(run.evaluations) <= MOST_EVALUATIONS
+    assert (run.evaluations[0].step, run.evaluations[-1].step) == (1, 3 * MOST_EVALUATIONS)
 
 
 def test_progress_knows_how_long_the_rest_takes(opened, tmp_path):

@@ -42,13 +42,13 @@ from tfx_workbench.runs.progress import Progress, progress_of
 from tfx_workbench.runs.series import Floats, Series
 from tfx_workbench.runs.stepcolumns import ROWS_A_CALL, StepColumns, X, read_measured
 from tfx_workbench.runs.summary import summarise
+from tfx_workbench.runs.thinned import thinned_evaluations, thinned_probes
 
 TABLES = {  # what changes -> where the run file keeps it
     "steps": "step", "turns": "step", "memory": "memory_probe", "attention": "attention", "device": "device_sample",
     "evaluations": "evaluation", "events": "event", "logs": "log", "audit": "audit", "profile": "profile_part",
 }
-MOST_PROBES = 240
-MOST_ROWS = 4000  # of events, evaluations, lines of the log
+MOST_ROWS = 4000  # of events, lines of the log, findings of audits
 SPLITS_KEPT = 4
 MAPS_KEPT = 64  # attention maps, one layer of one capture each
 INFO_EVERY_S = 0.25
@@ -77,7 +77,7 @@ class RunData:
         self.profile_parts: list[ProfilePart] = []
         self.operators: list[Operator] = []
         self.kernels: list[Kernel] = []
-        self.evaluations: deque[Evaluation] = deque(maxlen=MOST_ROWS)
+        self.evaluations: list[Evaluation] = []  # over the whole run; of many the highest and lowest
         self.events: deque[Event] = deque(maxlen=MOST_ROWS)
         self.logs: deque[LogLine] = deque(maxlen=MOST_ROWS)
         self.audit: deque[Audited] = deque(maxlen=MOST_ROWS)
@@ -261,7 +261,9 @@ class RunData:
 
     def _refresh_evaluations(self) -> bool:
         fresh = self._reader.evaluations(self._after["evaluations"], ROWS_A_CALL)
-        return self._extend("evaluations", self.evaluations, fresh)
+        self._after["evaluations"] = fresh[-1].seq
+        self.evaluations = thinned_evaluations([*self.evaluations, *fresh])
+        return True
 
     def _refresh_events(self) -> bool:
         return self._extend("events", self.events, self._reader.events(self._after["events"], ROWS_A_CALL))
@@ -306,10 +308,3 @@ def mark_of(path: Path) -> Mark:
         else:
             marks += (found.st_ino, found.st_size, found.st_mtime_ns)
     return tuple(marks)
-
-
-def thinned_probes(probes: list[MemoryProbe]) -> list[MemoryProbe]:
-    """At most `MOST_PROBES` of them: of two neighbours the one with the higher peak stays."""
-    while len(probes) > MOST_PROBES:
-        probes = [max(probes[i : i + 2], key=lambda probe: probe.peak_bytes) for i in range(0, len(probes), 2)]
-    return probes
