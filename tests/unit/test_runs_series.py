@@ -32,6 +32,16 @@ def test_what_a_ring_shows_cannot_be_written_to():
         ring.values[0] = 2
 
 
+def test_a_ring_takes_every_second_of_its_own_rows_instead_in_the_same_memory():
+    ring = Ring(1000)
+    ring.extend(np.arange(1000.0))
+    before = ring._rows
+    ring.replace(ring.values[1::2])
+    assert np.array_equal(ring.values, np.arange(1.0, 1000.0, 2.0))
+    ring.extend(np.array([7.0]))
+    assert ring.values[-1] == 7.0 and len(ring) == 501 and ring._rows is before
+
+
 def test_few_steps_are_shown_one_by_one():
     series = thinned(rows_of([3.0, 1.0, 2.0]), points=10)
     assert series.steps_per_point == 1

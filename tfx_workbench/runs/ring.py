@@ -40,6 +40,13 @@ class Ring:
         self._rows[self._stop : self._stop + len(rows)] = rows
         self._stop += len(rows)
 
+    def replace(self, rows: NDArray[Any]) -> None:
+        """Hold these rows [n, *suffix] instead, n <= the capacity, in the same memory; they may be views of it."""
+        self._start = self._stop = 0
+        self._make_room(len(rows))
+        self._rows[: len(rows)] = rows
+        self._stop = len(rows)
+
     def _make_room(self, count: int) -> None:
         if self._stop + count <= len(self._rows):
             return

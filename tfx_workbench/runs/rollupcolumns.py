@@ -29,9 +29,8 @@ class Whole:
 
     def __init__(self) -> None:
         self.group = FACTOR
-        self._last_step: Floats = np.empty(0)
-        self._t_ms: Floats = np.empty(0)
-        self._data: Floats = np.empty((0, *_SHAPE))
+        self._last_step, self._t_ms = Ring(MOST_GROUPS), Ring(MOST_GROUPS)
+        self._data = Ring(MOST_GROUPS, _SHAPE)
 
     def __len__(self) -> int:
         return len(self._last_step)
@@ -47,15 +46,21 @@ class Whole:
         if not count:
             return
         found = [rows[name][: count * buckets] for name in ("last_step", "t_ms", "data")]
-        last_step, t_ms, data = merged(found[0], found[1], found[2], buckets)
-        self._last_step = np.concatenate([self._last_step, last_step])
-        self._t_ms = np.concatenate([self._t_ms, t_ms])
-        self._data = np.concatenate([self._data, data])
-        while len(self) > MOST_GROUPS:
+        self._append(*merged(found[0], found[1], found[2], buckets))
+
+    def _append(self, *added: Floats) -> None:
+        held = (self._last_step, self._t_ms, self._data)
+        if len(self) + len(added[0]) <= MOST_GROUPS:
+            for ring, rows in zip(held, added, strict=True):
+                ring.extend(rows)
+            return
+        groups = [np.concatenate([ring.values, rows]) for ring, rows in zip(held, added, strict=True)]
+        while len(groups[0]) > MOST_GROUPS:
             self.group *= 2
-            even = len(self) // 2 * 2  # the odd one comes back with its neighbour
-            self._last_step, self._t_ms, self._data = merged(self._last_step[:even], self._t_ms[:even],
-                                                             self._data[:even], 2)
+            even = len(groups[0]) // 2 * 2  # the odd one comes back with its neighbour
+            groups = list(merged(groups[0][:even], groups[1][:even], groups[2][:even], 2))
+        for ring, rows in zip(held, groups, strict=True):
+            ring.replace(rows)
 
     def _level(self) -> tuple[int, int]:
         """The coarsest level of the file that groups are made of, and how many of its buckets make one."""
@@ -66,16 +71,17 @@ class Whole:
 
     def ended_before(self, step: float) -> int:
         """The rows of the run, from its first, up to the end of the newest group before a step."""
-        return int(np.searchsorted(self._last_step, step)) * self.group
+        return int(np.searchsorted(self._last_step.values, step)) * self.group
 
     def where(self, x: X) -> Floats:
         """Where each group ends: steps, or seconds."""
-        return self._last_step if x == "step" else self._t_ms / 1000
+        return self._last_step.values if x == "step" else self._t_ms.values / 1000
 
     def rows(self, column: str, x: X, warmup_steps: int, until_step: float) -> Rows:
         """The groups as rows of a series, as far as they end before `until_step`."""
-        chosen = slice(0, int(np.searchsorted(self._last_step, until_step)))
-        return _rows(self.where(x)[chosen], self._data[chosen], self._last_step[chosen], column,
+        last_step = self._last_step.values
+        chosen = slice(0, int(np.searchsorted(last_step, until_step)))
+        return _rows(self.where(x)[chosen], self._data.values[chosen], last_step[chosen], column,
                      self.group, warmup_steps)
 
 
