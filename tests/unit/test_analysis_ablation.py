@@ -12,13 +12,13 @@ from tfx_engine.protocol.cards import load_catalogue
 from tfx_engine.protocol.config import parse_config
 from tfx_engine.protocol.problems import ConfigError, Problem
 from tfx_workbench.analysis.ablation import (
-    DESIGNS,
     MOST_RUNS,
     Request,
     count_runs,
     make_plan,
     request_from,
 )
+from tfx_workbench.analysis.designs import DESIGNS
 from tfx_workbench.analysis.factors import Factor, parse_over, spread
 
 CATALOGUE = load_catalogue()

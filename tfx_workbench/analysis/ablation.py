@@ -1,4 +1,4 @@
-"""The plan of an ablation: which configurations a design asks for, which of them are legal, and why others are not.
+"""The plan of an ablation: the configurations that its design asks for, which are legal, and why others are not.
 
 A factor is a slot with the techniques that fill it in turn, or one option with its values; the base configuration's own
 choice is a level of every factor. What a plan enumerates follows from its request alone, so the same request finds the
@@ -10,9 +10,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import hashlib
-import itertools
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,17 +18,9 @@ from tfx_engine.protocol.cards import Catalogue, load_catalogue
 from tfx_engine.protocol.config import Config, parse_config
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem
-from tfx_workbench.analysis.factors import (
-    Factor,
-    Levels,
-    base_level,
-    is_known,
-    level_name,
-    off_level,
-    set_level,
-)
+from tfx_workbench.analysis.designs import DESIGNS, Design
+from tfx_workbench.analysis.factors import Factor, Levels, base_level, is_known, level_name, set_level
 
-DESIGNS = ("one-at-a-time", "leave-one-out", "factorial", "sweep")
 MOST_RUNS = 1000
 MOST_SEEDS = 100
 FACT = "ablation"  # the fact of a run file that says what it is in its ablation
@@ -133,16 +123,13 @@ def _with_tokens(cell: Cell, figures: Mapping[str, Any]) -> dict[str, Any]:
 
 def count_runs(request: Request, catalogue: Catalogue | None = None) -> int:
     """How many runs a design asks for at most, illegal ones included, without enumerating them."""
-    base, _ = parse_config(request.base, catalogue or load_catalogue())
-    others = [len(_others(factor, base)) for factor in request.factors]
-    match request.design:
-        case "factorial":
-            cells = math.prod(n + 1 for n in others)
-        case "leave-one-out":
-            cells = 1 + len(others)
-        case _:
-            cells = 1 + sum(others)
-    return cells * request.seeds
+    return _design(request, catalogue or load_catalogue())[0].count() * request.seeds
+
+
+def _design(request: Request, catalogue: Catalogue) -> tuple[Design, tuple[Problem, ...]]:
+    """The design that a request asks for, and what is wrong with its base."""
+    base, problems = parse_config(request.base, catalogue)
+    return Design(request.design, request.factors, base, catalogue), problems
 
 
 def make_plan(request: Request, catalogue: Catalogue | None = None) -> Plan:
@@ -151,36 +138,36 @@ def make_plan(request: Request, catalogue: Catalogue | None = None) -> Plan:
     Only what the rules between techniques forbid is left out here; what sizes and devices allow the engine says.
     """
     catalogue = catalogue or load_catalogue()
-    base, problems = parse_config(request.base, catalogue)
-    problems = (*problems, *_wrong(request, base, catalogue))
+    design, problems = _design(request, catalogue)
+    problems = (*problems, *_wrong(request, design))
     if problems:
         raise ConfigError(problems)
-    count = count_runs(request, catalogue)
+    count = design.count() * request.seeds
     if count > MOST_RUNS:
         raise ConfigError([_too_many(request, count)])
     cells: list[Cell] = []
     skipped: list[Skipped] = []
     seen: set[str] = set()
-    for levels in _designed(request, base, catalogue):
-        config, cell_problems, mark = _configured(request, levels, base, catalogue)
+    for levels in design.configurations():
+        config, cell_problems, mark = _configured(request, levels, design)
         if mark in seen:
             continue
         seen.add(mark)
-        named = {path: level_name(level) for path, level in levels.items()}
-        changed = {path: name for path, name in named.items() if levels[path] != base_level(base, path)}
+        named = _named(levels)
+        changed = {path: name for path, name in named.items() if levels[path] != base_level(design.base, path)}
         if cell_problems:
             skipped.append(Skipped(named, config["name"], cell_problems))
             continue
         cells += [_seeded(named, changed, config, seed, request.seeds) for seed in range(request.seeds)]
-    if not cells or (skipped and cells[0].levels != _first(request, base, catalogue)):
+    if not cells or (skipped and cells[0].levels != _named(next(design.configurations()))):
         raise ConfigError(skipped[0].problems)
-    return Plan(_identity(request, base), request, tuple(cells), tuple(skipped))
+    return Plan(_identity(request, design.base), request, tuple(cells), tuple(skipped))
 
 
 # ---------------------------------------------------------------------------------------------- what is wrong
 
 
-def _wrong(request: Request, base: Config, catalogue: Catalogue) -> Iterator[Problem]:
+def _wrong(request: Request, design: Design) -> Iterator[Problem]:
     if request.design not in DESIGNS:
         yield Problem(code="unknown-design", path="--design", template="does not know the design {design!r}.",
                       hint_template="Choices: {known}.", args={"design": request.design, "known": ", ".join(DESIGNS)})
@@ -190,7 +177,7 @@ def _wrong(request: Request, base: Config, catalogue: Catalogue) -> Iterator[Pro
     if not request.factors:
         yield Problem(code="empty-design", path="--over", template="says nothing that is to be varied.",
                       hint_template="Example: --over position=rotary,alibi")
-    if strange := [factor.path for factor in request.factors if not is_known(factor.path, catalogue)]:
+    if strange := [factor.path for factor in request.factors if not is_known(factor.path, design.catalogue)]:
         yield Problem(code="unknown-key", path="--over", template="{key!r} is neither a slot nor an option.",
                       hint_template="`tfx-workbench techniques` lists the slots.", args={"key": strange[0]})
         return
@@ -203,14 +190,10 @@ def _wrong(request: Request, base: Config, catalogue: Catalogue) -> Iterator[Pro
             yield Problem(code="not-an-option", path="--over", template="a sweep varies options, and {path} is a slot.",
                           hint_template="Use the design one-at-a-time, or an option such as {path}.rank=4,8,16.",
                           args={"path": factor.path.partition(".")[2]})
-        elif not (_others(factor, base) or _turns_off(factor, base, catalogue, request.design)):
+        elif not design.varies(factor):
             yield Problem(code="one-level", path="--over", template="{path} has the level {level!r} alone, which the "
                           "configuration has already.", hint_template="Name something else to compare it with.",
-                          args={"path": factor.path, "level": level_name(base_level(base, factor.path))})
-
-
-def _turns_off(factor: Factor, base: Config, catalogue: Catalogue, design: str) -> bool:
-    return design == "leave-one-out" and off_level(base, factor, catalogue) is not None
+                          args={"path": factor.path, "level": level_name(base_level(design.base, factor.path))})
 
 
 def _too_many(request: Request, count: int) -> Problem:
@@ -223,83 +206,28 @@ def _too_many(request: Request, count: int) -> Problem:
     )
 
 
-# ---------------------------------------------------------------------------------------------- the designs
+# ---------------------------------------------------------------------------------------------- the cells
 
 
-def _others(factor: Factor, base: Config) -> list[Any]:
-    """The levels that are not the base's own, each once."""
-    own = base_level(base, factor.path)
-    found: list[Any] = []
-    for level in factor.levels:
-        if level != own and level not in found:
-            found.append(level)
-    return found
-
-
-def _designed(request: Request, base: Config, catalogue: Catalogue) -> Iterator[dict[str, Any]]:
-    """The level of every factor, cell by cell; the first is what the others are compared with."""
-    own = {factor.path: base_level(base, factor.path) for factor in request.factors}
-    match request.design:
-        case "factorial":
-            levels = [[own[f.path], *_others(f, base)] for f in request.factors]
-            for combined in itertools.product(*levels):
-                yield dict(zip(own, combined, strict=True))
-        case "leave-one-out":
-            full = {f.path: next(iter(_others(f, base)), own[f.path]) for f in request.factors}
-            yield full
-            for factor in request.factors:
-                without = off_level(base, factor, catalogue)
-                yield full | {factor.path: own[factor.path] if without is None else without}
-        case _:
-            yield own
-            for factor in request.factors:
-                for level in _others(factor, base):
-                    yield own | {factor.path: level}
-
-
-def _first(request: Request, base: Config, catalogue: Catalogue) -> Levels:
-    first = next(_designed(request, base, catalogue))
-    return {path: level_name(level) for path, level in first.items()}
+def _named(levels: Mapping[str, Any]) -> Levels:
+    return {path: level_name(level) for path, level in levels.items()}
 
 
 def _configured(
-    request: Request, levels: Mapping[str, Any], base: Config, catalogue: Catalogue
+    request: Request, levels: Mapping[str, Any], design: Design
 ) -> tuple[dict[str, Any], tuple[Problem, ...], str]:
     """(the configuration, its problems, what two equal ones have in common)."""
     config = copy.deepcopy(dict(request.base))
     for path, level in levels.items():
-        if level != base_level(base, path):
+        if level != base_level(design.base, path):
             set_level(config, path, level)
-    config["name"] = _name(request, levels, base, catalogue)
-    resolved, problems = parse_config(config, catalogue)
+    config["name"] = design.title(levels)
+    resolved, problems = parse_config(config, design.catalogue)
     plain = resolved.as_dict()
     plain.pop("name")
     # A wrong value falls back to its default when it is parsed: what was asked for tells such configurations apart.
     mark = json.dumps([plain, [] if not problems else sorted(map(repr, levels.items()))], sort_keys=True)
     return config, problems, mark
-
-
-def _name(request: Request, levels: Mapping[str, Any], base: Config, catalogue: Catalogue) -> str:
-    """What tells a configuration from the one that all are compared with."""
-    leaves_out = request.design == "leave-one-out"
-    first = next(_designed(request, base, catalogue))
-    differing = [path for path, level in levels.items() if level != first[path]]
-    if not differing:
-        return f"{base.name}: all" if leaves_out else base.name
-    parts = [level_title(path, first[path] if leaves_out else levels[path], catalogue) for path in differing]
-    return f"without {parts[0]}" if leaves_out else ", ".join(parts)
-
-
-def level_title(path: str, level: Any, catalogue: Catalogue) -> str:
-    """A level in a word or two: the word on the toggle, or the option and its value."""
-    section, _, name = path.partition(".")
-    if section == "techniques" and "." not in name:
-        use = str(level.get("use", "") if isinstance(level, Mapping) else level)
-        card = catalogue.find(name, use)
-        slot = catalogue.slot(name)
-        short = card.short if card else use
-        return short if slot is None or use != "none" else f"{slot.title.lower()} {short}"
-    return f"{path.rpartition('.')[2]} {level_name(level)}"
 
 
 def _seeded(named: Levels, changed: Levels, config: Mapping[str, Any], seed: int, seeds: int) -> Cell:
