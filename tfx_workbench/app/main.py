@@ -67,7 +67,8 @@ def _run(
     headless: bool, screenshot: str | Path | None,
 ) -> int:
     from tfx_engine.runfile.store import default_store
-    from tfx_workbench.app.window import WINDOW_SIZE, MainWindow
+    from tfx_workbench.app.remembering import WINDOW_SIZE
+    from tfx_workbench.app.window import MainWindow
     from tfx_workbench.session.draft import Draft
     from tfx_workbench.session.session import Session
 

@@ -6,8 +6,8 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QByteArray, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication
+from PySide6.QtCore import QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QMainWindow, QSplitter, QVBoxLayout, QWidget
 
 from tfx_engine.protocol.cards import Catalogue
@@ -15,10 +15,12 @@ from tfx_engine.protocol.problems import Problem
 from tfx_workbench.app.actions import Actions, connect
 from tfx_workbench.app.dock import CardDock
 from tfx_workbench.app.dock_area import IN_FRONT, DockArea, Frames
+from tfx_workbench.app.drafting import Drafting
 from tfx_workbench.app.frontiers import Frontiers
 from tfx_workbench.app.icons import app_icon, tinted
 from tfx_workbench.app.pages import Pages
 from tfx_workbench.app.panes import Panes
+from tfx_workbench.app.remembering import Remembering
 from tfx_workbench.app.run_commands import RunCommands
 from tfx_workbench.app.settings import Settings
 from tfx_workbench.app.theme import Theme
@@ -26,7 +28,6 @@ from tfx_workbench.app.view_menu import ViewMenu
 from tfx_workbench.exhibits.palette import Palette
 from tfx_workbench.session.session import Session
 from tfx_workbench.widgets.config_pane import ConfigPane
-from tfx_workbench.widgets.form_state import FormState
 from tfx_workbench.widgets.message_bar import MessageBar
 from tfx_workbench.widgets.runs_card import RunsCard
 from tfx_workbench.widgets.top_bar import TopBar
@@ -39,9 +40,7 @@ if TYPE_CHECKING:
     from tfx_workbench.app.reports import Reports
     from tfx_workbench.panels import PanelFactory
 
-WINDOW_SIZE = QSize(1680, 1010)
 _SMALLEST = QSize(960, 600)
-_DRAFT_AFTER_MS = 300
 _BEHIND_AFTER_MS = 250  # the window is usable, and whoever presses a key at once is served first
 
 
@@ -62,24 +61,20 @@ class MainWindow(QMainWindow):
         self._lay_out()
         self.frames = Frames(self.area, session.runs.views, session.runs.hold, session.runs.release, self)
         self.commands = RunCommands(self)
-        self._draft_timer = QTimer(self)
-        self._draft_timer.setSingleShot(True)
-        self._draft_timer.setInterval(_DRAFT_AFTER_MS)
-        self._draft_timer.timeout.connect(self._keep_work)
         self.panes = Panes(self)
         self.pages = Pages(self)
         self.frontiers = Frontiers(self)
         self._behind: list[PanelFactory] = []  # what makes the panels that are still to come
-        self._refusal = ""  # what was last said about a draft that cannot be run
         self.messages.set_resting(self.tr("F5 run · Shift+F5 stop · Ctrl+F find a technique · F1 read about it"))
-        self._connect_pane()
+        self._drafting = Drafting(self)
+        self._remembering = Remembering(self)
         self._connect_session()
         self._connect_actions()
         theme.changed.connect(self._apply_theme)
         self._apply_theme(theme.palette)
-        self._show_draft()
+        self._drafting.show()
         self._show_lines()
-        self._place()
+        self._remembering.place()
 
     # ------------------------------------------------------------------ building
 
@@ -96,19 +91,17 @@ class MainWindow(QMainWindow):
         inner.setContentsMargins(12, 0, 12, 0)
         inner.setSpacing(4)
         column.addLayout(inner, 1)
-        self._columns = QSplitter(Qt.Orientation.Horizontal, self.whole)
-        inner.addWidget(self._columns, 1)
-        self.pane = ConfigPane(self.session.draft.catalogue, self._columns)
+        self.columns = QSplitter(Qt.Orientation.Horizontal, self.whole)
+        inner.addWidget(self.columns, 1)
+        self.pane = ConfigPane(self.session.draft.catalogue, self.columns)
         self.pane.setMinimumWidth(264)
-        self.rows = QSplitter(Qt.Orientation.Vertical, self._columns)
+        self.rows = QSplitter(Qt.Orientation.Vertical, self.columns)
         self.area = DockArea(self.rows)
         self.runs_card = RunsCard(self.rows)
         self.table = self.runs_card.table
-        self.runs_card.group_by(self.settings.grouping)
-        self.runs_card.grouped.connect(lambda grouping: setattr(self.settings, "grouping", grouping))
         self.messages = MessageBar(self.whole)
         inner.addWidget(self.messages)
-        for splitter, stretch in ((self.rows, (1, 0)), (self._columns, (0, 1))):
+        for splitter, stretch in ((self.rows, (1, 0)), (self.columns, (0, 1))):
             splitter.setHandleWidth(8)
             splitter.setChildrenCollapsible(False)
             for i, factor in enumerate(stretch):
@@ -124,60 +117,24 @@ class MainWindow(QMainWindow):
         self.top.add_at_end(self.view_menu.theme_button)
         return self.top
 
-    def _place(self) -> None:
-        screen = QGuiApplication.primaryScreen().availableGeometry().size()
-        self.resize(WINDOW_SIZE.boundedTo(screen))
-        self._columns.setSizes([346, 1314])
-        self.rows.setSizes([740, 220])
-        geometry = self.settings.layout("geometry")
-        if geometry is not None:
-            self.restoreGeometry(geometry)
-        for name, splitter in (("columns", self._columns), ("rows", self.rows)):
-            state = self.settings.layout(name)
-            if state is not None:
-                splitter.restoreState(state)
-
     # ------------------------------------------------------------------ connecting
-
-    def _connect_pane(self) -> None:
-        draft, pane = self.session.draft, self.pane
-        pane.technique_chosen.connect(draft.choose)
-        pane.edited.connect(draft.set_value)
-        pane.reset_asked.connect(draft.reset)
-        pane.config_selected.connect(draft.select)
-        pane.slot_reset_asked.connect(draft.reset_slot)
-        pane.restore(self.settings.form)
-        pane.before_run.fits_asked.connect(self.actions_.fits.trigger)
-        pane.arranged.connect(self._keep_form)
-        self.top.name_edited.connect(lambda name: draft.set_value("name", name))
-        draft.changed.connect(self._show_draft)
-        draft.changed.connect(self._draft_timer.start)
-        draft.history.changed.connect(self._show_history)
-        self._show_history()
 
     def _connect_session(self) -> None:
         session = self.session
         session.said.connect(self.messages.say)
         session.problem_found.connect(self.say_problem)
-        session.refused.connect(self._on_refused)
-        session.submitted.connect(lambda _keys: self.messages.withdraw(self._refusal))
-        session.prediction.counted.connect(self._show_counts)
-        session.prediction.estimated.connect(self._show_estimate)
-        session.prediction.timed.connect(self.pane.before_run.show_time)
-        session.prediction.outdated.connect(self.pane.before_run.fade)
         session.bundle_found.connect(lambda file: self.claims.open(file))
         runs = session.runs
         runs.lines_changed.connect(self._show_lines)
         runs.views_changed.connect(self.frames.mark_all)
-        runs.selection_changed.connect(self._draft_timer.start)
         runs.data_changed.connect(self.frames.mark)
         self.area.probe_wanted.connect(session.probe)
         self.area.start_wanted.connect(session.ablation.start_cell)
-        self.area.choices_changed.connect(self.settings.keep_panel_choices)
         self.area.export_wanted.connect(lambda exhibit, what: self.reports.export(exhibit, what))
 
     def _connect_actions(self) -> None:
         do, session = self.actions_, self.session
+        self.pane.before_run.fits_asked.connect(do.fits.trigger)
         connect([
             (do.run, lambda: session.run()), (do.run_one, lambda: session.run(only_current=True)),
             (do.audit, lambda: session.audit()), (do.fits, self.frontiers.ask),
@@ -235,9 +192,8 @@ class MainWindow(QMainWindow):
         self.area.add_panels([factory(self.area) for factory in factories[:IN_FRONT]])
         for dock in self.area.docks.values():
             self._prepare(dock)
-        self.area.restore(self.settings.layout("docks"), self.settings.area_size)
         self.view_menu.fill()
-        self.session.runs.restore(self.settings.ticked, self.settings.baseline)
+        self._remembering.bring_back()
         self.frames.start()
         self.session.start()
         self.own.begin()
@@ -273,35 +229,13 @@ class MainWindow(QMainWindow):
         self.pages.forget()
         self.session.draft.take_catalogue(catalogue)
 
-    def remember(self) -> None:
-        """Keep everything that is remembered, now."""
-        keep = self.settings
-        self._keep_work()
-        keep.keep_layout("geometry", self.saveGeometry())
-        keep.keep_layout("columns", self._columns.saveState())
-        keep.keep_layout("rows", self.rows.saveState())
-        if self.area.docks and self.is_whole:  # else the others' places would be forgotten
-            keep.keep_layout("docks", QByteArray(self.area.saveState()))
-            keep.area_size = self.area.size()
-        keep.sync()
-
-    def _keep_form(self) -> None:
-        self.settings.form = self.pane.form.arrangement()
-
-    def _keep_work(self) -> None:
-        """Keep the form and what is shown; soon after every change, so that a killed window loses nothing."""
-        self.settings.keep_draft(self.session.draft.state())
-        if self.area.docks:
-            runs = self.session.runs
-            self.settings.ticked, self.settings.baseline = list(runs.ticked), runs.baseline
-
     def closeEvent(self, event: QCloseEvent) -> None:
         """Everything is taken down in a fixed order: what draws first, then what reads, then what runs."""
-        self.remember()
+        self._remembering.keep_all()
         self._behind.clear()
         self.hide()  # runs that are to be stopped take a moment
         self.frames.stop()
-        self._draft_timer.stop()
+        self._remembering.stop()
         self.area.close_panels()
         if "reports" in self.__dict__:
             self.reports.close()
@@ -312,35 +246,6 @@ class MainWindow(QMainWindow):
         self.closed.emit()
 
     # ------------------------------------------------------------------ showing
-
-    def _show_draft(self) -> None:
-        draft = self.session.draft
-        problems: dict[str, str] = {}
-        warnings: dict[str, str] = {}
-        for problem in draft.problems:
-            said = problems if problem.level == "error" else warnings
-            said.setdefault(problem.path, problem_words(problem))
-        self.pane.show_state(FormState(draft.values(), problems, draft.changed_paths(), draft.blocked(), warnings))
-        names = [str(c.get("name", "untitled")) for c in draft.configs]
-        wrong = sorted({i for i, _ in draft.all_problems()})
-        self.pane.show_configs(names, draft.current, wrong)
-        self.pane.before_run.show_problems(len(problems))
-        self.top.show_name(names[draft.current])
-        self.top.show_preset(draft.title)
-        self.pages.show_draft()
-
-    def _show_history(self) -> None:
-        history = self.session.draft.history
-        self.actions_.undo.setEnabled(history.can_undo)
-        self.actions_.redo.setEnabled(history.can_redo)
-
-    def _show_counts(self, counts: dict) -> None:  # type: ignore[type-arg]
-        params, flops = counts.get("params") or {}, counts.get("flops_per_token") or {}
-        per_token = flops.get("model") if isinstance(flops, dict) else flops
-        self.pane.before_run.show_counts(params.get("total"), params.get("trainable"), per_token)
-
-    def _show_estimate(self, figures: dict) -> None:  # type: ignore[type-arg]
-        self.pane.before_run.show_estimate(figures)
 
     def _show_lines(self) -> None:
         runs = self.session.runs
@@ -370,14 +275,6 @@ class MainWindow(QMainWindow):
         self.messages.say(self.tr(
             "Something went wrong inside the window: {error}. Your runs are not affected; details are in {log}."
         ).format(error=line, log=log), "bad")
-
-    def _on_refused(self, index: int, problem: Problem) -> None:
-        self.session.draft.select(index)
-        where = problem.path or self.tr("The configuration")
-        self._refusal = self.tr("Cannot run yet: {where} {problem}").format(
-            where=where, problem=problem_words(problem, begins_sentence=False))
-        self.messages.say(self._refusal, "warning")
-        self.pane.reveal(problem.path)
 
     def _apply_theme(self, palette: Palette) -> None:
         self.area.apply_theme(palette)
