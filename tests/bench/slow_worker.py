@@ -9,12 +9,12 @@ from pathlib import Path
 
 import torch
 
-from tfx_engine.train import loop
+from tfx_engine.train import stepping
 from tfx_engine.worker import conversation
 from tfx_engine.worker.__main__ import main
 
 SLOWER = 0.10
-_real_step, _real_run = loop.train_step, conversation._run
+_real_step, _real_run = stepping.train_step, conversation._run
 
 
 def slowed(*arguments):
@@ -63,7 +63,7 @@ def _asleep_ms(cycles: int) -> float:
 def run(job, *arguments):
     """The run, with slow steps where its file says so."""
     if "-slow-" in Path(job.path).name:
-        loop.train_step = SlowedOnCuda() if torch.cuda.is_available() else slowed
+        stepping.train_step = SlowedOnCuda() if torch.cuda.is_available() else slowed
     return _real_run(job, *arguments)
 
 

@@ -15,10 +15,10 @@ def main() -> None:
     """Never returns."""
     import ctypes
 
-    import tfx_engine.train.loop as loop
+    import tfx_engine.train.stepping as stepping
     from tfx_engine.worker.__main__ import main as worker
 
-    original: Any = loop.train_step
+    original: Any = stepping.train_step
     at = {int(step) for step in os.environ.get("TFX_NOISE_AT", "3").split(",") if step}
     lines = int(os.environ.get("TFX_NOISE_LINES", "0"))
     libc = ctypes.CDLL(None)
@@ -30,7 +30,7 @@ def main() -> None:
             write(libc, 1, b"a line that some library prints in every step, as libraries do\n" * lines)
         return original(training, batch, index, *more)
 
-    loop.train_step = train_step
+    stepping.train_step = train_step
     worker()
 
 

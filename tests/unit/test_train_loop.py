@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.helpers.training import ListRecorder, loop_of, recorded, small_setup
-from tfx_engine.train import loop as loop_module
+from tfx_engine.train import stepping
 from tfx_engine.train.control import ProbeRequest, RunControl, StopFlag
 
 RUN = {"warmup_steps": 2, "measure_steps": 12, "memory_every": 10, "probe_budget_percent": 100}
@@ -176,13 +176,13 @@ def _until(condition) -> None:
 @pytest.fixture
 def lost_losses(monkeypatch):
     """Steps 3 to 5 give a loss that is not a number; the training itself is whole."""
-    real = loop_module.train_step
+    real = stepping.train_step
 
     def step(training, batch, index, *rest):
         loss = real(training, batch, index, *rest)
         return torch.tensor(float("nan")) if 3 <= index + 1 <= 5 else loss
 
-    monkeypatch.setattr(loop_module, "train_step", step)
+    monkeypatch.setattr(stepping, "train_step", step)
 
 
 def test_a_lost_loss_is_said_once_with_its_step_and_once_when_it_is_back(lost_losses):
@@ -221,14 +221,14 @@ def test_a_probe_without_memory_is_left_out_and_the_training_goes_on(monkeypatch
 
 
 def test_what_was_read_is_handed_on_when_a_step_breaks_off(monkeypatch):
-    real = loop_module.train_step
+    real = stepping.train_step
 
     def step(training, batch, index, *rest):
         if index == 3:
             raise RuntimeError("broken")
         return real(training, batch, index, *rest)
 
-    monkeypatch.setattr(loop_module, "train_step", step)
+    monkeypatch.setattr(stepping, "train_step", step)
     recorder = ListRecorder()
     loop = loop_of(small_setup(), recorder)
     with pytest.raises(RuntimeError, match="broken"):

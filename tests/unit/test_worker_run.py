@@ -24,7 +24,7 @@ from tfx_engine.runfile.lock import is_locked
 from tfx_engine.runfile.mailbox import post
 from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.store import new_run_path
-from tfx_engine.train import loop as loop_module
+from tfx_engine.train import stepping
 from tfx_engine.train.control import StopFlag
 from tfx_engine.worker.run import execute
 from tfx_workbench.runs.rundata import RunData
@@ -184,7 +184,7 @@ def test_a_failure_is_a_sentence_in_the_file_and_its_traceback_is_in_the_log(tmp
     def broken(*arguments):
         raise ValueError("the wheel came off\nand rolled away")
 
-    monkeypatch.setattr(loop_module, "train_step", broken)
+    monkeypatch.setattr(stepping, "train_step", broken)
     path = queued(tmp_path)
     outcome = execute(path)
     assert (outcome.status, outcome.reason) == ("failed", "ValueError: the wheel came off")
@@ -204,7 +204,7 @@ def test_data_that_vanished_fails_the_run_in_words(tmp_path):
 
 
 def test_running_out_of_memory_says_what_where_and_what_was_held(tmp_path, monkeypatch):
-    real = loop_module.train_step
+    real = stepping.train_step
 
     def greedy(training, batch, index, part, *rest):
         if index == 4:
@@ -212,7 +212,7 @@ def test_running_out_of_memory_says_what_where_and_what_was_held(tmp_path, monke
                 torch.empty(2**60)
         return real(training, batch, index, part, *rest)
 
-    monkeypatch.setattr(loop_module, "train_step", greedy)
+    monkeypatch.setattr(stepping, "train_step", greedy)
     path = queued(tmp_path)
     outcome = execute(path)
     assert outcome.status == "failed"
@@ -230,7 +230,7 @@ def test_running_out_of_memory_before_any_split_names_what_lies_there(tmp_path, 
             torch.empty(2**60)
             del held
 
-    monkeypatch.setattr(loop_module, "train_step", greedy)
+    monkeypatch.setattr(stepping, "train_step", greedy)
     outcome = execute(queued(tmp_path))
     assert "in the forward pass of step 1" in outcome.reason
     found = re.search(r"Peak so far: (\d+)\.\d MiB .*activations and temporary", outcome.reason)
