@@ -16,6 +16,7 @@ from tfx_engine.measure.energy import TOO_SHORT, Energy
 from tfx_engine.measure.others import DISTURBED, SHORTEST_S, Others, Times, are_disturbing
 from tfx_engine.measure.readout import StepReading
 from tfx_engine.protocol.taint import MEMORY_PROBE
+from tfx_engine.runfile.plausible import check_facts
 
 
 def marked(disturbance, taint=None):
@@ -93,6 +94,11 @@ def test_energy_comes_from_the_counter_and_else_from_the_power():
     assert counted["per_token"] == pytest.approx(0.5) and counted["total"] == pytest.approx(500.0)
     integrated = sampled(power=10.0)  # watts that grow by ten a second, from 2.5 to 102.5
     assert integrated["source"] == "power" and integrated["total"] == pytest.approx(525.0, rel=1e-3)
+
+
+@pytest.mark.parametrize("of", [{"counter": 50.0}, {"power": 10.0}])
+def test_what_is_said_of_energy_can_be_read_from_a_run_file(of):
+    check_facts({"energy_j": sampled(**of)})
 
 
 def test_energy_that_cannot_be_had_says_why_or_has_been_said_already():

@@ -37,6 +37,14 @@ class _Peak(msgspec.Struct, frozen=True):
     format: str | None = None
 
 
+class _Energy(msgspec.Struct, frozen=True):
+    per_step: _Number = None
+    per_token: _Number = None
+    total: _Number = None
+    seconds: _Number = None
+    source: str = ""
+
+
 class _Facts(msgspec.Struct, frozen=True):
     """What is worked with by name; facts of later versions, and those that are only shown, may be anything."""
 
@@ -48,7 +56,7 @@ class _Facts(msgspec.Struct, frozen=True):
     flops_per_token: _Numbers = {}
     params_by_component: dict[str, Any] = {}
     flops_by_component: dict[str, Any] = {}
-    energy_j: _Numbers = {}
+    energy_j: _Energy = _Energy()
     profile: _Numbers = {}
     audit_stand: dict[str, float | int | str | None] = {}
     layer_names: list[str] = []

@@ -20,12 +20,14 @@ class Precision(Protocol):
 
     `dtype`: of the weights. `product_format`: in which the matrix products run, of `protocol.ceilings.FORMATS`; of
     several the fastest, None where nobody knows.
+    `mixes_tokens`: whether how one token is rounded depends on the others.
     `scaler` makes what keeps small gradients from vanishing, or None where there is no need.
     """
 
     tolerance: float
     dtype: torch.dtype
     product_format: str | None
+    mixes_tokens: bool
 
     def settle(self) -> None:
         """Set what holds for the whole process, from before the first step on, the backward pass included."""
@@ -46,6 +48,7 @@ class PlainPrecision:
     tolerance = 0.0
     dtype = torch.float32
     product_format: str | None = "float32"
+    mixes_tokens = False
     products = "highest"  # of float32 matrices, in torch's words
 
     def settle(self) -> None:

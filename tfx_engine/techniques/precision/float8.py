@@ -5,7 +5,8 @@ brings it into it. torchao's float8 training computes that factor for inputs, we
 at every step, rounds them, multiplies in 8 bits on the card's units for it, and takes the factors out again. Sums are
 float32; what does not pass through these layers is computed as in bfloat16 autocast, which this precision includes.
 Weights, gradients and optimizer state stay float32. Embedding and head are left alone, and so are layers whose sizes 16
-does not divide, which the units cannot take.
+does not divide, which the units cannot take. With one factor for a whole tensor the rounding of every token depends on
+the largest number of any, of those after it too; with one for each row it does not.
 
 Formula: y = (f8(x / sₓ) · f8(W / s_w)) · sₓ · s_w; by tensor one s each, by row one for every row
 
@@ -63,6 +64,7 @@ class Float8(PlainPrecision):
 
     def __init__(self, recipe: str, emulated: bool) -> None:
         self._recipe, self._emulated = recipe, emulated
+        self.mixes_tokens = recipe == "tensorwise"  # one factor for all of them
 
     def convert(self, model: nn.Module) -> None:
         """Exchange the linear layers that the units can take."""
