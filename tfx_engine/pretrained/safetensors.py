@@ -99,7 +99,8 @@ def write(file: Path, tensors: Mapping[str, tuple[str, Callable[[], Numbers]]], 
     text += b" " * (-len(text) % 8)  # the numbers begin at a multiple of 8
     partial = file.with_name(file.name + ".part")
     try:
-        with partial.open("wb") as stream:
+        partial.unlink(missing_ok=True)  # what a kill left; or a link, through which nothing is written
+        with partial.open("xb") as stream:
             stream.write(len(text).to_bytes(8, "little") + text)
             for _, find in tensors.values():
                 stream.write(np.ascontiguousarray(find()).data)

@@ -14,6 +14,10 @@ from tfx_engine.protocol.problems import Problem
 _SENTENCES: dict[str, tuple[str, str]] = {
     "no-such-file": (tr_mark("there is no such file."), tr_mark("Check the path.")),
     "not-a-file": (tr_mark("is not a file."), tr_mark("Name a run file (*.tfx).")),
+    "beside-not-a-file": (
+        tr_mark("cannot be opened: {name} lies beside it and is not a file."),
+        tr_mark("It belongs to no run. Take it away, or copy the run file elsewhere."),
+    ),
     "exists": (tr_mark("exists already."), tr_mark("Choose another name.")),
     "unreadable": (tr_mark("cannot be read: {error}."), tr_mark("Check the permissions of the file and its folder.")),
     "not-sqlite": (
@@ -126,7 +130,9 @@ def _refusal_of_disk(path: str | os.PathLike[str]) -> OSError | None:
     """Why nothing can be written beside a file. SQLite says "disk I/O error" of a quota and of a read-only disk too."""
     probe = f"{os.fspath(path)}.probe"
     try:
-        descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(probe)  # noqa: PTH108  what a kill left; or a link, through which nothing is written
+        descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
     except OSError as error:
         return error
     try:

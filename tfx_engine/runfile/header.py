@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tfx_engine.runfile.errors import failure, words
-from tfx_engine.runfile.store import beside
+from tfx_engine.runfile.store import beside, lies_beside
 from tfx_engine.runfile.tables import APPLICATION_ID
 from tfx_engine.runfile.upgrade import check_version
 
 _MAGIC = b"SQLite format 3\0"
 _SIZE = 100
 _WAL = 2
+_OF_SQLITE = ("-journal", "-wal", "-shm")
 
 
 class Header(NamedTuple):
@@ -52,11 +53,23 @@ def check_file(path: str | os.PathLike[str]) -> Header:
         raise failure("not-a-run-file", path)
     check_version(version, path)
     is_wal = _WAL in (head[18], head[19])
+    _refuse_what_would_hold_us(path)
     # With a log beside it, a checkpoint may be growing the file at this moment; with a journal, somebody who grew it
     # may have been killed after the page that has its new size, which SQLite takes back.
-    if not beside(path, "-wal").exists() and not beside(path, "-journal").exists():
+    if not lies_beside(path, "-wal") and not lies_beside(path, "-journal"):
         _check_size(path, head, status.st_size)
     return Header(version, is_wal, (status.st_dev, status.st_ino))
+
+
+def _refuse_what_would_hold_us(path: Path) -> None:
+    """SQLite opens what lies beside a file, and would wait for ever where that is a pipe."""
+    for suffix in _OF_SQLITE:
+        try:
+            mode = os.lstat(beside(path, suffix)).st_mode
+        except OSError:  # there is none
+            continue
+        if not stat.S_ISREG(mode):
+            raise failure("beside-not-a-file", path, name=beside(path, suffix).name)
 
 
 def is_of_a_run(path: str | os.PathLike[str]) -> bool:
@@ -83,4 +96,4 @@ def _check_size(path: Path, head: bytes, size: int) -> None:
 
 def is_sealed(path: str | os.PathLike[str]) -> bool:
     """Whether a run file is one file again: nothing beside it belongs to it."""
-    return not (check_file(path).is_wal or beside(path, "-wal").exists() or beside(path, "-journal").exists())
+    return not (check_file(path).is_wal or lies_beside(path, "-wal") or lies_beside(path, "-journal"))

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tfx_engine.protocol.plain_file import read_plain
 from tfx_engine.runfile.errors import failure, os_failure
 from tfx_engine.runfile.store import beside
 
@@ -66,12 +67,12 @@ class RunLock:
     def note(self, **more: Any) -> None:
         """Write down who holds the lock, and anything more that a reader should know."""
         text = json.dumps({**process_identity(), **more}).encode() + b"\n"
-        os.lseek(self._descriptor, 0, os.SEEK_SET)
         try:
+            os.lseek(self._descriptor, 0, os.SEEK_SET)
             os.write(self._descriptor, text)
             os.ftruncate(self._descriptor, len(text))
         except OSError:
-            # A full disk: the lock holds without the note, which only people read.
+            # A full disk, or a pipe: the lock holds without the note, which only people read.
             return
 
     def hand_over(self, pid: int) -> None:
@@ -145,8 +146,11 @@ def _is_locked_elsewhere(path: str | os.PathLike[str]) -> bool:
 
 def _is_promised(descriptor: int) -> bool:
     """Whether the lock, which is free, was handed over to another process that lives and has not taken it yet."""
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    heir = _parse(os.read(descriptor, _NOTE_BYTES)).get("heir")
+    try:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        heir = _parse(os.read(descriptor, _NOTE_BYTES)).get("heir")
+    except OSError:  # a folder or a pipe of that name promises nothing
+        return False
     if not isinstance(heir, dict) or not isinstance(heir.get("pid"), int):
         return False
     if heir.get("host") != socket.gethostname():
@@ -162,8 +166,7 @@ def _is_promised(descriptor: int) -> bool:
 def holder(path: str | os.PathLike[str]) -> dict[str, Any]:
     """What the lock file says about who holds it; empty where it says nothing."""
     try:
-        with beside(path, ".lock").open("rb") as file:
-            return _parse(file.read(_NOTE_BYTES))
+        return _parse(read_plain(beside(path, ".lock"), _NOTE_BYTES))
     except OSError:
         return {}
 

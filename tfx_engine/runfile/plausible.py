@@ -78,6 +78,9 @@ def check_config(config: Mapping[str, Any]) -> None:
     for section in _SECTIONS:
         if not isinstance(config.get(section), dict):
             raise ValueError(f"its configuration has no [{section}]")
+    for slot, choice in config["techniques"].items():
+        if not isinstance(choice, dict) or not isinstance(choice.get("use"), str):
+            raise ValueError(f"its configuration names no technique for {slot!r:.60}")
     for name in _COUNTS:
         if not isinstance(config["run"].get(name), int):
             raise ValueError(f"its configuration has no run.{name}")

@@ -5,9 +5,9 @@ Rollups are not copied but made anew from the steps, which are numbered anew whe
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import shutil
 import sqlite3
 import sys
 import tempfile
@@ -21,16 +21,16 @@ from tfx_engine.protocol.status import ENDED
 from tfx_engine.runfile import conversion
 from tfx_engine.runfile.arrays import unpack
 from tfx_engine.runfile.create import utc_now
-from tfx_engine.runfile.errors import RunFileError, failure, primary_code, words
+from tfx_engine.runfile.errors import RunFileError, failure, os_failure, primary_code, words
 from tfx_engine.runfile.header import check_file, is_of_a_run
 from tfx_engine.runfile.leftovers import Leftovers, columns_of
 from tfx_engine.runfile.lock import is_locked
 from tfx_engine.runfile.outcome import INTERRUPTED
 from tfx_engine.runfile.plausible import check_facts
+from tfx_engine.runfile.private_copy import copy_whole
 from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.rollup import Rollups, reading
 from tfx_engine.runfile.spool import recorded_at
-from tfx_engine.runfile.store import beside
 from tfx_engine.runfile.suspicion import check_schema, harden
 from tfx_engine.runfile.tables import COLUMNS, LAYER_COLUMNS, insert, schema
 from tfx_engine.runfile.texts import json_text
@@ -101,9 +101,11 @@ def _rescue_into(half: Path, path: Path) -> Rescued:
 def _open_copy(path: Path, folder: Path) -> sqlite3.Connection:
     """A connection to a copy, which SQLite may mend by what lies beside it."""
     local, copy = recorded_at(path), folder / "run.tfx"
-    for suffix in ("", "-wal", "-journal"):
-        if beside(local, suffix).exists():
-            shutil.copyfile(beside(local, suffix), beside(copy, suffix))
+    try:
+        copy_whole(local, copy)
+    except OSError as error:
+        raise os_failure(error, folder) if error.errno == errno.ENOSPC else failure(
+            "unreadable", path, error=words(error)) from None
     connection = sqlite3.connect(copy, isolation_level=None)
     try:
         harden(connection)

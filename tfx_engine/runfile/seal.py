@@ -14,7 +14,7 @@ from tfx_engine.runfile.header import check_file, is_sealed
 from tfx_engine.runfile.lock import RunLock
 from tfx_engine.runfile.outcome import INTERRUPTED, write_state
 from tfx_engine.runfile.reader import RunReader
-from tfx_engine.runfile.store import beside
+from tfx_engine.runfile.store import beside, lies_beside
 from tfx_engine.runfile.unfinished import new_run_file, sweep_of
 
 _PATIENCE_MS = 1000  # with readers, for each of the two things that want them out of the way
@@ -78,7 +78,7 @@ def seal_connection(connection: sqlite3.Connection, path: Path) -> None:
 def _drop_journal(connection: sqlite3.Connection) -> None:
     """Take away a journal in which there is nothing to take back, left by a kill: SQLite does so when it writes."""
     file = connection.execute("PRAGMA database_list").fetchone()[2]
-    if beside(file, "-journal").exists():
+    if lies_beside(file, "-journal"):
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         connection.execute(f"PRAGMA user_version = {version}")
 

@@ -7,7 +7,6 @@ the file, and Windows from deleting it.
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 import tempfile
 import time
@@ -17,8 +16,9 @@ from typing import Any
 from tfx_engine.runfile.errors import RunFileError, failure, primary_code, words
 from tfx_engine.runfile.header import Header, check_file
 from tfx_engine.runfile.lock import is_locked
+from tfx_engine.runfile.private_copy import copy_whole
 from tfx_engine.runfile.spool import recorded_at
-from tfx_engine.runfile.store import beside
+from tfx_engine.runfile.store import lies_beside
 from tfx_engine.runfile.suspicion import check_schema, harden
 from tfx_engine.runfile.upgrade import check_version, make_current
 
@@ -88,10 +88,7 @@ class Opener:
             self._copy = tempfile.TemporaryDirectory(prefix="tfx-read-")
         target = Path(self._copy.name) / "run.tfx"
         try:
-            shutil.copyfile(self.path, target)
-            for suffix in ("-wal", "-journal"):
-                if beside(self.path, suffix).exists():
-                    shutil.copyfile(beside(self.path, suffix), beside(target, suffix))
+            copy_whole(self.path, target)
         except OSError as error:
             raise failure("unreadable", self.path, error=words(error)) from None
         return target
@@ -104,7 +101,7 @@ class Opener:
 
 
 def _is_immutable(path: Path, header: Header) -> bool:
-    is_alone = not header.is_wal and not beside(path, "-wal").exists()
+    is_alone = not header.is_wal and not lies_beside(path, "-wal")
     return is_alone and not os.access(path.parent, os.W_OK)
 
 

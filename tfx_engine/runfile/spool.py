@@ -18,6 +18,7 @@ import uuid
 from pathlib import Path
 
 from tfx_engine.protocol.marker import tr_mark
+from tfx_engine.protocol.plain_file import read_plain
 from tfx_engine.protocol.private import make_private_folder
 from tfx_engine.protocol.whole import write_whole
 from tfx_engine.runfile.errors import os_failure
@@ -36,8 +37,7 @@ _COPY = re.compile(r"[0-9a-f]{32}")
 def recorded_at(path: Path) -> Path:
     """Where the rows of a run file are: in the file itself, or in the local copy that stands in for it."""
     try:
-        with beside(path, _SUFFIX).open("rb") as file:
-            said = json.loads(file.read(_NOTE_BYTES))
+        said = json.loads(read_plain(beside(path, _SUFFIX), _NOTE_BYTES))
         local = Path(said["file"])
         is_here = said["host"] == socket.gethostname() and local.name == path.name
         return local if is_here and _is_own(local) else path

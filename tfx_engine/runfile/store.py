@@ -108,6 +108,11 @@ def beside(path: str | os.PathLike[str], suffix: str) -> Path:
     return Path(f"{os.fspath(path)}{suffix}")
 
 
+def lies_beside(path: str | os.PathLike[str], suffix: str) -> bool:
+    """Whether there is such a file; no, unlike Path, where a name as long as that cannot be."""
+    return os.path.exists(beside(path, suffix))  # noqa: PTH110
+
+
 def is_network_filesystem(path: str | os.PathLike[str]) -> bool:
     """Whether a path lies on a network file system, where SQLite's write-ahead log cannot be shared.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from tfx_engine.protocol.codec import decode
+from tfx_engine.protocol.plain_file import read_plain
 from tfx_engine.protocol.whole import write_whole
 from tfx_workbench.analysis.frontier import GROWS, Frontier
 
@@ -25,7 +26,7 @@ class _File(msgspec.Struct):
 def read_frontiers(store: Path) -> dict[str, Frontier]:
     """What was kept, by what grows; nothing where there is no such file, or it is none of ours."""
     try:
-        kept = decode((store / NAME).read_bytes(), _File)
+        kept = decode(read_plain(store / NAME), _File)
     except (OSError, msgspec.DecodeError):
         return {}
     return {grow: f for grow, f in kept.frontiers.items() if grow in GROWS and f.grow == grow and f.rows}

@@ -17,6 +17,7 @@ import msgspec
 
 from tfx_engine.protocol.codec import decode
 from tfx_engine.protocol.experiments import Experiment
+from tfx_engine.protocol.plain_file import read_plain
 from tfx_engine.protocol.whole import write_whole
 from tfx_engine.runfile.errors import os_failure
 from tfx_engine.runfile.store import default_store, make_store
@@ -78,7 +79,7 @@ class ResultStore:
         """What is known; nothing where there is no file, one that cannot be read, or one of another definition."""
         fresh = Results(experiment.name, experiment.fingerprint, comparison=uuid.uuid4().hex, machine=_machine())
         try:
-            kept = decode(self._path(experiment).read_bytes(), Results)
+            kept = decode(read_plain(self._path(experiment)), Results)
         except (OSError, msgspec.MsgspecError):
             return fresh
         known = kept.fingerprint == experiment.fingerprint and kept.schema == SCHEMA and kept.machine == fresh.machine

@@ -24,11 +24,11 @@ def find_run(text: str, library: Library) -> Path:
     """
     path = absolute(text)
     # os.path, unlike Path, says no to what is too long to be a path.
-    if os.path.isfile(path):  # noqa: PTH113
-        return path
     if os.path.isdir(path):  # noqa: PTH112
         raise ConfigError([Problem(code="not-a-file", path=text, template="is a folder, not a run.",
                                    hint_template="Name a run file in it.")])
+    if os.path.lexists(path):
+        return path  # whoever opens it says what is wrong with a pipe, or a link that leads nowhere
     rows = library.scan()
     for matching in (_by_file_name, _by_name, _by_beginning, _by_end):
         found = [row for row in rows if matching(row, text)]

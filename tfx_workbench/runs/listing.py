@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from tfx_engine.protocol.codec import decode
+from tfx_engine.protocol.plain_file import read_plain
 from tfx_engine.protocol.whole import write_whole
 from tfx_workbench.runs.row import RunRow
 
@@ -32,7 +33,7 @@ class Listing(msgspec.Struct):
 def load_listing(store: Path) -> dict[Path, tuple[Mark, RunRow]]:
     """The rows that were kept of a store; empty where there are none, or none that this program wrote."""
     try:
-        data = listing_file(store).read_bytes()
+        data = read_plain(listing_file(store))
         found = decode(data, Listing, lambda _, text: Path(text))
     except (OSError, msgspec.MsgspecError):
         return {}

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from tfx_engine.protocol.codec import decode
+from tfx_engine.protocol.plain_file import read_plain
 from tfx_engine.protocol.trust import settings_folder
 from tfx_engine.protocol.whole import write_whole
 
@@ -62,7 +63,7 @@ def load_noise(device: str) -> Noise | None:
     if not device:
         return None
     try:
-        found = decode(_file_of(device).read_bytes(), Noise)
+        found = decode(read_plain(_file_of(device)), Noise)
     except (OSError, msgspec.DecodeError):
         return None
     return found if found.device == device else None
@@ -73,7 +74,7 @@ def newest_noise() -> Noise | None:
     with contextlib.suppress(OSError):
         for path in sorted(_folder().glob("*.json"), key=lambda p: p.stat().st_mtime, reverse=True):
             with contextlib.suppress(OSError, msgspec.DecodeError):
-                return decode(path.read_bytes(), Noise)
+                return decode(read_plain(path), Noise)
     return None
 
 

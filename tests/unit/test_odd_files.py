@@ -1,0 +1,133 @@
+"""What else may lie where a run file is looked for, or beside it: nobody waits for it or writes through it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.synthetic_run import write_run
+from tfx_engine.pretrained.safetensors import write
+from tfx_engine.protocol.plain_file import read_plain
+from tfx_engine.runfile.errors import RunFileError, write_failure
+from tfx_engine.runfile.reader import RunReader
+from tfx_engine.runfile.rescue import rescue
+from tfx_engine.runfile.store import beside
+from tfx_workbench.analysis.frontier_file import NAME, read_frontiers
+from tfx_workbench.cli import main
+from tfx_workbench.runs.library import Library
+
+posix = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    return write_run(tmp_path_factory.mktemp("small") / "run.tfx", layers=1, heads=1, context=8, width=8, steps=20)
+
+
+@pytest.fixture
+def path(small, tmp_path):
+    return Path(shutil.copy(small, tmp_path / "run.tfx"))
+
+
+@posix
+@pytest.mark.parametrize("suffix", ["-journal", "-wal", "-shm"])
+def test_a_pipe_that_sqlite_would_wait_for_is_named(path, suffix, capsys):
+    os.mkfifo(beside(path, suffix))
+    for command in (["show", str(path)], ["annotate", str(path), "--note", "x"], ["rescue", str(path)],
+                    ["report", str(path), "-o", str(path.with_name("r.html"))]):
+        assert main(command) == 2
+        assert f"run.tfx{suffix} lies beside it and is not a file" in capsys.readouterr().err
+    library = Library(path.parent)
+    assert library.scan() == [] and [problem.code for problem in library.problems] == ["beside-not-a-file"]
+
+
+@posix
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+@pytest.mark.parametrize("suffix", [".lock", ".spool", ".mail"])
+def test_a_pipe_or_folder_in_place_of_our_own_files_hinders_no_reading(path, suffix, make, capsys):
+    make(beside(path, suffix))
+    assert main(["show", str(path), "--json"]) == 0
+    assert [row.status for row in Library(path.parent).scan()] == ["finished"]
+
+
+@posix
+def test_a_folder_in_place_of_the_lock_is_said_to_who_would_write(path, capsys):
+    beside(path, ".lock").mkdir()
+    assert main(["annotate", str(path), "--note", "x"]) == 2
+    assert str(path) in (said := capsys.readouterr().err) and "cannot be written" in said
+
+
+@posix
+def test_small_files_that_are_pipes_or_without_end_are_none(tmp_path):
+    os.mkfifo(tmp_path / NAME)
+    assert read_frontiers(tmp_path) == {}
+    with pytest.raises(OSError, match="Not a plain file"):
+        read_plain(Path("/dev/zero"))
+    (tmp_path / "sparse").touch()
+    os.truncate(tmp_path / "sparse", 2**40)
+    assert len(read_plain(tmp_path / "sparse", 1000)) == 1000
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are shorter there")
+def test_a_name_beside_which_none_fits_is_read(path, capsys):
+    long = path.rename(path.with_name("l" * 251 + ".tfx"))
+    assert main(["show", str(long), "--json"]) == 0
+    assert len(Library(path.parent).scan()) == 1
+    assert main(["annotate", str(long), "--note", "x"]) == 2
+    assert "File name too long" in capsys.readouterr().err
+
+
+def test_a_file_that_says_it_is_a_terabyte_is_not_copied(path, monkeypatch):
+    os.truncate(path, 2**40)
+    monkeypatch.setattr("shutil.copyfile", lambda *_: pytest.fail("it was begun"))
+    with pytest.raises(RunFileError) as refused:
+        rescue(path, path.with_name("rescued.tfx"))
+    assert refused.value.problem.code == "no-space" and not path.with_name("rescued.tfx").exists()
+
+
+@posix
+def test_whoever_names_a_pipe_or_a_link_to_nowhere_is_told_what_it_is(tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe.tfx")
+    (tmp_path / "loop.tfx").symlink_to("loop.tfx")
+    (tmp_path / "dangling.tfx").symlink_to("nowhere")
+    for name, word in (("pipe", "is not a file"), ("loop", "cannot be read"), ("dangling", "no such file")):
+        assert main(["show", str(tmp_path / f"{name}.tfx")]) == 2
+        assert word in capsys.readouterr().err
+
+
+@posix
+@pytest.mark.parametrize("act", [
+    lambda path: write(path, {}, {}),
+    lambda path: write_failure(_io_error(), path),
+], ids=["weights", "asking the disk"])
+def test_nothing_is_written_through_a_link_that_was_put_there(tmp_path, act: Callable[[Path], object]):
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    for suffix in (".part", ".probe"):
+        (tmp_path / f"run.tfx{suffix}").symlink_to(precious)
+    act(tmp_path / "run.tfx")
+    assert precious.read_text() == "mine"
+
+
+def _io_error() -> sqlite3.Error:
+    error = sqlite3.OperationalError(os.strerror(errno.EIO))
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+    return error
+
+
+@pytest.mark.parametrize("choice", ["'rotary'", "null", "[]", "{}", '{"use": 5}'])
+def test_a_technique_that_is_none_is_the_files_fault(path, small, choice, capsys):
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute("UPDATE run SET config_json = json_set(config_json, '$.techniques.position', json(?))",
+                           (choice.replace("'", '"'),))
+    connection.close()
+    with pytest.raises(RunFileError, match="names no technique for 'position'"), RunReader(path) as reader:
+        reader.info()
+    assert main(["compare", str(path), str(small)]) == 2
