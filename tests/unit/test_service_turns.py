@@ -22,7 +22,7 @@ from tfx_engine.protocol.interleaving import Interleave, Part, part_of
 from tfx_engine.protocol.problems import ConfigError
 from tfx_engine.runfile.lock import is_locked
 from tfx_engine.runfile.reader import RunReader
-from tfx_engine.service.plan import Order
+from tfx_engine.service.rounds import Order
 
 Start = Callable[..., Listening]
 SHORT = Interleave(rounds=2, blocks=2, turn_steps=2, turn_ms=0, control=False)
@@ -264,9 +264,9 @@ def test_queued_comparisons_are_found_again_by_the_next_service(start: Start, tm
 def test_an_order_is_followed_by_its_reverse() -> None:
     order, members = Order("1"), [object() for _ in range(4)]
     for _ in range(5):
-        there, back = order.of(members), order.of(members)  # type: ignore[arg-type]
+        there, back = order.of(members), order.of(members)
         assert set(map(id, there)) == set(map(id, members))
         assert back == there[::-1]
-    assert Order("1").of(members) == Order("1").of(members)  # type: ignore[arg-type]
-    left = order.of(members[:2])  # type: ignore[arg-type]
+    assert Order("1").of(members) == Order("1").of(members)
+    left = order.of(members[:2])
     assert len(left) == 2

@@ -7,7 +7,6 @@ done next. What it does is written down in order, as one generator that gives wa
 from __future__ import annotations
 
 import os
-import random
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -29,6 +28,7 @@ from tfx_engine.protocol.worker_messages import (
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.lock import RunLock
 from tfx_engine.service.outbox import Outbox
+from tfx_engine.service.rounds import Order, Rounds
 from tfx_engine.service.runs import Queued, RunQueue, read_info
 from tfx_engine.service.worker_process import WorkerProcess
 from tfx_engine.service.workers import Workers
@@ -43,7 +43,6 @@ _IN_ROUND = tr_mark("In round {round} of the comparison: {reason} Its own steps 
 _ROUNDS = tr_mark("Compared in {rounds} rounds.")
 _ONE_ROUND = tr_mark("Compared in 1 round.")
 _NO_WORKER = tr_mark("No worker could be started. {reason}")
-_OUT_OF_TIME = tr_mark("The time for the comparison was used up.")
 _WITHOUT_BASELINE = tr_mark("The baseline has ended, so there is nothing more to compare with.")
 _ALONE = tr_mark("No other run is left to compare.")
 
@@ -75,12 +74,10 @@ class Plan:
         self._members = [Member(run) for run in runs]
         self._asked, self._workers, self._queue, self._outbox, self._room = asked, workers, queue, outbox, room
         seed = f"{asked.seed} {comparison}"  # no place in the order belongs to the baseline, over many comparisons
-        self._order, self._starting_order = Order(seed), Order(f"{seed} start")
-        self._deadline = None if asked.minutes is None else time.monotonic() + 60 * asked.minutes
-        self._round = 0
-        self._reason: str | None = None  # why no further block begins
+        self._order: Order[Member] = Order(seed)
+        self._starting_order: Order[Member] = Order(f"{seed} start")
+        self._rounds = Rounds(asked)
         self._is_stopping = False
-        self._start_s = self._block_s = 0.0  # that the last round took to start, and the last block
         self._script = self._all()
 
     # ------------------------------------------------------------------------------------------ what it hears
@@ -110,7 +107,7 @@ class Plan:
 
     def conclude(self, reason: str) -> None:
         """No further block; the runs do their own steps to the end."""
-        self._reason = self._reason or reason
+        self._rounds.conclude(reason)
 
     def gone(self, worker: WorkerProcess, reason: str) -> bool:
         """A worker ended; `reason` is what it died of, where it did not say. False where it was none of these."""
@@ -159,11 +156,11 @@ class Plan:
         for number in range(1, self._asked.rounds + 1):
             if number > 1 and not self._is_worth_another():
                 break
-            self._round = number
+            self._rounds.number = number
             for group in self._groups():
                 begun_s = time.monotonic()
                 yield from self._start(group)
-                self._start_s = time.monotonic() - begun_s
+                self._rounds.start_s = time.monotonic() - begun_s
                 yield from self._blocks(group)
                 for member in group:
                     yield from self._finish(member)
@@ -195,7 +192,8 @@ class Plan:
         assert member.lock is not None
         member.lock.hand_over(worker.pid)
         member.lock = None
-        turns = InTurns(process=member.process, round=self._round, heir=os.getpid(), resident=self._room.is_enough)
+        number, heir = self._rounds.number, os.getpid()
+        turns = InTurns(process=member.process, round=number, heir=heir, resident=self._room.is_enough)
         worker.send(RunFile(path=str(member.path), turns=turns))
         if not member.process:
             self._outbox.notice("started", member.path, pid=worker.pid)
@@ -203,16 +201,16 @@ class Plan:
     def _blocks(self, group: list[Member]) -> Waiting:
         for member in self._order.of(group):
             if self._can_step(member):  # the first steps of a process are not like those that follow
-                yield from self._turn(member, Turn(round=self._round, block=0, steps=1, ms=0.0))
+                yield from self._turn(member, Turn(round=self._rounds.number, block=0, steps=1, ms=0.0))
         block, asked = 0, self._asked
         while self._has_another_block(group, block):
             block, begun_s = block + 1, time.monotonic()
             for member in self._order.of(group):
                 if self._can_step(member):
-                    turn = Turn(round=self._round, block=block, steps=asked.turn_steps, ms=asked.turn_ms)
+                    turn = Turn(round=self._rounds.number, block=block, steps=asked.turn_steps, ms=asked.turn_ms)
                     yield from self._turn(member, turn)
-            self._block_s = time.monotonic() - begun_s
-            self._tell(block)
+            self._rounds.block_s = time.monotonic() - begun_s
+            self._outbox.notice("turns", comparison=self.comparison, **self._rounds.progress(block))
 
     def _turn(self, member: Member, turn: Turn) -> Waiting:
         member.is_turn_over = False
@@ -231,40 +229,21 @@ class Plan:
     # ------------------------------------------------------------------------------------------ whether to go on
 
     def _can_step(self, member: Member) -> bool:
-        return member.worker is not None and not (self._round == 1 and member.is_done)
+        return member.worker is not None and not (self._rounds.number == 1 and member.is_done)
 
     def _has_another_block(self, group: list[Member], done: int) -> bool:
-        if not any(map(self._can_step, group)):
-            return False
-        return self._round == 1 or (done < self._asked.blocks and self._why_to_end() is None)
+        return any(map(self._can_step, group)) and self._rounds.has_another_block(done)
 
     def _is_worth_another(self) -> bool:
         """Whether a further round has a purpose, and the time for a block."""
-        if self._why_to_end(self._start_s + self._block_s) is not None:
+        if not self._rounds.has_time_for_another():
             return False
         left = [m for m in self._members if not m.is_over]
         if not any(m.role == BASELINE for m in left):
             self.conclude(_WITHOUT_BASELINE)
         elif len(left) < 2:
             self.conclude(_ALONE)
-        return self._reason is None
-
-    def _why_to_end(self, needed_s: float = 0.0) -> str | None:
-        if self._reason is None and self._deadline is not None and time.monotonic() + needed_s > self._deadline:
-            self._reason = _OUT_OF_TIME
-        return self._reason
-
-    def _tell(self, block: int) -> None:
-        asked = self._asked
-        blocks = None if self._round == 1 else asked.blocks
-        rest = (blocks - block) if blocks else 0
-        left_s = rest * self._block_s + (asked.rounds - self._round) * (self._start_s + asked.blocks * self._block_s)
-        if self._deadline is not None:
-            left_s = min(left_s, max(0.0, self._deadline - time.monotonic()))
-        self._outbox.notice(
-            "turns", comparison=self.comparison, round=self._round, rounds=asked.rounds, block=block, blocks=blocks,
-            block_s=self._block_s, start_s=self._start_s, most_left_s=left_s,
-        )
+        return self._rounds.reason is None
 
     # ------------------------------------------------------------------------------------------ outcomes
 
@@ -274,7 +253,7 @@ class Plan:
             self._record_unless_over(member, "failed", _NO_WORKER.format(reason=reason))
             return
         if said is None:  # killed, or crashed
-            words = reason if is_first else _IN_ROUND.format(round=self._round, reason=reason)
+            words = reason if is_first else _IN_ROUND.format(round=self._rounds.number, reason=reason)
             self._ended(member, *self._queue.settle(member.path, words))
             return
         info = read_info(member.path)
@@ -285,17 +264,17 @@ class Plan:
         if self._is_stopping:
             self._record_unless_over(member, *self._stopped(member))
         elif said.status == "finished":
-            member.rounds = self._round
+            member.rounds = self._rounds.number
         else:
             self._record_unless_over(member, said.status, said.reason)
 
     def _stopped(self, member: Member) -> tuple[Status, str]:
         """Of a run without a worker. Where none of its steps was done it never began."""
-        return ("finished", _CUT.format(round=self._round)) if member.process else ("stopped", "")
+        return ("finished", _CUT.format(round=self._rounds.number)) if member.process else ("stopped", "")
 
     def _how_it_ended(self, member: Member) -> str:
         template = _ONE_ROUND if member.rounds == 1 else _ROUNDS
-        return " ".join(filter(None, (template.format(rounds=member.rounds), self._reason)))
+        return " ".join(filter(None, (template.format(rounds=member.rounds), self._rounds.reason)))
 
     def _record_unless_over(self, member: Member, status: Status, reason: str) -> None:
         if member.is_over:
@@ -310,23 +289,3 @@ class Plan:
     def _ended(self, member: Member, status: str, reason: str) -> None:
         member.is_over = True
         self._outbox.notice("ended", member.path, status=status, reason=reason)
-
-
-class Order:
-    """Random orders, each followed by its reverse, so that a steady drift meets all alike."""
-
-    def __init__(self, seed: str) -> None:
-        self._random = random.Random(seed)
-        self._last: list[Member] = []
-        self._is_forth = True
-
-    def of(self, members: Sequence[Member]) -> list[Member]:
-        """The next order of these."""
-        if self._is_forth or set(self._last) != set(members):
-            self._last = list(members)
-            self._random.shuffle(self._last)
-            self._is_forth = False
-        else:
-            self._last.reverse()
-            self._is_forth = True
-        return list(self._last)
