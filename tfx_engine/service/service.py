@@ -10,7 +10,6 @@ import enum
 import os
 import threading
 import time
-import uuid
 from pathlib import Path
 
 from tfx_engine import __version__
@@ -20,7 +19,6 @@ from tfx_engine.protocol.messages import (
     AnyRequest,
     Audit,
     Conclude,
-    Control,
     Doctor,
     Estimate,
     Hello,
@@ -33,9 +31,8 @@ from tfx_engine.protocol.messages import (
 )
 from tfx_engine.protocol.status import Status
 from tfx_engine.protocol.stdio import Lines
-from tfx_engine.protocol.worker_messages import Ended, FromWorker, Ready, Stop, WarmedUp
+from tfx_engine.protocol.worker_messages import Ended, FromWorker, Ready, WarmedUp
 from tfx_engine.runfile.errors import RunFileError
-from tfx_engine.runfile.mailbox import post
 from tfx_engine.service import refusals
 from tfx_engine.service.events import (
     Asked,
@@ -55,16 +52,14 @@ from tfx_engine.service.events import (
 from tfx_engine.service.listen import listen
 from tfx_engine.service.outbox import Outbox
 from tfx_engine.service.outcome import describe_exit
-from tfx_engine.service.plan import Plan
 from tfx_engine.service.questions import Questions
 from tfx_engine.service.requests import Requests
-from tfx_engine.service.room import Room
 from tfx_engine.service.runs import RunQueue
+from tfx_engine.service.under_way import UnderWay
 from tfx_engine.service.worker_process import WorkerProcess
 from tfx_engine.service.workers import Workers
 
 END_GRACE_S = 3.5  # from end-of-file on the stdin of a worker, which ends itself within three seconds, to its kill
-STOP_GRACE_S = 20.0  # from a polite stop until end-of-file: a step of a large model takes its time
 
 _CLIENT_ENDED = tr_mark("The program that had started the run ended.")
 _TERMINATED = tr_mark("The engine was told to end by the operating system.")
@@ -92,11 +87,11 @@ class Service:
         self._workers = Workers(worker_module, self.events)
         self._queue = RunQueue()
         self._questions = Questions(self.events)
+        self._under_way = UnderWay(self._workers, self._queue, self._questions, self._outbox, self.events)
         self._requests = Requests(self._outbox, self._queue, self._questions, self._workers, self.events)
         self._hello: Hello | None = None
         self._phase = Phase.SERVING
         self._why_stopping = ""
-        self._plan: Plan | None = None  # the interleaved comparison under way
 
     def serve(self) -> None:
         """Take events until the service is to end. On Linux workers end with the thread that calls this."""
@@ -147,7 +142,7 @@ class Service:
             case Submit():
                 self._requests.submit(request)
             case Conclude():
-                self._conclude(request)
+                self._under_way.conclude(request)
             case Validate():
                 self._requests.validate(request)
             case Estimate():
@@ -176,7 +171,7 @@ class Service:
             self._queue.look_for_orphans(self.events)
 
     def _worker_said(self, worker: WorkerProcess, message: FromWorker) -> None:
-        if self._plan is not None and self._plan.heard(worker, message):
+        if self._under_way.heard(worker, message):
             return
         match message:
             case Ready(torch=torch):
@@ -194,11 +189,9 @@ class Service:
         reason = describe_exit(exit_code, worker.last_lines)
         self._workers.gone(worker)
         self._questions.worker_gone(worker, reason)
-        if self._plan is not None and self._plan.gone(worker, self._why_stopping or reason):
+        if self._under_way.gone(worker, self._why_stopping or reason):
             return
-        if worker.run is not None:
-            self._run_over(worker.run, self._why_stopping or reason)
-        elif self._phase is not Phase.STOPPING and worker.said is None:  # else it has audited
+        if self._phase is not Phase.STOPPING and worker.said is None:  # else it has audited
             self._workers.crashed(worker, reason)
             state = "given-up" if self._workers.given_up else "died"
             self._outbox.notice("warm", state=state, pid=worker.pid, reason=reason, crashes=self._workers.crashes)
@@ -210,24 +203,16 @@ class Service:
             worker.ready_at = None
             worker.kill()
 
-    def _run_over(self, run: Path, reason: str) -> None:
-        """A run's worker is gone. Where it did not record an outcome, `reason` becomes that of an interrupted run."""
-        try:
-            status, words = self._queue.settle(run, reason)
-        except RunFileError as error:
-            self._outbox.problem(error.problem, run)
-            status, words = "interrupted", error.problem.sentence()
-        self._outbox.notice("ended", run, status=status, reason=words)
-
     # ------------------------------------------------------------------------------------------ what next
 
     def _advance(self) -> None:
         if self._phase is Phase.STOPPING:
             return
         warm = self._workers.ready
-        if warm is not None and not self._questions and self._queue and not self._is_running:
-            self._start_next(warm)
-        self._advance_plan()
+        if warm is not None and not self._questions and self._queue and not self._under_way:
+            self._under_way.start_next(warm)
+        if self._under_way.advance():
+            self._advance()  # to what comes after it
         if self._worker_wanted() and self._workers.start_warm():
             self._outbox.notice("warm", state="starting")
         if self._workers.given_up:
@@ -236,51 +221,21 @@ class Service:
             self._questions.ask(self._workers.ready)
         if self._queue.changed():
             self._outbox.notice("queue", **self._requests.queue_state())
-        if self._phase is Phase.FINISHING and not (self._queue or self._is_running or self._questions):
+        if self._phase is Phase.FINISHING and not (self._queue or self._under_way or self._questions):
             self._phase = Phase.STOPPING
             self._workers.end_all(END_GRACE_S)
 
     def _worker_wanted(self) -> bool:
-        running = self._is_running
-        if self._questions or (self._queue and not running):
+        if self._questions or (self._queue and not self._under_way):
             return True
         if self._hello is None or not self._hello.warm or self._workers.must_be_quiet:
             return False
         return self._phase is Phase.SERVING or bool(self._queue)
 
-    @property
-    def _is_running(self) -> bool:
-        return self._workers.running is not None or self._plan is not None
-
-    def _advance_plan(self) -> None:
-        if self._plan is None:
-            return
-        self._plan.advance()
-        if self._plan.is_over:
-            self._plan = None
-            self._advance()  # to what comes after it
-
-    def _conclude(self, request: Conclude) -> None:
-        if self._plan is None or self._plan.comparison != request.comparison:
-            self._outbox.refuse(request.id, [refusals.no_such_comparison(request.comparison)])
-            return
-        self._plan.conclude(request.reason)
-        self._outbox.reply(request.id)
-
-    def _start_next(self, worker: WorkerProcess) -> None:
-        runs = self._queue.take_comparison()
-        if runs and runs[0].part is not None:
-            self._plan = Plan(runs, runs[0].comparison, runs[0].part.asked, self._workers, self._queue, self._outbox,
-                              Room(self._questions))
-            return
-        run = self._queue.take(worker.pid)
-        self._workers.hand_over(run)
-        self._outbox.notice("started", run, pid=worker.pid)
-
     def _do_without_worker(self, reason: str) -> None:
         """No worker starts: say so to everyone who asked, and fail the next run with that reason."""
         self._questions.give_up(reason)
-        if self._queue and not self._is_running:
+        if self._queue and not self._under_way:
             run = self._queue.paths[0]
             try:
                 self._queue.drop(run, "failed", reason)
@@ -307,19 +262,7 @@ class Service:
         self._drop_queue("stopped", _TOLD_TO_STOP)
         if self._workers.warm is not None:
             self._workers.warm.end(END_GRACE_S)
-        polite = self._plan.stop() if self._plan else [w for w in (self._workers.running,) if w is not None]
-        for worker in polite:
-            self._ask_to_stop(worker)
-
-    def _ask_to_stop(self, worker: WorkerProcess) -> None:
-        """Politely, so that the run ends as `stopped` with everything measured."""
-        try:
-            post(Path(str(worker.run)), Control(id=uuid.uuid4().hex, action="stop"))
-        except (OSError, RunFileError):
-            worker.send(Stop())  # no room for a letter
-        timer = threading.Timer(STOP_GRACE_S, self.events.put, (Overdue(),))
-        timer.daemon = True
-        timer.start()
+        self._under_way.stop()
 
     def _stop(self, reason: str) -> None:
         """End everything within seconds, whatever it is doing. The queue of a window stays for the next service."""
@@ -328,8 +271,7 @@ class Service:
         self._questions.give_up(reason)  # a check that ends now would queue runs for nobody
         if self._hello is not None and self._hello.on_disconnect == "stop":
             self._drop_queue("interrupted", _NEVER_STARTED)
-        if self._plan is not None:
-            self._plan.interrupt(reason)
+        self._under_way.interrupt(reason)
         self._workers.end_all(END_GRACE_S)
 
     def _drop_queue(self, status: Status, reason: str) -> None:
