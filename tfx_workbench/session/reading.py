@@ -5,21 +5,19 @@ Everything that touches a disk or takes more than a moment happens here, so that
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from PySide6.QtCore import QObject, QThread, QTimer, Signal, Slot
 
 from tfx_engine.protocol.problems import Problem
 from tfx_engine.runfile.edit import annotate, rename
 from tfx_engine.runfile.errors import RunFileError
-from tfx_workbench.analysis.rounds import role
 from tfx_workbench.runs.library import Library
 from tfx_workbench.runs.row import RunRow, read_row
-from tfx_workbench.session.figures import Figures, effects_of, figures_of
+from tfx_workbench.session.comparing import Comparing
+from tfx_workbench.session.known_figures import KnownFigures
 from tfx_workbench.session.shared_run import SharedRun
 from tfx_workbench.session.trash import empty_old
 from tfx_workbench.session.unread import Unread
@@ -29,12 +27,7 @@ TELL_S = 0.1  # the longest that what became known of runs is put together, whil
 TELL_S_A_RUN = 0.005  # and longer for each run that is open, as the window draws all of them each time
 OTHERS_S = 0.05  # of a poll, for runs that nobody looks at
 SCAN_MS = 1000
-FIGURES_EVERY_S = 1.05  # a live run makes a new summary once a second
-EFFECTS_EVERY_S = 1.0
 CLOSE_AFTER_S = 2.0
-# What differences come from; of runs that take turns they are worked out anew as rarely as their rounds are read.
-_OF_STEPS, _OF_TURNS = frozenset({"steps", "memory", "info"}), frozenset({"turns", "memory", "info"})
-_log = logging.getLogger(__name__)
 
 
 class Reader(QObject):
@@ -55,17 +48,10 @@ class Reader(QObject):
         self._watched: dict[str, SharedRun] = {}
         self._wanted: list[str] = []
         self._rows: dict[str, RunRow] = {}
-        self._figures: dict[str, Figures] = {}
-        self._figured_at: dict[str, float] = {}
-        self._fresh: dict[str, Figures] = {}  # that nobody was told of yet
-        self._fresh_runs: list[str] = []  # likewise
+        self._fresh_runs: list[str] = []  # that nobody was told of yet
         self._told_at = 0.0
-        self._stale: set[str] = set()  # runs that changed since their figures were computed
-        self._figures_mark: dict[str, tuple[str, int]] = {}
-        self._baseline = ""
-        self._versions: dict[str, int] = {}  # how often what differences come from has changed
-        self._compared_mark: tuple[tuple[str, int], ...] = ()
-        self._compared_at = 0.0
+        self._figures = KnownFigures()
+        self._comparing = Comparing()
         self._refused: set[str] = set()
         self._unread = Unread()
         self._retired: list[tuple[float, SharedRun]] = []
@@ -106,10 +92,7 @@ class Reader(QObject):
     @Slot(str)
     def set_baseline(self, key: str) -> None:
         """Compare the watched runs with this one; "" with none."""
-        if key != self._baseline:
-            self._baseline = key
-            self._compared_at = 0.0
-            self._compared_mark = ()
+        if self._comparing.set_baseline(key):
             self.compared.emit({})
 
     @Slot()
@@ -123,14 +106,8 @@ class Reader(QObject):
         self._say_unread(self._library.problems)
         rows += [row for key in self._extra if (row := self._look_at_extra(key)) is not None]
         self._rows = {str(row.path): row for row in rows}
-        self._forget_gone()
+        self._figures.forget_all_but(self._rows.keys() | set(self._wanted))
         self.listed.emit(rows)
-
-    def _forget_gone(self) -> None:
-        of_runs: tuple[dict[str, Any], ...] = (self._figures, self._figured_at, self._figures_mark)
-        for known in of_runs:
-            for key in [k for k in known if k not in self._rows and k not in self._wanted]:
-                del known[key]
 
     def _say_unread(self, problems: Iterable[Problem]) -> None:
         for problem in self._unread.news(problems):
@@ -186,7 +163,9 @@ class Reader(QObject):
         self._refresh()
         self._read_others()
         self._tell()
-        self._compare()
+        differences = self._comparing.differences(self._watched, self._figures.by_key)
+        if differences is not None:
+            self.compared.emit(differences)
 
     def _open(self, key: str) -> None:
         try:
@@ -196,7 +175,7 @@ class Reader(QObject):
             self._refuse(key, error.problem)
             return
         self._watched[key] = run
-        self._figure(key, run)
+        self._figures.work_out(key, run)
         self._fresh_runs.append(key)
         self._tell_if_due()
 
@@ -223,23 +202,10 @@ class Reader(QObject):
                 continue
             if what:
                 changed[key] = what
-                self._stale.add(key)
-            if what & (_OF_TURNS if role(run) else _OF_STEPS):
-                self._versions[key] = self._versions.get(key, 0) + 1
-            is_due = time.monotonic() - self._figured_at.get(key, 0.0) > FIGURES_EVERY_S
-            if key in self._stale and (is_due or not run.is_live):
-                self._figure(key, run)
+            self._comparing.refreshed(key, run, what)
+            self._figures.refreshed(key, run, bool(what))
         if changed:
             self.changed.emit(changed)
-
-    def _figure(self, key: str, run: SharedRun) -> None:
-        self._figured_at[key] = time.monotonic()
-        self._stale.discard(key)
-        figures = figures_of(run)
-        before = self._figures.get(key)
-        self._figures[key] = figures
-        if before != figures:
-            self._fresh[key] = figures
 
     def _tell_if_due(self) -> None:
         if time.monotonic() - self._told_at > TELL_S + TELL_S_A_RUN * len(self._watched):
@@ -248,9 +214,8 @@ class Reader(QObject):
     def _tell(self) -> None:
         """Pass on what became known: each time the window makes every line of its table anew."""
         self._told_at = time.monotonic()
-        if self._fresh:
-            self.figured.emit(self._fresh)
-            self._fresh = {}
+        if figures := self._figures.untold():
+            self.figured.emit(figures)
         opened = {key: self._watched[key] for key in self._fresh_runs if key in self._watched}
         self._fresh_runs.clear()
         if opened:
@@ -260,43 +225,7 @@ class Reader(QObject):
         """Figures of runs that nobody looks at, the newest first: the table fills bit by bit."""
         end, found = time.monotonic() + OTHERS_S, True
         while found and time.monotonic() < end:
-            found = self._read_one_other()
-
-    def _read_one_other(self) -> bool:
-        """Whether there was one left whose figures were not known."""
-        for key, row in reversed(self._rows.items()):
-            if key in self._watched or key in self._refused or row.status == "queued":
-                continue
-            mark = (row.status, row.steps)
-            if self._figures_mark.get(key) == mark:
-                continue
-            self._figures_mark[key] = mark
-            try:
-                run = SharedRun(key)
-                run.load()
-                self._figure(key, run)
-                run.close()
-            except RunFileError as error:
-                _log.info("no figures of %s: %s", key, error)
-            return True
-        return False
-
-    def _compare(self) -> None:
-        """All that are shown against the baseline, as the panels compare them: the same family, the same intervals."""
-        baseline = self._watched.get(self._baseline)
-        if baseline is None or time.monotonic() - self._compared_at < EFFECTS_EVERY_S:
-            return
-        self._compared_at = time.monotonic()
-        known = {key: run for key, run in self._watched.items() if key in self._figures}
-        mark = tuple((key, self._versions.get(key, 0)) for key in (self._baseline, *known))
-        if mark == self._compared_mark or self._baseline not in known:
-            return
-        self._compared_mark = mark
-        del known[self._baseline]
-        try:
-            self.compared.emit(effects_of(baseline, known, self._figures))
-        except RunFileError as error:
-            _log.info("no differences: %s", error)
+            found = self._figures.read_one(self._rows, without=self._watched.keys() | self._refused)
 
 
 class ReadingThread(QObject):
