@@ -16,6 +16,13 @@ class Actions(QObject):
         super().__init__(window)
         self._window = window
         self.all: list[QAction] = []
+        self._make_files()
+        self._make_edits()
+        self._make_runs()
+        self._make_places()
+        self._make_help()
+
+    def _make_files(self) -> None:
         make = self._make
         self.open = make(self.tr("&Open…"), "Ctrl+O", self.tr("Open configurations, runs or claim bundles"))
         self.import_model = make(self.tr("&Import a model…"), "Ctrl+I",
@@ -25,11 +32,17 @@ class Actions(QObject):
             "The ticked runs as one file to hand on: HTML or PDF, with every exhibit and how to do it again"))
         self.settings = make(self.tr("Se&ttings"), "Ctrl+,", self.tr("Theme and behaviour"))
         self.quit = make(self.tr("&Quit"), "Ctrl+Q", self.tr("Close the window; runs go on"))
+
+    def _make_edits(self) -> None:
+        make = self._make
         self.undo = make(self.tr("Undo"), "Ctrl+Z", self.tr("Take back the last change of the form"))
         self.redo = make(self.tr("Redo"), "Ctrl+Shift+Z", self.tr("Make that change again"))
         self.search = make(self.tr("&Find a technique"), "Ctrl+F", self.tr("Search techniques and options"))
         self.search.setShortcuts([QKeySequence("Ctrl+F"), QKeySequence("Ctrl+K")])
         self.reset = make(self.tr("&Reset to defaults"), "", self.tr("Every choice back to its default"))
+
+    def _make_runs(self) -> None:
+        make = self._make
         self.run = make(self.tr("Run"), "F5", self.tr("Run what is configured: real training steps on this device"))
         self.run_one = make(self.tr("Run only the &edited one"), "Ctrl+F5", self.tr("Queue only what is edited now"))
         self.audit = make(self.tr("&Audit the techniques"), "", self.tr(
@@ -42,6 +55,10 @@ class Actions(QObject):
             "The ticked runs once more, in turns of a few steps: how much faster or slower, with intervals"))
         self.pause = make(self.tr("Pause"), "F8", self.tr("Pause the run that is going, or let it go on"))
         self.stop = make(self.tr("Stop"), "Shift+F5", self.tr("Stop the run that is going; what was measured is kept"))
+
+    def _make_places(self) -> None:
+        """Where the keyboard goes, and the panels."""
+        make = self._make
         self.next_pane = make(self.tr("&Next pane"), "F6", self.tr("Keyboard to the next pane"))
         self.last_pane = make(self.tr("Pre&vious pane"), "Shift+F6", self.tr("Keyboard to the pane before"))
         self.form = make(self.tr("Go to the &form"), "Alt+1", self.tr("Put the keyboard into the form"))
@@ -49,6 +66,9 @@ class Actions(QObject):
         self.find_runs = make(self.tr("Find ru&ns"), "Ctrl+Shift+F", self.tr(
             "Search the runs: words of name, note, tags and techniques, or figures such as loss<2"))
         self.arrange = make(self.tr("Arrange panels &anew"), "", self.tr("All panels back, in two rows of three"))
+
+    def _make_help(self) -> None:
+        make = self._make
         self.help = make(self.tr("&Keyboard and help"), "F1", self.tr(
             "The page of the technique at hand; elsewhere all shortcuts, and where to begin"))
         self.guide = make(self.tr("&Guide: when to choose what"), "Shift+F1", self.tr(

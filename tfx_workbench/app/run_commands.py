@@ -231,12 +231,7 @@ class RunCommands(QObject):
                 self._add_advice(menu, first)
         menu.addSeparator()
         if "running" in statuses:
-            paused = any(map(self._is_paused, keys))
-            if paused:
-                menu.addAction(self.tr("Resume"), lambda: self._session.control(keys, "resume"))
-            else:
-                menu.addAction(self.tr("Pause"), lambda: self._session.control(keys, "pause"))
-            menu.addAction(self.tr("Stop"), lambda: self._session.control(keys, "stop"))
+            self._add_controls(menu, keys)
         if "queued" in statuses:
             waiting = [str(row.path) for row in rows if row.status == "queued"]
             menu.addAction(self.tr("Remove from queue"), lambda: self._session.unqueue(waiting))
@@ -245,14 +240,24 @@ class RunCommands(QObject):
             folder = QUrl.fromLocalFile(str(rows[0].path.parent))
             menu.addAction(self.tr("Show file"), lambda: QDesktopServices.openUrl(folder))
         if not statuses & {"running", "queued"}:
-            menu.addAction(self.tr("Tags…"), lambda: self._annotating.ask_tags(keys))
-            if len(keys) == 1:
-                menu.addAction(self.tr("Note…"), lambda: self._annotating.ask_note(first))
-                menu.addAction(self.tr("Audit again"), lambda: self._session.audit(first))
-            self.export.fill(menu, keys)
-            menu.addSeparator()
-            menu.addAction(self.tr("Delete"), lambda: self._session.delete(keys)).setShortcut("Del")
+            self._add_for_ended(menu, keys)
         return menu
+
+    def _add_controls(self, menu: QMenu, keys: list[str]) -> None:
+        if any(map(self._is_paused, keys)):
+            menu.addAction(self.tr("Resume"), lambda: self._session.control(keys, "resume"))
+        else:
+            menu.addAction(self.tr("Pause"), lambda: self._session.control(keys, "pause"))
+        menu.addAction(self.tr("Stop"), lambda: self._session.control(keys, "stop"))
+
+    def _add_for_ended(self, menu: QMenu, keys: list[str]) -> None:
+        menu.addAction(self.tr("Tags…"), lambda: self._annotating.ask_tags(keys))
+        if len(keys) == 1:
+            menu.addAction(self.tr("Note…"), lambda: self._annotating.ask_note(keys[0]))
+            menu.addAction(self.tr("Audit again"), lambda: self._session.audit(keys[0]))
+        self.export.fill(menu, keys)
+        menu.addSeparator()
+        menu.addAction(self.tr("Delete"), lambda: self._session.delete(keys)).setShortcut("Del")
 
     def _on_loaded(self, name: str) -> None:
         words = self.tr("The configuration of {name} is in the form. Change something and press Run (F5).")
