@@ -4,10 +4,10 @@
     python -m tests.survival.soak --minutes 10 --xvfb       on a real X server
     python -m tests.survival.soak --minutes 5 --trace       and which lines hold more memory at the end
 
-Every ten seconds: the memory of the window (RSS), the longest time that its event loop made an event wait, and how long
-its thread could have gone on but other processes had the processor. Memory: a straight line through what was measured
-after the warm-up, with the 95 % interval of its slope from blocks of neighbours, since RSS goes in steps. Waits: of all
-stretches but the first, in which the window opens.
+Every ten seconds: the memory of the window (its own, without pages of files that are in RAM), the longest time that its
+event loop made an event wait, and how long its thread could have gone on but other processes had the processor. Memory:
+a straight line through what was measured after the warm-up, with the 95 % interval of its slope from blocks of
+neighbours, since it goes in steps. Waits: of all stretches but the first, in which the window opens.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import numpy as np
 
 from tests.bench.windows import x_server
 from tests.survival.table import Row, campaign_parser, mib, show
-from tests.survival.windows import ROOT, RemoteWindow, cpu_s, rss_bytes
+from tests.survival.windows import ROOT, RemoteWindow, cpu_s, own_bytes
 from tfx_engine.client import control
 from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.store import make_store
@@ -46,11 +46,11 @@ class Look(NamedTuple):
     """One look at the window."""
 
     at_s: float
-    rss_bytes: int
+    own_bytes: int
     longest_ms: float
     waited_ms: float  # for a processor, meanwhile
     shown: int
-    writer_rss_bytes: int
+    writer_bytes: int
     cpu_s: float
 
 
@@ -87,8 +87,8 @@ def look(window: RemoteWindow, writer: subprocess.Popen[str], seconds: float, be
     longest_ms = window.ask("waits")["max_ms"]
     with contextlib.suppress(OSError):
         before_ms = waited_ms(window.pid) - before_ms
-    return Look(time.monotonic() - begun_s, rss_bytes(window.pid), longest_ms, before_ms,
-                int(window.ask("shown_steps")), rss_bytes(writer.pid), cpu_s(window.pid))
+    return Look(time.monotonic() - begun_s, own_bytes(window.pid), longest_ms, before_ms,
+                int(window.ask("shown_steps")), own_bytes(writer.pid), cpu_s(window.pid))
 
 
 def slope(looks: Sequence[Look], column: str) -> tuple[float, float, float]:
@@ -122,7 +122,7 @@ def soak(
                 window.ask("traced", on=True)
             looks.append(look(window, writer, min(LOOK_S, minutes * 6), begun_s))
             last = looks[-1]
-            print(f"{last.at_s:7.0f} s  {mib(last.rss_bytes):>11}  longest {last.longest_ms:6.1f} ms  "
+            print(f"{last.at_s:7.0f} s  {mib(last.own_bytes):>11}  longest {last.longest_ms:6.1f} ms  "
                   f"waited {last.waited_ms:6.0f} ms  {last.shown:>9} rows", flush=True)
         lines = window.ask("traced", on=False) if traced else []
         count = produced(writer, path)
@@ -152,7 +152,7 @@ def hurried(home: Path, rows: int, panels: int = PANELS) -> list[Row]:
             count = produced(writer, path)
         shown = int(window.ask("shown_steps"))
     half = next(one for one in looks if one.shown >= rows / 2)
-    each = (looks[-1].rss_bytes - half.rss_bytes) / max(1, looks[-1].shown - half.shown)
+    each = (looks[-1].own_bytes - half.own_bytes) / max(1, looks[-1].shown - half.shown)
     with closing(RunReader(path)) as reader:
         kept = reader.count_steps()
     return [
@@ -178,9 +178,9 @@ def _rows(path: Path, looks: list[Look], warm_s: float, count: int, shown: int, 
         Row("their numbers are 1, 2, 3, ...", "yes" if seqs else "no", "yes", seqs),
         Row("processor of the window", f"{used:.0f} %"),
         Row(f"memory of the window after {looks[0].at_s:.0f} s, {warm[0].at_s:.0f} s, and at the end",
-            ", ".join(mib(one.rss_bytes) for one in (looks[0], warm[0], warm[-1]))),
+            ", ".join(mib(one.own_bytes) for one in (looks[0], warm[0], warm[-1]))),
     ]
-    for what, column, promised in (("window", "rss_bytes", MOST_SLOPE_MB), ("writer", "writer_rss_bytes", None)):
+    for what, column, promised in (("window", "own_bytes", MOST_SLOPE_MB), ("writer", "writer_bytes", None)):
         mean, low, high = slope(warm, column)
         rows.append(Row(f"memory slope of the {what}", f"{mean:+.2f} MB/h [{low:+.2f}, {high:+.2f}]",
                         f"< {promised:g} MB/h" if promised else "", mean < promised if promised else None))

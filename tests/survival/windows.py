@@ -105,6 +105,18 @@ def rss_bytes(pid: int) -> int:
     return int(psutil.Process(pid).memory_info().rss)
 
 
+def own_bytes(pid: int) -> int:
+    """Of that what is the process's own; the rest are pages of files, which the kernel reads and drops as it pleases.
+
+    Where the kernel does not tell them apart, both.
+    """
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return rss_bytes(pid)
+    return 1024 * int(status.partition("RssAnon:")[2].split()[0])
+
+
 def cpu_s(pid: int) -> float:
     """Processor time that a process has taken."""
     times = psutil.Process(pid).cpu_times()

@@ -13,6 +13,10 @@ from tfx_engine.protocol.marker import tr_mark
 
 # Of exceptions that have no class of their own: the CPU's allocator, MPS, CUDA's libraries.
 _WORDS = ("can't allocate memory", "not enough memory", "cannot allocate memory", "out of memory", "alloc_failed")
+IN_A_POOL = tr_mark(
+    "A CUDA graph keeps the tensors of a step in a pool of its own, which torch does not count as allocated; what its "
+    "allocator holds in all, reserved, has them."
+)
 DEVICE_BYTES_EVERY_S = 0.1  # the driver is asked this often at most: the call costs more than a short step
 
 
@@ -100,6 +104,17 @@ class AllocatorMemory:
         return int(self._module.get_device_properties(self._device).total_memory)
 
 
+class PoolMemory(AllocatorMemory):
+    """The same for steps whose kernels are played back: their tensors lie in a pool that is not counted."""
+
+    def __init__(self, module: Any, device: torch.device) -> None:
+        super().__init__(module, device)
+        self.missing["allocated_bytes"] = IN_A_POOL
+
+    def stop(self) -> StepMemory:
+        return dataclasses.replace(super().stop(), allocated_bytes=None)
+
+
 class MpsMemory:
     """Apple's GPU: it shares the machine's memory, and torch knows what is in use now, not the maximum."""
 
@@ -121,11 +136,12 @@ class MpsMemory:
         return int(torch.mps.recommended_max_memory())
 
 
-def make_meter(device: torch.device) -> MemoryMeter:
-    """The meter for a device."""
+def make_meter(device: torch.device, is_replayed: bool = False) -> MemoryMeter:
+    """The meter for a device. `is_replayed`: the kernels of its steps are recorded once and played back."""
     match device.type:
         case "cuda" | "xpu":
-            return AllocatorMemory(getattr(torch, device.type), device)
+            meter = PoolMemory if is_replayed else AllocatorMemory
+            return meter(getattr(torch, device.type), device)
         case "mps":
             return MpsMemory()
     return HostMemory()

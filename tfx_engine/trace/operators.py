@@ -49,8 +49,8 @@ class OperatorLog:
         finally:
             self._part = before
 
-    def note(self, operator: Any, args: Any, kwargs: Any, result: Any, caller: FrameType) -> None:
-        """One operator that ran, and the frame of who called it."""
+    def note(self, operator: Any, args: Any, kwargs: Any, result: Any, caller: FrameType | None) -> None:
+        """One operator that ran, and the frame of who called it; None where no Python did."""
         for name, shapes, moved, times in calls_within(operator, args):
             self.seen[_operator(name, self._float32, shapes, moved, self._part)] += times * self.weight
         if operator.namespace not in ("aten", "torchao", "quantized_decomposed"):
@@ -119,11 +119,11 @@ def _longer(few: Operators, longer: Sequence[tuple[int, Operators]]) -> tuple[Op
     return dataclasses.replace(most, flops=flops, bytes=moved), calls
 
 
-def _is_watched(frame: FrameType) -> bool:
+def _is_watched(frame: FrameType | None) -> bool:
     """Whether the operator came by way of a hook in Python, as those do whose results selective recompute keeps."""
-    while frame.f_back is not None and frame.f_globals.get("__name__") == "torch._ops":
+    while frame is not None and frame.f_globals.get("__name__") == "torch._ops":
         frame = frame.f_back
-    return frame.f_code.co_name == "__torch_dispatch__"
+    return frame is not None and frame.f_code.co_name == "__torch_dispatch__"
 
 
 def _operator(name: str, format: str, shapes: list[tuple[int, ...]], moved: int, part: str) -> Operator:

@@ -86,7 +86,7 @@ class Recorder(TraceMode):
         if is_made_once():
             return result
         if self._log is not None:
-            self._log.note(operator, args, kwargs, result, sys._getframe(1))
+            self._log.note(operator, args, kwargs, result, sys._getframe().f_back)
         extra = scratch_bytes(operator, args, result, self.kernels_of, self.threads)
         if extra:
             self._pass(extra)

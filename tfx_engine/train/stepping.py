@@ -22,6 +22,7 @@ from tfx_engine.measure.readout import Readout, StepReading
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.status import Phase
 from tfx_engine.protocol.taint import MEMORY_PROBE, PROFILE
+from tfx_engine.techniques.compile import replays
 from tfx_engine.train.control import RunControl
 from tfx_engine.train.costs import Costs
 from tfx_engine.train.kernels import Kernels
@@ -51,7 +52,7 @@ class Steps:
         self.step = 0
         self.parts = Parts()
         self.taint: str | None = None
-        self.can_split = setup.config.run.probes and can_split(setup.device)
+        self.can_split = setup.config.run.probes and can_split(setup.device) and not replays(setup.config)
         self._setup, self._clock, self._recorder, self._budget = setup, clock, recorder, budget
         self._turns, self._disturbance, self._gaps = turns, disturbance, gaps
         self._phase: Phase = "warmup"

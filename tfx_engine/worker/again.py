@@ -28,6 +28,7 @@ from tfx_engine.protocol.worker_messages import InTurns
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.writer import RunWriter
+from tfx_engine.techniques.compile import replays
 from tfx_engine.train.control import RunControl, StopFlag
 from tfx_engine.train.loop import Loop
 from tfx_engine.train.setup import set_up
@@ -100,8 +101,8 @@ def _measure(
     try:
         device = pick_device(config.run.device)
         setup = set_up(config, device)
-        loop = Loop(setup, make_clock(device, zero_ns), make_meter(device), times, control, turns=turns,
-                    gaps=gaps)
+        meter = make_meter(device, replays(config))
+        loop = Loop(setup, make_clock(device, zero_ns), meter, times, control, turns=turns, gaps=gaps)
         loop.run()
     except (KeyboardInterrupt, SystemExit):
         raise

@@ -83,6 +83,8 @@ class Foretold:
         for key, value in _flat({name: found[name] for name in _STORED}):
             self._writer.prediction(key, value, found["level"])
         self._writer.prediction("error_percent", found["error_percent"], found["level"])
+        if "traced" in found["missing"]:
+            self._writer.missing("predicted.traced", found["missing"]["traced"])
 
 
 def _flat(tables: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, float]]:

@@ -22,7 +22,7 @@ from tfx_engine.measure.clock import make_clock
 from tfx_engine.measure.device import DeviceSampler
 from tfx_engine.measure.disturbance import Disturbance
 from tfx_engine.measure.gaps import Gaps
-from tfx_engine.measure.memory import MemoryMeter, is_out_of_memory, make_meter
+from tfx_engine.measure.memory import IN_A_POOL, MemoryMeter, is_out_of_memory, make_meter
 from tfx_engine.measure.memory_split import can_split, resting_split
 from tfx_engine.model.validate import pick_device, validate
 from tfx_engine.protocol.config import Config, parse_config
@@ -33,6 +33,7 @@ from tfx_engine.protocol.worker_messages import InTurns
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.writer import RunWriter
+from tfx_engine.techniques.compile import replays
 from tfx_engine.train.control import RunControl, StopFlag
 from tfx_engine.train.loop import Loop
 from tfx_engine.train.setup import Setup, set_up
@@ -168,7 +169,7 @@ class _Run:
         self._base_rss_bytes = facts.rss_bytes()
         writer.fact("process_base_rss_bytes", self._base_rss_bytes)
         sampler = DeviceSampler(self._device, recorder.device)
-        self._meter = make_meter(self._device)
+        self._meter = make_meter(self._device, replays(self._config))
         self._setup = set_up(self._config, self._device)
         sampler.gpu.read()  # finds out what the driver refuses
         self._note_facts(self._setup, sampler, self._meter)
@@ -234,6 +235,8 @@ class _Run:
         missing |= facts.missing_facts(setup)
         if not can_split(self._device):
             missing["memory_split"] = tr_mark("torch's allocator for this device tells the profiler nothing.")
+        elif replays(self._config):
+            missing["memory_split"] = IN_A_POOL
         if not self._config.run.profile:
             missing["time_ms"] = _NO_PROFILE
         if self._config.run.probes:
@@ -295,7 +298,7 @@ class _Run:
         held = resting_split(self._setup.training.model, self._setup.training.optimizer, self._device)
         memory = self._meter.stop()
         peak = memory.allocated_bytes
-        if peak is None and memory.rss_bytes is not None:
+        if peak is None and memory.rss_bytes is not None and self._device.type == "cpu":
             # No count: what the process grew by. The tensors of the step are still there, held by the exception.
             peak = memory.rss_bytes - self._base_rss_bytes
         if peak is not None:  # what was held beyond is the step's own

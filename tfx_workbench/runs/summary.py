@@ -105,6 +105,7 @@ def summarise(run: RunData, measured: Measured) -> dict[str, Any]:
     }
     if not run.audit or run.missing.get("audit"):  # an empty reason: it was made up for later
         figures.known("audit", None, tr_mark("the run was not audited"))
+    figures.missing.update({key: reason for key, reason in run.missing.items() if key.startswith("predicted.")})
     return {**result, "missing": figures.missing}
 
 

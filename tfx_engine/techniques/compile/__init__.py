@@ -29,6 +29,7 @@ from tfx_engine.techniques.devices import device_kind
 
 _PROBE_S = 30.0  # for a compiler to read one header
 _LEAST_CAPABILITY = (7, 0)  # of a CUDA device, for triton
+_IN_GRAPHS = ("reduce_overhead", "max_autotune")
 
 
 class Obstacle(NamedTuple):
@@ -97,6 +98,12 @@ def _cpp_obstacle() -> Obstacle | None:
     except (OSError, subprocess.TimeoutExpired) as failure:
         error = str(failure)
     return Obstacle(_BAD_CPP, _GET_CPP, {"name": name, "error": error, "how": _how()}) if error else None
+
+
+def replays(config: Config) -> bool:
+    """Whether the kernels of a pass are recorded once and played back: then nothing is allocated in a step that torch's
+    allocator could tell."""
+    return config.use("compile") in _IN_GRAPHS and device_kind(config) == "cuda"
 
 
 def check_compiler(options: Any, config: Config) -> Iterator[Problem]:

@@ -241,7 +241,7 @@ def _rounded(x: Tensor, block: int, is_signed: bool) -> Tensor:
         inside = numbers[start : start + block]
         scale = torch.tensor(max(LEAST, *map(abs, inside)), dtype=torch.float32).item()
         rounded += [scale * min((abs(step - x / scale), step) for step in known)[1] for x in inside]
-    return torch.tensor(rounded, dtype=x.dtype).view(x.shape)
+    return x.new_tensor(rounded).view(x.shape)
 
 
 def memory(options: Options, weights: Sequence[Weight]) -> tuple[int, int]:

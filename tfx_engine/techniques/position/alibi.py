@@ -82,7 +82,7 @@ def reference(module: AlibiPosition, x_BTD: Tensor, q_BHTK: Tensor, k_BGTK: Tens
     """Score by score."""
     places = range(q_BHTK.shape[2])
     bias = [[[-slope * abs(i - j) for j in places] for i in places] for slope in module.slopes]
-    return Positioned(x_BTD.clone(), q_BHTK.clone(), k_BGTK.clone(), torch.tensor(bias, dtype=q_BHTK.dtype))
+    return Positioned(x_BTD.clone(), q_BHTK.clone(), k_BGTK.clone(), q_BHTK.new_tensor(bias))
 
 
 def memory(tape: Tape, options: Options) -> Places:

@@ -249,7 +249,7 @@ def reference(module: RotaryPosition, x_BTD: Tensor, q_BHTK: Tensor, k_BGTK: Ten
         columns = list(x.clone().unbind(-1))
         for i, radians in enumerate(radians_P.tolist()):
             a, b = (i, i + rotated // 2) if module.options.layout == "half" else (2 * i, 2 * i + 1)
-            angle_T = torch.tensor([p * radians for p in range(tokens)], dtype=x.dtype)
+            angle_T = x.new_tensor([p * radians for p in range(tokens)])
             new = torch.complex(columns[a], columns[b]) * torch.polar(torch.full_like(angle_T, size), angle_T)
             columns[a], columns[b] = new.real, new.imag
         turned.append(torch.stack(columns, dim=-1))
