@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import sqlite3
@@ -121,13 +122,38 @@ def _io_error() -> sqlite3.Error:
     return error
 
 
-@pytest.mark.parametrize("choice", ["'rotary'", "null", "[]", "{}", '{"use": 5}'])
-def test_a_technique_that_is_none_is_the_files_fault(path, small, choice, capsys):
+def changed(path: Path, sql: str) -> None:
     connection = sqlite3.connect(path)
     with connection:
-        connection.execute("UPDATE run SET config_json = json_set(config_json, '$.techniques.position', json(?))",
-                           (choice.replace("'", '"'),))
+        connection.execute(sql)
     connection.close()
+
+
+def test_an_infinity_of_bytes_is_no_reading_when_it_is_exported(path, tmp_path, capsys):
+    changed(path, "UPDATE step SET allocated_bytes = 9e999 WHERE seq = 3")
+    for kind in ("csv", "json"):
+        assert main(["export", str(path), "--format", kind, "-o", str(tmp_path / kind)]) == 0
+    assert ",inf," not in (tmp_path / "csv").read_text(encoding="utf-8")
+    json.loads((tmp_path / "json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
+
+
+@pytest.mark.parametrize("sql", [
+    "UPDATE profile_part SET ms = 9e999", "UPDATE profile_part SET flops = -9e999", "UPDATE operator SET calls = 9e999",
+    "INSERT INTO trace VALUES (99, 1, 10000000000)",
+])
+def test_a_profile_of_what_cannot_be_is_the_files_fault(path, sql, tmp_path, capsys):
+    changed(path, sql)
+    with RunReader(path) as reader, pytest.raises(RunFileError, match="is damaged"):
+        reader.profile_parts(), reader.operators(), reader.trace()
+    kind = "trace" if "trace" in sql else "json"
+    assert main(["export", str(path), "--format", kind, "-o", str(tmp_path / "all")]) == 2
+    assert "is damaged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("choice", ["'rotary'", "null", "[]", "{}", '{"use": 5}'])
+def test_a_technique_that_is_none_is_the_files_fault(path, small, choice, capsys):
+    text = choice.replace("'", '"')
+    changed(path, f"UPDATE run SET config_json = json_set(config_json, '$.techniques.position', json('{text}'))")
     with pytest.raises(RunFileError, match="names no technique for 'position'"), RunReader(path) as reader:
         reader.info()
     assert main(["compare", str(path), str(small)]) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, TypeVar
 
 from tfx_engine.protocol.metrics import CATEGORIES
@@ -35,7 +36,9 @@ class ProfileReader(StepReader):
         """(step, its trace as gzip'd JSON) of the newest step that has one."""
         with self.reading():
             rows = self.rows("SELECT step, json_gz FROM trace ORDER BY seq DESC LIMIT 1")
-            return (int(rows[0][0]), bytes(rows[0][1])) if rows else None
+            if rows and not isinstance(rows[0][1], bytes):  # bytes(10**10) would be ten thousand million zeros
+                raise ValueError("a trace that is no blob")
+            return (int(rows[0][0]), rows[0][1]) if rows else None
 
     def memory_modules(self, step: int) -> list[ModuleMemory]:
         """The modules of the split of that step; empty where it was not told by module."""
@@ -82,4 +85,8 @@ class ProfileReader(StepReader):
 def _value(name: str, value: Any) -> Any:
     if name in _WORDS:
         return as_words(value)
-    return None if value is None else float(value)
+    if value is None:
+        return None
+    if not math.isfinite(number := float(value)):  # of what was counted and timed, nothing is
+        raise ValueError(f"the {name} of an operator or a component is {number}")
+    return number

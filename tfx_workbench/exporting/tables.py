@@ -59,7 +59,10 @@ def _steps(reader: RunReader) -> Iterator[Row]:
 
 
 def _whole(name: str, value: Any) -> Any:
-    return int(value) if name in WHOLE and value is not None else value
+    """Bytes and the like as whole numbers; an infinity of them, which no program of ours writes, is no reading."""
+    if name not in WHOLE or value is None:
+        return value
+    return int(value) if math.isfinite(value) else None
 
 
 def _layers(reader: RunReader) -> Iterator[Row]:
