@@ -217,6 +217,34 @@ def test_files_that_lie_in_one_another_are_refused(bundle, capsys, monkeypatch):
     refused(bundle, "in one another", capsys, monkeypatch)
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_what_no_bundle_is_compressed_by_is_not_decompressed(bundle, method, capsys, monkeypatch):
+    with zipfile.ZipFile(bundle) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(bundle, "w", method) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    refused(bundle, "not compressed as", capsys, monkeypatch)
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no such device here")
+def test_a_device_is_no_bundle_and_is_not_read(capsys, monkeypatch):
+    monkeypatch.setattr("zipfile.ZipFile", lambda *_: pytest.fail("it was opened"))
+    assert main(["reproduce", "/dev/zero"]) == 2
+    assert "device" in capsys.readouterr().err
+
+
+def test_a_bundle_that_is_changed_while_it_is_open_is_damaged(bundle, tmp_path):
+    with Bundle(bundle) as found:
+        data = bytearray(bundle.read_bytes())
+        place = data.find(b"run.tfx") + 100
+        data[place : place + 2000] = b"\xff" * 2000
+        bundle.write_bytes(data)
+        with pytest.raises(ConfigError, match="is damaged"):
+            found.copy_run(found.runs[0], tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+
+
 def test_another_zip_and_what_is_none_are_refused(tmp_path, capsys):
     other = tmp_path / "other.zip"
     with zipfile.ZipFile(other, "w") as archive:

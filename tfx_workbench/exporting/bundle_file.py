@@ -132,14 +132,19 @@ class Bundle:
         except OSError as error:
             target.unlink(missing_ok=True)
             raise ConfigError([os_failure(error, target).problem]) from None
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:  # it was changed since it was looked at
+            target.unlink(missing_ok=True)
+            self._refuse("damaged", tr_mark("is damaged: {error}."), error=str(error).rstrip("."))
 
     # ------------------------------------------------------------------------------------ suspicion
 
     def _opened(self) -> tuple[BinaryIO, zipfile.ZipFile]:
         with contextlib.ExitStack() as undo:
             try:
-                if stat.S_ISFIFO(self.path.stat().st_mode):  # to open it would be to wait for somebody who writes
-                    self._refuse("not-a-file", tr_mark("is a pipe, not a bundle."))
+                mode = self.path.stat().st_mode
+                # To open a pipe is to wait for somebody who writes; whoever looks for a device's end fills the memory.
+                if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+                    self._refuse("not-a-file", tr_mark("is a pipe or a device, not a bundle."))
                 file = undo.enter_context(_Sparing(self.path.open("rb", buffering=0)))
                 archive = zipfile.ZipFile(file)
                 undo.pop_all()
@@ -173,6 +178,8 @@ class Bundle:
             kind = stat.S_IFMT(entry.external_attr >> 16)
             if kind not in (0, stat.S_IFREG) or entry.flag_bits & 1:
                 self._refuse("hostile", tr_mark("holds {name!r}, which is no plain file."), name=shown)
+            if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                self._refuse("hostile", tr_mark("holds {name!r}, which is not compressed as a bundle's."), name=shown)
             times = _MOST_TIMES if entry.file_size <= _LARGE else _MOST_LARGE_TIMES
             if entry.file_size > _most_bytes(found) or entry.file_size > times * max(entry.compress_size, 64):
                 self._refuse("hostile", tr_mark("holds {name!r}, which says that it is {size} bytes large."),
