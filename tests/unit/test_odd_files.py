@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.helpers.synthetic_run import write_run
@@ -135,6 +136,21 @@ def test_an_infinity_of_bytes_is_no_reading_when_it_is_exported(path, tmp_path, 
         assert main(["export", str(path), "--format", kind, "-o", str(tmp_path / kind)]) == 0
     assert ",inf," not in (tmp_path / "csv").read_text(encoding="utf-8")
     json.loads((tmp_path / "json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
+
+
+@pytest.mark.parametrize("figure", ["9e999", "-9e999", "1e308", "5e-324"])
+def test_a_time_or_a_size_that_cannot_be_is_no_reading(path, figure, capsys):
+    for column in ("step_ms", "tokens", "allocated_bytes"):
+        changed(path, f"UPDATE step SET {column} = {figure}")
+    with RunReader(path) as reader:
+        found = reader.steps()
+        for column in ("step_ms", "tokens", "allocated_bytes", "tokens_per_s"):
+            assert np.isnan(found[column]).all()
+    assert main(["show", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["tokens_per_s"]["median"] is None
+    changed(path, f"UPDATE step SET t_ms = {figure}")
+    with pytest.raises(RunFileError, match="no clock shows"), RunReader(path) as reader:
+        reader.steps()
 
 
 @pytest.mark.parametrize("sql", [

@@ -24,6 +24,9 @@ LIMIT = 100_000  # rows that a reading returns unless told otherwise
 _DATA_ERRORS = (ValueError, TypeError, OverflowError, KeyError, RecursionError, msgspec.MsgspecError)
 _WORDS = frozenset(STEP_WORDS)
 _INTEGERS = frozenset({"seq", *STEP_INTEGERS})
+# What is counted and timed; a figure beyond these powers of ten is a damaged one: no reading, and nothing overflows.
+_FINITE = frozenset({"t_ms", "step_ms", "tokens", "allocated_bytes", "reserved_bytes", "device_bytes", "rss_bytes"})
+_LARGEST = 1e18
 
 
 class FileAccess:
@@ -105,4 +108,12 @@ def _array(name: str, values: Sequence[Any]) -> NDArray[Any]:
         array = np.empty(len(values), dtype=object)
         array[:] = [None if v is None else as_words(v) for v in values]
         return array
-    return np.array(values, dtype=np.int64 if name in _INTEGERS else np.float64)
+    if name in _INTEGERS:
+        return np.array(values, dtype=np.int64)
+    array = np.array(values, dtype=np.float64)
+    if name in _FINITE:
+        size = np.abs(array)
+        array[(size > _LARGEST) | ((size > 0) & (size < 1 / _LARGEST))] = np.nan
+        if name == "t_ms" and np.isnan(array).any():
+            raise ValueError("a time that no clock shows")
+    return array
