@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QDockWidget, QHBoxLayout, QLabel, QMenu, QPushButt
 
 from tfx_workbench.exhibits.palette import LIGHT, Palette
 from tfx_workbench.widgets.panel import Panel
+from tfx_workbench.widgets.restyling import restyle
 from tfx_workbench.widgets.words import plain_tip
 
 _RADIUS = 8.0
@@ -102,8 +103,7 @@ def _head_of(panel: Panel) -> QWidget:
         title.setObjectName("cardTitle")
         return title
     view.setObjectName("dockedCard")  # the dock paints the card now
-    view.style().unpolish(view)
-    view.style().polish(view)
+    restyle(view)
     layout = view.layout()
     margins = layout.contentsMargins()
     layout.setContentsMargins(margins.left(), 2, margins.right(), margins.bottom())

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QComboBox, QMenu, QPushButton, QToolButton, QVBoxL
 
 from tfx_workbench.widgets.card import ElidedLabel
 from tfx_workbench.widgets.flow_box import FlowBox
+from tfx_workbench.widgets.restyling import set_styled
 from tfx_workbench.widgets.words import plain_tip
 
 _LIMITS = ("8 GiB", "12 GiB", "16 GiB", "24 GiB", "48 GiB", "80 GiB", "141 GiB")
@@ -101,10 +102,7 @@ class FrontierStrip(QWidget):
 
     def show_wrong(self, words: str) -> None:
         """Say what is wrong with the limit; "" for nothing."""
-        if bool(words) != bool(self.limit.property("wrong")):
-            self.limit.setProperty("wrong", bool(words))
-            self.limit.style().unpolish(self.limit)
-            self.limit.style().polish(self.limit)
+        set_styled(self.limit, "wrong", bool(words))
         if words or not self._busy:
             self._say(words)
 

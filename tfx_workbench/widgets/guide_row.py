@@ -19,6 +19,7 @@ from tfx_workbench.analysis.findings import (
 )
 from tfx_workbench.analysis.goals import Ranking
 from tfx_workbench.analysis.guide import Evidence
+from tfx_workbench.widgets.restyling import restyle
 from tfx_workbench.widgets.words import plain_tip, shown
 
 SIGNS = {"holds": "✓", "fails": "✗", "unclear": "~", "unmeasured": "?"}
@@ -204,5 +205,4 @@ def _paint(label: QLabel, name: str) -> None:
     """The style sheet names what a label looks like."""
     if label.objectName() != name:
         label.setObjectName(name)
-        label.style().unpolish(label)
-        label.style().polish(label)
+        restyle(label)

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QWidget
 
+from tfx_workbench.widgets.restyling import restyle
+
 INFO, WARNING, BAD = "info", "warning", "bad"
 _SHOWN_MS = 8000
 _KEPT = 200
@@ -101,9 +103,8 @@ class MessageBar(QFrame):
     def _set_level(self, level: str) -> None:
         if self.property("level") != level:
             self.setProperty("level", level)
-            for widget in (self, self._label):
-                widget.style().unpolish(widget)
-                widget.style().polish(widget)
+            restyle(self)
+            restyle(self._label)
 
     def _do(self) -> None:
         act = self._act

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
 
 from tfx_engine.protocol.options import OptionCard
 from tfx_workbench.widgets.option_editors import ChoiceToggle, NameSet, TextEdit, as_text, make_editor
+from tfx_workbench.widgets.restyling import set_styled
 from tfx_workbench.widgets.words import plain_tip, shown
 
 
@@ -80,24 +81,21 @@ class OptionField(QWidget):
 
     def set_state(self, *, changed: bool, problem: str, warning: str = "") -> None:
         """Mark the field as changed against the default, and say what is wrong with it."""
-        if self._label.property("changed") != changed:
-            _set_property(self._label, "changed", changed)
-        if (self._editor.property("wrong") or False) != bool(problem):
-            _set_property(self._editor, "wrong", bool(problem))
+        set_styled(self._label, "changed", changed)
+        set_styled(self._editor, "wrong", bool(problem))
         self.problem_label.say(problem, warning)
 
     def set_idle(self, why: str) -> None:
         """Dim a field that is of no effect now, with the reason; "" where it is of effect."""
         if why != self._why_idle:
             self._why_idle = why
-            _set_property(self._label, "idle", bool(why))
-            _set_property(self._editor, "idle", bool(why))
+            set_styled(self._label, "idle", bool(why))
+            set_styled(self._editor, "idle", bool(why))
             self._say_tip(why)
 
     def set_found(self, mark: str) -> None:
         """Mark the field as found by a search: "found", "hit" for what Enter means, or "" for neither."""
-        if (self._label.property("mark") or "") != mark:
-            _set_property(self._label, "mark", mark)
+        set_styled(self._label, "mark", mark)
 
 
 class ProblemLabel(QLabel):
@@ -114,15 +112,7 @@ class ProblemLabel(QLabel):
     def say(self, problem: str, warning: str = "") -> None:
         """Show the problem, the warning where there is none, or nothing where both are empty."""
         sentence = problem or warning
-        if (self.property("warning") or False) != (is_warning := bool(warning and not problem)):
-            _set_property(self, "warning", is_warning)
+        set_styled(self, "warning", bool(warning and not problem))
         if sentence != self.text():
             self.setText(sentence)
         self.setVisible(bool(sentence))
-
-
-def _set_property(widget: QWidget, name: str, value: bool | str) -> None:
-    """Set a property that the style sheet looks at."""
-    widget.setProperty(name, value)
-    widget.style().unpolish(widget)
-    widget.style().polish(widget)

@@ -14,6 +14,7 @@ from PySide6.QtGui import QFont, QFontMetrics, QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QPushButton, QSizePolicy, QWidget
 
 from tfx_workbench.widgets.choice_popup import ChoicePopup, Segment
+from tfx_workbench.widgets.restyling import set_styled
 from tfx_workbench.widgets.words import plain_tip
 
 __all__ = ["Segment", "Segmented"]
@@ -142,7 +143,7 @@ class Segmented(QWidget):
         if self._reasons.get(value) != reason:
             self._reasons[value] = reason
             button.setToolTip(plain_tip(reason, *segment.tip))
-        _mark(button, self._mark_of(value))
+        set_styled(button, "mark", self._mark_of(value))
 
     def _refresh_rest(self) -> None:
         shown = self._segments.get(self._shown_behind())
@@ -157,7 +158,7 @@ class Segmented(QWidget):
         self._rest.setAccessibleName(
             shown.name or shown.word if shown else self.tr("{label}: more").format(label=label))
         hidden = {self._mark_of(v) for v in self._segments if self._is_behind(v)}
-        _mark(self._rest, "hit" if "hit" in hidden else "found" if "found" in hidden else "")
+        set_styled(self._rest, "mark", "hit" if "hit" in hidden else "found" if "found" in hidden else "")
 
     def _mark_of(self, value: str) -> str:
         return "hit" if value == self._hit else "found" if value in self._found else ""
@@ -286,17 +287,4 @@ def _bold(widget: QWidget) -> QFontMetrics:
 
 def _place(button: QPushButton, *, first: bool, last: bool) -> None:
     """Tell the style sheet which corners of the segment are round."""
-    _set(button, "place", "only" if first and last else "first" if first else "last" if last else "middle")
-
-
-def _mark(button: QPushButton, mark: str) -> None:
-    """Tell the style sheet whether a search found the segment."""
-    if mark or button.property("mark"):
-        _set(button, "mark", mark)
-
-
-def _set(button: QPushButton, name: str, value: str) -> None:
-    if button.property(name) != value:
-        button.setProperty(name, value)
-        button.style().unpolish(button)
-        button.style().polish(button)
+    set_styled(button, "place", "only" if first and last else "first" if first else "last" if last else "middle")

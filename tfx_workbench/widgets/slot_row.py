@@ -10,6 +10,7 @@ from tfx_engine.protocol.cards import SlotCard, TechniqueCard
 from tfx_workbench.widgets.form_state import FormState
 from tfx_workbench.widgets.option_field import OptionField, ProblemLabel
 from tfx_workbench.widgets.option_form import OptionForm
+from tfx_workbench.widgets.restyling import set_styled
 from tfx_workbench.widgets.segmented import Segment, Segmented
 from tfx_workbench.widgets.slot_actions import SlotActions
 from tfx_workbench.widgets.words import plain_tip, shown, technique_tip
@@ -150,9 +151,7 @@ class SlotRow(QWidget):
         if self._toggle:
             self._toggle.set_found(found, hit)
         mark = ("hit" if is_hit else "found") if "" in found or (found and not self._toggle) else ""
-        if (self._title.property("mark") or "") != mark:
-            self._title.setProperty("mark", mark)
-            self._repolish_title()
+        set_styled(self._title, "mark", mark)
         form = self._forms.get(self.chosen)
         if form:
             form.mark(form.named_by(words) if self.chosen in found else ())
@@ -183,16 +182,10 @@ class SlotRow(QWidget):
 
     def _show_title(self) -> None:
         self._title.setText(f"{shown(self.slot.title)} ★" if self._starred else shown(self.slot.title))
-        if self._title.property("changed") != self.changed:
-            self._title.setProperty("changed", self.changed)
-            self._repolish_title()
+        set_styled(self._title, "changed", self.changed)
         if self._actions:
             self._actions.show_state(self._starred, self.changed)
             self._place_actions()
-
-    def _repolish_title(self) -> None:
-        self._title.style().unpolish(self._title)
-        self._title.style().polish(self._title)
 
     def _show_options(self, name: str) -> None:
         card, state = self.cards.get(name), self._state

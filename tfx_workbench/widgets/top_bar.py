@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from tfx_workbench.widgets.restyling import set_styled
 from tfx_workbench.widgets.words import plain_tip
 
 _COST_FROM_PX = 1440  # width of the bar in which everything has room
@@ -111,10 +112,7 @@ class TopBar(QWidget):
             self._device.setText(text)
         self.chip.setToolTip(plain_tip(tip))
         self.chip.setAccessibleName(self.tr("Device: {text}").format(text=text))
-        if self._dot.property("state") != state:
-            self._dot.setProperty("state", state)
-            self._dot.style().unpolish(self._dot)
-            self._dot.style().polish(self._dot)
+        set_styled(self._dot, "state", state)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
