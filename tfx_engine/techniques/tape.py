@@ -51,6 +51,7 @@ from tfx_engine.techniques.tensors import (
     Weight,
     Widths,
 )
+from tfx_engine.techniques.undeclared import MEMORY
 
 if TYPE_CHECKING:
     from tfx_engine.techniques.technique import Technique
@@ -126,7 +127,7 @@ class Tape:
         before = self.slot, self.work
         self.slot, self.work = slot, self.work_of(slot)
         try:
-            return technique.memory(self, options, *given) if technique.memory else DEFAULTS[slot](self, *given)
+            return technique.memory(self, options, *given) if technique.memory else MEMORY[slot](self, *given)
         finally:
             self.slot, self.work = before
 
@@ -283,28 +284,3 @@ class Tape:
             return x, None, 0
         copies = Value(linear.weights, low, False)
         return self.cast(x, low), copies, 0 if x.needs else copies.bytes
-
-
-def _by_work(tape: Tape, x: Value) -> Value:
-    """A technique that says nothing of its memory: its linear layers, in the order in which it declares them."""
-    made, last = {"stream": x}, x
-    for linear in tape.work.linears:
-        if not linear.beside and linear.name:
-            last = made[linear.name] = tape.linear(linear.name, _fitting(made.get(linear.source, last), linear, tape))
-    return last if last.numbers == x.numbers else tape.make(x)
-
-
-def _fitting(x: Value, linear: Linear, tape: Tape) -> Value:
-    wanted = tape.tokens * linear.inputs
-    return x if x.numbers == wanted else tape.make(x, numbers=wanted)
-
-
-DEFAULTS: dict[str, Callable[..., Any]] = {
-    "norm": lambda tape, x: tape.make(x, saves=(x,), weights=tape.parameter("weight", tape.config.model.width)),
-    "position": lambda tape: Places(),
-    "mixer": _by_work, "attention": _by_work, "feedforward": _by_work,
-    "qk_norm": lambda tape, q, k: (q, k),
-    "softcap": lambda tape, scores: scores,
-    "sink": lambda tape: (),
-    "gate": lambda tape, x, y: y,
-}
