@@ -6,7 +6,8 @@
 No Qt and no torch. Callbacks come on a thread of the client; the blocking methods must not be called from them.
 """
 
-from tfx_engine.client.client import Client, OnNotice, OnReply, control
+from tfx_engine.client.client import Client, OnNotice, OnReply
 from tfx_engine.client.connection import ServiceGone
+from tfx_engine.client.orders import control
 
 __all__ = ["Client", "OnNotice", "OnReply", "ServiceGone", "control"]

@@ -6,7 +6,6 @@ import os
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -21,7 +20,6 @@ from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.messages import (
     Audit,
     Conclude,
-    Control,
     Doctor,
     Estimate,
     FromService,
@@ -36,7 +34,6 @@ from tfx_engine.protocol.messages import (
     Validate,
 )
 from tfx_engine.protocol.problems import ConfigError, Problem
-from tfx_engine.runfile.mailbox import post
 from tfx_engine.runfile.store import absolute
 
 OnReply = Callable[[Reply], None]
@@ -290,16 +287,3 @@ def _call_back(callback: Callable[[Any], None], argument: Any) -> None:
 
 def _problems(reply: Reply) -> tuple[Problem, ...]:
     return tuple(problem_from_data(p) for p in reply.problems)
-
-
-def control(
-    run: str | Path, action: Literal["pause", "resume", "stop", "probe"], *, layer: int | None = None,
-    head: int | None = None,
-) -> str:
-    """Put an order into the mailbox of a run, whoever started it; the id under which its run file acknowledges it.
-
-    `probe` with `layer` and `head` asks for that head's attention map at full resolution.
-    """
-    number = uuid.uuid4().hex
-    post(Path(run), Control(id=number, action=action, layer=layer, head=head))
-    return number
