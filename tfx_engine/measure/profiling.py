@@ -26,10 +26,10 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from tfx_engine.measure.attribution import OPERATOR, START, Attribution, Placed, slots_of, starts
-from tfx_engine.measure.clock import Clock, Mark
+from tfx_engine.measure.clock import Clock
 from tfx_engine.measure.modules import ModuleRanges
 from tfx_engine.measure.operators import Done, Working, done_by, is_working
-from tfx_engine.measure.parts import PREFIX
+from tfx_engine.measure.parts import PREFIX, PartMarks
 from tfx_engine.measure.trace_file import packed_trace
 from tfx_engine.techniques.ranges import named
 
@@ -84,35 +84,6 @@ class StepProfile:
     kernels: list[OperatorTime]
     trace_gz: bytes | None = None  # the last profiled step for Chrome's and Perfetto's viewers: JSON by gzip
     trace_missing: str = ""  # why there is none
-
-
-class PartMarks:
-    """Times each part of a step on the device's clock: give it to the step as its `part`."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._marks: list[tuple[str, Mark]] = []
-        self._step = clock.start()
-
-    @contextmanager
-    def __call__(self, name: str) -> Iterator[None]:
-        """Around a part; parts do not lie within each other."""
-        mark = self._clock.start()
-        yield
-        mark.stop()
-        self._marks.append((name, mark))
-
-    def stop(self) -> None:
-        """The step is over."""
-        self._step.stop()
-
-    def read(self) -> tuple[float, dict[str, float]]:
-        """(ms of the step, ms by part); waits for the device."""
-        by_part: dict[str, float] = collections.defaultdict(float)
-        step_ms = self._step.read()[0]
-        for name, mark in self._marks:
-            by_part[name] += mark.read()[0]
-        return step_ms, by_part
 
 
 @dataclasses.dataclass
