@@ -33,11 +33,11 @@ from tfx_workbench.commands.ablate_table import emit_results, print_results
 from tfx_workbench.commands.configs import Given, read_configs
 from tfx_workbench.commands.engine import engine_gone
 from tfx_workbench.commands.interleave import take_turns
-from tfx_workbench.commands.interleave import wanted as wanted_turns
 from tfx_workbench.commands.output import DONE as EXIT_DONE
 from tfx_workbench.commands.output import FAILED, emit, print_table, refuse_beside, say
-from tfx_workbench.commands.run import refuse_turns, run_all, sentence
+from tfx_workbench.commands.run import run_all, sentence
 from tfx_workbench.commands.runs import library_of
+from tfx_workbench.commands.turn_options import refuse_turns, wanted_turns
 from tfx_workbench.runs.library import Library
 from tfx_workbench.runs.rundata import RunData
 

@@ -39,10 +39,10 @@ from tfx_workbench.commands.engine import engine_gone
 from tfx_workbench.commands.output import DONE, FAILED, emit, say
 from tfx_workbench.commands.progressbar import StatusLine
 from tfx_workbench.commands.run import about_file, sentence, stop_runs, trouble_in
+from tfx_workbench.commands.turn_options import wanted_turns
 from tfx_workbench.runs.noise import newest_noise, save_noise
 from tfx_workbench.runs.rundata import RunData
 
-PRECISION_PERCENT, ROUNDS, MINUTES = 2.0, 30, 10.0
 _POLL_S = 0.2
 _SETTLE_S = 6.0
 _ENOUGH = tr_mark("The intervals are narrow enough: ±{half:.1f} % at most.")
@@ -58,7 +58,7 @@ def take_turns(
     *, is_json: bool = False, reports: bool = True,
 ) -> int:
     """The same for a comparison that has a name, whose runs carry `facts`, and which somebody else may report."""
-    asked, precision = wanted(args)
+    asked, precision = wanted_turns(args)
     if len(given) < 2 and not asked.control:
         raise ConfigError([Problem(
             code="too-few-runs", path="run", template=tr_mark("needs two configurations or more."),
@@ -77,32 +77,6 @@ def take_turns(
             raise
     statuses = course.report(is_json, reports)
     return DONE if set(statuses) == {"finished"} else FAILED
-
-
-def wanted(args: argparse.Namespace) -> tuple[Interleave, float]:
-    """What the command line asks for, and the half-width in per cent. Raises `ConfigError`."""
-    minutes = MINUTES if args.minutes is None and args.rounds is None else args.minutes
-    rounds = ROUNDS if args.rounds is None else args.rounds
-    problems = []
-    if not 1 <= rounds <= 1000:
-        problems.append(_wrong("--rounds", tr_mark("must be between 1 and 1000.")))
-    if minutes is not None and not (math.isfinite(minutes) and minutes > 0):
-        problems.append(_wrong("--minutes", tr_mark("must be more than 0.")))
-    precision = PRECISION_PERCENT
-    if args.precision is not None:
-        try:
-            precision = float(args.precision.strip().rstrip("%"))
-        except ValueError:
-            precision = math.nan
-        if not 0 < precision < math.inf:
-            problems.append(_wrong("--precision", tr_mark("must be per cent, such as 2%.")))
-    if problems:
-        raise ConfigError(problems)
-    return Interleave(rounds=rounds, minutes=minutes, control=not args.no_control), precision
-
-
-def _wrong(option: str, template: str) -> Problem:
-    return Problem(code="bad-command-line", path=option, template=template)
 
 
 class _Course:

@@ -24,6 +24,7 @@ from tfx_workbench.commands.configs import Given, read_configs
 from tfx_workbench.commands.engine import engine_gone
 from tfx_workbench.commands.follow import POLL_S, Follower, OnEnd
 from tfx_workbench.commands.output import DONE, FAILED, emit, say
+from tfx_workbench.commands.turn_options import refuse_turns
 from tfx_workbench.runs.rundata import RunData
 
 STOP_S = 25.0  # a stop is heard at the end of a step, and the service waits 20 s for that
@@ -48,15 +49,6 @@ def run(args: argparse.Namespace) -> int:
 
     run_all(given, report, args.store, args.on_disconnect)
     return DONE if all(status == "finished" for status in statuses) else FAILED
-
-
-def refuse_turns(args: argparse.Namespace) -> None:
-    """Raise `ConfigError` where something is said of rounds though runs take no turns."""
-    said = {"--precision": args.precision, "--rounds": args.rounds, "--minutes": args.minutes,
-            "--no-control": args.no_control or None}
-    if wrong := [name for name, value in said.items() if value is not None]:
-        raise ConfigError([Problem(code="bad-command-line", path=wrong[0],
-                                   template=tr_mark("means something only beside --interleave."))])
 
 
 def sentence(run: RunData) -> str:
