@@ -27,11 +27,9 @@ from tfx_engine.runfile.rows import (
     LogLine,
     MemoryBlock,
     MemoryProbe,
-    ModuleMemory,
     Operator,
     ProfilePart,
     RunInfo,
-    SlotTimeline,
 )
 from tfx_engine.runfile.store import beside
 from tfx_engine.runfile.tables import LAYER_COLUMNS
@@ -81,9 +79,7 @@ class RunData:
         self.events: deque[Event] = deque(maxlen=MOST_ROWS)
         self.logs: deque[LogLine] = deque(maxlen=MOST_ROWS)
         self.audit: deque[Audited] = deque(maxlen=MOST_ROWS)
-        self._after = dict.fromkeys(
-            ("turns", "memory", "attention", "evaluations", "events", "logs", "audit", "profile"), 0
-        )
+        self._after = dict.fromkeys(TABLES, 0)
         self._readers: dict[str, Callable[[], bool]] = {
             "steps": self._refresh_steps, "turns": self._refresh_turns, "memory": self._refresh_memory,
             "attention": self._refresh_attention, "device": self._refresh_device, "events": self._refresh_events,
@@ -98,8 +94,8 @@ class RunData:
         self._summary: dict[str, Any] | None = None
         self.attention = functools.lru_cache(MAPS_KEPT)(self._read_attention)
         self.attention_tokens = functools.lru_cache(MAPS_KEPT)(self._read_attention_tokens)
-        self.memory_modules = functools.lru_cache(SPLITS_KEPT)(self._read_memory_modules)
-        self.memory_slots = functools.lru_cache(SPLITS_KEPT)(self._read_memory_slots)
+        self.memory_modules = functools.lru_cache(SPLITS_KEPT)(self._reader.memory_modules)
+        self.memory_slots = functools.lru_cache(SPLITS_KEPT)(self._reader.slot_timeline)
         self._memory_blocks: tuple[int, list[MemoryBlock]] = (-1, [])
 
     def close(self) -> None:
@@ -141,7 +137,7 @@ class RunData:
         return frozenset(changed)
 
     def _is_new(self, name: str, newest: dict[str, int]) -> bool:
-        held = {"steps": self.steps.seq, "device": self._device.seq, **self._after}
+        held = {**self._after, "steps": self.steps.seq, "device": self._device.seq}
         return newest[TABLES[name]] > held[name]
 
     def load(self) -> RunData:
@@ -279,14 +275,6 @@ class RunData:
             self._after[name] = fresh[-1].seq
             held.extend(fresh)
         return bool(fresh)
-
-    def _read_memory_modules(self, step: int) -> list[ModuleMemory]:
-        """Whose the memory of the split of that step is, at its peak; empty where it does not say."""
-        return self._reader.memory_modules(step)
-
-    def _read_memory_slots(self, step: int) -> SlotTimeline | None:
-        """The timeline of that split by slot."""
-        return self._reader.slot_timeline(step)
 
     def _read_attention(self, capture: int, layer: int) -> NDArray[np.float16]:
         """Attention weights of one layer of one capture, [heads, queries, keys]."""
