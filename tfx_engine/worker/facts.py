@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from typing import Any
 
 import psutil
@@ -11,9 +12,12 @@ import torch
 
 from tfx_engine.estimate import count_parameters, flops_by_component, flops_per_token
 from tfx_engine.measure.device import NoGpu, NvidiaGpu
+from tfx_engine.measure.memory import IN_A_POOL
+from tfx_engine.measure.memory_split import can_split
 from tfx_engine.protocol.machine import cpu_name
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.techniques.adapter import count_numbers
+from tfx_engine.techniques.compile import replays
 from tfx_engine.techniques.counts import chosen, parameters_of
 from tfx_engine.techniques.optimizer import implementation_of
 from tfx_engine.train.setup import Setup
@@ -24,6 +28,17 @@ _NOT_DECLARED = tr_mark(
 _NOT_COUNTED = tr_mark("What {names} multiplies beside its linear layers is not known.")
 
 _UNDECIDED = tr_mark("What is computed again is decided by the compiler, so nobody knows beforehand what it costs.")
+
+_OFF = tr_mark("Measuring is switched off for this run (probes = false).")
+_NO_AUDIT = tr_mark("The audit is switched off for this run (audit = false).")
+_NO_PROFILE = tr_mark("No step of this run was profiled (profile = false).")
+_NO_PEAK = tr_mark("The speed of this device was not measured in this run.")
+_NO_OVERHEAD = tr_mark("What measuring costs is not known yet, or the run ended before it was.")
+_NO_SPLIT = tr_mark("torch's allocator for this device tells the profiler nothing.")
+_PROBED = (
+    "grad_norm", "update_ratio", "allocated_bytes", "reserved_bytes", "device_bytes", "rss_bytes", "held_out_loss",
+    "attention", "memory_split", "audit", "time_ms",
+)  # what probes read
 
 
 def machine_facts(device: torch.device, gpu: NvidiaGpu | NoGpu) -> dict[str, Any]:
@@ -98,6 +113,24 @@ def missing_facts(setup: Setup) -> dict[str, str]:
         undecided = any(technique.again is None for technique, _ in chosen(setup.config))
         return {"flops_per_token.hardware": _UNDECIDED} if undecided else {}
     return dict.fromkeys(("flops_per_token.model", "flops_per_token.hardware"), reason)
+
+
+def missing_readings(setup: Setup, of_gpu: Mapping[str, str], of_memory: Mapping[str, str]) -> dict[str, str]:
+    """Why readings and facts are not there, as far as that is known before the first step.
+
+    `of_gpu`, `of_memory`: what the driver and the memory meter refuse. A figure that comes last is missing until then.
+    """
+    run = setup.config.run
+    missing = {"mfu": _NO_PEAK, "overhead_percent": _NO_OVERHEAD, **of_gpu, **missing_facts(setup)}
+    if not can_split(setup.device):
+        missing["memory_split"] = _NO_SPLIT
+    elif replays(setup.config):
+        missing["memory_split"] = IN_A_POOL
+    if not run.profile:
+        missing["time_ms"] = _NO_PROFILE
+    if not run.probes:
+        return missing | dict.fromkeys(("overhead_percent", *_PROBED), _OFF)
+    return {**missing, **of_memory, **({} if run.audit else {"audit": _NO_AUDIT})}
 
 
 def device_name(device: torch.device) -> str:

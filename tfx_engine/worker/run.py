@@ -22,8 +22,8 @@ from tfx_engine.measure.clock import make_clock
 from tfx_engine.measure.device import DeviceSampler
 from tfx_engine.measure.disturbance import Disturbance
 from tfx_engine.measure.gaps import Gaps
-from tfx_engine.measure.memory import IN_A_POOL, MemoryMeter, is_out_of_memory, make_meter
-from tfx_engine.measure.memory_split import can_split, resting_split
+from tfx_engine.measure.memory import MemoryMeter, is_out_of_memory, make_meter
+from tfx_engine.measure.memory_split import resting_split
 from tfx_engine.model.validate import pick_device, validate
 from tfx_engine.protocol.config import Config, parse_config
 from tfx_engine.protocol.marker import tr_mark
@@ -49,16 +49,11 @@ from tfx_engine.worker.recording import RunRecorder
 from tfx_engine.worker.saving import save_weights
 from tfx_engine.worker.speed import Speed
 
-_OFF = tr_mark("Measuring is switched off for this run (probes = false).")
 _LEFT_OUT = tr_mark("{steps} measured step(s) were disturbed from outside, and are left out of the statistics.")
 _THEY_COUNT = tr_mark(
     "{steps} measured step(s) were disturbed from outside, more than were not: they count all the same. This machine "
     "was busy with something else; compare with care."
 )
-_NO_AUDIT = tr_mark("The audit is switched off for this run (audit = false).")
-_NO_PROFILE = tr_mark("No step of this run was profiled (profile = false).")
-_NO_PEAK = tr_mark("The speed of this device was not measured in this run.")
-_NO_OVERHEAD = tr_mark("What measuring costs is not known yet, or the run ended before it was.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,29 +155,48 @@ class _Run:
     def _build_and_train(self) -> None:
         recorder, writer = self._recorder, self._writer
         recorder.phase("build")
-        problems = self._problems or validate(self._config)
-        if errors_among(problems):
-            raise ConfigError(errors_among(problems))
-        for warning in problems:
-            writer.event("warning", warning.code, "{sentence}", sentence=warning.sentence(), path=warning.path)
+        self._judge()
         self._device = pick_device(self._config.run.device)
         self._base_rss_bytes = facts.rss_bytes()
         writer.fact("process_base_rss_bytes", self._base_rss_bytes)
         sampler = DeviceSampler(self._device, recorder.device)
         self._meter = make_meter(self._device, replays(self._config))
-        self._setup = set_up(self._config, self._device)
+        setup = self._setup = set_up(self._config, self._device)
         sampler.gpu.read()  # finds out what the driver refuses
-        self._note_facts(self._setup, sampler, self._meter)
-        recorder.declared_flops = facts.declared_flops(self._setup)
+        self._note_facts(setup, sampler, self._meter)
+        recorder.declared_flops = facts.declared_flops(setup)
         speed = Speed(self._config, self._device, sampler.gpu, writer)
         speed.note_known()
-        foretold = Foretold(self._config, self._writer)
+        foretold = Foretold(self._config, writer)
         foretold.note_instant()
+        is_trained = self._train(setup, self._meter, sampler)
+        self._note_speed(speed, setup)
+        stop = self.control.stop
+        if self._config.run.probes and not stop.is_set():
+            foretold.note_traced(len(recorder.measured_ms))
+        foretold.compare(recorder.highest_peak_bytes)
+        if self._config.run.save_weights and stop.status != "interrupted":  # then there is no time
+            save_weights(setup, self._path, writer)
+        self._is_complete = is_trained and stop.status != "interrupted"
+        if self._is_complete and not stop.is_set() and self._config.run.probes and self._config.run.audit:
+            recorder.phase("audit")
+            audit_run(setup, writer, stop)
+
+    def _judge(self) -> None:
+        """Refuse a configuration that is wrong, and write down what it is warned of. Raises `ConfigError`."""
+        problems = self._problems or validate(self._config)
+        if errors_among(problems):
+            raise ConfigError(errors_among(problems))
+        for warning in problems:
+            self._writer.event("warning", warning.code, "{sentence}", sentence=warning.sentence(), path=warning.path)
+
+    def _train(self, setup: Setup, meter: MemoryMeter, sampler: DeviceSampler) -> bool:
+        """The loop, and the device's samples beside it; whether all steps were done."""
         clock = make_clock(self._device, self._zero_ns)
         # Those whose turn it was before look like a disturbance, and pairing takes care of real ones.
         is_watched = self._config.run.probes and self._turns is None
         disturbance = Disturbance(self._device, lambda: sampler.newest) if is_watched else None
-        self._loop = Loop(self._setup, clock, self._meter, recorder, self.control, disturbance, self._turns, self._gaps)
+        self._loop = Loop(setup, clock, meter, self._recorder, self.control, disturbance, self._turns, self._gaps)
         if self._config.run.probes:
             sampler.start()
         try:
@@ -190,19 +204,9 @@ class _Run:
         finally:
             sampler.stop()
             if self._config.run.probes:  # what was refused only when it was asked for
-                self._note_missing({**sampler.gpu.missing, **self._meter.missing})
+                self._note_missing({**sampler.gpu.missing, **meter.missing})
             self._note_device()
-        self._note_speed(speed, self._setup)
-        if self._config.run.probes and not self.control.stop.is_set():
-            foretold.note_traced(len(self._recorder.measured_ms))
-        foretold.compare(self._recorder.highest_peak_bytes)
-        if self._config.run.save_weights and self.control.stop.status != "interrupted":  # then there is no time
-            save_weights(self._setup, self._path, self._writer)
-        stop = self.control.stop
-        self._is_complete = self._loop.is_complete and stop.status != "interrupted"
-        if self._is_complete and not stop.is_set() and self._config.run.probes and self._config.run.audit:
-            recorder.phase("audit")
-            audit_run(self._setup, writer, self.control.stop)
+        return self._loop.is_complete
 
     def _note_device(self) -> None:
         """What the device took, and that steps were disturbed."""
@@ -231,25 +235,7 @@ class _Run:
         for key, value in {**facts.machine_facts(self._device, sampler.gpu), **facts.training_facts(setup)}.items():
             self._writer.fact(key, value)
         self._writer.fact("capacity_bytes", meter.capacity_bytes())
-        missing = {"mfu": _NO_PEAK, "overhead_percent": _NO_OVERHEAD, **sampler.gpu.missing}
-        missing |= facts.missing_facts(setup)
-        if not can_split(self._device):
-            missing["memory_split"] = tr_mark("torch's allocator for this device tells the profiler nothing.")
-        elif replays(self._config):
-            missing["memory_split"] = IN_A_POOL
-        if not self._config.run.profile:
-            missing["time_ms"] = _NO_PROFILE
-        if self._config.run.probes:
-            missing |= meter.missing
-            if not self._config.run.audit:
-                missing["audit"] = _NO_AUDIT
-        else:
-            missing["overhead_percent"] = _OFF
-            readings = ("grad_norm", "update_ratio", "allocated_bytes", "reserved_bytes", "device_bytes", "rss_bytes",
-                        "held_out_loss", "attention", "memory_split", "audit",
-                        "time_ms")
-            missing |= dict.fromkeys(readings, _OFF)
-        self._note_missing(missing)
+        self._note_missing(facts.missing_readings(setup, sampler.gpu.missing, meter.missing))
 
     def _note_missing(self, reasons: Mapping[str, str]) -> None:
         for key, reason in reasons.items():
