@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -112,8 +111,7 @@ class RunWriter:
         if not columns.keys() <= _STEP_COLUMNS or "step" not in columns or "phase" not in columns:
             unknown = ", ".join(sorted(columns.keys() - _STEP_COLUMNS))
             raise TypeError(f"a step has no column {unknown}" if unknown else "a step needs its number and its phase")
-        if "t_ms" not in columns:
-            columns["t_ms"] = self.t_ms()
+        columns.setdefault("t_ms", self.t_ms())
         self._put("step", columns, _STEP_BYTES)
 
     def memory_probe(
@@ -216,9 +214,8 @@ class RunWriter:
         """
         if status not in STATUSES:
             raise ValueError(f"{status!r} is no state of a run")
-        identity = process_identity() if status == "running" else None
         self.event("state", status, _STATE, status=status, reason=reason)
-        self._put_and_wait("state", (status, reason, identity))
+        self._put_and_wait("state", (status, reason, process_identity() if status == "running" else None))
 
     def flush(self) -> None:
         """Return when everything handed over before is committed. Raises `RunFileError` where that fails for 10 s."""
@@ -261,9 +258,7 @@ class RunWriter:
     def __enter__(self) -> RunWriter:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _now(self, t_ms: float | None) -> float:
@@ -300,6 +295,5 @@ class RunWriter:
         self._put(table, values, 100, done)
         start = time.monotonic()
         while not done.wait(_LOOK_S):
-            if time.monotonic() - start < self._patience_s():
-                continue
-            raise self._recorder.error or failure("write-failed", self.path, error="the disk is too slow")
+            if time.monotonic() - start >= self._patience_s():
+                raise self._recorder.error or failure("write-failed", self.path, error="the disk is too slow")
