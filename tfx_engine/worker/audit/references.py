@@ -48,7 +48,7 @@ def reference(case: Case) -> Evidence:
     """The worst pair of all."""
     stand = case.stand
     config = with_choice(bared(case), "precision", "float32", {})
-    with torch.no_grad() if case.technique.slot not in ("optimizer",) else torch.enable_grad():
+    with torch.set_grad_enabled(case.technique.slot == "optimizer"):
         model = stand.shared(config)
         pairs = list(PAIRS[case.technique.slot](dataclasses.replace(case, stand=stand.of(config)), model))
     if not pairs:
@@ -80,10 +80,10 @@ def bared(case: Case) -> Config:
     return config
 
 
-def _sample(case: Case) -> Tensor:
+def _sample(case: Case, tokens: int = TOKENS) -> Tensor:
     """A few tokens of one sample; of frames all, since some models count them."""
     inputs = case.stand.batch[0][:1]
-    return inputs if inputs.is_floating_point() else inputs[:, :TOKENS]
+    return inputs if inputs.is_floating_point() else inputs[:, :tokens]
 
 
 def _stream(case: Case, model: Transformer) -> Tensor:
@@ -104,7 +104,7 @@ def _of_embedding(case: Case, model: Transformer) -> Iterator[Pair]:
 def _of_position(case: Case, model: Transformer) -> Iterator[Pair]:
     position, inputs = model.position, case.stand.batch[0][:1]
     with watched_rotation(position) as calls:
-        model.hidden(inputs if inputs.is_floating_point() else inputs[:, :PLACES])
+        model.hidden(_sample(case, PLACES))
     x_BTD = model.embedding(inputs)[:, :PLACES]
     for q, k, layer in calls[:LAYERS] or [(x_BTD[:, None, :, :2], x_BTD[:, None, :, :2], 0)]:
         q, k = q[:, :, : x_BTD.shape[1]], k[:, :, : x_BTD.shape[1]]
@@ -175,9 +175,8 @@ def _attended(case: Case, model: Transformer) -> list[tuple[Any, tuple[Any, ...]
                 return kernel.attend(*given)
 
         scores.kernel = Watched()
-    inputs = case.stand.batch[0][:1]
     try:
-        model.hidden(inputs if inputs.is_floating_point() else inputs[:, :PLACES])
+        model.hidden(_sample(case, PLACES))
     finally:
         for scores, kernel in zip(layers, kernels, strict=True):
             scores.kernel = kernel
@@ -245,8 +244,7 @@ def _of_loss(case: Case, model: Transformer) -> Iterator[Pair]:
 
 def _of_adapter(case: Case, model: Transformer) -> Iterator[Pair]:
     layers = [m for m in model.modules() if isinstance(m, AdaptedLinear)]
-    layers = [m for m in layers if m.in_features * m.out_features <= MOST_NUMBERS]
-    for layer in layers[:LAYERS]:
+    for layer in [m for m in layers if m.in_features * m.out_features <= MOST_NUMBERS][:LAYERS]:
         x = torch.randn(2, layer.in_features, generator=torch.Generator().manual_seed(0)).to(case.stand.device)
         yield layer(x), case.technique.reference(layer, x)
 
