@@ -10,6 +10,7 @@ import torch
 from tests.helpers.training import recorded, small_setup, split_of_step
 from tfx_engine.estimate import flops_per_token
 from tfx_engine.protocol.metrics import CATEGORIES
+from tfx_engine.train.step import train_step
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="There is no CUDA device here.")
 SIZES = {"width": 256, "layers": 4, "heads": 4, "head_width": None, "context": 256, "vocab": 256}
@@ -41,6 +42,15 @@ def test_modules_add_up_to_the_split_and_the_backward_pass_finds_its_modules(tec
     number = CATEGORIES.index("activations")
     nobodys = sum(int(m.at_peak[number]) for m in split.modules if m.slot in ("other", "autograd"))
     assert nobodys < 0.02 * split.at_peak["activations"]
+
+
+@pytest.mark.parametrize("techniques", [{}, {"recompute": "every_block"}], ids=["plain", "recompute"])
+def test_the_peak_of_a_split_is_what_the_allocator_counts(techniques):
+    setup = setup_of(techniques)
+    peak = split_of_step(setup, 3).peak_bytes
+    torch.cuda.reset_peak_memory_stats()
+    train_step(setup.training, setup.task.batch(4, setup.device), 4)
+    assert peak == pytest.approx(torch.cuda.max_memory_allocated(), rel=0.005)
 
 
 def test_kernels_are_found_and_lie_in_their_components():

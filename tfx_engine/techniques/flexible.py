@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.techniques.aside import once
@@ -19,7 +20,12 @@ from tfx_engine.techniques.dispatch import kind_of
 from tfx_engine.techniques.kernel import Reach, Scoring, marked
 
 _MISSING = tr_mark("this torch has no FlexAttention")
+_UNTRACEABLE = tr_mark("FlexAttention is compiled, and what its compiled form allocates is not known beforehand.")
 _NO_TRITON = tr_mark("it is compiled with Triton, which is not installed")
+
+
+class Untraceable(RuntimeError):
+    """What it does to memory cannot be found out without doing it."""
 
 
 @functools.cache
@@ -75,14 +81,16 @@ class FlexAttention:
             y_BHTV = self(q, k, v, scoring)
             if y_BHTV.requires_grad:
                 torch.autograd.grad(y_BHTV, [t for t in copies if t.requires_grad], torch.ones_like(y_BHTV))
-        except torch.OutOfMemoryError:
+        except (torch.OutOfMemoryError, Untraceable):
             raise
         except Exception as error:  # of the compiler, of Triton, of the device
             return _in_words(error)
         return ""
 
     def __call__(self, q_BHTK: Tensor, k_BGSK: Tensor, v_BGSV: Tensor, scoring: Scoring) -> Tensor:
-        """y_BHTV."""
+        """y_BHTV. Raises `Untraceable` for fake tensors of a card: compiled, it would run on memory that is none."""
+        if isinstance(q_BHTK, FakeTensor) and q_BHTK.device.type == "cuda":
+            raise Untraceable(_UNTRACEABLE)
         reach = Reach(True, None, True) if scoring.is_causal else scoring.reach
         bias = None if reach is not None and reach.is_all else scoring.bias
         with marked("flex"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -68,7 +69,7 @@ def fake_training(
         model = assemble(config, "meta")
         patience.go_on()
         # Autograd would take the backward pass of a card's tensors to a thread of its own, which knows no assumptions.
-        with FakeTensorMode() as mode, answers, torch.autograd.set_multithreading_enabled(False):
+        with FakeTensorMode() as mode, answers, torch.autograd.set_multithreading_enabled(False), _uncompiled(device):
             answers.results = Results(mode)
             _settle(model, device, make_precision(config).dtype)
             training = make_training(config, model, device)
@@ -78,6 +79,11 @@ def fake_training(
             model.after_step()
             patience.go_on()
             yield training, batch
+
+
+def _uncompiled(device: torch.device) -> AbstractContextManager[object]:
+    """On a card what was compiled would run for fake tensors too, on memory that is none, and end the process."""
+    return torch.compiler.set_stance("force_eager") if device.type == "cuda" else contextlib.nullcontext()
 
 
 def fake_step(

@@ -127,9 +127,10 @@ def _summary(seen: Look, kind: str) -> Traced:
 
 def _workspace_bytes() -> int:
     """What torch keeps of a CUDA device for cuBLAS: one part from the first product of the forward pass on, one from
-    that of the backward pass, which another thread computes; larger since Hopper. 64 MiB were seen on an H200."""
+    that of the backward pass, which another thread computes; larger since Hopper. With it that of cuBLASLt. 64 MiB and
+    1 MiB were seen on an H200."""
     is_older = torch.cuda.is_available() and torch.cuda.get_device_capability()[0] < 9
-    return 2 * (8_519_680 if is_older else 32 * 2**20)
+    return 2 * (8_519_680 if is_older else 32 * 2**20) + 2**20
 
 
 def _named(bytes_C: np.ndarray) -> dict[str, int]:
