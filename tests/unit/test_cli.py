@@ -365,7 +365,7 @@ def test_paths_of_runs_hold_in_every_folder(run, store, monkeypatch):
 
 
 def test_turns_that_cannot_be_are_refused_before_anything_is_predicted(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(ablate, "_predicted", None)
+    monkeypatch.setattr(ablate, "predicted_costs", None)
     code, _, err = run("ablate", write_config(tmp_path), "--over", "adapter=lora", "--interleave", "--rounds", "0",
                        "--store", tmp_path / "runs")
     assert (code, err) == (2, "--rounds: must be between 1 and 1000.\n")

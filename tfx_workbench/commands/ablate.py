@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tfx_engine.client import Client, ServiceGone
 from tfx_engine.protocol.cards import load_catalogue
 from tfx_engine.protocol.config import parse_config
 from tfx_engine.protocol.interleaving import Interleave
@@ -29,9 +28,9 @@ from tfx_workbench.analysis.factors import parse_over
 from tfx_workbench.analysis.fair import Outlook, outlook_before
 from tfx_workbench.analysis.forecast import Forecast, forecast, predicted_s
 from tfx_workbench.commands import words
+from tfx_workbench.commands.ablate_costs import predicted_costs
 from tfx_workbench.commands.ablate_table import emit_results, print_results
 from tfx_workbench.commands.configs import Given, read_configs
-from tfx_workbench.commands.engine import engine_gone
 from tfx_workbench.commands.interleave import take_turns
 from tfx_workbench.commands.output import DONE as EXIT_DONE
 from tfx_workbench.commands.output import FAILED, emit, print_table, refuse_beside, say
@@ -41,7 +40,6 @@ from tfx_workbench.commands.turn_options import refuse_turns, wanted_turns
 from tfx_workbench.runs.library import Library
 from tfx_workbench.runs.rundata import RunData
 
-_TIMED = 12  # configurations of which the time of a step is predicted; the others are taken for their mean
 _SHOWN = 40  # rows of a plan that are printed
 
 
@@ -55,7 +53,7 @@ def ablate(args: argparse.Namespace) -> int:
         return _take_turns(args, plan, library)
     refuse_turns(args)
     known = cell_runs(library.scan(), plan.id)
-    plan, predicted = _predicted(plan, {cell.key for cell in to_do(plan, known, args.again)}, args.instant)
+    plan, predicted = predicted_costs(plan, {cell.key for cell in to_do(plan, known, args.again)}, args.instant)
     cells = to_do(plan, known, args.again)
     course = _Course(plan, predicted, {
         i: run.taken_s for i, cell in enumerate(plan.cells) for run in known.get(cell.key, ())[:1]
@@ -125,7 +123,7 @@ def _take_turns(args: argparse.Namespace, plan: Plan, library: Library) -> int:
         kept = {key for key, runs in known.items() if runs and runs[0].status == "finished"}
         if wanted <= kept:
             return _verdict(args, dataclasses.replace(plan, id=before[-1]), library)
-    plan, predicted = _predicted(plan, wanted, args.instant)
+    plan, predicted = predicted_costs(plan, wanted, args.instant)
     plan = dataclasses.replace(plan, id=next_turns(before, plan))
     course = _Course(plan, predicted, {})
     if not args.json or args.dry_run:
@@ -173,45 +171,6 @@ class _Course:
     def index_of(self, cell: Cell) -> int:
         """Where a cell stands in the plan."""
         return next(i for i, other in enumerate(self.plan.cells) if other.key == cell.key)
-
-
-def _predicted(plan: Plan, wanted: Collection[Any], instant: bool) -> tuple[Plan, list[dict[str, Any]]]:
-    """The plan without what the engine refuses, and what it predicts of the cells with the `wanted` keys."""
-    if not wanted:
-        return plan, [{} for _ in plan.cells]
-    configs = {cell.key[0]: cell.config for cell in plan.cells if cell.key in wanted}  # a seed changes no figure
-    try:
-        with Client(on_disconnect="stop") as client:
-            answers = {levels: _estimated(client, config) for levels, config in configs.items()}
-            legal = [levels for levels, answer in answers.items() if isinstance(answer, dict)]
-            for number, levels in enumerate([] if instant else _spread(legal), start=1):
-                say(tr_mark("predicting the time of a step: {number} of {all} ...").format(
-                    number=number, all=min(len(legal), _TIMED)))
-                answers[levels] = client.estimate(configs[levels], "traced")
-    except ServiceGone as error:
-        raise engine_gone(error) from error
-    first = answers.get(plan.cells[0].key[0])
-    if isinstance(first, tuple):
-        raise ConfigError(first)
-    refused = {i: answer for i, cell in enumerate(plan.cells)
-               if cell.key in wanted and isinstance(answer := answers[cell.key[0]], tuple)}
-    left = plan.without(refused)
-    found = [answers.get(cell.key[0], {}) if cell.key in wanted else {} for cell in left.cells]
-    return left, [answer if isinstance(answer, dict) else {} for answer in found]
-
-
-def _estimated(client: Client, config: Mapping[str, Any]) -> dict[str, Any] | tuple[Problem, ...]:
-    """What a configuration costs by closed forms; its problems where it cannot be run."""
-    try:
-        return client.estimate(config, "instant")
-    except ConfigError as error:
-        return error.problems
-
-
-def _spread(all_of_them: Sequence[Any]) -> list[Any]:
-    """As many as are asked how long a step takes, which needs seconds, from the first to the last."""
-    count = min(len(all_of_them), _TIMED)
-    return [all_of_them[round(i * (len(all_of_them) - 1) / max(1, count - 1))] for i in range(count)]
 
 
 def _say_plan(args: argparse.Namespace, course: _Course, left: int, turns: Outlook | None = None) -> None:
