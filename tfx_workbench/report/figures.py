@@ -165,39 +165,41 @@ def effect_table(subject: Subject) -> Grid:
     return Grid(caption, heads, tuple(rows))
 
 
+_FIGURES: list[tuple[str, str, Callable[[float], str]]] = [  # what it is called, its key in a summary, its words
+    (tr_mark("steps that count"), "measured_steps", plain),
+    (tr_mark("steps left out, disturbed from outside"), "left_out_steps", plain),
+    (tr_mark("step time, median, ms"), "step_ms.median", number),
+    (tr_mark("peak memory"), "memory_bytes.peak", size),
+    (tr_mark("reserved memory"), "memory_bytes.reserved", size),
+    (tr_mark("device memory in use"), "memory_bytes.device", size),
+    (tr_mark("process memory"), "memory_bytes.rss", size),
+    (tr_mark("parameters at the peak"), "memory_bytes.parameters", size),
+    (tr_mark("gradients at the peak"), "memory_bytes.gradients", size),
+    (tr_mark("optimizer at the peak"), "memory_bytes.optimizer", size),
+    (tr_mark("activations at the peak"), "memory_bytes.activations", size),
+    (tr_mark("adapters at the peak"), "memory_bytes.adapters", size),
+    (tr_mark("temporary at the peak"), "memory_bytes.temporary", size),
+    (tr_mark("other at the peak"), "memory_bytes.other", size),
+    (tr_mark("predicted peak"), "predicted.memory_bytes.peak", size),
+    (tr_mark("parameters"), "params.total", lambda v: f"{v:,}"),
+    (tr_mark("trained parameters"), "params.trainable", lambda v: f"{v:,}"),
+    (tr_mark("model FLOPs per token"), "flops_per_token.model", lambda v: f"{v:,}"),
+    (tr_mark("hardware FLOPs per token"), "flops_per_token.hardware", lambda v: f"{v:,}"),
+    (tr_mark("MFU, %"), "mfu", lambda v: number(100 * v, 3)),
+    (tr_mark("first training loss, nats"), "loss.first", number),
+    (tr_mark("final training loss, nats"), "loss.final", number),
+    (tr_mark("held-out loss, nats"), "loss.held_out", number),
+    (tr_mark("held-out bits per byte"), "loss.bits_per_byte", number),
+    (tr_mark("held-out accuracy"), "accuracy", number),
+    (tr_mark("energy per token, mJ"), "energy_j.per_token", lambda v: number(1000 * v, 3)),
+    (tr_mark("measuring costs, %"), "overhead_percent", lambda v: number(v, 3)),
+]
+
+
 def all_figures(subject: Subject) -> Grid:
     """The further figures of `show`, run by run."""
-    kinds: list[tuple[str, str, Callable[[float], str]]] = [
-        (tr_mark("steps that count"), "measured_steps", plain),
-        (tr_mark("steps left out, disturbed from outside"), "left_out_steps", plain),
-        (tr_mark("step time, median, ms"), "step_ms.median", number),
-        (tr_mark("peak memory"), "memory_bytes.peak", size),
-        (tr_mark("reserved memory"), "memory_bytes.reserved", size),
-        (tr_mark("device memory in use"), "memory_bytes.device", size),
-        (tr_mark("process memory"), "memory_bytes.rss", size),
-        (tr_mark("parameters at the peak"), "memory_bytes.parameters", size),
-        (tr_mark("gradients at the peak"), "memory_bytes.gradients", size),
-        (tr_mark("optimizer at the peak"), "memory_bytes.optimizer", size),
-        (tr_mark("activations at the peak"), "memory_bytes.activations", size),
-        (tr_mark("adapters at the peak"), "memory_bytes.adapters", size),
-        (tr_mark("temporary at the peak"), "memory_bytes.temporary", size),
-        (tr_mark("other at the peak"), "memory_bytes.other", size),
-        (tr_mark("predicted peak"), "predicted.memory_bytes.peak", size),
-        (tr_mark("parameters"), "params.total", lambda v: f"{v:,}"),
-        (tr_mark("trained parameters"), "params.trainable", lambda v: f"{v:,}"),
-        (tr_mark("model FLOPs per token"), "flops_per_token.model", lambda v: f"{v:,}"),
-        (tr_mark("hardware FLOPs per token"), "flops_per_token.hardware", lambda v: f"{v:,}"),
-        (tr_mark("MFU, %"), "mfu", lambda v: number(100 * v, 3)),
-        (tr_mark("first training loss, nats"), "loss.first", number),
-        (tr_mark("final training loss, nats"), "loss.final", number),
-        (tr_mark("held-out loss, nats"), "loss.held_out", number),
-        (tr_mark("held-out bits per byte"), "loss.bits_per_byte", number),
-        (tr_mark("held-out accuracy"), "accuracy", number),
-        (tr_mark("energy per token, mJ"), "energy_j.per_token", lambda v: number(1000 * v, 3)),
-        (tr_mark("measuring costs, %"), "overhead_percent", lambda v: number(v, 3)),
-    ]
     rows: list[tuple[Cell, ...]] = []
-    for title, key, words in kinds:
+    for title, key, words in _FIGURES:
         cells = [known(subject.summary(view), key, words) for view in subject.views]
         if any(cell.value is not None for cell in cells):
             rows.append((Cell(say(title)), *cells))

@@ -98,15 +98,18 @@ def summarise(run: RunData, measured: Measured) -> dict[str, Any]:
         "energy_j": figures.group("energy_j", _pick(facts, "energy_j", ("per_step", "per_token")), NO_ENERGY),
         "audit": [_audited(row) for row in newest_audit(run)],
         "audit_stand": figures.known("audit_stand", facts.get("audit_stand"), NO_STAND),
-        "warnings": [
-            {"code": event.code, "message": event.message, "args": event.args}
-            for event in run.events if event.kind in ("warning", "problem")
-        ][-MOST_WARNINGS:],
+        "warnings": _warnings(run),
     }
     if not run.audit or run.missing.get("audit"):  # an empty reason: it was made up for later
         figures.known("audit", None, tr_mark("the run was not audited"))
     figures.missing.update({key: reason for key, reason in run.missing.items() if key.startswith("predicted.")})
     return {**result, "missing": figures.missing}
+
+
+def _warnings(run: RunData) -> list[dict[str, Any]]:
+    """The newest of what the run was warned of, and of what went wrong in it."""
+    told = [event for event in run.events if event.kind in ("warning", "problem")]
+    return [{"code": event.code, "message": event.message, "args": event.args} for event in told[-MOST_WARNINGS:]]
 
 
 def newest_audit(run: RunData) -> list[Audited]:
