@@ -138,6 +138,14 @@ def test_an_infinity_of_bytes_is_no_reading_when_it_is_exported(path, tmp_path, 
     json.loads((tmp_path / "json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
 
 
+@pytest.mark.parametrize("column", ["pool", "heads", "queries", "keys"])
+def test_an_attention_map_of_no_size_is_the_files_fault(path, column):
+    """The window divides by each of them while it paints."""
+    changed(path, f"UPDATE attention SET {column} = 0")
+    with RunReader(path) as reader, pytest.raises(RunFileError, match="is damaged"):
+        reader.attention_captures()
+
+
 @pytest.mark.parametrize("figure", ["9e999", "-9e999", "1e308", "5e-324"])
 def test_a_time_or_a_size_that_cannot_be_is_no_reading(path, figure, capsys):
     for column in ("step_ms", "tokens", "allocated_bytes"):

@@ -139,6 +139,8 @@ class RunReader(ProfileReader):
             for t_ms, head, *whole in rows:
                 capture, step, layer, heads, pool, queries, keys = map(as_whole, whole)
                 head = None if head is None else as_whole(head)
+                if min(heads, pool, queries, keys) < 1:
+                    raise ValueError(f"attention maps of {heads} heads, {queries} x {keys}, pooled by {pool}")
                 layers.setdefault(capture, []).append(layer)
                 captures[capture] = AttentionCapture(
                     capture, step, float(t_ms), tuple(layers[capture]), heads, pool, head, queries, keys

@@ -41,15 +41,15 @@ class DockTabs(QObject):
         return False
 
     def _paint(self, bar: QTabBar) -> None:
-        painter = QPainter(bar)
-        under = bar.tabAt(bar.mapFromGlobal(bar.cursor().pos())) if bar.underMouse() else -1
-        for index, (box, text, _) in enumerate(words_of(bar)):
-            is_front = index == bar.currentIndex()
-            painter.setPen(QColor(self._palette.text if is_front or index == under else self._palette.muted))
-            painter.drawText(box.adjusted(_PADDING, 0, 0, -_LINE), Qt.AlignmentFlag.AlignVCenter, text)
-            if is_front and not box.isEmpty():
-                line = QRect(box.left(), box.bottom() - _LINE + 1, box.width(), _LINE)
-                painter.fillRect(line, QColor(self._palette.accent))
+        with QPainter(bar) as painter:
+            under = bar.tabAt(bar.mapFromGlobal(bar.cursor().pos())) if bar.underMouse() else -1
+            for index, (box, text, _) in enumerate(words_of(bar)):
+                is_front = index == bar.currentIndex()
+                painter.setPen(QColor(self._palette.text if is_front or index == under else self._palette.muted))
+                painter.drawText(box.adjusted(_PADDING, 0, 0, -_LINE), Qt.AlignmentFlag.AlignVCenter, text)
+                if is_front and not box.isEmpty():
+                    line = QRect(box.left(), box.bottom() - _LINE + 1, box.width(), _LINE)
+                    painter.fillRect(line, QColor(self._palette.accent))
 
 
 def words_of(bar: QTabBar) -> list[tuple[QRect, str, bool]]:

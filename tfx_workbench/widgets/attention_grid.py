@@ -99,20 +99,19 @@ class AttentionGrid(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         if self._images is None:
             return
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        line = QPen(QColor(self._colours.line), 1)
-        for row, pictures in enumerate(self._pictures):
-            for head, image in enumerate(pictures):
-                place = self.place(row, head)
-                painter.drawImage(place, image)
-                if not self._colours.dark:
-                    painter.setPen(line)
-                    painter.drawRect(QRectF(place).adjusted(0.5, 0.5, -0.5, -0.5))
-        ring = QRectF(self.place(self._images.layer, self._images.head)).adjusted(-0.5, -0.5, 0.5, 0.5)
-        painter.setPen(QPen(QColor(self._colours.accent), _RING))
-        painter.drawRect(ring.intersected(QRectF(self.rect()).adjusted(1, 1, -1, -1)))
-        painter.end()
+        with QPainter(self) as painter:
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+            line = QPen(QColor(self._colours.line), 1)
+            for row, pictures in enumerate(self._pictures):
+                for head, image in enumerate(pictures):
+                    place = self.place(row, head)
+                    painter.drawImage(place, image)
+                    if not self._colours.dark:
+                        painter.setPen(line)
+                        painter.drawRect(QRectF(place).adjusted(0.5, 0.5, -0.5, -0.5))
+            ring = QRectF(self.place(self._images.layer, self._images.head)).adjusted(-0.5, -0.5, 0.5, 0.5)
+            painter.setPen(QPen(QColor(self._colours.accent), _RING))
+            painter.drawRect(ring.intersected(QRectF(self.rect()).adjusted(1, 1, -1, -1)))
 
     # ------------------------------------------------------------------ mouse and keyboard
 

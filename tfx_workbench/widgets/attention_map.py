@@ -130,22 +130,21 @@ class AttentionMap(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         if self._images is None or self._image is None:
             return
-        painter = QPainter(self)
-        box = self.map_rect()
-        rows, columns = self._images.large.shape
-        part = self._shown
-        source = QRectF(part.x() * columns, part.y() * rows, part.width() * columns, part.height() * rows)
-        fine = box.width() < source.width()
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, fine)
-        painter.drawImage(box, self._image, source)
-        painter.setPen(QColor(self._colours.line))
-        painter.drawRect(box)
-        font = QFont(self.font())
-        font.setPointSizeF(max(7.0, font.pointSizeF() - 1))
-        painter.setFont(font)
-        painter.setPen(QColor(self._colours.muted))
-        self._paint_labels(painter, box) if self._has_labels() else self._paint_numbers(painter, box)
-        painter.end()
+        with QPainter(self) as painter:
+            box = self.map_rect()
+            rows, columns = self._images.large.shape
+            part = self._shown
+            source = QRectF(part.x() * columns, part.y() * rows, part.width() * columns, part.height() * rows)
+            fine = box.width() < source.width()
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, fine)
+            painter.drawImage(box, self._image, source)
+            painter.setPen(QColor(self._colours.line))
+            painter.drawRect(box)
+            font = QFont(self.font())
+            font.setPointSizeF(max(7.0, font.pointSizeF() - 1))
+            painter.setFont(font)
+            painter.setPen(QColor(self._colours.muted))
+            self._paint_labels(painter, box) if self._has_labels() else self._paint_numbers(painter, box)
 
     def _visible_tokens(self) -> tuple[tuple[float, float], tuple[float, float]]:
         """First and last token of the keys, and of the queries, that are shown."""

@@ -70,21 +70,20 @@ class HoverBox(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         colours = self._colours
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(QPen(QColor(colours.line), 1))
-        painter.setBrush(QColor(colours.raised))
-        painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), 6, 6)
-        line, labels, _, width = self._metrics()
-        y = _PAD // 2
-        heading = QFont(self.font())
-        painter.setFont(heading)
-        painter.setPen(QColor(colours.muted))
-        painter.drawText(QRect(_PAD, y, width - 2 * _PAD, line), Qt.AlignmentFlag.AlignVCenter, self._heading)
-        for row in self._rows:
-            y += line
-            self._paint_row(painter, y, line, labels, row)
-        painter.end()
+        with QPainter(self) as painter:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.setPen(QPen(QColor(colours.line), 1))
+            painter.setBrush(QColor(colours.raised))
+            painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), 6, 6)
+            line, labels, _, width = self._metrics()
+            y = _PAD // 2
+            heading = QFont(self.font())
+            painter.setFont(heading)
+            painter.setPen(QColor(colours.muted))
+            painter.drawText(QRect(_PAD, y, width - 2 * _PAD, line), Qt.AlignmentFlag.AlignVCenter, self._heading)
+            for row in self._rows:
+                y += line
+                self._paint_row(painter, y, line, labels, row)
 
     def _paint_row(self, painter: QPainter, y: int, line: int, labels: int, row: tuple[str, str, str]) -> None:
         colour, label, value = row

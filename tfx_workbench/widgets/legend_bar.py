@@ -124,19 +124,18 @@ class LegendBar(QWidget):
     # ------------------------------------------------------------------ painting
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        painter.setFont(self.font())
-        if self._scale is not None:
-            self._paint_scale(painter, self._scale)
-        else:
-            for line, x, entry, text in self._places:
-                self._paint_entry(painter, line, x, entry, text)
-            left = len(self._entries) - len(self._places)
-            if left:
-                painter.setPen(QColor(self._colours.muted))
-                box = QRectF(0, (self._max_lines - 1) * _LINE, self.width(), _LINE)
-                painter.drawText(box, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, f"+{left}")
-        painter.end()
+        with QPainter(self) as painter:
+            painter.setFont(self.font())
+            if self._scale is not None:
+                self._paint_scale(painter, self._scale)
+            else:
+                for line, x, entry, text in self._places:
+                    self._paint_entry(painter, line, x, entry, text)
+                left = len(self._entries) - len(self._places)
+                if left:
+                    painter.setPen(QColor(self._colours.muted))
+                    box = QRectF(0, (self._max_lines - 1) * _LINE, self.width(), _LINE)
+                    painter.drawText(box, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, f"+{left}")
 
     def _paint_entry(self, painter: QPainter, line: int, x: int, entry: Entry, text: str) -> None:
         colour = QColor(self._colours.colour(entry.colour))

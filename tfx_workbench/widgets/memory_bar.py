@@ -94,20 +94,20 @@ class MemoryBar(QWidget):
         return QSize(40, HEIGHT)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        box = QRectF(self.rect())
-        shape = QPainterPath()
-        shape.addRoundedRect(box, _RADIUS, _RADIUS)
-        painter.setClipPath(shape)
-        painter.fillRect(box, QColor(self._palette.line))
-        painter.setOpacity(0.4 if self._is_old else 1.0)
-        for name, begin, end in self.segments():
-            width = max(_THINNEST, (end - begin) * box.width())
-            painter.fillRect(QRectF(begin * box.width(), 0, width, box.height()),
-                             QColor(self._palette.colour(f"category:{name}")))
-        if self._capacity is not None and self._capacity < self.whole:
-            edge = box.width() * self._capacity / self.whole
-            painter.fillRect(QRectF(edge, 0, box.width() - edge, box.height()), QBrush(
-                QColor(self._palette.worse), Qt.BrushStyle.BDiagPattern))
-            painter.fillRect(QRectF(edge - 1, 0, 2, box.height()), QColor(self._palette.worse))
+        with QPainter(self) as painter:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            box = QRectF(self.rect())
+            shape = QPainterPath()
+            shape.addRoundedRect(box, _RADIUS, _RADIUS)
+            painter.setClipPath(shape)
+            painter.fillRect(box, QColor(self._palette.line))
+            painter.setOpacity(0.4 if self._is_old else 1.0)
+            for name, begin, end in self.segments():
+                width = max(_THINNEST, (end - begin) * box.width())
+                painter.fillRect(QRectF(begin * box.width(), 0, width, box.height()),
+                                 QColor(self._palette.colour(f"category:{name}")))
+            if self._capacity is not None and self._capacity < self.whole:
+                edge = box.width() * self._capacity / self.whole
+                painter.fillRect(QRectF(edge, 0, box.width() - edge, box.height()), QBrush(
+                    QColor(self._palette.worse), Qt.BrushStyle.BDiagPattern))
+                painter.fillRect(QRectF(edge - 1, 0, 2, box.height()), QColor(self._palette.worse))

@@ -149,10 +149,9 @@ class ChoiceBox(QComboBox):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         super().paintEvent(event)
-        painter = QPainter(self)  # the style's own arrow does not know the theme
-        painter.setPen(self.palette().color(QPalette.ColorRole.PlaceholderText))
-        painter.drawText(self.rect().adjusted(0, 0, -7, 0), _ARROW, "▾")
-        painter.end()
+        with QPainter(self) as painter:  # the style's own arrow does not know the theme
+            painter.setPen(self.palette().color(QPalette.ColorRole.PlaceholderText))
+            painter.drawText(self.rect().adjusted(0, 0, -7, 0), _ARROW, "▾")
 
 
 class ChoiceToggle(Segmented):
