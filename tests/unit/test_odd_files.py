@@ -138,6 +138,12 @@ def test_an_infinity_of_bytes_is_no_reading_when_it_is_exported(path, tmp_path, 
     json.loads((tmp_path / "json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
 
 
+def test_a_name_of_millions_of_letters_is_cut_short(path):
+    changed(path, "UPDATE run SET name = hex(zeroblob(2000000))")
+    (row,) = Library(path.parent).scan()
+    assert len(row.name) == 10_000
+
+
 @pytest.mark.parametrize("column", ["pool", "heads", "queries", "keys"])
 def test_an_attention_map_of_no_size_is_the_files_fault(path, column):
     """The window divides by each of them while it paints."""

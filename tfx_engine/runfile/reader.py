@@ -31,6 +31,7 @@ from tfx_engine.runfile.rows import (
 from tfx_engine.runfile.snapshot import as_whole, as_words
 from tfx_engine.runfile.tables import COLUMNS, DEVICE_READINGS
 
+_LONGEST_NAME = 10_000  # characters: a window that lays out millions of them stands still for seconds
 # tables with a seq
 _NUMBERED = ("step", "memory_probe", "evaluation", "device_sample", "event", "log", "audit", "profile_part")
 
@@ -62,8 +63,8 @@ class RunReader(ProfileReader):
             check_state(as_words(status), float(position))
             is_orphan = status == "running" and not locked
             return RunInfo(
-                path=self.path, run_id=as_words(run_id), name=as_words(name), recorded_status=as_words(status),
-                status="interrupted" if is_orphan else as_words(status),
+                path=self.path, run_id=as_words(run_id), name=as_words(name)[:_LONGEST_NAME],
+                recorded_status=as_words(status), status="interrupted" if is_orphan else as_words(status),
                 reason=as_words(reason) or (INTERRUPTED if is_orphan else ""), created_at=as_words(created),
                 started_at=started and as_words(started), ended_at=ended and as_words(ended),
                 queue_position=float(position), comparison=as_words(comparison),
