@@ -115,16 +115,19 @@ def measure(given: dict[str, Any], config: Config, is_said: bool = True) -> Row 
     if predicted.peak_bytes is None:
         return Row(given, predicted, 0, None, seconds)
     gc.collect()
+    others = 0
     if DEVICE.type == "cuda":
+        torch._C._cuda_clearCublasWorkspaces()
         torch.cuda.empty_cache()
+        others = torch.cuda.memory_allocated()  # what is left of those before: a worker does one run and ends
     try:
         peak, reserved = third_step(set_up(config, DEVICE))
     except Exception as error:
         print(f"not measured: {type(error).__name__}:", str(error).partition("\n")[0], given["techniques"], flush=True)
         return None
-    row = Row(given, predicted, peak, reserved, seconds)
+    row = Row(given, predicted, peak - others, None if reserved is None else reserved - others, seconds)
     if is_said:
-        held = "" if reserved is None else f"  reserved {reserved:13,} {row.reserved_error:8.2f}"
+        held = "" if reserved is None else f"  reserved {row.reserved:13,} {row.reserved_error:8.2f}  left {others:,}"
         print(f"{given['seed']:5} {row.predicted.peak_bytes:13,} {row.measured:13,} {row.error:9.3f} "
               f"{row.seconds:6.2f} s{held}", flush=True)
     return row

@@ -289,3 +289,13 @@ def test_small_tensors_stay_where_they_are() -> None:
     packed = [offloading.pack(options, torch.zeros(count)) for count in (10, 10**6)]
     assert [isinstance(p, Tensor) for p in packed] == [True, False]
     assert offloading.unpack(packed[1]).shape == (10**6,)
+
+
+def test_what_comes_back_lies_as_it_lay_and_shared_numbers_travel_once() -> None:
+    padded = torch.randn(1, 1, 5, 8)[..., :7].expand(2, 3, 5, 7)  # as a kernel is given a mask: rows begin at 16 bytes
+    packed = offloading.pack(offloading.Options(smallest=0), padded)
+    assert not isinstance(packed, Tensor) and packed.host.numel() == 5 * 7
+    back = offloading.unpack(packed)
+    assert torch.equal(back, padded) and back.stride()[-2:] == (8, 1) and back.stride()[:2] == (0, 0)
+    for other in (torch.tensor(3.0), torch.randn(4, 6).t(), torch.randn(4, 6)[::2]):
+        assert torch.equal(offloading.unpack(offloading.pack(offloading.Options(smallest=0), other)), other)

@@ -93,11 +93,17 @@ class AllocatorRecording:
 
     def __enter__(self) -> AllocatorRecording:
         self._profile.__enter__()
+        # The tree of events leaves out what a card's allocator frees outside of all ranges (torch 2.11). So there is a
+        # range around everything, and the backward pass of a card stays on this thread, within it.
+        self._around = contextlib.ExitStack()
+        self._around.enter_context(torch.autograd.set_multithreading_enabled(False))
+        self._around.enter_context(record_function("recording"))
         self._modules.__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:
         self._modules.__exit__(None, None, None)
+        self._around.close()
         self._profile.__exit__(*error)
         if error[0] is None:
             self._read()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 
@@ -47,9 +48,26 @@ class Step:
     operators: Operators
 
 
+class _State(threading.local):
+    is_stood_in = False
+
+
+_state = _State()
+
+
 def kind_here(kind: str) -> str:
-    """Where this torch knows no CUDA, tensors of a CPU stand in for those of a card."""
-    return "cpu" if kind == "cuda" and not torch.cuda.is_available() else kind
+    """Where this torch knows no CUDA, or within `stand_ins`, tensors of a CPU stand in for those of a card."""
+    return "cpu" if kind == "cuda" and (_state.is_stood_in or not torch.cuda.is_available()) else kind
+
+
+@contextlib.contextmanager
+def stand_ins() -> Iterator[None]:
+    """Within, tensors of a CPU stand in for those of a card on this thread."""
+    _state.is_stood_in = True
+    try:
+        yield
+    finally:
+        _state.is_stood_in = False
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from tfx_engine.protocol.config import Choice, Config
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_engine.trace.course import TooLarge, extremes, fullest
+from tfx_engine.trace.fake import kind_here, stand_ins
 from tfx_engine.trace.look import Look, look
 from tfx_engine.trace.manners import BrokenOff, GivenUp, Manners, Patience
 from tfx_engine.trace.operators import Operators
@@ -24,6 +25,7 @@ _ROUTED = tr_mark("Which experts work depends on the data: from evenly used expe
 ROUTED_EVENLY = tr_mark("Which experts work depends on the data: here all of them have as much to do. The step in "
                         "which they do not took too long to trace, so how much more it may take is not known.")
 _UNTRACED = tr_mark("This step cannot be traced: {error}")
+_STOOD_IN = tr_mark("{reason} So it is traced with the kernels of a CPU.")
 _NO_CUDA = tr_mark("Traced with the kernels of a CPU: there is no CUDA device here to ask which it would take.")
 COMPILED = tr_mark("This is the step as it is without the compiler, which usually needs less.")
 
@@ -69,11 +71,22 @@ def traced(
 ) -> Traced:
     """A step of a configuration on a device of a kind ("cpu", "cuda"); nothing is allocated for it.
 
-    What cannot be traced has no figures, and a note that says why; so has what would take longer than `manners` allow.
-    Raises `BrokenOff` where they say so, and nothing else.
+    What cannot be traced with tensors of a card is traced with those of a CPU in their place. What cannot be traced at
+    all has no figures, and a note that says why; so has what would take longer than `manners` allow. Raises `BrokenOff`
+    where they say so, and nothing else.
     """
+    patience = (manners or Manners()).begun()
+    found = _tried(config, device_kind, patience)
+    if found.peak_bytes is not None or found.is_given_up or kind_here(device_kind) != "cuda":
+        return found
+    with stand_ins():
+        again = _tried(config, device_kind, patience)
+    return dataclasses.replace(again, notes=(_STOOD_IN.format(reason=found.note), *again.notes))
+
+
+def _tried(config: Config, kind: str, patience: Patience) -> Traced:
     try:
-        return _traced(config, device_kind, (manners or Manners()).begun())
+        return _traced(config, kind, patience)
     except BrokenOff:
         raise
     except GivenUp as error:

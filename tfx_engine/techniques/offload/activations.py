@@ -31,7 +31,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -49,7 +49,17 @@ from tfx_engine.techniques.technique import Technique
 
 _OWN_MEMORY = ("cuda", "xpu")  # kinds of devices whose memory is not the host's
 
-Packed = Any  # a tensor that stays, or the device that it came from and its copy
+
+class Waiting(NamedTuple):
+    """A copy on the host, of a tensor of that shape on that device; `strides` are those of what was copied."""
+
+    device: torch.device
+    shape: torch.Size
+    strides: tuple[int, ...]
+    host: Tensor
+
+
+Packed: TypeAlias = Tensor | Waiting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,16 +97,19 @@ def pack(options: Options, tensor: Tensor) -> Packed:
     if is_weight(tensor) or tensor.numel() * tensor.element_size() < options.smallest:
         return tensor
     pinned = options.pinned and tensor.is_cuda
-    host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=pinned)
-    return tensor.device, host.copy_(tensor, non_blocking=pinned)
+    # Numbers that share their place, as those of a mask for all heads do, are copied once.
+    once = tensor[tuple(slice(0, 1) if step == 0 else slice(None) for step in tensor.stride())]
+    host = torch.empty(once.shape, dtype=tensor.dtype, pin_memory=pinned)
+    return Waiting(tensor.device, tensor.shape, once.stride(), host.copy_(once, non_blocking=pinned))
 
 
 def unpack(packed: Packed) -> Tensor:
-    """Back where it came from."""
+    """Back where it came from, laid out as it was: kernels ask for rows that begin at multiples of 16 bytes."""
     if isinstance(packed, Tensor):
         return packed
-    device, host = packed
-    return host.to(device, non_blocking=host.is_pinned())
+    host = packed.host
+    back = torch.empty_strided(host.shape, packed.strides, dtype=host.dtype, device=packed.device)
+    return back.copy_(host, non_blocking=host.is_pinned()).expand(packed.shape)
 
 
 def build(options: Options, config: Config) -> Callable[[], AbstractContextManager[Any]]:

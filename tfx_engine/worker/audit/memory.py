@@ -72,12 +72,6 @@ def kept_bytes(training: Training, batch: Batch) -> int:
     piece = next(cut(batch, training.pieces))
     losses(training, piece, counted, no_name)  # makes what is made once
     gc.collect()  # what a cycle still holds of it would be given back in between
-    if batch[0].is_cuda:  # whose allocator keeps the count itself
-        before = torch.cuda.memory_allocated(batch[0].device)
-        kept = losses(training, piece, counted, no_name)
-        after = torch.cuda.memory_allocated(batch[0].device)
-        del kept
-        return after - before
     with AllocatorRecording(batch[0].device) as recording:
         kept = losses(training, piece, counted, no_name)
     del kept
