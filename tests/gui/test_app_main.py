@@ -11,7 +11,10 @@ import pytest
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QApplication
 
-from tests.helpers.synthetic_run import write_five
+from tests.helpers.synthetic_run import write_five, write_run
+from tests.helpers.windows import window
+from tfx_engine.protocol.problems import ConfigError
+from tfx_workbench.app.demo import take_picture
 
 STANDIN = "tests.helpers.standin_worker"  # no torch is imported for a picture
 
@@ -62,6 +65,28 @@ def test_the_window_scales(qapp: QApplication, tmp_path: Path, repo: Path, facto
     done = program(tmp_path, repo, f"headless=True, screenshot={str(picture)!r}", QT_SCALE_FACTOR=factor)
     assert done.returncode == 0, done.stderr
     assert QImage(str(picture)).width() == 1680 * float(factor)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere there is always a display")
+@pytest.mark.parametrize("told", [{}, {"DISPLAY": ":7777"}, {"QT_QPA_PLATFORM": "nonsense"}], ids=str)
+def test_where_there_is_no_display_that_is_said_and_nothing_is_aborted(tmp_path: Path, told: dict[str, str]) -> None:
+    displays = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+    env = {**{k: v for k, v in os.environ.items() if k not in displays}, "TFX_HOME": str(tmp_path), **told}
+    done = subprocess.run([sys.executable, "-m", "tfx_workbench"], env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("The window cannot be opened: ") and len(done.stderr.splitlines()) == 1
+
+
+def test_a_picture_replaces_no_run_and_nothing_that_is_no_picture(qapp: QApplication, tmp_path: Path) -> None:
+    with window(tmp_path / "home") as shown:
+        for name in ("run.tfx", "run.png", "notes.txt"):
+            there = write_run(tmp_path / name, layers=1, heads=1, context=8, width=8, steps=5)
+            before = there.read_bytes()
+            with pytest.raises(ConfigError):
+                take_picture(shown, there)
+            assert there.read_bytes() == before
+        take_picture(shown, tmp_path / "new" / "w.jpg")
+        assert not QImage(str(tmp_path / "new" / "w.jpg")).isNull()
 
 
 def test_a_picture_that_cannot_be_saved_is_said(qapp: QApplication, tmp_path: Path, repo: Path) -> None:

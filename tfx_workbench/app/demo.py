@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, QTimer
+from PySide6.QtCore import QBuffer, QIODevice, QObject, QTimer
 from PySide6.QtWidgets import QApplication
+
+from tfx_engine.protocol.problems import ConfigError
+from tfx_workbench.exporting.target import not_written, written
 
 if TYPE_CHECKING:
     from tfx_workbench.app.window import MainWindow
@@ -69,9 +73,11 @@ class Demo(QObject):
         for name in themes:
             theme.choose(name)
             path = Path(self._screenshot.replace("{theme}", name))
-            if not take_picture(self._window, path):
+            try:
+                take_picture(self._window, path)
+            except ConfigError as error:
                 self._failed = True
-                _complain(self.tr("The picture cannot be saved as {path}.").format(path=path))
+                _complain(f"{self.tr('The picture cannot be saved as {path}.').format(path=path)} {error}")
         theme.choose(before)
 
     def _give_up(self, reason: str) -> None:
@@ -88,14 +94,17 @@ def _complain(words: str) -> None:
     print(words, file=sys.stderr, flush=True)
 
 
-def take_picture(window: MainWindow, path: Path) -> bool:
-    """Save what the window shows now, every visible panel drawn anew; whether that worked."""
+def take_picture(window: MainWindow, path: Path) -> None:
+    """Save what the window shows now, every visible panel drawn anew. Raises ConfigError; a run is never replaced."""
     window.frames.mark_all()
     for _ in range(40):  # one panel a frame at worst
         window.frames.draw()
         QApplication.processEvents()
-    try:
+    buffer = QBuffer()
+    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
+    if not window.grab().save(buffer, path.suffix.lstrip(".").upper()):  # type: ignore[call-overload]
+        raise ConfigError([not_written(path, window.tr("its name must end in .png or .jpg"))])
+    with contextlib.suppress(OSError):  # `written` says what is wrong with the folder
         path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return False
-    return window.grab().save(str(path))
+    with written(path, force=True) as file:
+        file.write(bytes(buffer.data().data()))

@@ -15,6 +15,7 @@ from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
 
 from tfx_workbench.app.allocator import settle
+from tfx_workbench.app.display import sentence_instead_of_abort
 from tfx_workbench.app.errors import ErrorHook
 from tfx_workbench.app.file_open import FileOpenEvents
 from tfx_workbench.app.settings import Settings
@@ -55,7 +56,8 @@ def make_application(headless: bool = False) -> QApplication:
     if isinstance(existing, QApplication):
         return existing
     arguments = ["tfx-workbench", *(["-platform", "offscreen"] if headless else [])]
-    app = QApplication(arguments)
+    with sentence_instead_of_abort():
+        app = QApplication(arguments)
     app.setApplicationName("tfx-workbench")
     app.setApplicationDisplayName("TFX Workbench")
     app.setDesktopFileName(APP_ID)
