@@ -104,8 +104,13 @@ def test_the_words_say_what_nearly_all_stay_within_and_not_the_median_alone():
                                                       "the last 40 configurations that you ran")
 
 
-@pytest.mark.parametrize("level", ["instant", "traced"])
-def test_a_kind_of_device_that_was_never_benched_has_no_error_and_the_reason(level):
+def test_what_was_benched_on_a_card_is_said_of_one():
+    found = figures(tfx.load_config({**SMALL, "run": {"batch": 4, "device": "cuda"}}), "traced", with_time=False)
+    assert found["error_percent"] == BENCHED["cuda", "traced"].median and "H200" in str(found_on(found))
+
+
+def test_a_kind_of_device_that_was_never_benched_has_no_error_and_the_reason():
+    level = "instant"
     config = tfx.load_config({**SMALL, "run": {"batch": 4, "device": "cuda"}})
     unknown = figures(config, level, with_time=False)
     assert unknown["error_percent"] is None and unknown["error_95_percent"] is None

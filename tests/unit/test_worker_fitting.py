@@ -35,7 +35,7 @@ def test_on_a_gpu_what_the_allocator_holds_and_the_context_must_fit_too():
     assert found["needs_bytes"]["high"] >= reserved + CUDA_CONTEXT_BYTES
     assert asked(ON_CUDA, memory=round(1.5 * reserved))["fits"] is False, "there is no room beside the context"
     assert asked(ON_CUDA, memory=(peak + reserved) // 2 + CUDA_CONTEXT_BYTES)["fits"] is None
-    assert asked(ON_CUDA, memory=round(1.01 * reserved) + CUDA_CONTEXT_BYTES)["fits"] is True
+    assert asked(ON_CUDA, memory=round(1.03 * reserved) + CUDA_CONTEXT_BYTES)["fits"] is True
     assert f"{CUDA_CONTEXT_BYTES >> 20} MiB for the context" in str(compared(found))
     closed = asked(ON_CUDA, "instant")
     assert closed["reserved_bytes"] is None and "traced" in closed["missing"]["reserved_bytes"]

@@ -3,7 +3,8 @@
 A product takes its FLOPs at the rate that products of about its shape and format reached here; attention likewise;
 every other operator the bytes that it reads and writes at the rate of its kind, or the memory's where that is lower;
 and each costs what starting an operator costs. On a device with a queue of its own the host's starting goes on beside
-the work, so that the slower of both counts. Runs of the same device then correct each of these terms a little.
+the work: where one of both is much longer it alone counts, and where they are alike now one waits and now the other, so
+that the step takes longer than either. Runs of the same device then correct each of these terms a little.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ _NEIGHBOURS = 3  # measured shapes that a rate is made of
 _VIEW = 0.25  # of what starting an operator costs: one that only gives its input another shape
 _PRIOR = 0.03  # how much evidence it takes to believe that a term is off: its weight beside one run's
 LEAST_RUNS = 3  # before an error is stated
+# The exponent by which work and starting go together on a queue: 1 were one after the other, large the longer of both.
+_BESIDE = 1.5  # chosen by 32 configurations on an H200 (tests/bench/test_step_time_h200.py)
+_FITS = 8  # of the linear fit by which corrections are found; without a queue the first one is exact
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +55,19 @@ class StepTime:
         """The step's time with every term multiplied by its factor."""
         ms = {name: value * (factors or {}).get(name, 1.0) for name, value in self.terms.items()}
         work = sum(value for name, value in ms.items() if name != "starting")
-        return max(work, ms["starting"]) if self.is_queued else work + ms["starting"]
+        if not self.is_queued:
+            return work + ms["starting"]
+        return float((work**_BESIDE + ms["starting"] ** _BESIDE) ** (1 / _BESIDE))
+
+    def slopes(self, factors: Mapping[str, float]) -> dict[str, float]:
+        """By how much the step's time changes with the factor of each term."""
+        if not self.is_queued:
+            return dict(self.terms)
+        whole = self.total_ms(factors)
+        starting = factors["starting"] * self.terms["starting"]
+        work = sum(value * factors[name] for name, value in self.terms.items() if name != "starting")
+        return {name: value * ((starting if name == "starting" else work) / whole) ** (_BESIDE - 1) if whole else 0.0
+                for name, value in self.terms.items()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,6 +114,8 @@ class _Rates:
 
     def _product(self, operator: Operator) -> float:
         known = self._products.get(operator.format)
+        if self._ceilings.circumstances.kind != "cpu":
+            operator = _as_one(operator)
         if known:
             return _nearby(operator.sizes, [(_sizes(rate), rate.flops_per_s) for rate in known])
         # Nothing of that format: as fast as float32, and by as much faster as its peak is, where that is known.
@@ -114,6 +132,13 @@ class _Rates:
 
 
 _HOT = 8.0  # an operator whose own rate was measured in cache is at most by so much slower out of it
+
+
+def _as_one(operator: Operator) -> Operator:
+    """Many products in one call keep a card as busy as one of all their rows."""
+    rows, inner, columns = operator.sizes
+    many = max(1, round(operator.flops / max(1, 2 * rows * inner * columns)))
+    return dataclasses.replace(operator, sizes=(many * rows, inner, columns))
 
 
 def _sizes(rate: ProductRate) -> tuple[int, ...]:
@@ -145,28 +170,21 @@ def bandwidth(copies: Sequence[CopyRate], size: int) -> float:
 
 
 def learn(past: Sequence[Past]) -> dict[str, float]:
-    """A factor for each term: least squares of the relative error, holding on to 1 where the runs say little.
-
-    Of runs in which the host is what counts only its own factor is learnt, of others those of the work.
-    """
+    """A factor for each term: least squares of the relative error, holding on to 1 where the runs say little."""
     factors = dict.fromkeys(TERMS, 1.0)
-    queued = [p for p in past if p.time.is_queued]
-    hosted = [p for p in queued if p.time.total_ms() <= p.time.terms["starting"] * (1 + 1e-9)]
-    work = [p for p in past if p not in hosted]
-    names = [n for n in TERMS if n != "starting"] if queued else list(TERMS)
-    factors.update(_fit(work, names))
-    factors.update(_fit(hosted, ["starting"]))
-    return factors
-
-
-def _fit(past: Sequence[Past], names: Sequence[str]) -> dict[str, float]:
     if not past:
-        return {}
-    shares = np.array([[p.time.terms[name] / p.measured_ms for name in names] for p in past])
-    left = np.vstack([shares, math.sqrt(_PRIOR) * np.eye(len(names))])
-    right = np.concatenate([np.ones(len(past)), math.sqrt(_PRIOR) * np.ones(len(names))])
-    found = np.linalg.lstsq(left, right, rcond=None)[0]
-    return {name: float(np.clip(value, 0.2, 5.0)) for name, value in zip(names, found, strict=True)}
+        return factors
+    for _ in range(_FITS if any(p.time.is_queued for p in past) else 1):
+        at = np.array([factors[name] for name in TERMS])
+        slopes = [p.time.slopes(factors) for p in past]
+        shares = np.array([[slope[name] / p.measured_ms for name in TERMS]
+                           for slope, p in zip(slopes, past, strict=True)])
+        missed = np.array([1.0 - p.time.total_ms(factors) / p.measured_ms for p in past])
+        left = np.vstack([shares, math.sqrt(_PRIOR) * np.eye(len(TERMS))])
+        right = np.concatenate([missed + shares @ at, math.sqrt(_PRIOR) * np.ones(len(TERMS))])
+        found = np.linalg.lstsq(left, right, rcond=None)[0]
+        factors = {name: float(np.clip(value, 0.2, 5.0)) for name, value in zip(TERMS, found, strict=True)}
+    return factors
 
 
 def own_error(past: Sequence[Past]) -> OwnError | None:

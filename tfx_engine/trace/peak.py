@@ -121,7 +121,7 @@ def _with(config: Config, slot: str, name: str) -> Config:
 
 
 def _summary(seen: Look, kind: str) -> Traced:
-    workspace = {(NUMBER["other"], _workspace_bytes()): 1} if kind == "cuda" else {}
+    workspace = {(NUMBER["other"], workspace_bytes()): 1} if kind == "cuda" else {}
     course = dataclasses.replace(seen.course, begin={**seen.course.begin, **workspace})
     parts = extremes(course)
     at_peak_C = fullest(parts).at_peak_C
@@ -138,7 +138,7 @@ def _summary(seen: Look, kind: str) -> Traced:
     )
 
 
-def _workspace_bytes() -> int:
+def workspace_bytes() -> int:
     """What torch keeps of a CUDA device for cuBLAS: one part from the first product of the forward pass on, one from
     that of the backward pass, which another thread computes; larger since Hopper. With it that of cuBLASLt. 64 MiB and
     1 MiB were seen on an H200."""

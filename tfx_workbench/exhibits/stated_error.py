@@ -49,6 +49,8 @@ def found_on(figures: Mapping[str, Any]) -> Text | None:
         words = tr_mark("the last configuration that you ran") if runs == 1 else tr_mark(
             "the last {runs} configurations that you ran")
         return say(words, runs=runs)
+    if figures.get("device_kind") == "cuda":
+        return say(tr_mark("random configurations on one H200, until there are runs of your own"))
     return say(tr_mark("random configurations on a CPU, until there are runs of your own"))
 
 
