@@ -115,3 +115,11 @@ def test_what_torch_does_not_count_is_not_said_to_be_missing() -> None:
     frozen = {"mixer": "lstm", "adapter": "ia3", "recompute": "selective"}
     (found,) = (f for f in findings(tiny_config(frozen), ("recompute",)) if f.claim == "runs-again")
     assert found.evidence.ok is None and "torch does not count" in found.evidence.message
+
+
+@pytest.mark.filterwarnings("default")  # of torchao, while it is imported
+def test_that_float8_rounds_a_token_by_the_others_is_not_said_of_the_mask() -> None:
+    sizes = {"width": 64, "heads": 4, "head_width": 16, "layers": 2, "context": 32, "vocab": 64}
+    config = tiny_config({"precision": "float8"}, model=sizes)  # on a CPU the rounding alone
+    found = [f for f in findings(config, ("mask",)) if f.claim in ("hides", "no-leak")]
+    assert len(found) == 2 and all(f.evidence.ok for f in found)
