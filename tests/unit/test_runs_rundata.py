@@ -20,7 +20,14 @@ from tfx_engine.runfile.writer import RunWriter
 from tfx_workbench.runs import detail, rollupcolumns, stepcolumns
 from tfx_workbench.runs.rundata import RunData
 from tfx_workbench.runs.stepcolumns import CAPACITY, read_measured
-from tfx_workbench.runs.thinned import MOST_EVALUATIONS, MOST_PROBES, thinned_evaluations, thinned_probes
+from tfx_workbench.runs.thinned import (
+    MOST_CAPTURES,
+    MOST_EVALUATIONS,
+    MOST_PROBES,
+    thinned_captures,
+    thinned_evaluations,
+    thinned_probes,
+)
 
 
 @pytest.fixture
@@ -372,6 +379,16 @@ def test_of_many_evaluations_first_last_and_every_extreme_stay():
     assert {1, 5, 777, 2000, 5000} <= {one.seq for one in kept}
     assert [one.seq for one in kept] == sorted({one.seq for one in kept})
     assert thinned_evaluations(many[:MOST_EVALUATIONS]) == many[:MOST_EVALUATIONS]
+
+
+def test_of_many_captures_of_all_heads_every_second_stays_and_all_of_one_head():
+    many = [AttentionCapture(i, 10 * i, 1.0 * i, (0,), 4, 1, 2 if i % 500 == 3 else None) for i in range(1, 4001)]
+    kept = thinned_captures(many)
+    whole, single = ([c.capture for c in kept if (c.head is None) == is_whole] for is_whole in (True, False))
+    assert MOST_CAPTURES / 2 < len(whole) <= MOST_CAPTURES and (whole[0], whole[-1]) == (1, 4000)
+    assert single == list(range(3, 4000, 500)) and max(np.diff(whole)) <= 2 * np.median(np.diff(whole)) + 1
+    assert [c.capture for c in kept] == sorted(c.capture for c in kept)
+    assert thinned_captures(many[:MOST_CAPTURES]) == many[:MOST_CAPTURES]
 
 
 def test_the_evaluations_of_a_long_live_run_reach_from_its_beginning_to_now(opened, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -33,14 +34,14 @@ _DEFINITIONS = (
 
 
 def attention(runs: Sequence[RunView], choices: Choices) -> Exhibit:
-    """The maps of the focused run at the chosen capture ("capture", else the newest), "layer" and "head"."""
+    """The maps of the focused run at the chosen "capture", by its number, else the newest; "layer" and "head"."""
     run = focused(runs)
     if run is None:
         return Exhibit("attention", say(_TITLE), empty=NO_RUN, definitions=_DEFINITIONS)
     captures = whole_captures(run)
     if not captures:
         return Exhibit("attention", say(_TITLE), empty=_why_none(run), definitions=_DEFINITIONS)
-    index = chosen(choices, "capture", len(captures), len(captures) - 1)
+    index = chosen_capture(choices, captures)
     at = captures[index]
     until = captures[index + 1].step if index + 1 < len(captures) else math.inf
     maps = tuple(run.data.attention(at.capture, layer) for layer in at.layers)
@@ -66,6 +67,14 @@ def attention(runs: Sequence[RunView], choices: Choices) -> Exhibit:
 def whole_captures(run: RunView) -> list[AttentionCapture]:
     """The captures of all heads, in the order of their steps."""
     return [c for c in run.data.attention_captures if c.head is None and c.layers]
+
+
+def chosen_capture(choices: Choices, captures: Sequence[AttentionCapture]) -> int:
+    """The index of the capture whose number is chosen, or of the one before where it is not held; else the last."""
+    text = choices.get("capture", "")
+    if not text.isdecimal():
+        return len(captures) - 1
+    return max(0, bisect.bisect_right([one.capture for one in captures], int(text)) - 1)
 
 
 def chosen(choices: Choices, name: str, count: int, default: int) -> int:

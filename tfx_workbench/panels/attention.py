@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtWidgets import QWidget
 
-from tfx_workbench.exhibits.attention import whole_captures
+from tfx_workbench.exhibits.attention import chosen_capture, whole_captures
 from tfx_workbench.exhibits.exhibit import Exhibit
 from tfx_workbench.exhibits.kind import ExhibitType
 from tfx_workbench.exhibits.palette import Palette
@@ -36,12 +36,8 @@ class AttentionPanel(ExhibitPanel):
         if exhibit.images is None or run is None:
             return
         captures = whole_captures(run)
-        index = self._capture(len(captures))
+        index = chosen_capture(self._chosen, captures)
         self.body.show_images(exhibit.images, [c.step for c in captures], index, run.data.is_live)
-
-    def _capture(self, count: int) -> int:
-        chosen = self._chosen.get("capture", "")
-        return min(int(chosen), count - 1) if chosen.isdecimal() else count - 1
 
     def _choose_head(self, row: int, head: int) -> None:
         self._chosen["layer"] = str(row)
@@ -49,14 +45,16 @@ class AttentionPanel(ExhibitPanel):
 
     def _choose_capture(self, index: int) -> None:
         # At its right end the scrubber follows the run: the newest capture, whichever that will be.
-        self.choose("capture", "" if index == self.body.scrubber.maximum() else str(index))
+        run = focused(self._runs)
+        is_last = run is None or index == self.body.scrubber.maximum()
+        self.choose("capture", "" if is_last else str(whole_captures(run)[index].capture))
 
     def _ask_for_probe(self) -> None:
         run = focused(self._runs)
         if run is None:
             return
         captures = whole_captures(run)
-        layers = captures[self._capture(len(captures))].layers
+        layers = captures[chosen_capture(self._chosen, captures)].layers
         row, head = (int(self._chosen.get(name) or 0) for name in ("layer", "head"))
         self.probe_wanted.emit(run.data.path, layers[min(row, len(layers) - 1)], head)
 

@@ -40,7 +40,7 @@ from tfx_workbench.runs.progress import Progress, progress_of
 from tfx_workbench.runs.series import Floats, Series
 from tfx_workbench.runs.stepcolumns import ROWS_A_CALL, StepColumns, X, read_measured
 from tfx_workbench.runs.summary import summarise
-from tfx_workbench.runs.thinned import thinned_evaluations, thinned_probes
+from tfx_workbench.runs.thinned import thinned_captures, thinned_evaluations, thinned_probes
 
 TABLES = {  # what changes -> where the run file keeps it
     "steps": "step", "turns": "step", "memory": "memory_probe", "attention": "attention", "device": "device_sample",
@@ -242,7 +242,7 @@ class RunData:
     def _refresh_attention(self) -> bool:
         held = self.attention_captures
         newest = held[-1].capture if held else 0  # read again: it may have got more layers meanwhile
-        self.attention_captures = [*held[:-1], *self._reader.attention_captures(newest)]
+        self.attention_captures = thinned_captures([*held[:-1], *self._reader.attention_captures(newest)])
         self._after["attention"] = 1 + self.attention_captures[-1].capture
         return True
 

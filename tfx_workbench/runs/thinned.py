@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
-from tfx_engine.runfile.rows import Evaluation, MemoryProbe
+from tfx_engine.runfile.rows import AttentionCapture, Evaluation, MemoryProbe
 
 MOST_PROBES = 240
-MOST_EVALUATIONS = 1000
+MOST_EVALUATIONS = 500
+MOST_CAPTURES = 500
 GROUP = 4  # neighbours of which two evaluations stay
 
 
@@ -16,6 +17,18 @@ def thinned_probes(probes: list[MemoryProbe]) -> list[MemoryProbe]:
     while len(probes) > MOST_PROBES:
         probes = [max(probes[i : i + 2], key=lambda probe: probe.peak_bytes) for i in range(0, len(probes), 2)]
     return probes
+
+
+def thinned_captures(captures: list[AttentionCapture]) -> list[AttentionCapture]:
+    """At most about `MOST_CAPTURES` of all heads in their order, first and last among them: every second one stays.
+
+    Those of one head stay: somebody asked for them.
+    """
+    whole = [one for one in captures if one.head is None]
+    while len(whole) > MOST_CAPTURES:
+        whole = [*whole[:-1:2], whole[-1]]
+    kept = {one.capture for one in whole}
+    return [one for one in captures if one.head is not None or one.capture in kept]
 
 
 def thinned_evaluations(evaluations: list[Evaluation]) -> list[Evaluation]:
