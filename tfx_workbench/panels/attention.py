@@ -46,8 +46,9 @@ class AttentionPanel(ExhibitPanel):
     def _choose_capture(self, index: int) -> None:
         # At its right end the scrubber follows the run: the newest capture, whichever that will be.
         run = focused(self._runs)
-        is_last = run is None or index == self.body.scrubber.maximum()
-        self.choose("capture", "" if is_last else str(whole_captures(run)[index].capture))
+        if run is not None:
+            is_last = index == self.body.scrubber.maximum()
+            self.choose("capture", "" if is_last else str(whole_captures(run)[index].capture))
 
     def _ask_for_probe(self) -> None:
         run = focused(self._runs)
