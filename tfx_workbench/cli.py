@@ -79,6 +79,7 @@ def main_gui() -> int:
 
 
 def _dispatch(arguments: list[str]) -> int:
+    _refuse_a_folder_that_is_gone()
     if arguments and arguments[0] in COMMANDS:
         args = command_parser(arguments[0]).parse_args(arguments[1:])
         module, function = FUNCTIONS[arguments[0]]
@@ -95,6 +96,17 @@ def _dispatch(arguments: list[str]) -> int:
         return demo(args)
     _refuse_missing_files(args.files)
     return _open_window(args)
+
+
+def _refuse_a_folder_that_is_gone() -> None:
+    """Neither a relative path nor torch's own libraries are found from there."""
+    try:
+        os.getcwd()  # noqa: PTH109
+    except OSError as error:
+        raise ConfigError([Problem(
+            code="no-such-folder", path="", template=tr_mark("The folder in which this was typed is gone: {error}."),
+            hint_template=tr_mark("Go to another one: cd"), args={"error": error.strerror or str(error)},
+        )]) from None
 
 
 def _refuse_missing_files(files: Sequence[str]) -> None:
@@ -117,6 +129,9 @@ def _open_window(args: argparse.Namespace) -> int:
         os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     # PySide6 reads the source of whatever is imported after it, so what has nothing to do with Qt comes first.
     importlib.import_module("tfx_engine.runfile.reader")
+    from tfx_engine.runfile.store import absolute, default_store, refuse_what_is_no_text
+
+    refuse_what_is_no_text(absolute(args.store) if args.store else default_store())
     try:
         from tfx_workbench.app.main import main as open_window
     except ImportError as error:

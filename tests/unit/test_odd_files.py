@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sqlite3
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -136,6 +137,32 @@ def test_an_infinity_of_bytes_is_no_reading_when_it_is_exported(path, tmp_path, 
         assert main(["export", str(path), "--format", kind, "-o", str(tmp_path / kind)]) == 0
     assert ",inf," not in (tmp_path / "csv").read_text(encoding="utf-8")
     json.loads((tmp_path / "json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
+@pytest.mark.parametrize("command", [["run", "five.toml"], ["doctor"], ["--headless"]], ids=str)
+@pytest.mark.parametrize("is_default", [False, True])
+def test_a_store_whose_name_is_no_text_is_refused_in_words(tmp_path, command, is_default, monkeypatch, capsys):
+    """What processes say to each other is text, and names it."""
+    (tmp_path / "five.toml").write_text("format = 1\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tfx_engine.client.client.Connection", lambda *_: pytest.fail("the engine was started"))
+    store = os.fsdecode(os.fsencode(tmp_path) + b"/\xff")
+    monkeypatch.setenv("TFX_HOME", store)
+    assert main([*command, *([] if is_default else ["--store", store])]) == 2
+    assert "no text in UTF-8" in capsys.readouterr().err
+
+
+@posix
+def test_in_a_folder_that_was_removed_it_is_that_which_is_said(tmp_path, monkeypatch, capsys):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for command in (["list", "--store", "x"], ["run", "five.toml", "--json"], ["--headless"]):
+        assert main(command) == 2
+        said = capsys.readouterr()
+        assert "typed is gone" in said.err + said.out
 
 
 def test_a_name_of_millions_of_letters_is_cut_short(path):

@@ -33,7 +33,7 @@ from tfx_engine.protocol.messages import (
     Validate,
 )
 from tfx_engine.protocol.problems import ConfigError, Problem
-from tfx_engine.runfile.store import absolute
+from tfx_engine.runfile.store import absolute, default_store, refuse_what_is_no_text
 
 OnReply = Callable[[Reply], None]
 OnNotice = Callable[[Notice], None]
@@ -59,7 +59,8 @@ class Client:
         on_notice: OnNotice | None = None,
         argv: Sequence[str] | None = None,
     ) -> None:
-        home = str(absolute(store)) if store else ""
+        self._store = absolute(store) if store else default_store()
+        home = str(self._store) if store else ""
         self._greeting = Hello(id=0, pid=os.getpid(), store=home, on_disconnect=on_disconnect, warm=warm)
         self._on_notice: OnNotice = on_notice or (lambda notice: None)
         self._argv = list(argv) if argv is not None else module_argv("tfx_engine", "serve")
@@ -76,8 +77,10 @@ class Client:
     def start(self) -> None:
         """Start the service and greet it, without waiting for its answer; costs a few milliseconds.
 
-        Every request does so where it was not done yet. Raises `ServiceGone` where it cannot be started.
+        Every request does so where it was not done yet. Raises `ServiceGone` where it cannot be started, and
+        `RunFileError` where the name of its store cannot be said to it.
         """
+        refuse_what_is_no_text(self._store)
         with self._lock:
             if self._connection is None:
                 self._connection = Connection(self._argv, self._take, self._log, self._end)

@@ -18,6 +18,10 @@ _SENTENCES: dict[str, tuple[str, str]] = {
         tr_mark("cannot be opened: {name} lies beside it and is not a file."),
         tr_mark("It belongs to no run. Take it away, or copy the run file elsewhere."),
     ),
+    "not-text": (
+        tr_mark("cannot hold runs: its name is no text in UTF-8."),
+        tr_mark("Rename that folder, or choose another with --store."),
+    ),
     "exists": (tr_mark("exists already."), tr_mark("Choose another name.")),
     "unreadable": (tr_mark("cannot be read: {error}."), tr_mark("Check the permissions of the file and its folder.")),
     "not-sqlite": (

@@ -38,6 +38,14 @@ def absolute(path: str | os.PathLike[str]) -> Path:
         return Path(path).absolute()
 
 
+def refuse_what_is_no_text(store: Path) -> None:
+    """Raise `RunFileError` where the path of a store is no text: messages between processes, and exports, name it."""
+    try:
+        str(store).encode()
+    except UnicodeEncodeError:
+        raise failure("not-text", store) from None
+
+
 def make_store(store: str | os.PathLike[str]) -> Path:
     """The folder, made (for its owner alone) where it is missing. Raises `RunFileError`."""
     folder = Path(store)
