@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -163,6 +164,16 @@ def test_in_a_folder_that_was_removed_it_is_that_which_is_said(tmp_path, monkeyp
         assert main(command) == 2
         said = capsys.readouterr()
         assert "typed is gone" in said.err + said.out
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits on the size of files are Unix's")
+def test_where_the_copy_of_a_run_has_no_room_the_run_is_not_called_damaged(path, tmp_path):
+    code = ("import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+            "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000));"
+            "from tfx_engine.runfile.seal import copy_run; copy_run(sys.argv[1], sys.argv[2])")
+    target = str(tmp_path / "copy.tfx")
+    done = subprocess.run([sys.executable, "-c", code, str(path), target], capture_output=True, text=True)
+    assert f"RunFileError: {target}: cannot be written" in done.stderr and not Path(target).exists()
 
 
 def test_a_name_of_millions_of_letters_is_cut_short(path):

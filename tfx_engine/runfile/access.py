@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from tfx_engine.runfile.errors import write_failure
 from tfx_engine.runfile.lock import is_locked
 from tfx_engine.runfile.snapshot import Opener, as_words, reading_failure
 from tfx_engine.runfile.tables import STEP_INTEGERS, STEP_WORDS
@@ -27,6 +28,8 @@ _INTEGERS = frozenset({"seq", *STEP_INTEGERS})
 # What is counted and timed; a figure beyond these powers of ten is a damaged one: no reading, and nothing overflows.
 _FINITE = frozenset({"t_ms", "step_ms", "tokens", "allocated_bytes", "reserved_bytes", "device_bytes", "rss_bytes"})
 _LARGEST = 1e18
+_NOT_WRITTEN = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC,
+                sqlite3.SQLITE_IOERR_TRUNCATE)
 
 
 class FileAccess:
@@ -77,11 +80,19 @@ class FileAccess:
         # Left as they are, numpy's integers would be taken for blobs, and compare with nothing.
         return self._connection.execute(sql, tuple(map(operator.index, arguments))).fetchall()
 
-    def backup(self, target: sqlite3.Connection) -> None:
-        """A complete copy into another database, also while the run is live."""
+    def backup(self, target: sqlite3.Connection, file: Path) -> None:
+        """A complete copy into another database, also while the run is live.
+
+        Raises `RunFileError`, of the copy, which becomes `file`, where it is that which cannot be written.
+        """
         with self.snapshot():
             assert self._connection is not None
-            self._connection.backup(target)
+            try:
+                self._connection.backup(target)
+            except sqlite3.Error as error:
+                if error.sqlite_errorcode in _NOT_WRITTEN:
+                    raise write_failure(error, file) from None
+                raise
 
     def close(self) -> None:
         """Nothing stays open between calls but, of a file on a read-only disk, a private copy."""

@@ -96,5 +96,5 @@ def copy_run(path: str | os.PathLike[str], target: str | os.PathLike[str]) -> No
         closing(RunReader(path)) as reader,
         closing(sqlite3.connect(half)) as connection,
     ):
-        reader.backup(connection)
+        reader.backup(connection, target)
         change_journal_mode(connection, "delete")
