@@ -116,7 +116,8 @@ def _text(data: bytes) -> str:
 def reading_failure(error: Exception, path: Path) -> RunFileError:
     """What keeps a file from being read, as a `RunFileError`."""
     code = primary_code(error) if isinstance(error, sqlite3.Error) else 0
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, *_NEEDS_TO_WRITE):
+    # Full: of the disk where SQLite sorts.
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, *_NEEDS_TO_WRITE):
         return failure("unreadable", path, error=words(error))
     if code == sqlite3.SQLITE_NOTADB:
         return failure("not-sqlite", path)
