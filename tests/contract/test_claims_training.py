@@ -297,5 +297,8 @@ def test_what_comes_back_lies_as_it_lay_and_shared_numbers_travel_once() -> None
     assert not isinstance(packed, Tensor) and packed.host.numel() == 5 * 7
     back = offloading.unpack(packed)
     assert torch.equal(back, padded) and back.stride()[-2:] == (8, 1) and back.stride()[:2] == (0, 0)
-    for other in (torch.tensor(3.0), torch.randn(4, 6).t(), torch.randn(4, 6)[::2]):
+    stream = torch.randn(4, 6, 8)[:, 2]  # one of six: the gaps come not back
+    back = offloading.unpack(offloading.pack(offloading.Options(smallest=0), stream))
+    assert torch.equal(back, stream) and back.untyped_storage().nbytes() == 4 * stream.numel()
+    for other in (torch.tensor(3.0), torch.randn(4, 6).t(), torch.randn(4, 6)[::2], torch.empty(0, 3)):
         assert torch.equal(offloading.unpack(offloading.pack(offloading.Options(smallest=0), other)), other)

@@ -207,6 +207,14 @@ def test_the_scrubber_goes_through_the_captures_and_follows_at_its_end(attention
     assert attention.choices()["capture"] == ""
 
 
+def test_a_place_of_the_scrubber_is_the_capture_that_was_shown_there(attention, five, monkeypatch):
+    attention.update_runs(five)
+    held = five[-1].data.attention_captures
+    monkeypatch.setattr(five[-1].data, "attention_captures", held[1:])  # read meanwhile: of many some do not stay
+    attention.body.scrubber.setValue(0)
+    assert attention.choices()["capture"] == str(held[0].capture)
+
+
 def test_hovering_says_query_key_and_weight(attention, five):
     attention.update_runs(five)
     attention.grab()

@@ -21,6 +21,7 @@ from tfx_workbench.analysis.frontier import (
     confirming,
     frontier_of,
     predicting,
+    taken_bytes,
 )
 from tfx_workbench.analysis.frontier_file import NAME, keep_frontier, read_frontiers
 
@@ -225,3 +226,10 @@ def test_frontiers_are_kept_one_for_each_thing_that_grows(tmp_path: Path) -> Non
 def test_a_file_that_is_none_of_ours_holds_no_frontier(text: str, tmp_path: Path) -> None:
     (tmp_path / NAME).write_text(text)
     assert read_frontiers(tmp_path) == {}
+
+
+def test_a_run_without_a_peak_took_what_its_allocator_held():
+    memory = {"peak": 3, "step_peak": 4, "reserved": 9}
+    assert taken_bytes(memory) == 3 and taken_bytes({**memory, "peak": None}) == 4
+    assert taken_bytes({**memory, "peak": None, "step_peak": None}) == 9
+    assert taken_bytes(dict.fromkeys(memory)) is None

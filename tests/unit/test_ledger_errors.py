@@ -11,6 +11,7 @@ from tests.helpers.stated import is_no_worse
 from tfx_engine.protocol.ledger import ENOUGH, LEAST, MOST, PastPeak, add_peak, kept, ledger_file, own_error
 from tfx_engine.runfile.create import create
 from tfx_engine.runfile.writer import RunWriter
+from tfx_engine.worker import predicting
 from tfx_engine.worker.foretold import LEAST_STEPS, Foretold
 from tfx_engine.worker.predicting import BENCHED, figures
 from tfx_workbench.exhibits.stated_error import found_on, within
@@ -104,8 +105,14 @@ def test_the_words_say_what_nearly_all_stay_within_and_not_the_median_alone():
                                                       "the last 40 configurations that you ran")
 
 
-def test_what_was_benched_on_a_card_is_said_of_one():
-    found = figures(tfx.load_config({**SMALL, "run": {"batch": 4, "device": "cuda"}}), "traced", with_time=False)
+def test_what_was_benched_on_a_card_is_said_of_one_that_is_here(monkeypatch):
+    config = tfx.load_config({**SMALL, "run": {"batch": 4, "device": "cuda"}})
+    monkeypatch.setattr(predicting, "kind_here", lambda kind: "cpu")
+    found = figures(config, "traced", with_time=False)
+    assert found["error_percent"] is None and "not here" in found["missing"]["error_percent"]
+    assert found["margin_percent"] == BENCHED["cuda", "traced"].within_95
+    monkeypatch.setattr(predicting, "kind_here", lambda kind: kind)
+    found = figures(config, "traced", with_time=False)
     assert found["error_percent"] == BENCHED["cuda", "traced"].median and "H200" in str(found_on(found))
 
 

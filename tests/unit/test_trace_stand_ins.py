@@ -29,6 +29,16 @@ def test_a_step_that_a_card_refuses_is_traced_on_a_cpu_and_says_so(monkeypatch):
     assert fake.kind_here("cuda") == "cuda", "only meanwhile"
 
 
+def test_a_step_that_nothing_can_trace_does_not_say_that_it_was(monkeypatch):
+    def refusing(config, kind, *rest):
+        raise RuntimeError(f"not on {fake.kind_here(kind)}")
+
+    monkeypatch.setattr(peak, "look", refusing)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    found = traced(tiny_config(), "cuda")
+    assert found.peak_bytes is None and "not on cpu" in found.note and "of a CPU" not in found.note
+
+
 def test_flex_attention_is_not_run_for_fake_tensors_of_a_card():
     with FakeTensorMode():
         q = torch.empty(1, 1, 16, 16, device="cuda", requires_grad=True)

@@ -81,6 +81,8 @@ def traced(
         return found
     with stand_ins():
         again = _tried(config, device_kind, patience)
+    if again.peak_bytes is None:
+        return again
     return dataclasses.replace(again, notes=(_STOOD_IN.format(reason=found.note), *again.notes))
 
 

@@ -18,6 +18,7 @@ from tfx_engine.protocol.problems import ConfigError, Problem, errors_among, nea
 from tfx_engine.protocol.sizes import parse_bytes
 from tfx_engine.techniques.counts import chosen
 from tfx_engine.techniques.devices import device_kind
+from tfx_engine.trace.fake import kind_here
 from tfx_engine.trace.manners import Manners
 from tfx_engine.trace.peak import COMPILED, workspace_bytes
 from tfx_engine.worker.fitting import Peak, needs_of, room_of, verdict
@@ -43,6 +44,8 @@ _MAKING = frozenset({"embedding", "position", "residual", "placement", "norm", "
                      "kernel", "head", "loss"})  # fmt: skip
 _UNBENCHED = tr_mark("How far off predictions are on a device of this kind was never measured; a few runs of your own "
                      "on it will say it.")
+_NOT_HERE = tr_mark("How far off predictions are for a GPU that is not here, and whose kernels cannot be asked, was "
+                    "never measured.")
 _ROUTED = tr_mark("Which experts work depends on the data; the traced estimate gives an interval.")
 _NOT_TRACED = tr_mark("The step could not be traced, so this is the closed form. {reason}")
 _NO_RESERVE = tr_mark("The allocator of this kind of device holds no reserve, or none that is known beforehand.")
@@ -75,7 +78,7 @@ def figures(
 ) -> dict[str, Any]:
     """`predict` for a configuration that was found right."""
     peak = _traced(config, manners) if level == "traced" else _instant(config)
-    room, margin = room_of(config, device_memory), _margin(peak)
+    room, margin = room_of(config, device_memory), _margin(peak, config)
     needs = needs_of(peak, config, margin)
     fits, why = verdict(peak, needs, room)
     is_timed = level == "traced" and with_time
@@ -99,10 +102,11 @@ def figures(
     }
 
 
-def _margin(peak: Peak) -> float:
+def _margin(peak: Peak, config: Config) -> float:
     """What is added to a peak and taken off it, in per cent, before it is compared with a device's memory; where the
     error is not known at least what the benches found of the level."""
-    return (peak.error or BENCHED["cpu", peak.level]).within_95
+    benched = BENCHED.get((device_kind(config), peak.level), BENCHED["cpu", peak.level])
+    return (peak.error or benched).within_95
 
 
 def _instant(config: Config) -> Peak:
@@ -140,10 +144,14 @@ def _error(config: Config, level: str) -> tuple[OwnError | None, dict[str, str]]
     if level == "instant" and silent:
         return None, {"error_percent": _SILENT.format(title=silent)}
     is_compiled = config.use("compile") != "none"
-    own = own_error(device_kind(config), level, is_compiled)
+    kind = device_kind(config)
+    own = own_error(kind, level, is_compiled)
     if is_compiled:
         return own, {"compiled": _AS_EAGER} if own else {"error_percent": _COMPILED}
-    if found := own or BENCHED.get((device_kind(config), level)):
+    benched = BENCHED.get((kind, level))
+    if benched and not own and kind_here(kind) != kind:  # it was found with the card's own kernels
+        return None, {"error_percent": _NOT_HERE}
+    if found := own or benched:
         return found, {}
     return None, {"error_percent": _UNBENCHED}
 

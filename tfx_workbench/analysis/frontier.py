@@ -249,6 +249,11 @@ def confirming(found: Frontier, row: Row) -> Asking:
     row.value = row.headroom_bytes = None
 
 
+def taken_bytes(memory: Mapping[str, Any]) -> int | None:
+    """Of a run that finished: the peak, or where its device does not count that, what the allocator held at most."""
+    return next((memory[name] for name in ("peak", "step_peak", "reserved") if memory[name] is not None), None)
+
+
 def take_measured(found: Frontier, row: Row, value: int, measured_bytes: int) -> None:
     """A run has shown that `value` fits."""
     row.value, row.measured_bytes = value, measured_bytes

@@ -29,6 +29,7 @@ from tfx_workbench.analysis.frontier import (
     confirming,
     frontier_of,
     predicting,
+    taken_bytes,
 )
 from tfx_workbench.analysis.frontier_file import keep_frontier
 from tfx_workbench.commands import words
@@ -134,7 +135,7 @@ def _run(data: dict[str, Any], store: str | None, comparison: str) -> Answer:
     ended: list[Answer] = []
 
     def keep(run: RunData) -> None:
-        peak = run.summary()["memory_bytes"]["peak"] if run.info.status == "finished" else None
+        peak = taken_bytes(run.summary()["memory_bytes"]) if run.info.status == "finished" else None
         ended.append(Answer(peak_bytes=peak, was_stopped=run.info.status in ("stopped", "interrupted")))
 
     paths = run_all([Given("", data, dumps(data))], keep, store, comparison=comparison)

@@ -25,6 +25,7 @@ from tfx_workbench.analysis.frontier import (
     frontier_of,
     predicting,
     take_measured,
+    taken_bytes,
 )
 from tfx_workbench.analysis.frontier_file import keep_frontier, read_frontiers
 from tfx_workbench.runs.rundata import RunData
@@ -221,7 +222,7 @@ def _answer_of_run(key: str) -> Answer:
     try:
         with contextlib.closing(RunData(key)) as run:
             run.load()
-            status, peak = run.info.status, run.summary()["memory_bytes"]["peak"]
+            status, peak = run.info.status, taken_bytes(run.summary()["memory_bytes"])
     except RunFileError as error:
         return Answer(reason=error.problem.sentence(), run=key)
     finished = status == "finished"

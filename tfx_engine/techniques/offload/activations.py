@@ -51,7 +51,7 @@ _OWN_MEMORY = ("cuda", "xpu")  # kinds of devices whose memory is not the host's
 
 
 class Waiting(NamedTuple):
-    """A copy on the host, of a tensor of that shape on that device; `strides` are those of what was copied."""
+    """A copy on the host, of a tensor of that shape on that device; `strides` are those of what is to come back."""
 
     device: torch.device
     shape: torch.Size
@@ -100,7 +100,13 @@ def pack(options: Options, tensor: Tensor) -> Packed:
     # Numbers that share their place, as those of a mask for all heads do, are copied once.
     once = tensor[tuple(slice(0, 1) if step == 0 else slice(None) for step in tensor.stride())]
     host = torch.empty(once.shape, dtype=tensor.dtype, pin_memory=pinned)
-    return Waiting(tensor.device, tensor.shape, once.stride(), host.copy_(once, non_blocking=pinned))
+    strides = host.stride() if _has_gaps(once) else once.stride()
+    return Waiting(tensor.device, tensor.shape, strides, host.copy_(once, non_blocking=pinned))
+
+
+def _has_gaps(tensor: Tensor) -> bool:
+    """Whether less than half of the memory that it spans is its own, as with one of several streams."""
+    return 1 + sum((n - 1) * step for n, step in zip(tensor.shape, tensor.stride(), strict=True)) > 2 * tensor.numel()
 
 
 def unpack(packed: Packed) -> Tensor:
