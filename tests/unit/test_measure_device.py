@@ -10,8 +10,10 @@ import types
 import pytest
 import torch
 
+from tests.helpers.tiny import tiny_config
 from tfx_engine.measure.device import DeviceSampler, NoGpu, NvidiaGpu, find_gpu
-from tfx_engine.measure.memory import AllocatorMemory, is_out_of_memory, make_meter
+from tfx_engine.measure.memory import AllocatorMemory, PoolMemory, is_out_of_memory, make_meter
+from tfx_engine.techniques.compile import replays
 
 CPU = torch.device("cpu")
 
@@ -155,6 +157,17 @@ def test_an_allocator_with_statistics_is_read_per_step_and_its_driver_rarely():
         memory = meter.stop()
     assert (memory.allocated_bytes, memory.reserved_bytes, memory.device_bytes) == (11, 22, 30)
     assert asked == ["reset", "driver", "reset", "reset"]
+    pool = PoolMemory(module, torch.device("cuda"))
+    assert (pool.stop().allocated_bytes, pool.stop().reserved_bytes) == (None, 22) and "pool" in str(pool.missing)
+
+
+@pytest.mark.parametrize(("use", "is_so"), [
+    ("none", False), ("default", False), ("reduce_overhead", True), ("max_autotune", True),
+    ({"use": "max_autotune", "graphs": False}, False),
+])
+def test_kernels_are_played_back_where_a_card_records_them_and_nowhere_else(use, is_so):
+    assert replays(tiny_config({"compile": use}, run={"device": "cuda"})) is is_so
+    assert not replays(tiny_config({"compile": use}, run={"device": "cpu"}))
 
 
 @pytest.mark.parametrize(("error", "expected"), [

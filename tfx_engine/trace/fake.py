@@ -87,7 +87,7 @@ def fake_training(
         model = assemble(config, "meta")
         patience.go_on()
         # Autograd would take the backward pass of a card's tensors to a thread of its own, which knows no assumptions.
-        with FakeTensorMode() as mode, answers, torch.autograd.set_multithreading_enabled(False), _uncompiled(device):
+        with _uncompiled(device), FakeTensorMode() as mode, answers, torch.autograd.set_multithreading_enabled(False):
             answers.results = Results(mode)
             _settle(model, device, make_precision(config).dtype)
             training = make_training(config, model, device)

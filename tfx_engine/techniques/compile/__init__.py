@@ -103,7 +103,8 @@ def _cpp_obstacle() -> Obstacle | None:
 def replays(config: Config) -> bool:
     """Whether the kernels of a pass are recorded once and played back: then nothing is allocated in a step that torch's
     allocator could tell."""
-    return config.use("compile") in _IN_GRAPHS and device_kind(config) == "cuda"
+    choice = config.techniques["compile"]
+    return choice.use in _IN_GRAPHS and bool(choice.options.get("graphs", True)) and device_kind(config) == "cuda"
 
 
 def check_compiler(options: Any, config: Config) -> Iterator[Problem]:
