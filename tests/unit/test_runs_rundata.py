@@ -381,7 +381,7 @@ def test_of_many_evaluations_first_last_and_every_extreme_stay():
     assert thinned_evaluations(many[:MOST_EVALUATIONS]) == many[:MOST_EVALUATIONS]
 
 
-def test_of_many_captures_of_all_heads_every_second_stays_and_all_of_one_head():
+def test_of_many_captures_of_all_heads_some_stay_all_along_and_all_of_one_head():
     many = [AttentionCapture(i, 10 * i, 1.0 * i, (0,), 4, 1, 2 if i % 500 == 3 else None) for i in range(1, 4001)]
     kept = thinned_captures(many)
     whole, single = ([c.capture for c in kept if (c.head is None) == is_whole] for is_whole in (True, False))
@@ -389,6 +389,17 @@ def test_of_many_captures_of_all_heads_every_second_stays_and_all_of_one_head():
     assert single == list(range(3, 4000, 500)) and max(np.diff(whole)) <= 2 * np.median(np.diff(whole)) + 1
     assert [c.capture for c in kept] == sorted(c.capture for c in kept)
     assert thinned_captures(many[:MOST_CAPTURES]) == many[:MOST_CAPTURES]
+
+
+def test_what_is_thinned_again_and_again_keeps_its_beginning_too():
+    losses: list[Evaluation] = []
+    captures: list[AttentionCapture] = []
+    for i in range(1, 5001):
+        losses = thinned_evaluations([*losses, Evaluation(i, 10 * i, 1.0 * i, 3.0 + i % 7, 64)])
+        captures = thinned_captures([*captures, AttentionCapture(i, 10 * i, 1.0 * i, (0,), 4, 1, None)])
+    for steps in ([one.step for one in losses], [one.step for one in captures]):
+        held = np.histogram(steps, bins=5, range=(0, 50_000))[0]
+        assert held.min() > MOST_CAPTURES / 20 and (steps[0], steps[-1]) == (10, 50_000) and sum(held) <= MOST_CAPTURES
 
 
 def test_the_evaluations_of_a_long_live_run_reach_from_its_beginning_to_now(opened, tmp_path):
