@@ -67,7 +67,8 @@ _DEFINITIONS = (
         "Neither operations, nor bytes, nor starting operators explain a fifth of its time."))),
     Definition(say(tr_mark("explained")), say(tr_mark(
         "The share of the time that what it is bound by would take alone at the device's ceiling; more than 100 % "
-        "where caches are faster than memory. The rest is lost on something else."))),
+        "where caches are faster than memory, and where a card has to wait for the host that starts its operators, "
+        "which is device idle. The rest is lost on something else."))),
 )
 
 
