@@ -9,9 +9,11 @@ import functools
 import gc
 import importlib
 import threading
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from PySide6 import QtCore, QtGui, QtWidgets
 from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QContextMenuEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QLabel, QMenu, QVBoxLayout, QWidget
@@ -30,23 +32,34 @@ from tfx_workbench.widgets.table_view import TableView
 if TYPE_CHECKING:
     from tfx_workbench.widgets.plots import PlotCanvas
 
+_SLICE_S = 0.008  # of the GUI thread at a time
 _LOW, _LOWEST = 240, 170  # px of height, under which the legend has one line, and notes have none
 
 
 @functools.cache
-def warm_up() -> threading.Thread:
-    """Begin to import pyqtgraph beside the GUI thread, which stays free (24 ms at the longest, measured)."""
-    thread = threading.Thread(target=_import_plots, name="plots")
-    thread.start()
-    return thread
+def warm_up() -> None:
+    """Begin to bring in pyqtgraph: Qt's classes in the GUI thread, a few at a time, then the rest beside it.
+
+    PySide makes each class when it is first touched, and pyqtgraph touches them all. Where another thread did that
+    while a widget was made, the program could end with a segmentation fault (seen once in some thousand starts).
+    """
+    classes = ((module, name) for module in (QtCore, QtGui, QtWidgets) for name in dir(module))
+
+    def few() -> None:
+        begun_s = time.monotonic()
+        for module, name in classes:
+            getattr(module, name)
+            if time.monotonic() - begun_s > _SLICE_S:
+                QtCore.QTimer.singleShot(0, few)
+                return
+        threading.Thread(target=_import_plots, name="plots").start()
+
+    QtCore.QTimer.singleShot(0, few)
 
 
 def _import_plots() -> None:
-    """Nothing is collected meanwhile.
-
-    pyqtgraph touches every class of Qt, and PySide makes each when it is first touched: a collection of garbage in the
-    GUI thread that comes upon one half made ends the program with a segmentation fault (seen once in some hundred
-    starts).
+    """Nothing is collected meanwhile: a collection of garbage in the GUI thread that comes upon a class half made ends
+    the program with a segmentation fault (seen once in some hundred starts).
     """
     is_on = gc.isenabled()
     gc.disable()
