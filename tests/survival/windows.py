@@ -114,7 +114,8 @@ def own_bytes(pid: int) -> int:
         status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
     except OSError:
         return rss_bytes(pid)
-    return 1024 * int(status.partition("RssAnon:")[2].split()[0])
+    told = status.partition("RssAnon:")[2].split()
+    return 1024 * int(told[0]) if told else rss_bytes(pid)
 
 
 def cpu_s(pid: int) -> float:
