@@ -1,7 +1,8 @@
 """Known vulnerabilities in all that the installers carry, by the locks: `python packaging/audit.py [SYSTEM...]`.
 
-Asks the advisories of the Python Package Index over the network, by pip-audit, which is fetched for it. Exit code 0:
-none is known; 1: some are, they are printed; 2: the advisories cannot be reached, which says nothing of the packages.
+Asks the advisories of the Python Package Index over the network, by pip-audit, which is fetched for it by the hashes of
+its own lock. Exit code 0: none is known; 1: some are, they are printed; 2: the advisories cannot be reached, which says
+nothing of the packages.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from freeze.environment import LOCKS
+from freeze.environment import LOCKS, fetch
 from freeze.locks import TARGETS
 from product import BUILD
 
@@ -26,8 +27,9 @@ NONE_KNOWN, SOME, NOT_REACHED = 0, 1, 2
 def main(argv: list[str]) -> int:
     """See the module's docstring."""
     tool = BUILD / "pip-audit"
-    fetch = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(tool), "--upgrade", "pip-audit"]
-    if subprocess.run(fetch).returncode:
+    try:
+        fetch(LOCKS / "audit.txt", tool)
+    except subprocess.CalledProcessError:
         return NOT_REACHED
     return max((_audit(system, tool) for system in argv or [target.name for target in TARGETS]), default=NONE_KNOWN)
 

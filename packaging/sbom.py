@@ -5,7 +5,8 @@
 
 Packages come from that system's lock; what only makes and tries the installer is in it with the scope `excluded`.
 Licences come from the environment that `build.py` makes, where there is one. With --frozen the libraries that were
-copied from Debian's packages are in it too. The same lock gives the same bytes. The file is held against CycloneDX's
+copied from Debian's packages are in it too: the AppImage carries them, the Debian package leaves them to the system and
+names them in its `Depends`. The same lock gives the same bytes. The file is held against CycloneDX's
 own schema before it is written; exit code 1 where it does not fit.
 """
 
@@ -24,6 +25,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from formats import appimage
+from freeze.environment import fetch
 from freeze.licences import TOOLS, licence_of
 from freeze.locks import LOCKS, TARGETS
 from metadata import identity
@@ -66,9 +69,7 @@ def have_library() -> None:
         import cyclonedx.validation.json  # noqa: F401  asked for by nothing but being there
         import jsonschema  # noqa: F401
     except ImportError:
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--upgrade",
-                   "--target", str(LIBRARY), "-r", str(LOCKS / "sbom.txt")]
-        subprocess.run(command, check=True)
+        fetch(LOCKS / "sbom.txt", LIBRARY)
         importlib.invalidate_caches()
 
 
@@ -90,6 +91,7 @@ def bill(system: str, made: Product, frozen: Path | None = None) -> Bom:
     found.metadata.timestamp = datetime.fromtimestamp(made.seconds, UTC)
     found.metadata.component = root
     parts = [*_packages(pins(lock)), _python(target.python), *(_libraries(frozen) if frozen else ())]
+    parts += [_runtime()] if system == "linux" else []
     for part in parts:
         found.components.add(part)
     found.register_dependency(root, parts)
@@ -116,6 +118,19 @@ def _python(version: str) -> Component:
     exact = running if running.startswith(f"{version}.") else version
     return Component(name="python", version=exact, type=ComponentType.PLATFORM, bom_ref="python",
                      purl=PackageURL("generic", None, "python", exact), licenses=_licences("Python-2.0"))
+
+
+def _runtime() -> Component:
+    """The program with which the AppImage begins; the Debian package has none."""
+    from cyclonedx.model import HashAlgorithm, HashType
+    from cyclonedx.model.component import Component, ComponentType
+    from packageurl import PackageURL
+
+    name, version = "type2-runtime", appimage.RELEASE
+    sha256 = HashType(alg=HashAlgorithm.SHA_256, content=appimage.PINNED["x86_64"])
+    return Component(name=name, version=version, type=ComponentType.APPLICATION, bom_ref=name, hashes=[sha256],
+                     purl=PackageURL("github", "AppImage", name, version), description="in the AppImage alone",
+                     licenses=_licences(appimage.RUNTIME_LICENCES))
 
 
 def _libraries(frozen: Path) -> Iterator[Component]:

@@ -1,8 +1,9 @@
 """One file that runs on any Linux: an AppImage, which is a small static program before a squashfs of the AppDir.
 
-That program, the type-2 runtime, mounts the squashfs and starts `AppRun` in it. No package registry has it, so whoever
-makes a release brings it: TFX_APPIMAGE_RUNTIME names the file, which must be the release that is pinned here by its
-hash, or the one that TFX_APPIMAGE_RUNTIME_SHA256 names. Without it the squashfs alone is made, and can be tried.
+That program, the type-2 runtime, mounts the squashfs, for which it calls `fusermount3`, and starts `AppRun` in it. No
+package registry has it, so whoever makes a release brings it: TFX_APPIMAGE_RUNTIME names the file, which must be the
+release that is pinned here by its hash, or the one that TFX_APPIMAGE_RUNTIME_SHA256 names. Without it the squashfs
+alone is made, and can be tried.
 
 An AppImage runs where the C library is not older than the one it was frozen with.
 """
@@ -17,8 +18,10 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from alone import environment
 from formats import Installed
 from formats.described import describe
+from freeze.licences import FILE, TEXTS
 from metadata import identity
 from metadata.share import DESKTOP_FILE, SVG_FILE, png_file
 from product import BUILD, Product
@@ -28,10 +31,15 @@ SYSTEM = "linux"
 TOOLS = {"mksquashfs": "squashfs-tools"}
 LEVEL = "22"  # of zstd: the runtime reads zstd and zlib, and no xz
 RUNTIME, RUNTIME_SHA256 = "TFX_APPIMAGE_RUNTIME", "TFX_APPIMAGE_RUNTIME_SHA256"
-# Release 20251108 of AppImage/type2-runtime, of which several projects pin this same hash.
+RELEASE = "20251108"  # of AppImage/type2-runtime; several projects pin this same hash of it
 PINNED = {"x86_64": "2fca8b443c92510f1483a883f60061ad09b46b978b2631c807cd873a47ec260d"}
+RUNTIME_TEXTS = ("type2-runtime", "LGPL-2.1")  # below freeze/texts
+RUNTIME_LICENCES = "MIT AND LGPL-2.1-only AND BSD-2-Clause AND BSD-3-Clause AND Zlib"
 _MAGIC = b"AI\x02"  # at byte 8 of a runtime: an AppImage of type 2
 PLACE = Path("usr/lib") / identity.PROGRAM  # of the frozen program in the AppDir
+UNPACKED = "squashfs-root"  # as the runtime calls the folder
+FUSE, SYSTEM_PATH = Path("/dev/fuse"), "/usr/sbin:/usr/bin:/sbin:/bin"
+MOUNTED_S = 120.0
 
 # Called by the name of a link, it is that program: the one file serves as both commands.
 APP_RUN = f"""#!/bin/sh
@@ -78,6 +86,8 @@ def make_appdir(app: Path, folder: Path) -> Path:
     start = folder / "AppRun"
     start.write_text(APP_RUN, encoding="utf-8")
     start.chmod(0o755)
+    with (folder / PLACE / FILE).open("a", encoding="utf-8") as texts:  # those of the frozen program are in it
+        texts.writelines("\n\n" + (TEXTS / name).read_text(encoding="utf-8") for name in RUNTIME_TEXTS)
     return folder
 
 
@@ -112,40 +122,62 @@ def join(runtime: Path, packed: Path, whole: Path, sha256: str) -> Path:
     return whole
 
 
+# ------------------------------------------------------------------------------------------- for the smoke test
+
+
+def examine(installer: Path) -> list[str]:
+    """The errors of a file that should mount itself and say its version; says why where that cannot be tried."""
+    if why := _why_not_mounted(installer):
+        say(f"not mounted: {why}")
+        return []
+    wanted = identity.version()
+    with tempfile.TemporaryDirectory() as home:
+        command, told = [str(installer.resolve()), "--version"], environment(Path(home), PATH=SYSTEM_PATH)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=told, cwd=home,
+                                  timeout=MOUNTED_S)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return [f"mounted, it does not say its version: {error}"]
+    if done.returncode == 0 and done.stdout.split()[-1:] == [wanted]:
+        return []
+    return [f"mounted, it does not say {wanted}. Exit code {done.returncode}: {done.stdout}{done.stderr}"]
+
+
+def _why_not_mounted(installer: Path) -> str:
+    """Why mounting cannot be tried; empty where it can."""
+    if installer.suffix != ".AppImage":
+        return f"{installer.name} has no runtime before it, which would mount it."
+    if not os.access(FUSE, os.R_OK | os.W_OK):
+        return f"{FUSE} cannot be used here."
+    if not any(shutil.which(name, path=SYSTEM_PATH) for name in ("fusermount3", "fusermount")):
+        return "there is no fusermount3 here (Debian: fuse3)."
+    return ""
+
+
 def install(installer: Path) -> Installed:
-    """Nothing is installed: a copy of the file is called by two links. A squashfs without its runtime is unpacked."""
+    """Nothing is installed: the file is unpacked, and what is in it called by two links.
+
+    Not mounted, as whoever is started without PATH finds no fusermount, of which the runtime tells stdout; nor by
+    APPIMAGE_EXTRACT_AND_RUN, as the runtime then waits for the program and passes no signal on to it.
+    """
     folder = Path(tempfile.mkdtemp(prefix="tfx-appimage-"))
+    command = [str(installer.resolve()), "--appimage-extract"]
+    if installer.suffix == ".squashfs":
+        command = ["unsquashfs", "-no-progress", "-dest", UNPACKED, str(installer.resolve())]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace")
+    start = folder / UNPACKED / "AppRun"
+    if done.returncode or not start.is_file():
+        shutil.rmtree(folder)
+        raise CommandFailed(f"{' '.join(command)}\n{done.stdout[-2000:]}{done.stderr}")
     links = folder / "links"
     links.mkdir()
-    start = folder / installer.name
-    if installer.suffix == ".squashfs":
-        command = ["unsquashfs", "-no-progress", "-dest", str(folder / "AppDir"), str(installer)]
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace")
-        if done.returncode:
-            raise CommandFailed(done.stdout + done.stderr)
-        start = folder / "AppDir" / "AppRun"
-    else:
-        shutil.copy2(installer, start)
-    programs = []
-    for name in (identity.PROGRAM, identity.ENGINE):
-        (links / name).symlink_to(start)
-        programs.append(links / name if _can_mount(start) else _unpacking(folder / name, links / name))
+    programs = [links / name for name in (identity.PROGRAM, identity.ENGINE)]
+    for program in programs:
+        program.symlink_to(start)
     return Installed(folder, *programs)
 
 
-def _can_mount(start: Path) -> bool:
-    """Whether the runtime can mount what follows it: a container has no FUSE. An AppDir needs no mounting."""
-    return start.name == "AppRun" or os.access("/dev/fuse", os.R_OK | os.W_OK)
-
-
-def _unpacking(wrapper: Path, link: Path) -> Path:
-    """A command that tells the runtime to unpack instead."""
-    wrapper.write_text(f'#!/bin/sh\nAPPIMAGE_EXTRACT_AND_RUN=1 exec "{link}" "$@"\n', encoding="utf-8")
-    wrapper.chmod(0o755)
-    return wrapper
-
-
 def uninstall(installed: Installed) -> list[str]:
-    """Delete the file; nothing else was written."""
+    """Delete the folder; nothing else was written."""
     shutil.rmtree(installed.folder)
     return [str(installed.folder)] if installed.folder.exists() else []

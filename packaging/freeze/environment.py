@@ -1,7 +1,7 @@
 """The environment that installers are made in: a virtual one of this Python, filled from the lock of this system.
 
 The lock names a CPU build of torch. Where plain pip does not find that build, uv does, which knows where it lies.
-Either way every file is held against the hashes of the lock.
+Either way every file is held against the hashes of the lock; and pip and uv themselves against those of their own.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import os
 import shutil
+import subprocess
 import sys
 import sysconfig
 from pathlib import Path
@@ -23,7 +24,14 @@ PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python
 SITE_PACKAGES = Path(sysconfig.get_path("purelib", vars={"base": str(ENVIRONMENT)}, scheme="venv"))
 STAMP = ENVIRONMENT / "lock.sha256"
 LOCKS = Path(__file__).resolve().parent.parent / "locks"
+FETCHING = LOCKS / "fetching.txt"  # pip and uv
 SYSTEMS = {"linux": "linux", "win32": "windows", "darwin": "macos"}  # sys.platform -> the name of its lock
+
+
+def fetch(lock: Path, folder: Path) -> None:
+    """Have what a lock names in a folder of its own, by its hashes. Raises CalledProcessError."""
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--upgrade"]
+    subprocess.run([*command, "--target", str(folder), "-r", str(lock)], check=True)
 
 
 def lock_file() -> Path:
@@ -54,7 +62,7 @@ def _make_anew(steps: Steps) -> None:
     if not all(map(importlib.util.find_spec, ["venv", "ensurepip"])):
         system_libraries.get_venv_module(steps)
     steps.run([sys.executable, "-m", "venv", str(ENVIRONMENT)])
-    steps.run([str(PYTHON), "-m", "pip", "install", "--retries", "2", "--upgrade", "pip>=24.1"])
+    steps.run([str(PYTHON), "-m", "pip", "install", "--retries", "2", "--require-hashes", "-r", str(FETCHING)])
 
 
 def _has_shared_library() -> bool:
@@ -67,7 +75,6 @@ def _fill(steps: Steps, lock: Path) -> None:
     try:
         steps.run([str(PYTHON), "-m", "pip", "install", *torch_build.QUIET_RETRIES, *options])
     except CommandFailed:  # a CPU build is not where pip looks
-        steps.run([str(PYTHON), "-m", "pip", "install", *torch_build.QUIET_RETRIES, "uv"])
         command = [str(PYTHON), "-m", "uv", "pip", "install", "--python", str(PYTHON), "--torch-backend=cpu"]
         steps.run([*command, *options])
     build = torch_build.installed_build(SITE_PACKAGES)

@@ -1,6 +1,7 @@
 """Pinned versions with hashes for each system, resolved from pyproject.toml: `python packaging/build.py lock`.
 
-One file for each system in packaging/locks, without addresses; the audit of dependencies reads them too.
+One file for each system in packaging/locks, without addresses; the audit of dependencies reads them too. The locks of
+what is only fetched on the way (`fetching.txt`, `audit.txt`, `sbom.txt`) say in their first lines what made them.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import subprocess
 import sys
 from typing import NamedTuple
 
-from freeze.environment import LOCKS
+from freeze.environment import FETCHING, LOCKS, fetch
 from product import BUILD, ROOT
 
 OLDEST_MACOS = "14.0"  # what torch is built for there
@@ -37,7 +38,7 @@ def write_locks(options: list[str]) -> int:
     """Resolve for every system; the exit code of the first that cannot be resolved, or 0."""
     BUILD.mkdir(parents=True, exist_ok=True)
     tool = BUILD / "uv"
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--target", str(tool), "uv"], check=True)
+    fetch(FETCHING, tool)
     for target in TARGETS:
         command = [
             str(tool / "bin" / "uv"), "pip", "compile", "pyproject.toml", str(TOOLS.relative_to(ROOT)),

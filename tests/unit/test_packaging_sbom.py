@@ -44,4 +44,5 @@ def test_the_bill_fits_the_schema_and_is_the_same_every_time(
     parts = {part["name"]: part for part in bill["components"]}
     assert parts["torch"]["scope"] == "required" and parts["pytest"]["scope"] == "excluded"
     assert bill["metadata"]["component"]["version"] == "1.2.3" and "python" in parts
+    assert ("type2-runtime" in parts) == (system == "linux")  # the AppImage begins with it
     assert sbom.invalid(first.replace('"library"', '"librarian"', 1)) != ""
