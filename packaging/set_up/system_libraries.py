@@ -38,10 +38,10 @@ def apt_install(packages: list[str], steps: Steps) -> bool:
     if not hasattr(os, "geteuid") or os.geteuid() != 0 or not shutil.which("apt-get"):
         return False
     say("      Installing system packages: " + " ".join(packages))
-    install = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
+    install = ["apt-get", "install", "-y", "--no-install-recommends"]
     try:
         steps.run(["apt-get", "update"])
-        steps.run(install, DEBIAN_FRONTEND="noninteractive")
+        steps.run([*install, *known_here(packages)], DEBIAN_FRONTEND="noninteractive")
     except CommandFailed:
         return False
     return True
@@ -55,6 +55,14 @@ def get_venv_module(steps: Steps) -> None:
     if not apt_install([package], steps):
         line = apt_line([package])
         raise Refusal(f"This Python lacks the module ensurepip. Type:\n\n    {line}\n\nand start again.")
+
+
+def known_here(packages: list[str]) -> list[str]:
+    """The packages by the names under which apt can install them, as of its newest lists: some have two."""
+    asked = ["apt-cache", "policy", *packages]
+    told = subprocess.run(asked, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"}).stdout
+    there = set(re.findall(r"^([^\s:]+):\n +Installed: .*\n +Candidate: (?!\(none\))", told, re.M))
+    return [name if name in there else SAME_PACKAGE.get(name, name) for name in packages]
 
 
 def missing_packages(wanted: list[str], installed: set[str]) -> list[str]:

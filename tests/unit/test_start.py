@@ -283,6 +283,18 @@ def test_a_package_counts_as_installed_under_its_other_name():
     assert system_libraries.missing_packages(wanted, {"libglib2.0-0t64", "fonts-dejavu-core"}) == ["xvfb"]
 
 
+def test_a_package_is_installed_by_the_name_that_this_system_knows(monkeypatch):
+    told = (
+        "xvfb:\n  Installed: 2:21\n  Candidate: 2:21\n  Version table:\n"
+        "libglib2.0-0:\n  Installed: (none)\n  Candidate: (none)\n  Version table:\n"
+        "fonts-inter:\n  Installed: (none)\n  Candidate: 4.0\n  Version table:\n"
+    )
+    done = subprocess.CompletedProcess([], 0, stdout=told, stderr="")
+    monkeypatch.setattr(system_libraries.subprocess, "run", lambda *_, **__: done)
+    asked = ["xvfb", "libglib2.0-0", "fonts-inter", "unheard-of"]
+    assert system_libraries.known_here(asked) == ["xvfb", "libglib2.0-0t64", "fonts-inter", "unheard-of"]
+
+
 # ------------------------------------------------------------------------------ progress and faults
 
 
