@@ -13,13 +13,15 @@ _SHOOT = """
 import sys
 from PySide6.QtGui import QGuiApplication
 app = QGuiApplication([])
-picture = app.primaryScreen().grabWindow(0)
-image = picture.toImage()
-colours = {image.pixel(x, y) for x in range(0, image.width(), 7) for y in range(0, image.height(), 7)}
-picture.save(sys.argv[1])
-print(len(colours))
+app.primaryScreen().grabWindow(0).save(sys.argv[1])
 """
-_FEWEST_COLOURS = 40  # of a screen on which something is drawn
+_COUNT = """
+import sys
+from PySide6.QtGui import QImage
+image = QImage(sys.argv[1])
+print(len({image.pixel(x, y) for x in range(0, image.width(), 7) for y in range(0, image.height(), 7)}))
+"""
+_FEWEST_COLOURS = 40  # of a picture on which something is drawn
 
 
 class Display:
@@ -63,10 +65,24 @@ class Display:
             time.sleep(0.03)
         raise TimeoutError(f"no window within {timeout_s:.0f} s")
 
+    @property
+    def can_be_photographed(self) -> bool:
+        """macOS shows other programs' windows to nobody without leave, and an empty desktop instead."""
+        return sys.platform != "darwin"
+
     def photograph(self, file: Path) -> None:
         """Save what can be seen. Raises AssertionError where that is one empty screen."""
         environment = {**os.environ, **self.variables()} | ({"QT_QPA_PLATFORM": "xcb"} if self._number else {})
-        command = [sys.executable, "-c", _SHOOT, str(file)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        assert int(done.stdout.split()[-1]) >= _FEWEST_COLOURS, f"{file} shows nothing"
+        _python(_SHOOT, file, environment)
+        shows_something(file)
+
+
+def shows_something(picture: Path) -> None:
+    """Raises AssertionError where a picture is not there, or empty."""
+    assert int(_python(_COUNT, picture, dict(os.environ)).split()[-1]) >= _FEWEST_COLOURS, f"{picture} shows nothing"
+
+
+def _python(code: str, file: Path, environment: dict[str, str]) -> str:
+    done = subprocess.run([sys.executable, "-c", code, str(file)], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

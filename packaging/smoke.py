@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 from alone import environment
-from display import Display
+from display import Display, shows_something
 from formats import Format, Installed, format_of
 from product import BUILD, ROOT, product
 
@@ -31,6 +31,11 @@ HERE = Path(__file__).resolve().parent
 FORMAT, INSTALLER = "TFX_SMOKE_FORMAT", "TFX_SMOKE_INSTALLER"
 PICTURES = BUILD / "pictures"
 WINDOW_S, STAYS_S = 120, 8
+SMALL = """
+name = "small"
+model = { width = 32, layers = 1, heads = 2, context = 16 }
+run = { batch = 2, warmup_steps = 0, measure_steps = 2, profile = false, audit = false, probes = false, threads = 1 }
+"""
 
 
 def check_installer(name: str, installer: Path, python: Path) -> int:
@@ -52,10 +57,9 @@ class Product:
         """All that the program is told."""
         return environment(self.home, **more)
 
-    def argv(self, *arguments: str, engine: bool = False) -> list[str]:
-        """A command line of the program, in a place where it finds nothing but itself."""
-        program = self.installed.engine if engine else self.installed.workbench
-        return [*_apart(), str(program), *arguments]
+    def argv(self, *arguments: str, program: Path | None = None) -> list[str]:
+        """A command line of the workbench, or another program of it, in a place where it finds nothing but itself."""
+        return [*_apart(), str(program or self.installed.workbench), *arguments]
 
     def call(self, *arguments: str, timeout: float = 300) -> str:
         """What a command prints. It must end well."""
@@ -136,7 +140,7 @@ def test_the_window_opens_within_its_time(program: Product, display: Display) ->
             if start == 2:
                 time.sleep(STAYS_S)
                 assert window.poll() is None
-                display.photograph(PICTURES / "window.png")
+                _photograph(program, display, PICTURES / "window.png")
     print(f"\nwindow up after {', '.join(times)}")
 
 
@@ -154,12 +158,17 @@ def test_the_demonstration_runs_and_writes_its_report(program: Product) -> None:
     shutil.copy(pictures[0], PICTURES / "demonstration.png")
 
 
+def test_the_desktop_knows_what_opens_a_run(form: Format, program: Product) -> None:
+    associated = getattr(form, "associated", None)
+    assert associated is None or associated(program.installed) == []
+
+
 def test_a_double_click_opens_a_run(program: Product, display: Display) -> None:
     with _window(program, display, *map(str, program.runs)) as window:
         display.wait_for_window(WINDOW_S, window)
         time.sleep(STAYS_S)
         assert window.poll() is None
-        display.photograph(PICTURES / "runs.png")
+        _photograph(program, display, PICTURES / "runs.png", *map(str, program.runs))
 
 
 @pytest.mark.parametrize("end", ["html", "pdf", "svg", "csv"])
@@ -182,7 +191,8 @@ def test_every_technique_trains_a_step_and_what_cannot_is_refused_in_words(progr
 
     assert PYTHON.exists()
     folder = program.home / "techniques"
-    outcome = run_all(program.argv(engine=True), write_configs(folder / "configs"), folder / "runs")
+    engine = program.argv(program=program.installed.engine)
+    outcome = run_all(engine, write_configs(folder / "configs"), folder / "runs")
     print(f"\n{len(outcome.finished)} variants trained a step")
     for name, words in outcome.refused.items():
         print(f"refused: {name}: {words}")
@@ -196,6 +206,11 @@ def test_the_engine_runs_in_a_python_that_the_user_chose(program: Product) -> No
     checks = _in_the_open(program, "doctor", "--json", TFX_ENGINE_PYTHON=python)
     engine = next(check for check in checks["checks"] if check["name"] == "engine")
     assert engine["ok"] and python in engine["detail"], engine
+    config = program.home / "small.toml"
+    config.write_text(SMALL, encoding="utf-8")
+    store = program.home / "own python"
+    run = _in_the_open(program, "run", str(config), "--store", str(store), "--json", TFX_ENGINE_PYTHON=python)
+    assert (run["status"], run["steps"]) == ("finished", 2), run
 
 
 def test_it_is_removed_without_leftovers(form: Format, program: Product) -> None:
@@ -212,10 +227,20 @@ def _processor(pid: int) -> str:
     return f" ({(int(user) + int(system)) / os.sysconf('SC_CLK_TCK'):.2f} s of processor time)"
 
 
+def _photograph(program: Product, display: Display, file: Path, *runs: str) -> None:
+    """What can be seen now; where nobody may look, what the program itself draws."""
+    if display.can_be_photographed:
+        display.photograph(file)
+        return
+    program.call(*runs, "--headless", "--screenshot", str(file))
+    shows_something(file)
+
+
 def _window(program: Product, display: Display, *arguments: str) -> Any:
     """The window as a process that is ended in the end."""
+    command = program.argv(*arguments, program=program.installed.window)
     environment = program.environment(**display.variables())
-    process = subprocess.Popen(program.argv(*arguments), env=environment, cwd=program.home, stderr=subprocess.PIPE)
+    process = subprocess.Popen(command, env=environment, cwd=program.home, stderr=subprocess.PIPE)
     return _Ended(process)
 
 

@@ -8,6 +8,11 @@ Each module offers
     install     (installer) -> an `Installed`: puts it on this machine, for the smoke test
     uninstall   (`Installed`) -> what was left behind, as lines; empty where nothing was
 
+and may offer, both for the smoke test and empty where nothing is wrong,
+
+    examine     (installer) -> errors that the judge of its format finds
+    associated  (`Installed`) -> what keeps a desktop from opening a run with the program
+
 `build` does not change the frozen program's folder, which several formats are made of: it copies what it changes.
 """
 
@@ -24,11 +29,17 @@ NAMES = ("deb", "appimage", "windows", "macos")
 
 
 class Installed(NamedTuple):
-    """The program as it stands on a machine: where its files are, and its two commands."""
+    """The program as it stands on a machine: where its files are, its two commands, and what opens its window."""
 
     folder: Path
     workbench: Path
     engine: Path
+
+    @property
+    def window(self) -> Path:
+        """What a desktop starts: the workbench, on Windows its twin without a console."""
+        gui = self.workbench.with_name(f"{self.workbench.stem}-gui.exe")
+        return gui if self.workbench.suffix == ".exe" else self.workbench
 
 
 class Format(Protocol):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 from email.utils import formatdate
@@ -20,14 +21,16 @@ from formats import Installed
 from formats.deb_depends import depends, leave_to_the_system
 from formats.deb_texts import changelog, control, copyright_text, overrides
 from formats.described import describe
-from metadata.identity import APP_ID, ENGINE, PROGRAM, RUN_MIME
+from metadata.identity import APP_ID, ENGINE, PROGRAM, RUN_MIME, RUN_SUFFIX
+from metadata.share import DESKTOP_FILE
 from product import BUILD, Product
-from set_up.progress import Refusal
+from set_up.progress import Refusal, say
 
 SYSTEM = "linux"
 TOOLS = {"dpkg-deb": "dpkg", "dpkg-shlibdeps": "dpkg-dev", "strip": "binutils", "lintian": "lintian"}
 PREFIX = Path("usr/lib") / PROGRAM
 PROGRAMS = (PROGRAM, ENGINE)
+SHARE, BIN = Path("/usr/share"), Path("/usr/bin")  # of this machine
 COMPRESSION = ["-Zxz", "-z1", "--threads-max=2"]  # 178 MB; zstd is nothing to the lintian of Debian 12
 
 
@@ -118,21 +121,42 @@ def install(installer: Path) -> Installed:
     except Refusal:  # a machine that knows no package's place yet
         _apt(["apt-get", "update"])
         _apt([*command, str(installer.resolve())])
-    return Installed(Path("/") / PREFIX, *(Path("/usr/bin") / name for name in PROGRAMS))
+    return Installed(Path("/") / PREFIX, *(BIN / name for name in PROGRAMS))
+
+
+def associated(installed: Installed) -> list[str]:
+    """Where the way from a run to the program ends: its suffix, its MIME type, the desktop entry, the command."""
+    problems = []
+    types, openers, entry = SHARE / "mime/globs2", SHARE / "applications/mimeinfo.cache", SHARE / DESKTOP_FILE
+    if not shutil.which("update-mime-database"):
+        say(f"not looked at, as nothing here keeps it (Debian: shared-mime-info): {types}")
+    elif not any(line.split(":")[1:3] == [RUN_MIME, f"*{RUN_SUFFIX}"] for line in _lines(types)):
+        problems.append(f"{types} does not say that *{RUN_SUFFIX} is {RUN_MIME}")
+    if not shutil.which("update-desktop-database"):
+        say(f"not looked at, as nothing here keeps it (Debian: desktop-file-utils): {openers}")
+    elif not any(line.startswith(f"{RUN_MIME}=") and entry.name in re.split("[=;]", line) for line in _lines(openers)):
+        problems.append(f"{openers} does not say that {entry.name} opens {RUN_MIME}")
+    called = {line.removeprefix("Exec=").split()[0] for line in _lines(entry) if line.startswith("Exec=")}
+    if {shutil.which(name, path=str(BIN)) for name in called} != {str(installed.workbench)}:
+        problems.append(f"{entry} does not start {installed.workbench} but {sorted(called) or 'nothing'}")
+    return problems
+
+
+def _lines(file: Path) -> list[str]:
+    return file.read_text(encoding="utf-8").splitlines() if file.exists() else []
 
 
 def uninstall(installed: Installed) -> list[str]:
     """Purge it with apt; files and entries of data bases that are left."""
     _apt(["apt-get", "purge", "-y", PROGRAM])
-    places = [installed.folder, installed.workbench, installed.engine, Path("/usr/share/doc") / PROGRAM]
+    places = [installed.folder, installed.workbench, installed.engine, SHARE / "doc" / PROGRAM]
     left = [str(place) for place in places if place.exists() or place.is_symlink()]
     for folder in ("applications", "icons", "metainfo", "mime", "man", "lintian"):
-        left += map(str, (Path("/usr/share") / folder).rglob(f"*{APP_ID}*"))
-        left += map(str, (Path("/usr/share") / folder).rglob(f"*{PROGRAM}*"))
-    for data_base in ("/usr/share/applications/mimeinfo.cache", "/usr/share/mime/globs2"):
-        file = Path(data_base)
+        left += map(str, (SHARE / folder).rglob(f"*{APP_ID}*"))
+        left += map(str, (SHARE / folder).rglob(f"*{PROGRAM}*"))
+    for file in (SHARE / "applications/mimeinfo.cache", SHARE / "mime/globs2"):
         if file.exists() and RUN_MIME in file.read_text(encoding="utf-8"):
-            left.append(f"{data_base}: {RUN_MIME}")
+            left.append(f"{file}: {RUN_MIME}")
     return left
 
 

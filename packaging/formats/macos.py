@@ -1,8 +1,9 @@
 """The disk image for macOS: a bundle with the frozen program in it, signed, notarised where there is an identity.
 
 The bundle is laid out on any system and looked at by the tests; `codesign`, `notarytool`, `stapler` and `hdiutil` exist
-on macOS alone. What signs is told by two variables: TFX_CODESIGN_IDENTITY (left out: signed for this machine alone,
-which others' Macs refuse until their user allows it) and TFX_NOTARY_PROFILE, a profile that `notarytool` has stored.
+on macOS alone. What signs is told by variables: TFX_CODESIGN_IDENTITY (left out: signed for this machine alone, which
+others' Macs refuse until their user allows it), TFX_NOTARY_PROFILE, a profile that `notarytool` has stored, and
+TFX_NOTARY_KEYCHAIN, the keychain in which that was done, where it is not the user's own.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def build(app: Path, product: Product, dist: Path) -> Path:
     if signer != "-":
         _run(["codesign", "--sign", signer, "--timestamp", str(image)])
     if profile := os.environ.get("TFX_NOTARY_PROFILE"):
-        _run(["xcrun", "notarytool", "submit", str(image), "--keychain-profile", profile, "--wait"])
+        _run(notary_command(image, profile, os.environ.get("TFX_NOTARY_KEYCHAIN")))
         _run(["xcrun", "stapler", "staple", str(image)])
     return image
 
@@ -120,6 +121,12 @@ def sign_commands(bundle: Path, signer: str, entitlements: Path) -> list[list[st
         given = ["--entitlements", str(entitlements)] if code in programs or code == bundle else []
         commands.append(["codesign", "--force", "--options", "runtime", *stamp, *given, "--sign", signer, str(code)])
     return commands
+
+
+def notary_command(image: Path, profile: str, keychain: str | None) -> list[str]:
+    """The call that has Apple look at the image, and waits for the answer; it searches one keychain alone."""
+    named = ["--keychain", keychain] if keychain else []
+    return ["xcrun", "notarytool", "submit", str(image), "--keychain-profile", profile, *named, "--wait"]
 
 
 def _run(command: Sequence[str]) -> None:

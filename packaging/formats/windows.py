@@ -23,6 +23,7 @@ TOOLS = {"makensis": "nsis"}
 SCRIPT = Path(__file__).resolve().with_name("installer.nsi")
 STUBS = Path("/usr/share/nsis/Stubs")  # of Debian, whose NSIS makes 64-bit installers too
 UNINSTALL_KEY = r"Software\Microsoft\Windows\CurrentVersion\Uninstall\TFXWorkbench"
+CLASSES = r"Software\Classes"
 _GONE_S = 30.0  # an uninstaller goes on in a copy of itself after it has returned
 
 
@@ -108,6 +109,19 @@ def install(installer: Path) -> Installed:
     return Installed(folder, folder / f"{identity.PROGRAM}.exe", folder / f"{identity.ENGINE}.exe")
 
 
+def associated(installed: Installed) -> list[str]:
+    """Where the way from a run to the program without a console ends, in the registry of this user."""
+    suffix = rf"{CLASSES}\{identity.RUN_SUFFIX}"
+    kind = _registered("", suffix)
+    if not kind:
+        return [rf"HKCU\{suffix} names no kind of file"]
+    key = rf"{CLASSES}\{kind}\shell\open\command"
+    command = _registered("", key)
+    if command == f'"{installed.window}" "%1"':
+        return []
+    return [rf"HKCU\{key} is {command}, which does not start {installed.window}"]
+
+
 def uninstall(installed: Installed) -> list[str]:
     """Uninstall without a question; what is left of files, the registry and the start menu."""
     subprocess.run([str(installed.folder / "uninstall.exe"), "/S"], check=True)
@@ -123,14 +137,14 @@ def _left(installed: Installed) -> list[str]:
     return left + ([UNINSTALL_KEY] if _registered("InstallLocation") else [])
 
 
-def _registered(name: str) -> str | None:
-    """A value of the program's entry among the installed ones; None where there is none."""
+def _registered(name: str, path: str = UNINSTALL_KEY) -> str | None:
+    """A value of a key of this user, or of the program's entry among the installed ones; None where there is none."""
     if sys.platform != "win32":
         raise Refusal("The installer for Windows is tried on Windows.")
     import winreg
 
     try:
-        with winreg.OpenKey(winreg.HKEY_CURRENT_USER, UNINSTALL_KEY) as key:
+        with winreg.OpenKey(winreg.HKEY_CURRENT_USER, path) as key:
             return str(winreg.QueryValueEx(key, name)[0])
     except OSError:
         return None

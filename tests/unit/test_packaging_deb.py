@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 import build
-from formats import NAMES, deb, deb_depends, deb_texts, described, format_of
+from formats import NAMES, Installed, deb, deb_depends, deb_texts, described, format_of
 from freeze import contents, environment, licences
 from freeze.environment import LOCKS, SYSTEMS
 from freeze.slimming import CONTENTS
-from metadata.identity import PROGRAM
+from metadata.identity import APP_ID, PROGRAM, RUN_MIME
 from metadata.share import DESKTOP_FILE, METAINFO_FILE, MIME_FILE, SVG_FILE
 from product import Product
 from set_up.progress import CommandFailed, Refusal, Steps
@@ -131,6 +131,69 @@ def test_every_format_offers_what_the_build_and_the_smoke_test_call(name: str) -
     module = format_of(name)
     assert isinstance(module.SYSTEM, str) and all(isinstance(k, str) for k in module.TOOLS)
     assert callable(module.build) and callable(module.install) and callable(module.uninstall)
+
+
+@pytest.fixture
+def desktop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What a system keeps of the installed program, below `share`, and the tools that keep it, in `tools`."""
+    share, programs, tools = tmp_path / "share", tmp_path / "bin", tmp_path / "tools"
+    texts = {
+        "mime/globs2": f"# made by a program\n50:text/x:*.tfx2\n50:{RUN_MIME}:*.tfx\n",
+        "applications/mimeinfo.cache": f"[MIME Cache]\n{RUN_MIME}=other.desktop;{APP_ID}.desktop;\n",
+        DESKTOP_FILE: f"[Desktop Entry]\nExec={PROGRAM} %F\n[Desktop Action demo]\nExec={PROGRAM} --demo\n",
+    }
+    for name, text in texts.items():
+        (share / name).parent.mkdir(parents=True, exist_ok=True)
+        (share / name).write_text(text)
+    for folder, names in ((programs, [PROGRAM, "cp"]), (tools, ["update-mime-database", "update-desktop-database"])):
+        folder.mkdir()
+        for name in names:
+            (folder / name).touch(0o755)
+    monkeypatch.setenv("PATH", str(tools))
+    monkeypatch.setattr(deb, "SHARE", share)
+    monkeypatch.setattr(deb, "BIN", programs)
+    return tmp_path
+
+
+def associated() -> list[str]:
+    return deb.associated(Installed(Path("/usr/lib"), deb.BIN / PROGRAM, deb.BIN / "tfx-engine"))
+
+
+def test_a_run_leads_to_the_program_by_its_suffix_its_type_and_the_desktop_entry(desktop: Path) -> None:
+    assert associated() == []
+
+
+@pytest.mark.parametrize(("file", "before", "after", "words"), [
+    ("mime/globs2", "*.tfx\n", "*.tf\n", "does not say that *.tfx is"),
+    ("mime/globs2", None, None, "does not say that *.tfx is"),
+    ("applications/mimeinfo.cache", f"{APP_ID}.desktop", "x.desktop", "does not say that"),
+    (DESKTOP_FILE, "Exec=", "TryExec=", "but nothing"), (DESKTOP_FILE, f"Exec={PROGRAM}", "Exec=cp", "does not start"),
+    (DESKTOP_FILE, f"Exec={PROGRAM} --demo", "Exec=tfx --demo", "does not start"),
+    (DESKTOP_FILE, None, None, "but nothing"),
+])
+def test_a_way_that_ends_before_the_program_is_one_problem(
+    desktop: Path, file: str, before: str | None, after: str, words: str
+) -> None:
+    path = desktop / "share" / file
+    if before is None:
+        path.unlink()
+    else:
+        assert before in path.read_text()
+        path.write_text(path.read_text().replace(before, after))
+    (problem,) = associated()
+    assert words in problem
+
+
+def test_data_bases_that_nothing_keeps_are_not_looked_at_and_that_is_said(
+    desktop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for tool in (desktop / "tools").iterdir():
+        tool.unlink()
+    (desktop / "share/mime/globs2").unlink()
+    (desktop / "share/applications/mimeinfo.cache").unlink()
+    assert associated() == []
+    said = capsys.readouterr().out
+    assert "globs2" in said and "mimeinfo.cache" in said and "desktop-file-utils" in said
 
 
 # ------------------------------------------------------------------------------------------------- what is in it

@@ -64,6 +64,14 @@ def test_what_is_inside_is_signed_first_and_programs_get_the_entitlements(bundle
     assert set(plistlib.loads(plistlib.dumps(macos.ENTITLEMENTS)).values()) == {True}
 
 
+def test_apple_is_asked_with_a_profile_of_the_users_keychain_or_of_the_one_that_is_named() -> None:
+    usual = macos.notary_command(Path("x.dmg"), "mine", None)
+    assert usual[:3] == ["xcrun", "notarytool", "submit"] and "--wait" in usual and "--keychain" not in usual
+    other = macos.notary_command(Path("x.dmg"), "mine", "/tmp/a b.keychain-db")
+    assert other[other.index("--keychain") + 1] == "/tmp/a b.keychain-db"
+    assert other[other.index("--keychain-profile") + 1] == usual[usual.index("--keychain-profile") + 1] == "mine"
+
+
 def test_the_property_list_is_valid_and_owns_the_suffix_of_runs(bundle: Path) -> None:
     info = plistlib.loads((bundle / "Contents" / "Info.plist").read_bytes())
     assert (info["CFBundleIdentifier"], info["CFBundleVersion"]) == (identity.APP_ID, "1.2.3")

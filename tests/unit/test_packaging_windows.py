@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import alone
-from formats import windows
+from formats import Installed, windows
 from metadata import identity
 from product import Product
 from set_up.progress import Refusal
@@ -72,6 +72,25 @@ def test_the_smoke_test_tells_a_program_what_windows_itself_needs_and_nothing_of
     told = alone.environment(tmp_path, DISPLAY=":9")
     assert told["SYSTEMROOT"] == r"C:\Windows" and told["LOCALAPPDATA"] == str(tmp_path) and told["DISPLAY"] == ":9"
     assert not told.keys() & {"PATH", "PYTHONPATH", "PYTHONHOME"}
+
+
+def test_a_desktop_opens_the_twin_without_a_console_on_windows_and_the_workbench_elsewhere() -> None:
+    assert Installed(Path("p"), Path("p/tfx-workbench.exe"), Path("e")).window == Path("p/tfx-workbench-gui.exe")
+    assert Installed(Path("p"), Path("p/tfx-workbench"), Path("e")).window == Path("p/tfx-workbench")
+
+
+@pytest.mark.parametrize(("kind", "command", "words"), [
+    ("TFXWorkbench.Run", '"p/tfx-workbench-gui.exe" "%1"', ""), (None, None, "no kind"), ("x.y", None, "None"),
+    ("TFXWorkbench.Run", '"p/tfx-workbench.exe" "%1"', "does not start"),
+    ("TFXWorkbench.Run", '"p/tfx-workbench-gui.exe"', "does not start"),
+])
+def test_a_run_leads_to_the_program_by_the_registry(
+    kind: str | None, command: str | None, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {windows.CLASSES + r"\.tfx": kind, rf"{windows.CLASSES}\{kind}\shell\open\command": command}
+    monkeypatch.setattr(windows, "_registered", lambda name, path: None if name else values[path])
+    found = windows.associated(Installed(Path("p"), Path("p/tfx-workbench.exe"), Path("p/tfx-engine.exe")))
+    assert (len(found) == 1 and words in found[0]) if words else found == []
 
 
 @pytest.mark.parametrize(("version", "quad"), [
