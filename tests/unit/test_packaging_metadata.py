@@ -80,6 +80,11 @@ def test_the_newest_release_in_the_metainfo_is_this_version(written: Path) -> No
     assert identity.release_date().isoformat() == release.attrib["date"]
 
 
+def test_the_changelog_has_this_version_below_what_is_not_released_yet(repo: Path) -> None:
+    titles = [line for line in (repo / "CHANGELOG.md").read_text(encoding="utf-8").splitlines() if line[:3] == "## "]
+    assert titles[:2] == ["## [Unreleased]", f"## [{identity.version()}] - {identity.release_date().isoformat()}"]
+
+
 def test_a_run_is_known_by_its_content_and_another_sqlite_file_is_not(written: Path, tmp_path: Path) -> None:
     write_run(tmp_path / "finished.tfx", steps=5).rename(tmp_path / "finished")
     with closing(sqlite3.connect(tmp_path / "other")) as other:
