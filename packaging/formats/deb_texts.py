@@ -60,6 +60,8 @@ _MEANT = (
      "_internal/numpy*"),
     ("Python's own copy, which its module of the standard library is tested with.", "embedded-library expat",
      "_internal/python3.*/lib-dynload/pyexpat.*"),
+    ("Debian's Python, which calls the system's expat; the words by which a copy is known are of its own module.",
+     "embedded-library expat", "_internal/libpython3.*"),
     ("These call the interpreter and nothing of the C library.", "library-not-linked-against-libc",
      "_internal/python3.*/lib-dynload/*"),
     ("It only gathers torch's other libraries.", "library-not-linked-against-libc", "_internal/torch/lib/libtorch.so"),
