@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.survival import stops
+from tests.survival.table import CANNOT_BE_TOLD
 from tests.survival.windows import RemoteWindow
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes cannot be stopped by a signal there")
@@ -31,12 +32,13 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stops.Running]
         yield stops.Running(window, {"name": "endless"})
 
 
-@pytest.mark.parametrize("stop", [stops.stop_worker, stops.stop_service])
-def test_the_others_say_that_it_does_not_respond_and_all_goes_on(running: stops.Running, stop: Any) -> None:
+@pytest.mark.parametrize("stop", [stops.stop_worker, stops.stop_service, stops.stop_window_once])
+def test_the_others_go_on_and_say_what_does_not_respond(running: stops.Running, stop: Any) -> None:
     rows = stop(running, STOP_S)
     assert not [row for row in rows if row.holds is False]
 
 
 def test_beside_a_stopped_window_steps_go_on_and_the_service_grows_no_fatter(running: stops.Running) -> None:
-    rows = stops.stop_window(running, 1.0, pairs=1)
+    rows = stops.pace_beside_window(running, 1.0, pairs=1)
     assert not [row for row in rows if row.holds is False]
+    assert CANNOT_BE_TOLD in [row.holds for row in rows], "one pair says nothing of a per cent"

@@ -6,7 +6,9 @@
 
 A finding is anything but an answer or a refusal in words: another exception, a warning, more than 20 s or 200 MiB. Its
 input is kept. The exit code is 1 where there was one. Coverage-guided, where `atheris` is installed (it is no
-dependency): `python -m tests.fuzz --atheris --target search -- -max_total_time=600`.
+dependency): `python -m tests.fuzz --atheris --target search -- -max_total_time=600`. It goes on from whatever reached
+new lines: half of the time as the campaign makes its inputs, so that archives and databases stay such, half as libFuzzer
+does.
 """
 
 from __future__ import annotations
@@ -28,11 +30,12 @@ from types import FrameType
 from typing import NoReturn
 
 GUIDED = "--atheris" in sys.argv
+OURS = ["tfx_engine", "tfx_workbench"]
 if GUIDED:
     import atheris  # type: ignore[import-not-found]
 
 # Only what is imported here reports which lines it came through.
-with atheris.instrument_imports(include=["tfx_engine", "tfx_workbench"]) if GUIDED else contextlib.nullcontext():
+with atheris.instrument_imports(include=OURS) if GUIDED else contextlib.nullcontext():
     from tests.fuzz.target import Target, execute
     from tests.fuzz.targets import TARGETS
 
@@ -129,13 +132,13 @@ def main(arguments: list[str]) -> int:
     """See the module's docstring."""
     options = _parse(arguments)
     chosen = [t for t in TARGETS if options.target in (None, t.name)]
-    signal.signal(signal.SIGALRM, _hang)
+    if options.atheris:
+        return _guided(chosen[0], options)
+    signal.signal(signal.SIGALRM, _hang)  # not above: libFuzzer's clock would ring it
     if options.again:
         with tempfile.TemporaryDirectory() as folder:
             print(execute(chosen[0], options.again.read_bytes(), Path(folder)))
         return 0
-    if options.atheris:
-        return _guided(chosen[0], options.rest)
     print("| reader | executions | read | refused | findings | slowest, ms | memory, MiB |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     campaigns = []
@@ -151,13 +154,26 @@ def main(arguments: list[str]) -> int:
     return int(any(c.found for c in campaigns))
 
 
-def _guided(target: Target, rest: list[str]) -> int:
-    folder = tempfile.TemporaryDirectory(prefix="tfx-fuzz-")
-    corpus = Path(folder.name, "corpus")
+def _guided(target: Target, options: argparse.Namespace) -> int:
+    place = tempfile.TemporaryDirectory(prefix="tfx-fuzz-")
+    folder, corpus = Path(place.name), Path(place.name, "corpus")
     corpus.mkdir()
-    for i, data in enumerate(target.seeds(Path(folder.name))):
-        (corpus / str(i)).write_bytes(data)
-    atheris.Setup([sys.argv[0], str(corpus), *rest], lambda data: execute(target, data, Path(folder.name)))
+    options.findings.mkdir(parents=True, exist_ok=True)
+    with atheris.instrument_imports(include=OURS):  # what a reader imports as it goes
+        for i, data in enumerate(target.seeds(folder)):
+            (corpus / str(i)).write_bytes(data)
+            execute(target, data, folder)
+
+    def mutate(data: bytes, most: int, seed: int) -> bytes:
+        draw = random.Random(seed)
+        with contextlib.suppress(Exception):  # of what has no such shape any more
+            if draw.random() < 0.5:
+                return target.make([data], draw)[:most]
+        return bytes(atheris.Mutate(data, most))
+
+    arguments = [sys.argv[0], str(corpus), f"-timeout={LONGEST_S:.0f}", f"-artifact_prefix={options.findings}/"]
+    atheris.Setup([*arguments, *options.rest], lambda data: execute(target, data, folder),
+                  custom_mutator=mutate)
     atheris.Fuzz()
     return 0
 

@@ -8,10 +8,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.helpers.tiny import tiny_config
+from tests.survival.pace import apart, changes, hodges_lehmann, is_second
 from tests.survival.preload import compiler
+from tests.survival.table import CANNOT_BE_TOLD, Row, below, show
 from tfx_engine.runfile.create import create
 from tfx_engine.runfile.unfinished import half_of
 
@@ -61,3 +64,33 @@ def test_what_was_left_of_a_file_that_was_being_made_is_swept_by_the_next(tmp_pa
         os.utime(file, times=(time.time() - 7200,) * 2)
     create(tmp_path / "run.tfx", tiny_config(), "")
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted([young.name, ".other", "run.tfx"])
+
+
+def test_a_change_in_turns_is_told_beside_outliers_and_a_drift() -> None:
+    draw, turns = np.random.default_rng(9), np.arange(240)
+    kind = np.array([is_second(number) for number in turns])
+    times = 30 * np.exp(0.02 * draw.standard_normal(240) + 0.001 * turns + 0.005 * kind)
+    times[draw.choice(240, 12)] *= 3
+    found, nothing = changes(times)
+    assert -0.2 < found.low < 0.5 < found.high < 1.2 and nothing.low < 0 < nothing.high
+    assert below(found.low, found.high, 1.3) is True and below(found.low, found.high, -0.3) is False
+    assert hodges_lehmann([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]) == (3.5, 1.0, 6.0), "the least that 95 % can be told from"
+    assert changes([1.0, 2.0, 2.0, 1.0])[0].high == float("inf")
+
+
+def test_what_cannot_be_told_is_said_and_is_no_fault(capsys: pytest.CaptureFixture[str]) -> None:
+    assert below(-1.0, 2.0, 1.0) == CANNOT_BE_TOLD
+    assert show("t", [Row("step time", "+0.5 %", "< +1 %", below(-1.0, 2.0, 1.0))])
+    assert "CANNOT BE TOLD" in (said := capsys.readouterr().out) and "Neither kept nor broken" in said
+    assert not show("t", [Row("step time", "+2 %", "< +1 %", below(1.5, 2.5, 1.0))])
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="one processor")
+def test_processes_are_kept_apart_for_as_long_as_asked() -> None:
+    everywhere = os.sched_getaffinity(0)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        with apart(process.pid, []):
+            own, others = os.sched_getaffinity(process.pid), os.sched_getaffinity(0)
+            assert len(own) == 1 and own | others == everywhere and not own & others
+        assert os.sched_getaffinity(process.pid) == os.sched_getaffinity(0) == everywhere
+        process.communicate(b"\n")
