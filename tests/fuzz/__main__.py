@@ -7,8 +7,8 @@
 A finding is anything but an answer or a refusal in words: another exception, a warning, more than 20 s or 200 MiB. Its
 input is kept. The exit code is 1 where there was one. Coverage-guided, where `atheris` is installed (it is no
 dependency): `python -m tests.fuzz --atheris --target search -- -max_total_time=600`. It goes on from whatever reached
-new lines: half of the time as the campaign makes its inputs, so that archives and databases stay such, half as libFuzzer
-does.
+new lines: half of the time as the campaign makes its inputs, so that archives and databases stay such, half as
+libFuzzer does.
 """
 
 from __future__ import annotations

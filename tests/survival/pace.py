@@ -1,9 +1,10 @@
 """How long a run's steps take in short stretches, in turn of two kinds, and whether that differs.
 
-Processes are kept apart: the worker has a processor of its own, the others and this one have the rest. Every stretch is
-the median of its steps; every pair of neighbours of two kinds is one value, the logarithm of their ratio; these are
-told by the Hodges-Lehmann estimate (the median of the means of any two) and its interval by Wilcoxon's signed ranks,
-which a stretch disturbed from outside hardly moves. (Hollander, Wolfe: Nonparametric Statistical Methods, 3.2, 3.3.)
+Processes are kept apart: the worker has a processor of its own, the others and this one have the rest. Stretches are
+short and many, since the speed of a machine that others use as well wanders so that a pair of long ones differs by as
+much as one of short ones. Of every stretch the median of its steps is taken, and of every pair of neighbours of two
+kinds the logarithm of their ratio; told are the median of these and its interval by the sign test, which assumes
+nothing of how they are distributed. (Hollander, Wolfe: Nonparametric Statistical Methods, 3.5, 3.6.)
 """
 
 from __future__ import annotations
@@ -37,18 +38,14 @@ class Interval(NamedTuple):
         return f"{self.middle:+.2f} % [{self.low:+.2f}, {self.high:+.2f}]"
 
 
-def hodges_lehmann(values: Sequence[float] | NDArray[np.float64]) -> tuple[float, float, float]:
-    """The estimate and its 95 % interval, infinite for fewer than six values."""
-    n = len(values)
-    if not n:
-        return float("nan"), -float("inf"), float("inf")
-    one, other = np.triu_indices(n)
-    means = np.sort((np.asarray(values)[one] + np.asarray(values)[other]) / 2)
-    half = stats.norm.ppf(0.975) * np.sqrt(n * (n + 1) * (2 * n + 1) / 24)
-    outside = int(n * (n + 1) / 4 - half)  # how many of the means, less one, lie below the interval, and above it
+def median_of(values: Sequence[float] | NDArray[np.float64]) -> tuple[float, float, float]:
+    """The median and its 95 % interval, infinite for fewer than six values."""
+    ordered = np.sort(np.asarray(values, float))
+    outside = int(stats.binom.ppf(0.025, len(ordered), 0.5)) if len(ordered) else 0  # on each side, with its end
+    middle = float(np.median(ordered)) if len(ordered) else float("nan")
     if outside < 1:
-        return float(np.median(means)), -float("inf"), float("inf")
-    return float(np.median(means)), float(means[outside - 1]), float(means[-outside])
+        return middle, -float("inf"), float("inf")
+    return middle, float(ordered[outside - 1]), float(ordered[-outside])
 
 
 def is_second(number: int) -> bool:
@@ -57,12 +54,15 @@ def is_second(number: int) -> bool:
 
 
 def changes(in_turn: Sequence[float]) -> tuple[Interval, Interval]:
-    """By how much the second kind is larger; and the same of neighbours of one kind, between which nothing changed."""
+    """By how much the second kind is larger; and neighbours of one kind, between which nothing changed, for comparison.
+
+    Of these the signs change after every A A and B B, so that what a change leaves behind for a moment cancels.
+    """
     steps = np.diff(np.log(in_turn))
-    signs = (-1.0) ** np.arange(len(steps))
+    apart_, alike = steps[::2], steps[1::2]
     found = []
-    for values in (steps[::2] * signs[: len(steps[::2])], steps[1::2] * signs[: len(steps[1::2])]):
-        found.append(Interval(*(float(100 * np.expm1(x)) for x in hodges_lehmann(values[np.isfinite(values)]))))
+    for values in (apart_ * (-1.0) ** np.arange(len(apart_)), alike * (-1.0) ** (np.arange(len(alike)) // 2)):
+        found.append(Interval(*(float(100 * np.expm1(x)) for x in median_of(values[np.isfinite(values)]))))
     return found[0], found[1]
 
 
@@ -131,9 +131,12 @@ class Mark(NamedTuple):
 
 
 class Pace(NamedTuple):
-    """A stretch: the median time of a step, the processor time of one, the share of waiting for a processor."""
+    """A stretch: the median time of a step and its lower quartile, the processor time of one, the share of waiting for
+    a processor.
+    """
 
     step_ms: float
+    quick_ms: float
     cpu_ms: float
     waited: float
 
@@ -178,7 +181,8 @@ class Stopwatch:
         within = step_ms[(ends_s > begin.at_s) & (ends_s <= end.at_s)]
         within = within[np.isfinite(within)]
         if not len(within):
-            return Pace(float("nan"), float("nan"), float("nan"))
+            return Pace(*[float("nan")] * len(Pace._fields))
         steps = float(np.diff(np.interp([begin.at_s, end.at_s], ends_s, np.arange(len(ends_s))))[0])  # and a fraction
         waited = (end.waited_s - begin.waited_s) / (end.at_s - begin.at_s)
-        return Pace(float(np.median(within)), 1000 * (end.used_s - begin.used_s) / max(steps, 1e-9), waited)
+        quick_ms, median_ms = np.quantile(within, [0.25, 0.5])
+        return Pace(float(median_ms), float(quick_ms), 1000 * (end.used_s - begin.used_s) / max(steps, 1e-9), waited)
