@@ -139,7 +139,7 @@ class SyntheticRun:
 def write_audit(writer: RunWriter, config: Config) -> None:
     """What an audit finds: three claims that hold, one that could not be tried; a broken one in a run named `LEAKS`."""
     found: list[tuple[str, str, bool | None, str, dict[str, Any]]] = [
-        ("mask", "hides", True, "In {layers} layer(s) no token reads what it should not.", {"layers": 2}),
+        ("mask", "hides", True, "No token reads what it should not (layers tried: {layers}).", {"layers": 2}),
         ("recompute", "same", True, "Loss and {count} gradients are equal to the last bit.", {"count": 35}),
         ("optimizer", "moves-all", True, "All {count} tensors moved.", {"count": 35}),
         ("init", "begins", None, "No tensor has numbers enough to be judged.", {}),

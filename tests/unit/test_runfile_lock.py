@@ -15,7 +15,8 @@ import pytest
 
 from tfx_engine.runfile import lock as lock_module
 from tfx_engine.runfile.errors import RunFileError
-from tfx_engine.runfile.lock import RunLock, boot_id, holder, is_locked, process_started
+from tfx_engine.runfile.lock import RunLock, holder, is_locked
+from tfx_engine.runfile.processes import boot_id, process_identity, process_started
 from tfx_engine.runfile.store import beside
 
 HOLD = """
@@ -146,7 +147,7 @@ def test_a_lock_that_is_handed_over_is_for_its_heir_alone(path, repo):
     {"host": "elsewhere"},
 ])
 def test_a_promise_to_nobody_who_lives_here_is_none(path, change):
-    heir = {**lock_module.process_identity(), "pid": os.getppid(), "started": process_started(os.getppid())}
+    heir = {**process_identity(), "pid": os.getppid(), "started": process_started(os.getppid())}
     file = beside(path, ".lock")
     file.write_text(json.dumps({"heir": heir}))
     assert is_locked(path), "as it is, it is one"

@@ -195,7 +195,7 @@ def test_threads_do_not_lose_each_others_rows(path):
 def test_a_writer_whose_thread_broke_says_so_at_the_next_call(path):
     writer = RunWriter(path)
     writer.flush()
-    writer._connection.close()  # no statement works from here on, and waiting will not help
+    writer._place.connection.close()  # no statement works from here on, and waiting will not help
     writer.log("stderr", "x")
     writer._recorder._thread.join(5)
     with pytest.raises(RunFileError, match="cannot be written"):

@@ -76,6 +76,29 @@ def test_a_run_that_cannot_be_read_for_a_moment_stays_and_one_that_cannot_be_rea
     assert len(library.scan()) == 2 and [problem.path for problem in library.problems] == [str(path)]
 
 
+def test_a_running_run_whose_file_was_taken_away_stays_until_its_writer_has_put_it_back(tmp_path):
+    library, path = Library(tmp_path), tmp_path / "a.tfx"
+    with running(path) as writing:
+        writing.advance(7)
+        writing.writer.flush()
+        assert [row.steps for row in library.scan()] == [7]
+        path.unlink()
+        assert [row.status for row in library.scan()] == ["running"]
+        writing.advance(1)
+        writing.writer.flush()
+        assert [row.steps for row in library.scan()] == [8]
+
+
+def test_a_running_run_whose_writer_is_gone_too_leaves_at_the_second_look(tmp_path):
+    library, path = Library(tmp_path), tmp_path / "a.tfx"
+    with running(path) as writing:
+        writing.writer.flush()
+        library.scan()
+    path.unlink()
+    assert [row.status for row in library.scan()] == ["running"]
+    assert library.scan() == []
+
+
 def test_an_abandoned_run_is_sealed_as_interrupted(tmp_path):
     pid = os.fork()
     if pid == 0:  # a writer that dies without a word

@@ -49,6 +49,11 @@ def test_a_file_that_is_cut_or_has_a_bit_turned_over_is_read_or_refused_in_words
     assert "0 crashes, hangs or tracebacks" in found
 
 
+@forks
+def test_what_somebody_takes_away_of_a_live_run_is_put_back(repo: Path) -> None:
+    assert ", 0 faults" in campaign(repo, "taken", "--times", "21")
+
+
 @faults
 def test_a_file_of_an_older_format_is_old_or_new_whenever_its_migration_is_killed(repo: Path) -> None:
     found = campaign(repo, "migration", "--every", "37")

@@ -146,7 +146,7 @@ def test_flops_are_missing_where_the_techniques_declare_another_model_than_there
     monkeypatch.setattr("tfx_engine.worker.facts.count_parameters", lambda config: Parameters(1, 1))
     path = queued(tmp_path)
     assert execute(path).status == "finished"
-    assert "declare 1 parameter(s)" in read(path, "missing")["flops_per_token.model"]
+    assert "declare: 1." in read(path, "missing")["flops_per_token.model"]
     assert "flops_per_token" not in read(path, "facts")
 
 

@@ -23,7 +23,7 @@ _NEIGHBOURS = 3  # measured shapes that a rate is made of
 _VIEW = 0.25  # of what starting an operator costs: one that only gives its input another shape
 _PRIOR = 0.03  # how much evidence it takes to believe that a term is off: its weight beside one run's
 LEAST_RUNS = 3  # before an error is stated
-# The exponent by which work and starting go together on a queue: 1 were one after the other, large the longer of both.
+# The exponent by which work and starting go together on a queue: 1 is one after the other, large the longer of both.
 _BESIDE = 1.5  # chosen by 32 configurations on an H200 (tests/bench/test_step_time_h200.py)
 _FITS = 8  # of the linear fit by which corrections are found; without a queue the first one is exact
 
@@ -53,21 +53,24 @@ class StepTime:
 
     def total_ms(self, factors: Mapping[str, float] | None = None) -> float:
         """The step's time with every term multiplied by its factor."""
-        ms = {name: value * (factors or {}).get(name, 1.0) for name, value in self.terms.items()}
-        work = sum(value for name, value in ms.items() if name != "starting")
-        if not self.is_queued:
-            return work + ms["starting"]
-        return float((work**_BESIDE + ms["starting"] ** _BESIDE) ** (1 / _BESIDE))
+        work, starting = self._parts(factors or {})
+        return float((work**self._beside + starting**self._beside) ** (1 / self._beside))
 
     def slopes(self, factors: Mapping[str, float]) -> dict[str, float]:
         """By how much the step's time changes with the factor of each term."""
-        if not self.is_queued:
-            return dict(self.terms)
-        whole = self.total_ms(factors)
-        starting = factors["starting"] * self.terms["starting"]
-        work = sum(value * factors[name] for name, value in self.terms.items() if name != "starting")
-        return {name: value * ((starting if name == "starting" else work) / whole) ** (_BESIDE - 1) if whole else 0.0
+        work, starting = self._parts(factors)
+        whole = self.total_ms(factors) or 1.0
+        return {name: value * ((starting if name == "starting" else work) / whole) ** (self._beside - 1)
                 for name, value in self.terms.items()}
+
+    @property
+    def _beside(self) -> float:
+        """The exponent by which the device's work and the host's starting go together."""
+        return _BESIDE if self.is_queued else 1.0
+
+    def _parts(self, factors: Mapping[str, float]) -> tuple[float, float]:
+        ms = {name: value * factors.get(name, 1.0) for name, value in self.terms.items()}
+        return sum(value for name, value in ms.items() if name != "starting"), ms["starting"]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -65,6 +65,10 @@ _SENTENCES: dict[str, tuple[str, str]] = {
         tr_mark("cannot be written: {error}."),
         tr_mark("Check that disk, or choose another folder."),
     ),
+    "put-back": (
+        tr_mark("was taken away while it was written, and was put back with everything in it."),
+        tr_mark("Leave the files of a run alone until it has ended."),
+    ),
     "in-use": (
         tr_mark("is being written by another process{who}."),
         tr_mark("Wait until that run has ended, or stop it."),

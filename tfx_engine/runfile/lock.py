@@ -11,6 +11,7 @@ import json
 import os
 import socket
 import sys
+import threading
 import time
 import weakref
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 
 from tfx_engine.protocol.plain_file import read_plain
 from tfx_engine.runfile.errors import failure, os_failure
+from tfx_engine.runfile.processes import boot_id, process_identity, process_started, process_ticks
 from tfx_engine.runfile.store import beside
 
 _PATIENCE_S = 0.5  # somebody who only asks whether it is locked holds it for microseconds
@@ -40,6 +42,8 @@ class RunLock:
         """
         self.path = Path(path)
         self.file = beside(path, ".lock")
+        self._mutex = threading.Lock()  # of the descriptor: notes come from any thread
+        self._more: dict[str, Any] = {}  # of the newest note
         self._descriptor = self._acquire()
         _held.add(self)
         self.note()
@@ -54,7 +58,7 @@ class RunLock:
             if is_there and not is_promised:
                 return descriptor
             os.close(descriptor)
-            if is_promised or (not is_ours and time.monotonic() > deadline):
+            if is_promised or time.monotonic() > deadline:
                 raise failure("in-use", self.path, who=_who(holder(self.path)))
             time.sleep(_PAUSE_S)  # locked by another, or taken away between opening and locking: look again
 
@@ -66,7 +70,12 @@ class RunLock:
 
     def note(self, **more: Any) -> None:
         """Write down who holds the lock, and anything more that a reader should know."""
-        text = json.dumps({**process_identity(), **more}).encode() + b"\n"
+        with self._mutex:
+            self._more = more
+            self._write_note()
+
+    def _write_note(self) -> None:
+        text = json.dumps({**process_identity(), **self._more}).encode() + b"\n"
         try:
             os.lseek(self._descriptor, 0, os.SEEK_SET)
             os.write(self._descriptor, text)
@@ -75,12 +84,33 @@ class RunLock:
             # A full disk, or a pipe: the lock holds without the note, which only people read.
             return
 
+    def keep(self) -> bool:
+        """Take the lock anew where somebody took its file away, so that others see again that it is held.
+
+        Returns whether that was so, and was done: where another process has it now, or there is no writing, the next
+        call tries again.
+        """
+        with self._mutex:
+            if self._descriptor < 0 or _is_at(self._descriptor, self.file):
+                return False
+            try:
+                descriptor = os.open(self.file, os.O_RDWR | os.O_CREAT | _AS_IT_IS, 0o600)
+            except OSError:
+                return False
+            if not (_lock(descriptor) and _is_at(descriptor, self.file)):
+                os.close(descriptor)
+                return False
+            os.close(self._descriptor)
+            self._descriptor = descriptor
+            self._write_note()
+            return True
+
     def hand_over(self, pid: int) -> None:
         """Let go of the lock for the process `pid` alone: nobody else can take it before that one, while it lives."""
-        descriptor = self._descriptor
         self.note(heir={
-            **process_identity(), "pid": pid, "started": process_started(pid), "ticks": _ticks(pid)})
-        self._descriptor = -1
+            **process_identity(), "pid": pid, "started": process_started(pid), "ticks": process_ticks(pid)})
+        with self._mutex:
+            descriptor, self._descriptor = self._descriptor, -1
         _unlock(descriptor)
         os.close(descriptor)
 
@@ -91,16 +121,18 @@ class RunLock:
 
     def release(self) -> None:
         """Take the lock file away and let go."""
-        if self._descriptor < 0:
+        with self._mutex:
+            descriptor, self._descriptor = self._descriptor, -1
+        if descriptor < 0:
             return
-        descriptor, self._descriptor = self._descriptor, -1
         if os.name == "nt":  # an open file cannot be removed there; whoever opens it next keeps it from being removed
             _unlock(descriptor)
             os.close(descriptor)
             _remove(self.file)
             return
         # Removed while it is locked: who opens it afterwards makes a new one, who had it open finds out in `_is_at`.
-        _remove(self.file)
+        if _is_at(descriptor, self.file):
+            _remove(self.file)
         os.close(descriptor)
 
     def forget(self) -> None:
@@ -157,7 +189,7 @@ def _is_promised(descriptor: int) -> bool:
         return abs(time.time() - os.fstat(descriptor).st_mtime) < _FOREIGN_S
     if heir["pid"] == os.getpid() or heir.get("boot_id") != boot_id():
         return False
-    if (ticks := _ticks(heir["pid"])) is not None and heir.get("ticks") is not None:
+    if (ticks := process_ticks(heir["pid"])) is not None and heir.get("ticks") is not None:
         return bool(ticks == heir["ticks"])  # a clock that is set changes nothing about that
     started, said = process_started(heir["pid"]), heir.get("started")
     return started is not None and isinstance(said, (int, float)) and abs(started - said) < _SAME_START_S
@@ -184,43 +216,6 @@ def _who(found: dict[str, Any]) -> str:
     return f" (process {pid})" if isinstance(pid, int) else ""
 
 
-def process_identity() -> dict[str, Any]:
-    """This process, beyond doubt: pid, its start time in seconds since the epoch, the boot, the host."""
-    pid = os.getpid()
-    return {"pid": pid, "started": process_started(pid), "boot_id": boot_id(), "host": socket.gethostname()}
-
-
-def process_started(pid: int) -> float | None:
-    """When a process started, in seconds since the epoch; None where there is none."""
-    import psutil  # 20 ms to import: only those who write pay for it
-
-    try:
-        return float(psutil.Process(pid).create_time())
-    except (psutil.Error, ValueError, OverflowError):  # or no such number is that of a process
-        return None
-
-
-def _ticks(pid: int) -> int | None:
-    """When a process started, in the kernel's ticks since the boot; None where that cannot be known."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-        return int(fields[19])
-    except (OSError, ValueError, IndexError):
-        return None
-
-
-def boot_id() -> str:
-    """What tells this boot of the machine from all others."""
-    if sys.platform == "linux":
-        try:
-            return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        except OSError:
-            return ""  # not to be had in this container
-    import psutil
-
-    return str(round(psutil.boot_time() / 10))  # the clock is adjusted now and then, by less than 10 s
-
-
 def _remove(file: Path) -> None:
     try:
         file.unlink()
@@ -234,7 +229,7 @@ def _is_at(descriptor: int, file: Path) -> bool:
     """Whether the open file is still the one at that path."""
     try:
         there = file.stat()
-    except FileNotFoundError:
+    except OSError:
         return False
     return os.path.samestat(os.fstat(descriptor), there)
 

@@ -56,7 +56,10 @@ class Mailbox:
             with self.file.open("rb") as file:
                 file.seek(self._offset)
                 text = file.read(_MOST)
-        except OSError:  # no mail yet, or nothing that can be read; the next look may find another file
+        except FileNotFoundError:  # no mail yet, or somebody took it away: what comes now is new
+            self._offset = 0
+            return []
+        except OSError:  # nothing that can be read; the next look may find another file
             return []
         complete, newline, _ = text.rpartition(b"\n")
         if not newline and len(text) == _MOST:  # no letter is that long

@@ -15,7 +15,7 @@ from typing import Any
 
 from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.runfile.create import utc_now
-from tfx_engine.runfile.lock import boot_id
+from tfx_engine.runfile.processes import boot_id
 from tfx_engine.runfile.steady import steady_s
 
 BEGUN = "begun"  # the fact: the boot, and its steady clock when the run was taken

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, TypeGuard
 
 from tfx_engine.protocol.marker import tr_mark
@@ -15,7 +14,9 @@ from tfx_engine.runfile import conversion
 from tfx_engine.runfile.buffer import Buffer, Item
 from tfx_engine.runfile.create import utc_now
 from tfx_engine.runfile.errors import RunFileError, failure, primary_code, words, write_failure
+from tfx_engine.runfile.lock import RunLock
 from tfx_engine.runfile.outcome import write_state
+from tfx_engine.runfile.place import Place
 from tfx_engine.runfile.rollup import Rollups, RollupState, reading
 from tfx_engine.runfile.tables import insert
 from tfx_engine.runfile.texts import json_text
@@ -34,6 +35,13 @@ _RESUMED = tr_mark(
     "The run file could not be written for {seconds:.1f} s ({error}). What was measured meanwhile is in it."
 )
 _UNWRITTEN = tr_mark("What was measured last is not in this file, which {error}")
+_PUT_BACK = tr_mark(
+    "The run file, or its log, was taken away while it was written. It was put back with everything in it."
+)
+_PUT_BACK_FOR = tr_mark(
+    "Another file took the place of the run file while it was written, and is now called {name}. The run file was put "
+    "back with everything in it."
+)
 _REFUSED = tr_mark("A row of {table} could not be stored: {error}")
 
 
@@ -41,16 +49,17 @@ class Recorder:
     """Writes batches until it is told to finish. `error` is what keeps it from writing now, if anything does."""
 
     def __init__(
-        self, connection: sqlite3.Connection, path: Path, buffer: Buffer, t_ms: Callable[[], float],
+        self, place: Place, lock: RunLock, buffer: Buffer, t_ms: Callable[[], float],
         on_error: Callable[[RunFileError | None], None] | None = None, give_room: Callable[[], bool] = lambda: False,
     ) -> None:
         self.error: RunFileError | None = None
-        self._connection, self._path, self._buffer = connection, path, buffer
+        self._place, self._lock, self._path, self._buffer = place, lock, lock.path, buffer
         self._t_ms, self._on_error, self._give_room = t_ms, on_error, give_room
         self._failing_since = 0.0
+        self._state: tuple[Any, ...] | None = None  # the newest that was written here
         self._rollups = Rollups()
-        self._rollups.resume(connection)
-        self._seq: int = connection.execute("SELECT COALESCE(MAX(seq), 0) FROM step").fetchone()[0]
+        self._rollups.resume(place.connection)
+        self._seq: int = place.connection.execute("SELECT COALESCE(MAX(seq), 0) FROM step").fetchone()[0]
         self._patience: Callable[[], float] | None = None  # once it is to finish
         self._finishing_since = 0.0
         self._thread = threading.Thread(target=self._run, name="run-file-writer", daemon=True)
@@ -82,7 +91,7 @@ class Recorder:
         while True:
             is_last = self._patience is not None
             batch = self._buffer.take(0 if is_last else COMMIT_EVERY_S)
-            if batch and not self._write_patiently(batch):
+            if not self._write_patiently(batch):
                 self._write_last_words(batch)
                 return
             if is_last and not batch:
@@ -93,8 +102,12 @@ class Recorder:
         is_careful = False
         while True:
             try:
-                self._transaction(self._write_carefully if is_careful else self._write, batch)
+                self._stay_in_place()
+                if batch:
+                    self._transaction(self._write_carefully if is_careful else self._write, batch)
                 break
+            except RunFileError as error:
+                self._fails(error)
             except (sqlite3.Error, *_BAD_VALUES) as error:
                 if not _is_transient(error):
                     if is_careful:
@@ -110,6 +123,24 @@ class Recorder:
                 item.done.set()
         self._works_again()
         return True
+
+    def _stay_in_place(self) -> None:
+        """Put back what somebody took away of the run; raises `RunFileError` and sqlite3.Error where it cannot be."""
+        if self._lock.keep():
+            self._say_state_again()
+        if not self._place.is_lost():
+            return
+        other = self._place.put_back()
+        template, args = (_PUT_BACK_FOR, {"name": other}) if other else (_PUT_BACK, {})
+        self._transaction(self._write, [self._event("warning", "put-back", template, **args)])
+        if self._on_error:
+            self._on_error(failure("put-back", self._path))
+
+    def _say_state_again(self) -> None:
+        """Whoever saw the run without its lock may have recorded that its process had ended."""
+        recorded = self._place.connection.execute("SELECT status FROM run WHERE id = 1").fetchone()
+        if self._state is not None and recorded[0] != self._state[0]:
+            self._transaction(self._write, [Item("state", self._state, 0)])
 
     def _write_last_words(self, batch: list[Item]) -> None:
         """The newest state alone, before everything that waits: it is what a reader cannot do without."""
@@ -148,7 +179,7 @@ class Recorder:
 
     def _transaction(self, write: Callable[[list[Item]], None], batch: list[Item]) -> None:
         """The batch and the rollups it completes: all of it, or nothing."""
-        connection, before = self._connection, self._position()
+        connection, before = self._place.connection, self._position()
         is_state = any(item.table == "state" for item in batch)
         try:
             if is_state:
@@ -184,32 +215,33 @@ class Recorder:
         """One by one, with an event in the place of each row that SQLite or Python refuses."""
         for item in batch:
             before = self._position()
-            self._connection.execute("SAVEPOINT item")
+            self._place.connection.execute("SAVEPOINT item")
             try:
                 self._write_table(item.table, [item.values])
             except (sqlite3.Error, *_BAD_VALUES) as error:
                 if _is_transient(error):
                     raise
                 self._go_back(before)
-                self._connection.execute("ROLLBACK TO item")
+                self._place.connection.execute("ROLLBACK TO item")
                 event = self._event("problem", "row-refused", _REFUSED, table=item.table, error=words(error))
                 self._write_table("event", [event.values])
-            self._connection.execute("RELEASE item")
+            self._place.connection.execute("RELEASE item")
 
     def _write_table(self, table: str, rows: list[Any]) -> None:
         if table == "step":
             self._write_steps(rows)
         elif table == "state":
             for row in rows:
-                write_state(self._connection, *row)
+                write_state(self._place.connection, *row)
+            self._state = rows[-1]
         elif table != "flush":
-            self._connection.executemany(insert(table), map(conversion.row(table), rows))
+            self._place.connection.executemany(insert(table), map(conversion.row(table), rows))
 
     def _write_steps(self, rows: Iterable[dict[str, Any]]) -> None:
         completed: list[tuple[Any, ...]] = []
-        self._connection.executemany(insert("step"), self._step_rows(rows, completed))
+        self._place.connection.executemany(insert("step"), self._step_rows(rows, completed))
         if completed:
-            self._connection.executemany(insert("rollup"), completed)
+            self._place.connection.executemany(insert("rollup"), completed)
 
     def _step_rows(self, rows: Iterable[dict[str, Any]], completed: list[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
         for columns in rows:

@@ -24,17 +24,17 @@ from tfx_engine.protocol.metrics import CATEGORIES
 from tfx_engine.protocol.status import STATUSES
 from tfx_engine.runfile import reserve, spool
 from tfx_engine.runfile.buffer import Buffer, Item
-from tfx_engine.runfile.connect import change_journal_mode, connect
 from tfx_engine.runfile.create import utc_now
 from tfx_engine.runfile.errors import RunFileError, failure, write_failure
 from tfx_engine.runfile.header import check_file, is_sealed
-from tfx_engine.runfile.lock import RunLock, process_identity
+from tfx_engine.runfile.lock import RunLock
 from tfx_engine.runfile.outcome import seconds_since_begun
+from tfx_engine.runfile.place import Place
+from tfx_engine.runfile.processes import process_identity
 from tfx_engine.runfile.recorder import Recorder
 from tfx_engine.runfile.seal import seal_connection
 from tfx_engine.runfile.tables import COLUMNS, DEVICE_READINGS, ROLLUP_COLUMNS, STEP_COLUMNS
 from tfx_engine.runfile.texts import json_text
-from tfx_engine.runfile.upgrade import bring_up_to_date
 
 PATIENCE_S = 60.0  # of a caller whose buffer is full
 STATE_PATIENCE_S = 10.0
@@ -55,7 +55,8 @@ class RunWriter:
     ) -> None:
         """Take the lock (or take over `lock`, which is released even if this fails) and open an existing file.
 
-        `on_error` is called on the writer's thread with what keeps it from writing, and with None once it can again.
+        `on_error` is called on the writer's thread with what keeps it from writing, and with None once it can again;
+        and where somebody had taken the file away, which was put back.
         `hurried`: whether somebody waits for the end, so that a disk which refuses is not given much time any more.
         On a network file system it records on a local disk, and moves the file when it is closed (see `spool`). Raises
         `RunFileError`: no such file, in use, no permission, no space, damaged, newer.
@@ -73,14 +74,11 @@ class RunWriter:
             undo.callback(self._lock.release)
             try:
                 self._local = spool.begin(self.path)
-                self._connection = connect(self._local)
-                undo.callback(self._connection.close)
-                if not change_journal_mode(self._connection, "wal"):
-                    raise failure("in-use", self.path, who="")
-                bring_up_to_date(self._connection)
-                self._start -= seconds_since_begun(self._connection)
+                self._place = Place(self._local)
+                undo.callback(self._place.connection.close)
+                self._start -= seconds_since_begun(self._place.connection)
                 reserve.make(self._local)
-                self._recorder = Recorder(self._connection, self.path, self._buffer, self.t_ms, on_error,
+                self._recorder = Recorder(self._place, self._lock, self._buffer, self.t_ms, on_error,
                                           lambda: reserve.give_up(self._local))
             except sqlite3.Error as error:
                 raise write_failure(error, self.path) from None
@@ -240,11 +238,11 @@ class RunWriter:
             if self._recorder.error is not None:
                 raise self._recorder.error
             if self._heir is not None:
-                self._connection.close()
+                self._place.connection.close()
                 self._lock.hand_over(self._heir)
                 return
-            seal_connection(self._connection, self.path)
-            self._connection.close()
+            seal_connection(self._place.connection, self.path)
+            self._place.connection.close()
             if is_sealed(self._local):  # else a reader kept it from being: `seal` moves it another time
                 spool.end(self._local, self.path)
         except sqlite3.Error as error:
@@ -252,7 +250,7 @@ class RunWriter:
             if refusal.problem.code == "damaged":
                 raise refusal from None
         finally:
-            self._connection.close()
+            self._place.connection.close()
             self._lock.release()
 
     def __enter__(self) -> RunWriter:

@@ -16,8 +16,8 @@ from tfx_engine.train.step import Batch, Training, cut, losses, no_name
 
 # CUDA graphs run a function twice, to warm up and to record, before they play it back.
 TIMES = 3
-_COMPILED = tr_mark("Compiled in {seconds} s, in {graphs} graph(s).")
-_AGAIN = tr_mark("{graphs} more graph(s) were compiled while steps ran: their times are not those of a compiled model.")
+_COMPILED = tr_mark("Compiled in {seconds} s. Graphs: {graphs}.")
+_AGAIN = tr_mark("More was compiled while steps ran (graphs: {graphs}): their times are not those of a compiled model.")
 
 
 class Compilation:

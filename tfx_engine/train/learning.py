@@ -21,7 +21,7 @@ _NOTHING_MOVED = tr_mark(
 )
 _NO_GRADIENT = tr_mark(
     "The run learns nothing: none of its {tensors} trainable tensors had a finite gradient other than zero in the "
-    "{steps} measured step(s) that were looked at. What moves them is no gradient (weight decay, for instance)."
+    "measured steps that were looked at ({steps}). What moves them is no gradient (weight decay, for instance)."
 )
 _NO_NUMBERS = tr_mark("The run learns nothing: its {tensors} trainable tensors are not finite numbers.")
 _NOTHING_TRAINED = tr_mark("The run learns nothing: the model has no trainable parameter.")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
@@ -25,7 +24,6 @@ from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError
 from tfx_engine.protocol.status import Phase
 from tfx_engine.protocol.worker_messages import InTurns
-from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.writer import RunWriter
 from tfx_engine.techniques.compile import replays
@@ -35,7 +33,7 @@ from tfx_engine.train.setup import set_up
 from tfx_engine.train.turns import Turns
 from tfx_engine.worker import facts, failure
 from tfx_engine.worker.deadline import Deadline
-from tfx_engine.worker.logs import LogCapture
+from tfx_engine.worker.logs import LogCapture, complain
 from tfx_engine.worker.mail import MailReader, watch_for_gaps
 from tfx_engine.worker.run import Outcome
 
@@ -54,7 +52,7 @@ def execute_again(
     path = Path(path)
     config = _config_of(path)
     with ExitStack() as stack:
-        writer = stack.enter_context(RunWriter(path, on_error=_complain, hurried=stop.is_set))
+        writer = stack.enter_context(RunWriter(path, on_error=complain, hurried=stop.is_set))
         zero_ns = time.perf_counter_ns() - round(writer.t_ms() * 1e6)
         writer.state("running")
         writer.event("state", "again", _AGAIN, process=part.process, round=part.round)
@@ -86,11 +84,6 @@ def _config_of(path: Path) -> Config:
         raise ConfigError(problems)
     bare = dataclasses.replace(config.run, probes=False, profile=False, audit=False, save_weights=False, snapshot=False)
     return dataclasses.replace(config, run=bare)
-
-
-def _complain(error: RunFileError | None) -> None:
-    if error is not None:
-        sys.stderr.write(error.problem.sentence() + "\n")
 
 
 def _measure(

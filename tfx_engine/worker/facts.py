@@ -23,7 +23,7 @@ from tfx_engine.techniques.optimizer import implementation_of
 from tfx_engine.train.setup import Setup
 
 _NOT_DECLARED = tr_mark(
-    "The techniques declare {declared} parameter(s), but the model has {actual}, so the FLOPs would be wrong too."
+    "Parameters that the techniques declare: {declared}. The model has {actual}, so the FLOPs would be wrong too."
 )
 _NOT_COUNTED = tr_mark("What {names} multiplies beside its linear layers is not known.")
 

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.worker.printed import end, open_sink
 
 _STREAMS = (1, 2)  # in a worker, descriptor 1 is a second stderr: its real stdout belongs to the conversation
@@ -18,6 +19,12 @@ _LONGEST_LINE = 10_000  # characters; a progress bar that never ends its line mu
 _ECHO_BYTES = 2**20  # waiting for a service that does not read
 
 Write = Callable[[str, str], None]  # (stream, text)
+
+
+def complain(error: RunFileError | None) -> None:
+    """Print what hinders the run file, for whoever looks on: nothing can be recorded meanwhile."""
+    if error is not None:
+        sys.stderr.write(error.problem.sentence() + "\n")
 
 
 class LogCapture(AbstractContextManager["LogCapture"]):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -30,7 +29,6 @@ from tfx_engine.protocol.marker import tr_mark
 from tfx_engine.protocol.problems import ConfigError, Problem, errors_among
 from tfx_engine.protocol.status import Status
 from tfx_engine.protocol.worker_messages import InTurns
-from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.writer import RunWriter
 from tfx_engine.techniques.compile import replays
@@ -43,15 +41,15 @@ from tfx_engine.worker.advice import Advice, advice, sentence
 from tfx_engine.worker.audit.phase import audit_run
 from tfx_engine.worker.deadline import Deadline
 from tfx_engine.worker.foretold import Foretold
-from tfx_engine.worker.logs import LogCapture
+from tfx_engine.worker.logs import LogCapture, complain
 from tfx_engine.worker.mail import MailReader, watch_for_gaps
 from tfx_engine.worker.recording import RunRecorder
 from tfx_engine.worker.saving import save_weights
 from tfx_engine.worker.speed import Speed
 
-_LEFT_OUT = tr_mark("{steps} measured step(s) were disturbed from outside, and are left out of the statistics.")
+_LEFT_OUT = tr_mark("Measured steps that were disturbed from outside, and are left out of the statistics: {steps}.")
 _THEY_COUNT = tr_mark(
-    "{steps} measured step(s) were disturbed from outside, more than were not: they count all the same. This machine "
+    "More measured steps were disturbed from outside than were not ({steps}): they count all the same. This machine "
     "was busy with something else; compare with care."
 )
 
@@ -83,7 +81,7 @@ def execute(
     stop = stop or StopFlag()
     config, problems = _config_of(path)
     with ExitStack() as stack:
-        writer = stack.enter_context(RunWriter(path, on_error=_complain, hurried=stop.is_set))
+        writer = stack.enter_context(RunWriter(path, on_error=complain, hurried=stop.is_set))
         if part is not None:
             writer.fact("resident", part.resident)
         zero_ns = time.perf_counter_ns() - round(writer.t_ms() * 1e6)  # one zero for the steps and all else
@@ -111,11 +109,6 @@ def _config_of(path: Path) -> tuple[Config, tuple[Problem, ...]]:
         return parse_config(reader.info().config)
     finally:
         reader.close()
-
-
-def _complain(error: RunFileError | None) -> None:
-    if error is not None:
-        sys.stderr.write(error.problem.sentence() + "\n")
 
 
 class _Run:

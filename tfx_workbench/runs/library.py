@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tfx_engine.protocol.problems import Problem
@@ -17,6 +18,7 @@ from tfx_engine.runfile.store import run_files, side_files
 from tfx_workbench.runs.listing import Mark, load_listing, save_listing
 from tfx_workbench.runs.row import RunRow, read_row
 
+_Found = tuple[Mark, RunRow | Problem]
 WORTH_KEEPING = 50  # rows that took opening a file each
 
 
@@ -26,7 +28,7 @@ class Library:
     def __init__(self, store: str | Path) -> None:
         self.store = Path(store)
         self.problems: tuple[Problem, ...] = ()  # files that the last scan could not read
-        self._seen: dict[Path, tuple[Mark, RunRow | Problem]] | None = None
+        self._seen: dict[Path, _Found] | None = None
         self._doubtful: set[Path] = set()  # read before, and not the last time
         self._pulses: dict[Path, Pulse] = {}  # of running runs
         self._fresh = 0  # rows of ended runs that the kept listing has not
@@ -35,7 +37,9 @@ class Library:
         """All runs, the oldest first. Unchanged files are not opened again; abandoned ones are sealed."""
         if self._seen is None:
             self._seen = {**load_listing(self.store)}
-        seen = self._seen = {path: self._look(path, self._seen.get(path)) for path in run_files(self.store)}
+        files = run_files(self.store)
+        kept = self._taken_away(self._seen, files)
+        seen = self._seen = kept | {path: self._look(path, self._seen.get(path)) for path in files}
         if self._fresh >= WORTH_KEEPING:
             save_listing(self.store, {path: (mark, row) for path, (mark, row) in seen.items()
                                       if isinstance(row, RunRow) and row.status in ENDED})
@@ -44,7 +48,15 @@ class Library:
         rows = self._with_pulse([found for _, found in seen.values() if isinstance(found, RunRow)])
         return sorted(rows, key=lambda row: (row.created_at, row.path.name))
 
-    def _look(self, path: Path, before: tuple[Mark, RunRow | Problem] | None) -> tuple[Mark, RunRow | Problem]:
+    def _taken_away(self, before: Mapping[Path, _Found], files: Sequence[Path]) -> dict[Path, _Found]:
+        """Running runs whose file is not there now: their writers put it back, so for once they stay."""
+        gone = {path: before[path] for path in before.keys() - set(files) - self._doubtful}
+        kept = {path: found for path, found in gone.items()
+                if isinstance(found[1], RunRow) and found[1].status == "running"}
+        self._doubtful |= kept.keys()
+        return kept
+
+    def _look(self, path: Path, before: _Found | None) -> _Found:
         mark = _mark(path)
         if before and before[0] == mark and not _may_be_abandoned(before[1]):
             return before

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfx_engine.protocol.status import ENDED
+from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.rows import (
     AttentionCapture,
@@ -31,11 +32,11 @@ from tfx_engine.runfile.rows import (
     ProfilePart,
     RunInfo,
 )
-from tfx_engine.runfile.store import beside
 from tfx_engine.runfile.tables import LAYER_COLUMNS
 from tfx_workbench.runs.detail import Detail
 from tfx_workbench.runs.devicecolumns import DeviceColumns
 from tfx_workbench.runs.layercolumns import LayerColumns
+from tfx_workbench.runs.presence import Mark, Presence
 from tfx_workbench.runs.progress import Progress, progress_of
 from tfx_workbench.runs.series import Floats, Series
 from tfx_workbench.runs.stepcolumns import ROWS_A_CALL, StepColumns, X, read_measured
@@ -52,7 +53,6 @@ MAPS_KEPT = 64  # attention maps, one layer of one capture each
 INFO_EVERY_S = 0.25
 TURNS_EVERY_S = 5.0
 SUMMARY_EVERY_S = 0.5
-Mark = tuple[int, ...]
 
 
 class RunData:
@@ -87,6 +87,7 @@ class RunData:
             "profile": self._refresh_profile,
         }
         self._newest_step = 0  # seq, of any process
+        self._presence = Presence(self.path)
         self._is_settled = False  # ended and read to its end
         self._settled: Mark | None = None  # as the file was then: an ended run may be audited once more, or renamed
         self._abandoned: Mark | None = None  # as `_is_settled`, but nobody has recorded its end yet
@@ -118,16 +119,17 @@ class RunData:
         Names: info, steps, turns (of an interleaved comparison), memory, attention, device, evaluations, events, logs,
         audit, profile. An empty set from an ended run means that everything was read.
         """
-        mark = mark_of(self.path)
+        mark = self._presence.mark()
         if mark in (self._settled, self._abandoned):
             return frozenset()
         if not self.is_live:
             self._info_at = -1.0  # whoever settles an abandoned run writes once, and that is not to be missed
-        with self._reader.snapshot():  # one opening of the file, and one moment for all tables
-            changed = {"info"} if self._refresh_info() else set()
-            newest = self._reader.newest()
-            self._newest_step = newest["step"]
-            changed |= {name for name, read in self._readers.items() if self._is_new(name, newest) and read()}
+        try:
+            changed = self._read_what_is_new()
+        except RunFileError as error:
+            if not self._presence.may_come_back(error, self.info.status):
+                raise
+            return frozenset()
         if changed and not self.is_live:
             self._summary = None  # what came last would otherwise be missed by a summary of a moment ago, and for good
         is_read = not self.is_live and not changed
@@ -135,6 +137,15 @@ class RunData:
         self._settled = mark if self._is_settled else None
         self._abandoned = mark if is_read else None
         return frozenset(changed)
+
+    def _read_what_is_new(self) -> set[str]:
+        with self._reader.snapshot():  # one opening of the file, and one moment for all tables
+            changed = {"info"} if self._refresh_info() else set()
+            newest = self._reader.newest()
+            self._newest_step = newest["step"]
+            changed |= {name for name, read in self._readers.items() if self._is_new(name, newest) and read()}
+        self._presence.is_here()
+        return changed
 
     def _is_new(self, name: str, newest: dict[str, int]) -> bool:
         held = {**self._after, "steps": self.steps.seq, "device": self._device.seq}
@@ -283,16 +294,3 @@ class RunData:
     def _read_attention_tokens(self, capture: int) -> NDArray[np.int32] | None:
         """Token ids [T] of the sample of one capture; None where they were not kept."""
         return self._reader.attention_tokens(capture)
-
-
-def mark_of(path: Path) -> Mark:
-    """What differs as soon as anybody has written to a run file."""
-    marks: list[int] = []
-    for file in (path, beside(path, "-wal")):
-        try:
-            found = file.stat()
-        except OSError:
-            marks.append(-1)
-        else:
-            marks += (found.st_ino, found.st_size, found.st_mtime_ns)
-    return tuple(marks)

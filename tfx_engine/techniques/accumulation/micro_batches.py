@@ -57,7 +57,7 @@ def check(options: Options, config: Config) -> Iterator[Problem]:
     if options.pieces > config.run.batch:
         yield Problem(
             code="out-of-range", path="techniques.accumulation.pieces",
-            template="is {pieces}, but the batch has only {batch} sample(s).",
+            template="is {pieces}, more than the batch has samples ({batch}).",
             hint_template="Choose at most {batch} pieces, or a larger batch.",
             args={"pieces": options.pieces, "batch": config.run.batch},
         )

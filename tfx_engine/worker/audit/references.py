@@ -39,7 +39,7 @@ NOWHERE = "nowhere"  # the code of evidence that is not worth a word
 Pair = tuple[Tensor, Tensor]
 Pairs = Callable[[Case, Transformer], Iterator[Pair]]
 
-_ALIKE = tr_mark("In {count} place(s) it is what the plain form computes, within {off}.")
+_ALIKE = tr_mark("It is what the plain form computes, within {off} (places compared: {count}).")
 _UNLIKE = tr_mark("It is off by {off} from what the plain form computes; {limit} would be rounding.")
 _NOWHERE = tr_mark("This model has no place where it can be compared with its plain form.")
 

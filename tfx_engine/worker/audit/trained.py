@@ -11,16 +11,16 @@ from tfx_engine.worker.audit.finding import Evidence, Untried, broken, held
 from tfx_engine.worker.audit.steps import Steps
 
 _EXACTLY = tr_mark("After {steps} steps exactly the {count} expected tensors are trained; all others are as they were.")
-_MOVED = tr_mark("{count} tensor(s) moved that should stay as they are: {names}.")
-_OPEN = tr_mark("{count} tensor(s) are trained that should not be: {names}.")
-_SHUT = tr_mark("{count} tensor(s) are not trained that should be: {names}.")
+_MOVED = tr_mark("What should stay as it is has moved: {names}. (Tensors: {count}.)")
+_OPEN = tr_mark("What should not be trained is: {names}. (Tensors: {count}.)")
+_SHUT = tr_mark("What should be trained is not: {names}. (Tensors: {count}.)")
 _COUNT = tr_mark("{found} numbers are trained, and the technique says {declared}.")
 _ALL = tr_mark("All {count} trained tensors had a gradient within {steps} steps.")
-_ZERO = tr_mark("{count} trained tensor(s) had no gradient but zero in {steps} steps: {names}.")
+_ZERO = tr_mark("Trained, but without a gradient other than zero in {steps} steps: {names}. (Tensors: {count}.)")
 
 _FLAT = tr_mark(
-    "With the run's weights {count} trained tensor(s) had no gradient but zero in {steps} steps ({names}), with first "
-    "weights they had one: the run has led them to where the loss is flat."
+    "With the run's weights {names} had no gradient but zero in {steps} steps, with first weights they had one: the "
+    "run has led them to where the loss is flat. (Tensors: {count}.)"
 )
 
 

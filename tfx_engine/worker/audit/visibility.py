@@ -25,9 +25,9 @@ from tfx_engine.worker.audit.stand import Stand, with_choice
 MOST_LAYERS = 4  # in which single tokens are changed
 PUT_TOGETHER = 1e-5  # how equal results are, relative, where tokens are put together anew and so rounded otherwise
 
-_HIDDEN = tr_mark("In {layers} layer(s) no token reads what it should not: {tries} tokens were changed, one at a time.")
+_HIDDEN = tr_mark("No token reads what it should not: {tries} were changed, one at a time (layers tried: {layers}).")
 _SEEN = tr_mark("In layer {layer} token {query} reads token {key}, which it should not see.")
-_READ = tr_mark("In {layers} layer(s) every one of {tries} changed tokens is read by those that should see it.")
+_READ = tr_mark("Every one of {tries} changed tokens is read by those that should see it (layers tried: {layers}).")
 _UNREAD = tr_mark("In layer {layer} token {query} does not read token {key}, which it should see.")
 _SATURATED = tr_mark(
     "With the run's weights token {query} of layer {layer} gives token {key} a weight that is rounded to nothing; with "
