@@ -11,9 +11,12 @@ import os
 import runpy
 import sys
 
+from tfx_engine.protocol.launch import hold_mount
+
 
 def enter(module: str) -> None:
     """Become the module that `-m` names, else `module`, with the arguments that are left."""
+    hold_mount()
     _heed_variables()
     arguments = sys.argv[1:]
     if arguments[:1] == ["-m"] and len(arguments) > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -85,3 +86,36 @@ def test_threads_of_a_worker_do_not_hold_a_processor_while_they_wait_unless_one_
     assert launch.child_environment({})["GOMP_SPINCOUNT"] == "10000"
     assert launch.child_environment({"GOMP_SPINCOUNT": "7"})["GOMP_SPINCOUNT"] == "7"
     assert "GOMP_SPINCOUNT" not in launch.child_environment({"OMP_WAIT_POLICY": "ACTIVE"})
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="AppImages are Linux's")
+def test_who_is_started_from_an_appimage_keeps_its_files_there_after_the_window_is_gone() -> None:
+    ours, theirs = os.pipe()  # the runtime writes, and unmounts as soon as nobody could read
+    os.set_blocking(theirs, False)
+    window = (
+        "import subprocess, sys; from tfx_engine.protocol import launch; launch.hold_mount()\n"
+        "child = [sys.executable, '-c', 'import time; time.sleep(60)']\n"
+        "print(subprocess.Popen(child, env=launch.child_environment(), **launch.own_session()).pid, flush=True)"
+    )
+    environment = {**launch.child_environment(), "APPDIR": str(Path(sys.executable).parent)}
+    done = subprocess.run([sys.executable, "-c", window], capture_output=True, text=True, pass_fds=[ours],
+                          env=environment, check=True)
+    os.close(ours)
+    pid = int(done.stdout)
+    try:
+        assert os.write(theirs, b"x") == 1
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: _ended(pid))
+        with pytest.raises(BrokenPipeError):
+            os.write(theirs, b"x")
+    finally:
+        os.close(theirs)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="AppImages are Linux's")
+@pytest.mark.parametrize("folder", ["", "/somewhere/else"])
+def test_pipes_that_are_no_mount_of_ours_are_not_handed_on(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APPDIR", folder)  # of a terminal, say
+    monkeypatch.delenv(launch.MOUNT, raising=False)
+    launch.hold_mount()
+    assert launch.own_session()["pass_fds"] == ()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from tfx_engine.protocol.engine_python import chosen_python, is_frozen, sources
 
 ENGINE = "tfx_engine"
 PARENT = "TFX_PARENT_PID"  # who started this process, for `end_with_parent`
+MOUNT = "TFX_MOUNT_PIPES"  # numbers of inherited descriptors, see `hold_mount`
 _PR_SET_PDEATHSIG = 1
 # Turns that a thread of GNU's OpenMP waits in a loop for the others before it sleeps. Its own 300,000 keep a processor
 # busy while the one they wait for has none, because of another program: steps of small models took ten times as long.
@@ -82,10 +84,38 @@ def _find_this_package(environment: dict[str, str]) -> None:
 
 
 def own_session() -> dict[str, Any]:
-    """The arguments of `Popen` that put a child out of reach of the terminal's Ctrl-C."""
+    """The arguments of `Popen` that put a child out of reach of the terminal's Ctrl-C, and keep its files for it."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
-    return {"start_new_session": True}
+    return {"start_new_session": True, "pass_fds": _mount_pipes()}
+
+
+def hold_mount() -> None:
+    """In an AppImage, note for every process below the pipe that keeps its files there; before others are opened.
+
+    Its runtime unmounts once nobody has the reading end of that pipe any more (AppImage/type2-runtime, runtime.c,
+    `write_pipe_thread`), and children do not get it by themselves: runs would lose their files with the window.
+    """
+    folder, ours = os.environ.get("APPDIR"), Path(sys.executable).parent.resolve()
+    if sys.platform != "linux" or not folder or not ours.is_relative_to(Path(folder).resolve()):
+        return
+    numbers = sorted(int(name) for name in os.listdir("/proc/self/fd"))
+    os.environ.setdefault(MOUNT, ",".join(str(n) for n in numbers if n > 2 and _is_pipe_to_read(n)))
+
+
+def _mount_pipes() -> tuple[int, ...]:
+    numbers = (int(number) for number in os.environ.get(MOUNT, "").split(",") if number.isdigit())
+    return tuple(number for number in numbers if _is_pipe_to_read(number))
+
+
+def _is_pipe_to_read(number: int) -> bool:
+    import fcntl  # Windows has none
+
+    try:
+        is_to_read = fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
+        return is_to_read and stat.S_ISFIFO(os.fstat(number).st_mode)
+    except OSError:  # closed meanwhile
+        return False
 
 
 def end_with_parent(number: int = signal.SIGTERM) -> None:
