@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import time
+from contextlib import closing, suppress
 
 import pytest
 
 from tests.helpers.synthetic_run import make_config
+from tfx_engine.runfile import reserve
+from tfx_engine.runfile.connect import connect
 from tfx_engine.runfile.create import create
 from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.lock import RunLock, holder, is_locked
+from tfx_engine.runfile.outcome import INTERRUPTED, write_state
+from tfx_engine.runfile.place import MOST_FOUND, Place
 from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.seal import seal
 from tfx_engine.runfile.store import beside, side_files
@@ -52,6 +59,23 @@ def codes(path):
         return [event.code for event in reader.events()]
 
 
+def seen_by_another_process(path):
+    """In one process SQLite shares what it knows of a file, whatever lies on the disk."""
+    program = f"""
+import sqlite3
+print(sqlite3.connect("file:{path}?mode=ro", uri=True).execute("SELECT COUNT(*) FROM step").fetchone()[0])
+"""
+    return int(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout)
+
+
+def taken_lock(path):
+    """As somebody who is quicker than the writer."""
+    while True:
+        beside(path, ".lock").unlink(missing_ok=True)
+        with suppress(RunFileError):
+            return RunLock(path)
+
+
 def until(condition):
     deadline = time.monotonic() + 30
     while not condition():
@@ -64,7 +88,7 @@ WAYS = {
     "all files": lambda path: [file.unlink(missing_ok=True) for file in [path, *side_files(path)]],
     "the log": lambda path: beside(path, "-wal").unlink(),
     "the memory shared with readers": lambda path: beside(path, "-shm").unlink(),
-    "the folder": lambda path: shutil.rmtree(path.parent),
+    "the folder": lambda path: path.parent.rename(path.parent.with_name("away")),
 }
 
 
@@ -72,12 +96,77 @@ WAYS = {
 def test_what_is_removed_is_put_back_with_everything_that_was_recorded_before_and_after(path, writer, take):
     take(path)
     record(writer, 201, 400)
+    assert seen_by_another_process(path) == 400
     assert losses(path) == list(range(1, 401))
-    assert codes(path).count("put-back") == 1
+    assert codes(path).count("put-back") >= 1
     assert is_locked(path) and path.stat().st_mode & 0o777 == 0o600
     writer.close()
     assert losses(path) == list(range(1, 401))
     assert not any(file.exists() for file in side_files(path))
+
+
+def test_a_link_whose_target_is_removed_is_put_back(tmp_path):
+    target, path = tmp_path / "elsewhere.tfx", tmp_path / "run.tfx"
+    create(target, make_config("a run"), "name = 'a run'")
+    path.symlink_to(target)
+    with RunWriter(path) as writer:
+        writer.state("running")
+        record(writer, 1, 50)
+        target.unlink()
+        record(writer, 51, 100)
+        assert losses(path) == list(range(1, 101))
+
+
+def test_a_log_that_belongs_to_the_file_in_its_place_goes_with_it(path):
+    other, copy = path.with_name("other.tfx"), path.with_name("copy.tfx")
+    create(other, make_config("another run"), "name = 'another run'")
+    with RunWriter(other) as another:
+        another.state("running")
+        record(another, 1, 30)
+        for suffix in ("", "-wal"):
+            shutil.copy(beside(other, suffix), beside(copy, suffix))
+    place = Place(path)
+    for suffix in ("", "-wal"):
+        beside(copy, suffix).replace(beside(path, suffix))
+    assert place.is_lost()
+    found = path.with_name(place.put_back())
+    assert not place.is_lost()
+    place.connection.close()
+    assert losses(found) == list(range(1, 31))
+    with RunReader(path) as reader:
+        assert reader.info().name == "a run"
+
+
+def test_a_second_removal_while_it_is_put_back_is_noticed_too(path, writer, monkeypatch):
+    real, times = reserve.make, []
+
+    def make(file):
+        real(file)
+        times.append(file)
+        if len(times) == 1:
+            path.unlink()
+
+    monkeypatch.setattr(reserve, "make", make)
+    path.unlink()
+    record(writer, 201, 300)
+    until(path.exists)
+    record(writer, 301, 400)
+    assert losses(path) == list(range(1, 401))
+
+
+def test_who_puts_another_file_there_every_time_does_not_fill_the_disk(path, writer):
+    for n in range(MOST_FOUND + 1):
+        other = path.with_name(f"other{n}.tfx")
+        create(other, make_config("another run"), "name = 'another run'")
+        other.replace(path)
+        if n < MOST_FOUND:
+            record(writer, 100 * n + 201, 100 * n + 300)
+    until(lambda: writer.error)
+    assert "again and again" in str(writer.error)
+    assert len(list(path.parent.glob("run-found-*.tfx"))) == MOST_FOUND
+    path.unlink()
+    record(writer, 701, 800)
+    assert losses(path) == list(range(1, 801))
 
 
 def test_it_is_put_back_also_while_nothing_is_recorded(path, writer):
@@ -138,7 +227,7 @@ def test_where_it_cannot_be_put_back_that_is_said_and_tried_again(path):
         writer.state("running")
         record(writer, 1, 50)
         folder = path.parent
-        shutil.rmtree(folder)
+        folder.rename(folder.with_name("away"))
         folder.write_text("not a folder")
         writer.step(step=51, phase="measure", loss=51.0)
         until(lambda: said)
@@ -174,15 +263,27 @@ def test_a_lock_that_another_process_has_meanwhile_is_left_to_it_until_it_is_fre
 
 
 def test_a_run_that_was_sealed_while_its_lock_was_away_is_running_again(path, writer):
-    beside(path, ".lock").unlink()
-    seal(path)  # as a list of runs does that sees a running run which nobody writes
-    record(writer, 201, 300)
+    with taken_lock(path), closing(connect(path)) as connection:  # as a list of runs that was quicker than the writer
+        connection.execute("BEGIN IMMEDIATE")
+        write_state(connection, "interrupted", INTERRUPTED, None)
+        connection.execute("COMMIT")
+        record(writer, 201, 300)
+        with RunReader(path) as reader:
+            assert reader.info().recorded_status == "interrupted"
     until(lambda: is_locked(path))
     record(writer, 301, 400)
     with RunReader(path) as reader:
         info = reader.info()
         assert (info.status, info.ended_at) == ("running", None)
     assert losses(path) == list(range(1, 401))
+    assert "locked-again" in codes(path)
+
+
+def test_nobody_seals_a_run_whose_lock_was_taken_away_and_whose_writer_lives(path, writer):
+    beside(path, ".lock").unlink()
+    assert not seal(path)
+    with RunReader(path) as reader:
+        assert reader.info().status == "running"
 
 
 def test_letting_go_of_a_lost_lock_leaves_that_of_another(path):

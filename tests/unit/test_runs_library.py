@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import time
 
 import pytest
 
@@ -17,6 +18,7 @@ from tfx_workbench.runs import library
 from tfx_workbench.runs.find import find_run
 from tfx_workbench.runs.library import Library
 from tfx_workbench.runs.listing import listing_file
+from tfx_workbench.runs.presence import BACK_WITHIN_S
 
 
 @pytest.fixture
@@ -89,14 +91,17 @@ def test_a_running_run_whose_file_was_taken_away_stays_until_its_writer_has_put_
         assert [row.steps for row in library.scan()] == [8]
 
 
-def test_a_running_run_whose_writer_is_gone_too_leaves_at_the_second_look(tmp_path):
-    library, path = Library(tmp_path), tmp_path / "a.tfx"
+def test_a_running_run_whose_writer_is_gone_too_stays_for_seconds_only(tmp_path, monkeypatch):
+    found, path = Library(tmp_path), tmp_path / "a.tfx"
     with running(path) as writing:
         writing.writer.flush()
-        library.scan()
+        found.scan()
     path.unlink()
-    assert [row.status for row in library.scan()] == ["running"]
-    assert library.scan() == []
+    assert [row.status for row in found.scan()] == ["running"]
+    assert [row.status for row in found.scan()] == ["running"]
+    now = time.monotonic()
+    monkeypatch.setattr(library.time, "monotonic", lambda: now + 2 * BACK_WITHIN_S)
+    assert found.scan() == []
 
 
 def test_an_abandoned_run_is_sealed_as_interrupted(tmp_path):

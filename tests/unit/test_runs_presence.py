@@ -15,7 +15,7 @@ def test_only_a_missing_file_of_a_running_run_is_waited_for_and_not_for_ever(tmp
     presence = Presence(tmp_path / "a.tfx", lambda: now[0])
     gone = failure("no-such-file", tmp_path / "a.tfx")
     assert not presence.may_come_back(gone, "finished")
-    assert not presence.may_come_back(failure("damaged", tmp_path / "a.tfx", error="x"), "running")
+    assert not presence.may_come_back(failure("foreign-schema", tmp_path / "a.tfx", kind="x", name="y"), "running")
     assert presence.may_come_back(gone, "running")
     now[0] = BACK_WITHIN_S / 2
     assert presence.may_come_back(gone, "running")

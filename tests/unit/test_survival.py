@@ -51,7 +51,7 @@ def test_a_file_that_is_cut_or_has_a_bit_turned_over_is_read_or_refused_in_words
 
 @forks
 def test_what_somebody_takes_away_of_a_live_run_is_put_back(repo: Path) -> None:
-    assert ", 0 faults" in campaign(repo, "taken", "--times", "21")
+    assert ", 0 faults" in campaign(repo, "taken", "--times", "32")
 
 
 @faults

@@ -69,6 +69,14 @@ _SENTENCES: dict[str, tuple[str, str]] = {
         tr_mark("was taken away while it was written, and was put back with everything in it."),
         tr_mark("Leave the files of a run alone until it has ended."),
     ),
+    "put-back-for": (
+        tr_mark("was replaced by another file while it was written, and was put back with everything in it."),
+        tr_mark("The other file is now called {name}. Delete it if you do not need it."),
+    ),
+    "pushed-out": (
+        tr_mark("is taken away or replaced again and again; what is measured now cannot be written."),
+        tr_mark("Stop the program that does so, perhaps one that keeps folders in step."),
+    ),
     "in-use": (
         tr_mark("is being written by another process{who}."),
         tr_mark("Wait until that run has ended, or stop it."),

@@ -100,8 +100,8 @@ class RunLock:
             if not (_lock(descriptor) and _is_at(descriptor, self.file)):
                 os.close(descriptor)
                 return False
-            os.close(self._descriptor)
-            self._descriptor = descriptor
+            old, self._descriptor = self._descriptor, descriptor
+            os.close(old)
             self._write_note()
             return True
 
@@ -140,6 +140,7 @@ class RunLock:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+        self._mutex = threading.Lock()  # which another thread may have held when it was forked
 
     def __enter__(self) -> RunLock:
         return self
@@ -228,10 +229,9 @@ def _remove(file: Path) -> None:
 def _is_at(descriptor: int, file: Path) -> bool:
     """Whether the open file is still the one at that path."""
     try:
-        there = file.stat()
+        return os.path.samestat(os.fstat(descriptor), file.stat())
     except OSError:
         return False
-    return os.path.samestat(os.fstat(descriptor), there)
 
 
 if sys.platform == "win32":

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeGuard
 
 from tfx_engine.protocol.marker import tr_mark
@@ -14,7 +15,6 @@ from tfx_engine.runfile import conversion
 from tfx_engine.runfile.buffer import Buffer, Item
 from tfx_engine.runfile.create import utc_now
 from tfx_engine.runfile.errors import RunFileError, failure, primary_code, words, write_failure
-from tfx_engine.runfile.lock import RunLock
 from tfx_engine.runfile.outcome import write_state
 from tfx_engine.runfile.place import Place
 from tfx_engine.runfile.rollup import Rollups, RollupState, reading
@@ -39,9 +39,10 @@ _PUT_BACK = tr_mark(
     "The run file, or its log, was taken away while it was written. It was put back with everything in it."
 )
 _PUT_BACK_FOR = tr_mark(
-    "Another file took the place of the run file while it was written, and is now called {name}. The run file was put "
-    "back with everything in it."
+    "Another file took the place of the run file while it was written, and is now called {name}: delete it if you do "
+    "not need it. The run file was put back with everything in it."
 )
+_LOCKED_AGAIN = tr_mark("The lock beside the run file was taken away while it was written. It was taken anew.")
 _REFUSED = tr_mark("A row of {table} could not be stored: {error}")
 
 
@@ -49,14 +50,18 @@ class Recorder:
     """Writes batches until it is told to finish. `error` is what keeps it from writing now, if anything does."""
 
     def __init__(
-        self, place: Place, lock: RunLock, buffer: Buffer, t_ms: Callable[[], float],
+        self, place: Place, path: Path, buffer: Buffer, t_ms: Callable[[], float],
         on_error: Callable[[RunFileError | None], None] | None = None, give_room: Callable[[], bool] = lambda: False,
+        keep_lock: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`give_room`: makes room on a full disk. `keep_lock`: takes the run's lock anew where its file is gone."""
         self.error: RunFileError | None = None
-        self._place, self._lock, self._path, self._buffer = place, lock, lock.path, buffer
+        self._place, self._path, self._buffer, self._keep_lock = place, path, buffer, keep_lock
         self._t_ms, self._on_error, self._give_room = t_ms, on_error, give_room
         self._failing_since = 0.0
         self._state: tuple[Any, ...] | None = None  # the newest that was written here
+        self._is_state_doubtful = False
+        self._unsaid: list[tuple[Item, RunFileError | None]] = []  # of what was put back
         self._rollups = Rollups()
         self._rollups.resume(place.connection)
         self._seq: int = place.connection.execute("SELECT COALESCE(MAX(seq), 0) FROM step").fetchone()[0]
@@ -126,21 +131,34 @@ class Recorder:
 
     def _stay_in_place(self) -> None:
         """Put back what somebody took away of the run; raises `RunFileError` and sqlite3.Error where it cannot be."""
-        if self._lock.keep():
+        self._stay_locked()
+        if self._place.is_lost():
+            other = self._place.put_back()
+            template, args = (_PUT_BACK_FOR, {"name": other}) if other else (_PUT_BACK, {})
+            said = failure("put-back-for", self._path, **args) if other else failure("put-back", self._path)
+            self._unsaid.append((self._event("warning", "put-back", template, **args), said))
+            self._stay_locked()  # its folder is there again
+        while self._unsaid:
+            event, said_too = self._unsaid[0]
+            self._transaction(self._write, [event])
+            del self._unsaid[0]
+            if said_too and self._on_error:
+                self._on_error(said_too)
+
+    def _stay_locked(self) -> None:
+        if self._keep_lock():
+            self._is_state_doubtful = True
+            self._unsaid.append((self._event("warning", "locked-again", _LOCKED_AGAIN), None))
+        if self._is_state_doubtful:
             self._say_state_again()
-        if not self._place.is_lost():
-            return
-        other = self._place.put_back()
-        template, args = (_PUT_BACK_FOR, {"name": other}) if other else (_PUT_BACK, {})
-        self._transaction(self._write, [self._event("warning", "put-back", template, **args)])
-        if self._on_error:
-            self._on_error(failure("put-back", self._path))
+            self._is_state_doubtful = False
 
     def _say_state_again(self) -> None:
         """Whoever saw the run without its lock may have recorded that its process had ended."""
         recorded = self._place.connection.execute("SELECT status FROM run WHERE id = 1").fetchone()
         if self._state is not None and recorded[0] != self._state[0]:
             self._transaction(self._write, [Item("state", self._state, 0)])
+            self._place.keep_reserve()
 
     def _write_last_words(self, batch: list[Item]) -> None:
         """The newest state alone, before everything that waits: it is what a reader cannot do without."""

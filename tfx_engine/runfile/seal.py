@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.store import beside, lies_beside
 from tfx_engine.runfile.unfinished import new_run_file, sweep_of
 
+_TAKEN_ANEW_S = 0.5
 _PATIENCE_MS = 1000  # with readers, for each of the two things that want them out of the way
 
 
@@ -30,6 +32,9 @@ def seal(path: str | os.PathLike[str]) -> bool:
     check_file(path)
     if is_sealed(path) and spool.recorded_at(path) == path and not _says_running(path):
         return False
+    if not lies_beside(path, ".lock") and _says_running(path):
+        # A writer that was killed leaves its lock's file; from under one that lives it was taken, who takes it anew.
+        time.sleep(_TAKEN_ANEW_S)
     try:
         lock = RunLock(path)
     except RunFileError as error:

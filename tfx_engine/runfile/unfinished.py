@@ -23,7 +23,7 @@ from tfx_engine.runfile.store import beside
 from tfx_engine.runfile.tables import SUFFIX
 
 _ENDING = ".unfinished"
-_HALF = re.compile(rf"\..+{re.escape(SUFFIX)}\.[0-9a-f]{{8}}(-journal)?")
+_HALF = re.compile(rf"\..+{re.escape(SUFFIX)}\.[0-9a-f]{{8}}(-journal|-wal|-shm)?")
 _HALF_FOR_S = 3600.0  # making a run file takes milliseconds, bringing one home from a spool minutes
 
 
@@ -79,7 +79,7 @@ def new_run_file(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise os_failure(error, path) from None
     finally:
-        for left in (half, beside(half, "-journal")):
+        for left in (half, *(beside(half, suffix) for suffix in ("-journal", "-wal", "-shm"))):
             with contextlib.suppress(OSError):  # what could not be made there cannot be looked for either
                 left.unlink(missing_ok=True)
 

@@ -77,9 +77,11 @@ class RunWriter:
                 self._place = Place(self._local)
                 undo.callback(self._place.connection.close)
                 self._start -= seconds_since_begun(self._place.connection)
-                reserve.make(self._local)
-                self._recorder = Recorder(self._place, self._lock, self._buffer, self.t_ms, on_error,
-                                          lambda: reserve.give_up(self._local))
+                self._place.keep_reserve()
+                self._recorder = Recorder(
+                    self._place, self.path, self._buffer, self.t_ms, on_error, lambda: reserve.give_up(self._local),
+                    self._lock.keep if self._local == self.path else lambda: False,  # a server is not to be waited for
+                )
             except sqlite3.Error as error:
                 raise write_failure(error, self.path) from None
             undo.pop_all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import io
 import logging
 import os
@@ -24,7 +25,8 @@ Write = Callable[[str, str], None]  # (stream, text)
 def complain(error: RunFileError | None) -> None:
     """Print what hinders the run file, for whoever looks on: nothing can be recorded meanwhile."""
     if error is not None:
-        sys.stderr.write(error.problem.sentence() + "\n")
+        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+            sys.stderr.write(error.problem.sentence() + "\n")
 
 
 class LogCapture(AbstractContextManager["LogCapture"]):

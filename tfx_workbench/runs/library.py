@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tfx_engine.runfile.pulse import Pulse
 from tfx_engine.runfile.seal import seal
 from tfx_engine.runfile.store import run_files, side_files
 from tfx_workbench.runs.listing import Mark, load_listing, save_listing
+from tfx_workbench.runs.presence import BACK_WITHIN_S
 from tfx_workbench.runs.row import RunRow, read_row
 
 _Found = tuple[Mark, RunRow | Problem]
@@ -30,6 +32,7 @@ class Library:
         self.problems: tuple[Problem, ...] = ()  # files that the last scan could not read
         self._seen: dict[Path, _Found] | None = None
         self._doubtful: set[Path] = set()  # read before, and not the last time
+        self._gone_since: dict[Path, float] = {}  # running runs whose file is not there, by the steady clock
         self._pulses: dict[Path, Pulse] = {}  # of running runs
         self._fresh = 0  # rows of ended runs that the kept listing has not
 
@@ -49,12 +52,11 @@ class Library:
         return sorted(rows, key=lambda row: (row.created_at, row.path.name))
 
     def _taken_away(self, before: Mapping[Path, _Found], files: Sequence[Path]) -> dict[Path, _Found]:
-        """Running runs whose file is not there now: their writers put it back, so for once they stay."""
-        gone = {path: before[path] for path in before.keys() - set(files) - self._doubtful}
-        kept = {path: found for path, found in gone.items()
-                if isinstance(found[1], RunRow) and found[1].status == "running"}
-        self._doubtful |= kept.keys()
-        return kept
+        """Running runs whose file is not there now: their writers put it back, so for a while they stay."""
+        now = time.monotonic()
+        gone = {path: before[path] for path in before.keys() - set(files) if _is_running(before[path][1])}
+        self._gone_since = {path: self._gone_since.get(path, now) for path in gone}
+        return {path: found for path, found in gone.items() if now - self._gone_since[path] < BACK_WITHIN_S}
 
     def _look(self, path: Path, before: _Found | None) -> _Found:
         mark = _mark(path)
@@ -100,6 +102,10 @@ class Library:
                 code="run-in-use", path=str(path), template="is being written by its worker.",
                 hint_template="Stop the run first.",
             ))
+
+
+def _is_running(found: RunRow | Problem) -> bool:
+    return isinstance(found, RunRow) and found.status == "running"
 
 
 def _is_abandoned(row: RunRow) -> bool:

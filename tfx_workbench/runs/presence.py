@@ -10,6 +10,8 @@ from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.store import beside
 
 BACK_WITHIN_S = 5.0
+# What a reader meets while somebody has taken the file, its log or its index away, until its writer has put them back.
+_PASSING = frozenset({"no-such-file", "damaged", "unreadable", "truncated", "not-sqlite", "not-a-run-file"})
 Mark = tuple[int, ...]
 
 
@@ -38,7 +40,7 @@ class Presence:
 
     def may_come_back(self, error: RunFileError, status: str) -> bool:
         """Whether a reading that failed is no news yet: who writes a file puts it back where it was taken away."""
-        if error.problem.code != "no-such-file" or status != "running":
+        if error.problem.code not in _PASSING or status != "running":
             return False
         if self._gone_since is None:
             self._gone_since = self._now()
