@@ -15,7 +15,7 @@ from PySide6.QtCore import QAbstractEventDispatcher, QEvent, QObject, QTimer
 from tfx_workbench.app.window import MainWindow
 
 if TYPE_CHECKING:
-    from tfx_workbench.app.watchdog import Watchdog
+    from tests.helpers.watchdog import Watchdog
 
 CLOSE_AFTER_S = 280.0  # whatever happens, the process ends
 
@@ -61,7 +61,7 @@ class Probe(QObject):
 
     def watch(self) -> Watchdog:
         """Begin to measure how long the event loop makes anybody wait; `stop` it with `figures_of`."""
-        from tfx_workbench.app.watchdog import Watchdog
+        from tests.helpers.watchdog import Watchdog
 
         watchdog = Watchdog(self)
         watchdog.start()

@@ -8,6 +8,7 @@ It does what `python -m tfx_workbench ARGUMENTS` does. Once the window is up it 
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sys
@@ -25,7 +26,7 @@ import tfx_engine.runfile.reader  # noqa: F401  what the command imports before 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
 from PySide6.QtWidgets import QApplication
 
-from tfx_workbench.app.watchdog import Watchdog
+from tests.helpers.watchdog import Watchdog
 from tfx_workbench.app.window import MainWindow
 
 
@@ -139,7 +140,7 @@ class Remote(QObject):
     def waits(self) -> dict[str, float]:
         """End that: milliseconds."""
         found = self._watchdog.stop()
-        return {"samples": found.count, "median_ms": found.median_ms, "p99_ms": found.p99_ms, "max_ms": found.max_ms}
+        return dataclasses.asdict(found)
 
     def all_panels(self, count: int) -> list[str]:
         """Have so many panels in sight: those that there are, and second copies of them."""

@@ -95,10 +95,11 @@ def test_who_is_started_from_an_appimage_keeps_its_files_there_after_the_window_
     window = (
         "import subprocess, sys; from tfx_engine.protocol import launch; launch.hold_mount()\n"
         "child = [sys.executable, '-c', 'import time; time.sleep(60)']\n"
-        "print(subprocess.Popen(child, env=launch.child_environment(), **launch.own_session()).pid, flush=True)"
+        "child = subprocess.Popen(child, env=launch.child_environment(), stdout=2, **launch.own_session())\n"
+        "print(child.pid, flush=True)"
     )
     environment = {**launch.child_environment(), "APPDIR": str(Path(sys.executable).parent)}
-    done = subprocess.run([sys.executable, "-c", window], capture_output=True, text=True, pass_fds=[ours],
+    done = subprocess.run([sys.executable, "-c", window], stdout=subprocess.PIPE, text=True, pass_fds=[ours],
                           env=environment, check=True)
     os.close(ours)
     pid = int(done.stdout)

@@ -99,7 +99,7 @@ def hold_mount() -> None:
     folder, ours = os.environ.get("APPDIR"), Path(sys.executable).parent.resolve()
     if sys.platform != "linux" or not folder or not ours.is_relative_to(Path(folder).resolve()):
         return
-    numbers = sorted(int(name) for name in os.listdir("/proc/self/fd"))
+    numbers = sorted(int(entry.name) for entry in Path("/proc/self/fd").iterdir())
     os.environ.setdefault(MOUNT, ",".join(str(n) for n in numbers if n > 2 and _is_pipe_to_read(n)))
 
 
