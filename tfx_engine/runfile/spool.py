@@ -22,7 +22,7 @@ from tfx_engine.protocol.plain_file import read_plain
 from tfx_engine.protocol.private import make_private_folder
 from tfx_engine.protocol.whole import write_whole
 from tfx_engine.runfile.errors import os_failure
-from tfx_engine.runfile.store import beside, default_store, is_network_filesystem, make_store, side_files
+from tfx_engine.runfile.store import beside, default_store, is_network_filesystem, side_files
 from tfx_engine.runfile.unfinished import new_run_file
 
 SPOOLED = tr_mark(
@@ -88,7 +88,6 @@ def end(local: Path, path: Path) -> None:
     """
     if local == path:
         return
-    make_store(path.parent)  # somebody may have taken it away meanwhile
     with new_run_file(path) as half:
         shutil.copyfile(local, half)
         with half.open("rb+") as file:
