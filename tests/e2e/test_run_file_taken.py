@@ -1,4 +1,4 @@
-"""The file of a run is removed while it is trained: the command goes on to its end, and the file is there, whole."""
+"""The files of a run are removed while it is trained: command and window go on, and the file is there, whole."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import pytest
 
 from tests.helpers.commandline import TIMEOUT_S, start, write_config
 from tests.helpers.services import has_steps, info, steps, until
+from tests.survival.stops import ENDLESS, Running
+from tests.survival.windows import RemoteWindow
 from tfx_engine.runfile.reader import RunReader
 from tfx_engine.runfile.store import side_files
 
@@ -32,3 +34,17 @@ def test_a_run_whose_files_are_removed_while_it_is_trained_loses_nothing(tmp_pat
         assert [event.code for event in reader.events() if event.kind == "warning"].count("put-back") == 1
     assert not [file for file in side_files(run) if file.exists()]
     assert "put back" in out + error
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows lets nobody remove a file that is open")
+def test_a_window_shows_a_run_further_whose_files_are_removed(tmp_path: Path) -> None:
+    with RemoteWindow(tmp_path / "home") as window:
+        running = Running(window, {**ENDLESS, "name": "taken"})
+        before = window.ask("shown_steps")
+        for file in (running.path, *side_files(running.path)):
+            file.unlink(missing_ok=True)
+        until(running.path.exists, TIMEOUT_S)
+        state = window.until(lambda s: s["shown_steps"] > before + 50)
+        assert state["runs"][running.name]["status"] == "running"
+        assert not [words for words in state["said"] if "no such file" in str(words)]
+        assert running.steps() > before + 50 and running.events("put-back")

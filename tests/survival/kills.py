@@ -14,6 +14,7 @@ import random
 import shutil
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,10 @@ OPENS_WITHIN_S = 0.05  # forking, creating and opening take about 30 ms
 _CONFIG = make_config()
 
 
-def record(path: Path, tell: Tell, ends_after_s: float, flush_every_s: float) -> None:
-    """Write steps until killed, or to the end of the run after some time."""
+def record(
+    path: Path, tell: Tell, ends_after_s: float, flush_every_s: float, is_over: Callable[[], bool] = lambda: False
+) -> None:
+    """Write steps until killed, or to the end of the run after some time or when `is_over`."""
     create(path, _CONFIG, "")
     tell("created")
     with RunWriter(path) as writer:
@@ -41,7 +44,7 @@ def record(path: Path, tell: Tell, ends_after_s: float, flush_every_s: float) ->
         tell("running")
         start = flushed = time.monotonic()
         step = 0
-        while (now := time.monotonic()) - start < ends_after_s:
+        while (now := time.monotonic()) - start < ends_after_s and not is_over():
             while step < (now - start) * RATE_PER_S:
                 step += 1
                 writer.step(step=step, phase="measure", loss=float(step), layer_grad_norm=np.full(8, step, np.float32))

@@ -77,12 +77,23 @@ def seal_connection(connection: sqlite3.Connection, path: Path) -> None:
         sweep_of(path)
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     if change_journal_mode(connection, "delete", patience_s=_PATIENCE_MS / 1000):
-        _drop_journal(connection)
+        file = connection.execute("PRAGMA database_list").fetchone()[2]
+        _drop_journal(connection, file)
+        _drop_empty_log(Path(file))
 
 
-def _drop_journal(connection: sqlite3.Connection) -> None:
+def _drop_empty_log(file: Path) -> None:
+    """Take away an empty log, which SQLite takes for none: a reader made it while the file was put back, and a kill
+    came between.
+    """
+    log = beside(file, "-wal")
+    if log.is_file() and log.stat().st_size == 0:
+        log.unlink()
+        beside(file, "-shm").unlink(missing_ok=True)
+
+
+def _drop_journal(connection: sqlite3.Connection, file: str) -> None:
     """Take away a journal in which there is nothing to take back, left by a kill: SQLite does so when it writes."""
-    file = connection.execute("PRAGMA database_list").fetchone()[2]
     if lies_beside(file, "-journal"):
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         connection.execute(f"PRAGMA user_version = {version}")
