@@ -4,9 +4,9 @@
 
 Each writer records synthetic steps at 1,000 rows a second, with attention maps between them. After 20 to 400 ms one of
 eight things is done to its files and to what lies beside them, half of the times while somebody is in the middle of
-reading. Then it goes on for half a second at most and ends, or is killed with `kill -9`: a quarter of them after everything was
-put back, a quarter within a fifth of a second, while that is done. What is found must be whole, by itself, and hold
-every row that was acknowledged; a writer that was killed before it noticed can have put nothing back.
+reading. Then it goes on for half a second at most and ends, or is killed with `kill -9`: a quarter of them after
+everything was put back, a quarter within a fifth of a second, while that is done. What is found must be whole, by
+itself, and hold every row that was acknowledged; a writer that was killed before it noticed can have put nothing back.
 """
 
 from __future__ import annotations
