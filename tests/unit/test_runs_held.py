@@ -7,14 +7,14 @@ import numpy as np
 from tfx_workbench.runs.held import Held
 
 
-def make(most_bytes):
+def make(most_bytes, most=10):
     read: list[tuple[int, ...]] = []
 
     def from_file(*which):
         read.append(which)
         return np.full(which[0], which[-1], np.uint8)  # so many bytes
 
-    return Held(from_file, most_bytes), read
+    return Held(from_file, most, most_bytes), read
 
 
 def test_what_is_held_is_read_once():
@@ -37,3 +37,10 @@ def test_one_that_is_larger_than_all_room_is_held_alone():
     assert len(held(500, 2)) == 500 and held(500, 2)[0] == 2
     held(40, 1)
     assert read == [(40, 1), (500, 2), (40, 1)]
+
+
+def test_many_small_ones_make_room_too():
+    held, read = make(1000, most=2)
+    for which in ((1, 1), (1, 2), (1, 3), (1, 2), (1, 1)):
+        held(*which)
+    assert read == [(1, 1), (1, 2), (1, 3), (1, 1)]

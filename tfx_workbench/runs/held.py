@@ -15,8 +15,9 @@ A = TypeVar("A", bound=NDArray[Any])
 class Held(Generic[A]):
     """Reads each array once while there is room; what was asked for longest ago makes room. For any thread."""
 
-    def __init__(self, read: Callable[..., A], most_bytes: int) -> None:
-        self._read, self._most_bytes = read, most_bytes
+    def __init__(self, read: Callable[..., A], most: int, most_bytes: int) -> None:
+        """At most so many arrays are held, of at most so many bytes together, but always one."""
+        self._read, self._most, self._most_bytes = read, most, most_bytes
         self._arrays: OrderedDict[tuple[Hashable, ...], A] = OrderedDict()
         self._mutex = threading.Lock()
         self._bytes = 0
@@ -32,6 +33,6 @@ class Held(Generic[A]):
             if which not in self._arrays:
                 self._arrays[which] = array
                 self._bytes += array.nbytes
-            while self._bytes > self._most_bytes and len(self._arrays) > 1:
+            while len(self._arrays) > max(1, self._most if self._bytes <= self._most_bytes else 1):
                 self._bytes -= self._arrays.popitem(last=False)[1].nbytes
         return array

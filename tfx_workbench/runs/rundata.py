@@ -50,8 +50,8 @@ TABLES = {  # what changes -> where the run file keeps it
 }
 MOST_ROWS = 4000  # of events, lines of the log, findings of audits
 SPLITS_KEPT = 4
-MOST_MAPS_BYTES = 2**28  # of attention maps that were looked at; GPT-2's twelve layers take 19 MB
-TOKENS_KEPT = 64  # captures whose tokens were looked at
+MAPS_KEPT = 64  # attention maps, one layer of one capture each
+MOST_MAPS_BYTES = 2**28  # of these together; GPT-2's twelve layers take 19 MB
 INFO_EVERY_S = 0.25
 TURNS_EVERY_S = 5.0
 SUMMARY_EVERY_S = 0.5
@@ -95,8 +95,8 @@ class RunData:
         self._abandoned: Mark | None = None  # as `_is_settled`, but nobody has recorded its end yet
         self._info_at = self._summary_at = self._turns_at = -1.0
         self._summary: dict[str, Any] | None = None
-        self.attention = Held(self._read_attention, MOST_MAPS_BYTES)
-        self.attention_tokens = functools.lru_cache(TOKENS_KEPT)(self._read_attention_tokens)
+        self.attention = Held(self._read_attention, MAPS_KEPT, MOST_MAPS_BYTES)
+        self.attention_tokens = functools.lru_cache(MAPS_KEPT)(self._read_attention_tokens)
         self.memory_modules = functools.lru_cache(SPLITS_KEPT)(self._reader.memory_modules)
         self.memory_slots = functools.lru_cache(SPLITS_KEPT)(self._reader.slot_timeline)
         self._memory_blocks: tuple[int, list[MemoryBlock]] = (-1, [])
