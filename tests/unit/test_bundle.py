@@ -336,6 +336,14 @@ def test_an_encrypted_archive_and_one_of_another_method_are_refused(bundle, tmp_
         refused(target, "", capsys, monkeypatch)
 
 
+def test_a_name_in_front_of_a_file_that_is_no_text_is_refused(bundle, capsys, monkeypatch):
+    data = bytearray(bundle.read_bytes())
+    assert data.startswith(b"PK\3\4")
+    data[6:8], data[30] = struct.pack("<H", 0x800), 0xFF  # the flag of UTF-8; the first byte of the name
+    bundle.write_bytes(data)
+    refused(bundle, "damaged", capsys, monkeypatch)
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
 def test_a_pipe_is_not_waited_for(tmp_path, capsys):
     os.mkfifo(tmp_path / "b.tfxbundle")

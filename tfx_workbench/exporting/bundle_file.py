@@ -40,6 +40,8 @@ _MOST_BYTES = 64 * 2**30  # of all files together
 _MOST_TIMES = 1200  # deflate makes nothing smaller than about a thousandth
 _MOST_LARGE_TIMES, _LARGE = 200, 256 * 2**20  # what is larger than that is full of numbers, which hardly shrink
 _MOST_AT_ONCE = 3 * 2**20  # bytes that are read: more than a manifest, or the list of so many files, has
+# The last: a name that says it is UTF-8, in front of a file, is read only when that file is.
+_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, UnicodeDecodeError)
 _HINT = tr_mark("Ask whoever made it for another copy; nothing was written.")
 
 
@@ -96,7 +98,7 @@ class Bundle:
         except _TooMuch:
             self.close()
             self._refuse("hostile", tr_mark("holds {name!r}, which is larger than a bundle's."), name=MANIFEST)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+        except (*_BROKEN, NotImplementedError, RuntimeError, OSError) as error:
             self.close()
             self._refuse("damaged", tr_mark("is damaged: {error}."), error=str(error).rstrip("."))
         except BaseException:
@@ -132,7 +134,7 @@ class Bundle:
         except OSError as error:
             target.unlink(missing_ok=True)
             raise ConfigError([os_failure(error, target).problem]) from None
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:  # it was changed since it was looked at
+        except _BROKEN as error:  # it was changed since it was looked at
             target.unlink(missing_ok=True)
             self._refuse("damaged", tr_mark("is damaged: {error}."), error=str(error).rstrip("."))
 
