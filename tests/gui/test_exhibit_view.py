@@ -206,6 +206,17 @@ def test_ticks_do_not_overlap_and_leave_room_for_the_axis_name(view):
         assert min(np.diff(xs), default=99) >= 20 and min(-np.diff(ys), default=99) >= 14
 
 
+def test_numbers_at_an_axis_of_a_small_plot_do_not_lie_on_one_another(view):
+    share = Axis("share", "%", low=0.0, high=100.0)
+    plots = tuple(Plot(str(i), Axis("time", "s"), share, (curve(),)) for i in range(4))
+    for height in range(150, 200, 5):
+        view.resize(280, height)
+        view.show_exhibit(Exhibit("test", "Test", plots=plots))
+        for frame in view.canvas.frames.values():
+            ys = sorted(frame.to_pixels(0, at).y() for at, _ in frame._ticks[1])
+            assert len(ys) <= 2 or np.diff(ys).min() >= 9, (height, ys)
+
+
 def test_an_exhibit_without_data_says_what_to_do(view):
     view.show_exhibit(exhibit(curve()))
     view.show_exhibit(Exhibit("test", "Test", empty="Press <b>Run</b>."))

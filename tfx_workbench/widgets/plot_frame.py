@@ -8,6 +8,7 @@ crosshair) over it, where it can be kept inside and apart. Layers are updated in
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from typing import Any
 
 import pyqtgraph as pg
@@ -179,6 +180,7 @@ class PlotFrame(pg.GraphicsWidget):
         if any(isinstance(layer, Bars) for layer in self.plot.layers):  # where names are left out, not the topmost
             axis, every = dataclasses.replace(axis, ticks=axis.ticks[::-1]), NAME_EVERY
         upright = [(at, said(words)) for at, words in ticks(axis, y_low, y_high, max(2.0, box.height() / every))]
+        upright = apart(upright, metrics.ascent() * (y_high - y_low) / max(1.0, box.height()))
         widest = max([metrics.horizontalAdvance(text) for _, text in upright], default=0.0)
         # In steps of eight pixels, so that the plot does not jump with every new digit.
         self._left = max(_LEFT, -(-(int(widest) + _WORDS_GAP) // 8) * 8)
@@ -253,3 +255,9 @@ class PlotFrame(pg.GraphicsWidget):
             if left + width > right_edge - room:
                 continue  # the axis' own name stands there
             painter.drawText(QRectF(left, top, width + 2, 14), Qt.AlignmentFlag.AlignVCenter, text)
+
+
+def apart(found: list[Tick], least: float) -> list[Tick]:
+    """Of ticks along an axis only the first and the last where words would lie on one another: less than `least`."""
+    gaps = [abs(after[0] - before[0]) for before, after in itertools.pairwise(found)]
+    return [found[0], found[-1]] if len(found) > 2 and min(gaps) < least else found
