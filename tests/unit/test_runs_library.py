@@ -14,6 +14,7 @@ from tfx_engine.protocol.problems import ConfigError
 from tfx_engine.runfile.edit import annotate, rename
 from tfx_engine.runfile.errors import RunFileError, failure
 from tfx_engine.runfile.header import is_sealed
+from tfx_engine.runfile.lock import RunLock
 from tfx_workbench.runs import library
 from tfx_workbench.runs.find import find_run
 from tfx_workbench.runs.library import Library
@@ -102,6 +103,18 @@ def test_a_running_run_whose_writer_is_gone_too_stays_for_seconds_only(tmp_path,
     now = time.monotonic()
     monkeypatch.setattr(library.time, "monotonic", lambda: now + 2 * BACK_WITHIN_S)
     assert found.scan() == []
+
+
+def test_a_run_that_waits_in_a_queue_stays_too_and_one_that_nobody_keeps_does_not(tmp_path):
+    found, path = Library(tmp_path), tmp_path / "a.tfx"
+    write_run(path, status="queued", steps=6)
+    write_run(tmp_path / "b.tfx", status="queued", steps=6)
+    with RunLock(path):
+        assert len(found.scan()) == 2
+        for gone in (path, tmp_path / "a.tfx.lock", tmp_path / "b.tfx"):
+            gone.unlink()
+        for _ in range(3):  # other things have the table scanned too, one after the other
+            assert [row.path for row in found.scan()] == [path]
 
 
 def test_an_abandoned_run_is_sealed_as_interrupted(tmp_path):

@@ -31,8 +31,8 @@ class Library:
         self.store = Path(store)
         self.problems: tuple[Problem, ...] = ()  # files that the last scan could not read
         self._seen: dict[Path, _Found] | None = None
-        self._doubtful: set[Path] = set()  # read before, and not the last time
-        self._gone_since: dict[Path, float] = {}  # running runs whose file is not there, by the steady clock
+        self._missed: dict[Path, float] = {}  # read before and not now: since when, by the steady clock
+        self._under_way: set[Path] = set()
         self._pulses: dict[Path, Pulse] = {}  # of running runs
         self._fresh = 0  # rows of ended runs that the kept listing has not
 
@@ -47,16 +47,24 @@ class Library:
             save_listing(self.store, {path: (mark, row) for path, (mark, row) in seen.items()
                                       if isinstance(row, RunRow) and row.status in ENDED})
             self._fresh = 0
+        self._missed = {path: since for path, since in self._missed.items() if path in seen}
+        self._under_way &= self._missed.keys()
+        self._under_way |= {path for path, (_, found) in seen.items() if _is_under_way(found)}
         self.problems = tuple(found for _, found in seen.values() if isinstance(found, Problem))
         rows = self._with_pulse([found for _, found in seen.values() if isinstance(found, RunRow)])
         return sorted(rows, key=lambda row: (row.created_at, row.path.name))
 
     def _taken_away(self, before: Mapping[Path, _Found], files: Sequence[Path]) -> dict[Path, _Found]:
-        """Running runs whose file is not there now: their writers put it back, so for a while they stay."""
+        """Runs under way whose file is not there now."""
+        gone = (before.keys() & self._under_way) - set(files)
+        return {path: before[path] for path in gone if self._is_waited_for(path)}
+
+    def _is_waited_for(self, path: Path) -> bool:
+        """Whether a run that was read before and cannot be now stays: for a look, or while its writer puts it back."""
+        is_first = path not in self._missed
         now = time.monotonic()
-        gone = {path: before[path] for path in before.keys() - set(files) if _is_running(before[path][1])}
-        self._gone_since = {path: self._gone_since.get(path, now) for path in gone}
-        return {path: found for path, found in gone.items() if now - self._gone_since[path] < BACK_WITHIN_S}
+        since = self._missed.setdefault(path, now)
+        return is_first or (path in self._under_way and now - since < BACK_WITHIN_S)
 
     def _look(self, path: Path, before: _Found | None) -> _Found:
         mark = _mark(path)
@@ -67,12 +75,12 @@ class Library:
             if _is_abandoned(row) and _can_seal(path):
                 row, mark = read_row(path), _mark(path)
         except RunFileError as error:
-            if before and isinstance(before[1], RunRow) and path not in self._doubtful and path.exists():
-                # A busy disk, or a file that is just being replaced: no run is to leave the window for that.
-                self._doubtful.add(path)
+            # A busy disk, or a file that is just being replaced: no run is to leave the window for that.
+            is_there = path in self._under_way or path.exists()
+            if before and isinstance(before[1], RunRow) and is_there and self._is_waited_for(path):
                 return before
             return mark, error.problem
-        self._doubtful.discard(path)
+        self._missed.pop(path, None)
         self._fresh += row.status in ENDED and (before is None or before[0] != mark)
         return mark, row
 
@@ -104,8 +112,10 @@ class Library:
             ))
 
 
-def _is_running(found: RunRow | Problem) -> bool:
-    return isinstance(found, RunRow) and found.status == "running"
+def _is_under_way(found: RunRow | Problem) -> bool:
+    """Whether somebody writes it, or keeps it for its turn; one that waits for nobody is thrown away like any other."""
+    return isinstance(found, RunRow) and (
+        found.status == "running" or (found.status == "queued" and is_locked(found.path)))
 
 
 def _is_abandoned(row: RunRow) -> bool:

@@ -10,6 +10,7 @@ from tfx_engine.runfile.errors import RunFileError
 from tfx_engine.runfile.store import beside
 
 BACK_WITHIN_S = 5.0
+UNDER_WAY = ("queued", "running")
 # What a reader meets while somebody has taken the file, its log or its index away, until its writer has put them back.
 _PASSING = frozenset({"no-such-file", "damaged", "unreadable", "truncated", "not-sqlite", "not-a-run-file"})
 Mark = tuple[int, ...]
@@ -38,9 +39,9 @@ class Presence:
         """It was read just now."""
         self._gone_since = None
 
-    def may_come_back(self, error: RunFileError, status: str) -> bool:
+    def may_come_back(self, error: RunFileError, recorded_status: str) -> bool:
         """Whether a reading that failed is no news yet: who writes a file puts it back where it was taken away."""
-        if error.problem.code not in _PASSING or status != "running":
+        if error.problem.code not in _PASSING or recorded_status not in UNDER_WAY:
             return False
         if self._gone_since is None:
             self._gone_since = self._now()

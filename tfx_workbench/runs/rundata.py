@@ -129,7 +129,7 @@ class RunData:
         try:
             changed = self._read_what_is_new()
         except RunFileError as error:
-            if not self._presence.may_come_back(error, self.info.status):
+            if not self._presence.may_come_back(error, self.info.recorded_status):
                 raise
             return frozenset()
         if changed and not self.is_live:
