@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from tests.helpers.synthetic_run import running
 from tfx_engine.runfile.errors import RunFileError, failure
+from tfx_engine.runfile.seal import copy_run
 from tfx_workbench.runs.presence import BACK_WITHIN_S, Presence
 from tfx_workbench.runs.rundata import RunData
 
@@ -51,4 +55,19 @@ def test_a_run_that_has_ended_and_is_gone_is_said_at_once(tmp_path):
     path.unlink()
     with pytest.raises(RunFileError, match="no such file"):
         run.refresh()
+    run.close()
+
+
+def test_who_reads_a_run_once_is_told_at_once_what_cannot_be_read(tmp_path):
+    path = tmp_path / "a.tfx"
+    with running(path) as writing:
+        writing.advance(5)
+        writing.writer.flush()
+        copy_run(path, tmp_path / "copy.tfx")
+    with closing(sqlite3.connect(tmp_path / "copy.tfx")) as connection, connection:
+        connection.execute("UPDATE run SET status = 'running'")
+        connection.execute("UPDATE event SET args = 'x'")
+    run = RunData(tmp_path / "copy.tfx")
+    with pytest.raises(RunFileError, match="damaged"):
+        run.load()
     run.close()

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any
 
 from tfx_engine.protocol.plain_file import read_plain
-from tfx_engine.runfile.errors import failure, os_failure
+from tfx_engine.runfile.errors import RunFileError, failure, os_failure
 from tfx_engine.runfile.processes import boot_id, process_identity, process_started, process_ticks
 from tfx_engine.runfile.store import beside
 
@@ -94,8 +94,8 @@ class RunLock:
             if self._descriptor < 0 or _is_at(self._descriptor, self.file):
                 return False
             try:
-                descriptor = os.open(self.file, os.O_RDWR | os.O_CREAT | _AS_IT_IS, 0o600)
-            except OSError:
+                descriptor = self._open()
+            except RunFileError:
                 return False
             if not (_lock(descriptor) and _is_at(descriptor, self.file)):
                 os.close(descriptor)

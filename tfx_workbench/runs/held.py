@@ -33,6 +33,6 @@ class Held(Generic[A]):
             if which not in self._arrays:
                 self._arrays[which] = array
                 self._bytes += array.nbytes
-            while len(self._arrays) > max(1, self._most if self._bytes <= self._most_bytes else 1):
+            while len(self._arrays) > 1 and (len(self._arrays) > self._most or self._bytes > self._most_bytes):
                 self._bytes -= self._arrays.popitem(last=False)[1].nbytes
         return array

@@ -115,11 +115,12 @@ class RunData:
         """Whether there may be more to come."""
         return self.info.status not in ENDED
 
-    def refresh(self) -> frozenset[str]:
+    def refresh(self, is_patient: bool = True) -> frozenset[str]:
         """Read what was added, at most about 20,000 steps a call; the names of what changed.
 
         Names: info, steps, turns (of an interleaved comparison), memory, attention, device, evaluations, events, logs,
-        audit, profile. An empty set from an ended run means that everything was read.
+        audit, profile. An empty set from an ended run means that everything was read. `is_patient`: what keeps a run
+        under way from being read is raised only when it lasts.
         """
         mark = self._presence.mark()
         if mark in (self._settled, self._abandoned):
@@ -129,7 +130,7 @@ class RunData:
         try:
             changed = self._read_what_is_new()
         except RunFileError as error:
-            if not self._presence.may_come_back(error, self.info.recorded_status):
+            if not (is_patient and self._presence.may_come_back(error, self.info.recorded_status)):
                 raise
             return frozenset()
         if changed and not self.is_live:
@@ -157,9 +158,9 @@ class RunData:
         """Read everything that is there now, and return the run itself."""
         steps_now = self._reader.count_steps()
         self._info_at = -1.0
-        self.refresh()
+        self.refresh(is_patient=False)
         while len(self.steps) < steps_now:
-            self.refresh()
+            self.refresh(is_patient=False)
         return self
 
     # ------------------------------------------------------------------------------------ what it answers

@@ -29,9 +29,9 @@ class SharedRun(RunData):
         self.lock = threading.RLock()
         super().__init__(path)
 
-    def refresh(self) -> frozenset[str]:
+    def refresh(self, is_patient: bool = True) -> frozenset[str]:
         with self.lock:
-            return super().refresh()
+            return super().refresh(is_patient)
 
     def close(self) -> None:
         with self.lock:
